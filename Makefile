@@ -1,0 +1,78 @@
+# Needs python3 (3.11 or newer) and make; everything else is installed into .venv.
+#
+#   make tables                      both paper sweeps on synthetic data, demonstration scale
+#   make tables DATA=/path/to/cbis   both paper sweeps on a CBIS-DDSM download, full scale
+#   make tables ARGS="seed=1"        further settings for the sweeps
+
+PYTHON ?= python3
+VENV   := .venv
+RUN    := $(VENV)/bin/python
+READY  := $(VENV)/.installed
+PORT   ?= 5000
+DATA   ?=
+ARGS   ?=
+TESTS  ?= tests
+
+ifeq ($(DATA),)
+# the demonstration allows random weights by name: without a network there are no others
+SETTINGS := data=phantom trainer=demo backbone.on_missing_weights=random tracking.save_network=false
+else
+SETTINGS := data=cbis_ddsm 'data.root=$(DATA)'
+endif
+
+.DEFAULT_GOAL := help
+.PHONY: help install sweeps tables table1 table2 table3 table4 table5 table6 report ui test lint \
+        format bench clean-cache
+
+help:  ## Show this list
+	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## */\1\t/' | expand -t 14
+
+$(READY): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit("mcalc needs Python 3.11 or newer, this is " + sys.version.split()[0] + ": name another with make PYTHON=python3.11") if sys.version_info < (3, 11) else None'
+	@echo "installing into $(VENV) (about 6.5 GB, a few minutes; once)"
+	@$(PYTHON) -m venv $(VENV)
+	@$(RUN) -m pip install --quiet --disable-pip-version-check -r requirements.lock
+	@$(RUN) -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	@touch $@
+
+install: $(READY)  ## Install everything into .venv (the other targets do it when needed)
+
+sweeps: $(READY)  ## Run AL1..AL10 and GL1..GL10; finished trials are skipped
+	$(RUN) -m mcalc.train -m sweep=alexnet,googlenet $(SETTINGS) $(ARGS)
+
+tables: sweeps  ## Run both paper sweeps, print Tables 1, 2, 5, 6, write report/ with Tables 3, 4
+	$(RUN) -m mcalc.report
+
+table1 table2 table3 table4 table5 table6: table%: $(READY)
+	$(RUN) -m mcalc.report table=$*
+
+table1:  ## AlexNet: parameters and accuracy, ours beside the paper's
+table2:  ## GoogLeNet: parameters and accuracy
+table3:  ## AlexNet: curves, classified crops, confusion matrices (a page)
+table4:  ## GoogLeNet: the same
+table5:  ## True and false negatives and positives
+table6:  ## Recall, precision, specificity, F-measure
+
+report: $(READY)  ## Write every table and the HTML page from what is recorded
+	$(RUN) -m mcalc.report
+
+ui: $(READY)  ## Open MLflow on 127.0.0.1:PORT (5000) over mlruns/
+	$(VENV)/bin/mlflow server --backend-store-uri sqlite:///mlruns/mlflow.db --host 127.0.0.1 --port $(PORT)
+
+test: $(READY)  ## Run the tests
+	$(RUN) -m pytest $(TESTS)
+
+lint: $(READY)  ## Check format, lint and types
+	$(RUN) -m ruff format --check .
+	$(RUN) -m ruff check .
+	$(RUN) -m mypy
+
+format: $(READY)  ## Put the code in its format
+	$(RUN) -m ruff format .
+	$(RUN) -m ruff check --fix .
+
+bench: $(READY)  ## Measure speed on this machine
+	$(RUN) -m benchmarks
+
+clean-cache:  ## Remove prepared images and phantoms (they are made again when needed)
+	rm -rf .cache
