@@ -1,0 +1,39 @@
+"""Errors that speak to the user: what was wrong, where, what was expected, what to do."""
+
+from __future__ import annotations
+
+import difflib
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+
+
+class UserError(Exception):
+    """A mistake the user can mend. Commands print it as one sentence, without a traceback."""
+
+
+def nearest(word: str, valid: Iterable[str]) -> str:
+    """The hint `; did you mean 'x'?`, or nothing when no valid word comes near.
+
+    A dotted key is matched whole first, then by its last part, so that a right field in the wrong
+    section is found too.
+    """
+    names = sorted(valid)
+    close = difflib.get_close_matches(word, names, n=1, cutoff=0.6)
+    if not close:
+        leaf = word.rsplit(".", 1)[-1]
+        leaves = {name.rsplit(".", 1)[-1]: name for name in names}
+        close = [
+            leaves[found] for found in difflib.get_close_matches(leaf, leaves, n=1, cutoff=0.7)
+        ]
+    return f"; did you mean '{close[0]}'?" if close else ""
+
+
+@contextmanager
+def spoken() -> Iterator[None]:
+    """Print a UserError as one `error: ...` line on stderr and leave with exit status 2."""
+    try:
+        yield
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        raise SystemExit(2) from None

@@ -1,0 +1,73 @@
+"""A trial's identity: a hash of what changes its numbers, and of nothing else."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Collection
+from pathlib import Path
+from typing import Any
+
+from mcalc.config import Config, flatten
+
+NUMERICS_VERSION = 1
+"""Raised when a change of the code changes the numbers that a trial gives."""
+
+NOT_NUMERIC = (
+    # names and places
+    "name",
+    "sweep",
+    "dry_run",
+    "rerun",
+    "job.",
+    "tracking.",
+    "data.cache",
+    # what these select is in the data's fingerprint
+    "data.root",
+    "data.csv_dir",
+    "data.csv_split",
+    "data.min_completeness",
+    "data.source",
+    "data.phantom.",
+    # augmentation is drawn by image and epoch, whoever draws it
+    "trainer.workers",
+)
+"""Keys, and sections with a final dot, that leave a trial's numbers as they are."""
+
+
+def digest(value: Any, length: int = 16) -> str:
+    """Hex SHA-256 of a value's canonical JSON, shortened to `length` characters."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:length]
+
+
+def numeric_settings(config: Config, without: Collection[str] = ()) -> dict[str, Any]:
+    """The settings that change a trial's numbers, less the keys (or sections) named in `without`.
+
+    A weights file counts by its content, not by its path.
+    """
+    skip = (*NOT_NUMERIC, *without)
+    settings = {
+        key: value
+        for key, value in flatten(config).items()
+        if not any(key == name or (name.endswith(".") and key.startswith(name)) for name in skip)
+    }
+    if "backbone.weights" in settings and Path(config.backbone.weights).is_file():
+        settings["backbone.weights"] = _file_digest(config.backbone.weights)
+    return settings
+
+
+def trial_key(config: Config, fingerprint: str) -> str:
+    """Identity of a trial on data with this fingerprint."""
+    return digest([NUMERICS_VERSION, fingerprint, numeric_settings(config)])
+
+
+def trajectory_key(config: Config, fingerprint: str) -> str:
+    """Identity of a training run: trials that differ in patience alone share it."""
+    settings = numeric_settings(config, without=("stopping.patience",))
+    return digest([NUMERICS_VERSION, fingerprint, settings])
+
+
+def _file_digest(path: str) -> str:
+    with Path(path).open("rb") as file:
+        return "sha256:" + hashlib.file_digest(file, "sha256").hexdigest()

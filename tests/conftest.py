@@ -1,0 +1,17 @@
+"""Fixtures that several test modules share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """Real images and weights that lie beside the repository; none of them is part of it."""
+    if not SHARED_DATA.is_dir():
+        pytest.skip(f"no real data beside the repository (looked for {SHARED_DATA})")
+    return SHARED_DATA
