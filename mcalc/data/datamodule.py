@@ -1,0 +1,136 @@
+"""Batches for Lightning: grey uint8 crops and labels."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import numpy.typing as npt
+import pytorch_lightning as pl
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from mcalc.config import AugmentConfig, Shuffle, TrainerConfig
+from mcalc.data.augment import Augment
+from mcalc.errors import UserError
+
+Batch = tuple[Tensor, Tensor]
+"""Images (B, 1, S, S) uint8 0..255 and labels (B,) int64, 1 malignant."""
+
+
+class Crops(Dataset[Batch]):
+    """Prepared crops by (epoch, position); evaluation has no augmentation."""
+
+    def __init__(
+        self,
+        images: npt.NDArray[np.uint8],
+        labels: Sequence[int],
+        members: Sequence[int],
+        augment: Augment | None = None,
+    ) -> None:
+        self.images = images
+        self.labels = labels
+        self.members = members
+        self.augment = augment
+
+    def __len__(self) -> int:
+        return len(self.members)
+
+    def __getitem__(self, draw: tuple[int, int]) -> Batch:
+        """Image (1, S, S) uint8 and its label."""
+        epoch, position = draw
+        member = self.members[position]
+        image = np.array(self.images[member])
+        if self.augment:
+            image = self.augment(image, epoch, position)
+        return torch.from_numpy(image)[None], torch.tensor(self.labels[member])
+
+
+class EpochOrder(Sampler[tuple[int, int]]):
+    """The order of one epoch, as MATLAB's Shuffle option; a function of seed and epoch alone."""
+
+    def __init__(self, n: int, shuffle: Shuffle, seed: int) -> None:
+        self.n = n
+        self.shuffle = shuffle
+        self.seed = seed
+        self.epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Lightning calls this when an epoch begins."""
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return self.n
+
+    def __iter__(self) -> Iterator[tuple[int, int]]:
+        order = np.arange(self.n)
+        if self.shuffle is not Shuffle.never:
+            epoch = self.epoch if self.shuffle is Shuffle.every_epoch else 0
+            order = np.random.default_rng([self.seed, epoch]).permutation(self.n)
+        return ((self.epoch, int(position)) for position in order)
+
+
+class CropData(pl.LightningDataModule):
+    """The two sides of a split as loaders."""
+
+    def __init__(
+        self,
+        images: npt.NDArray[np.uint8],
+        labels: Sequence[int],
+        train: Sequence[int],
+        held_out: Sequence[int],
+        augment: AugmentConfig,
+        trainer: TrainerConfig,
+        seed: int,
+    ) -> None:
+        super().__init__()
+        if len(train) < trainer.batch_size:
+            raise UserError(
+                f"trainer.batch_size={trainer.batch_size} is more than the {len(train)} training "
+                "images, and a partial batch is dropped: take a smaller batch or more data"
+            )
+        self.settings = trainer
+        self.order = EpochOrder(len(train), trainer.shuffle, seed)
+        self.train = Crops(images, labels, train, Augment(augment, seed))
+        self.held_out = Crops(images, labels, held_out)
+
+    @property
+    def iterations_per_epoch(self) -> int:
+        """Whole batches in an epoch."""
+        return len(self.train) // self.settings.batch_size
+
+    def train_dataloader(self) -> DataLoader[Batch]:
+        """Whole batches in the epoch's order; the last partial one is dropped."""
+        return DataLoader(
+            self.train,
+            batch_size=self.settings.batch_size,
+            sampler=self.order,
+            drop_last=True,
+            generator=_own_generator(),
+            num_workers=self.settings.workers,
+            persistent_workers=self.settings.workers > 0,
+            pin_memory=torch.cuda.is_available(),
+        )
+
+    def held_out_dataloader(self) -> DataLoader[Batch]:
+        """The held-out side in the split's order.
+
+        Not called val_dataloader, as Lightning would then validate on a schedule of its own.
+        """
+        return DataLoader(
+            self.held_out,
+            batch_size=self.settings.eval_batch_size,
+            sampler=EpochOrder(len(self.held_out), Shuffle.never, 0),
+            generator=_own_generator(),
+            pin_memory=torch.cuda.is_available(),
+        )
+
+
+def _own_generator() -> torch.Generator:
+    """A loader draws a seed for its workers whenever it is iterated, needed or not.
+
+    From a generator of its own, so that neither evaluation nor the number of workers moves the
+    global one, from which dropout draws.
+    """
+    return torch.Generator().manual_seed(0)
