@@ -1,0 +1,307 @@
+"""The networks a trial can fine-tune: how each is built, fed, cut into stages and given a head.
+
+To add a backbone:
+
+1. add one `Backbone` to `BACKBONES` below: a function that builds the network with its 1000
+   classes, one that puts a two-class layer in place of its classifier, the input contract of its
+   ImageNet weights, and its stages;
+2. add `conf/backbone/NAME.yaml` with the fields of `mcalc.config.BackboneConfig`.
+
+The tests of this module run over every entry, and tell what a new one lacks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+import torch
+from torch import nn
+from torchvision.models import (
+    AlexNet,
+    AlexNet_Weights,
+    GoogLeNet,
+    GoogLeNet_Weights,
+    SqueezeNet,
+    SqueezeNet1_1_Weights,
+    WeightsEnum,
+)
+
+from mcalc.config import BackboneConfig, MissingWeights
+from mcalc.errors import UserError, nearest
+from mcalc.models.googlenet_bvlc import BvlcGoogLeNet, caffe_key
+from mcalc.models.weights import (
+    NPZ_SUFFIX,
+    PICKLE_SUFFIXES,
+    WeightsUnavailableError,
+    download,
+    fingerprint,
+    glorot_initialise,
+    he_initialise,
+    load_file,
+)
+
+CLASSES = 2
+"""Benign, malignant: the logits' order, as `Lesion.label`."""
+
+
+class Channels(StrEnum):
+    """Order of a network's input channels, and so of its means and deviations."""
+
+    rgb = "rgb"
+    bgr = "bgr"
+
+
+@dataclass(frozen=True)
+class InputContract:
+    """What a network's weights expect of an image.
+
+    One formula serves every network: grey levels x in 0..255, floating point, (B, 1, H, W), become
+    (x - mean) / std in each of three channels, (B, 3, H, W).
+    """
+
+    size: int
+    """Height and width in pixels. Smaller input works down to the size named beside each entry,
+    since every network pools what is left of the map; the weights were trained at this one."""
+    mean: tuple[float, float, float]
+    """Mean of each channel, in grey levels 0..255, in the order of `channels`."""
+    std: tuple[float, float, float]
+    """What each channel is divided by, in grey levels 0..255, in the order of `channels`."""
+    channels: Channels = Channels.rgb
+    value_range: tuple[float, float] = (0.0, 255.0)
+    """Range of the grey levels x, before the mean is taken off."""
+    interpolation: str = "bilinear"
+    """How images were brought to size when the weights were trained."""
+
+
+@dataclass(frozen=True)
+class Backbone:
+    """One network: an entry of `BACKBONES`."""
+
+    name: str
+    build: Callable[[], nn.Module]
+    """The network with its 1000 ImageNet classes; the weights it comes with are all replaced."""
+    replace_head: Callable[[nn.Module], nn.Module]
+    """Puts a layer of `CLASSES` outputs in place of the classifier, and returns that layer."""
+    contract: InputContract
+    stages: tuple[str, ...]
+    """From input to output, one regular expression a stage, to be matched (`re.match`) against
+    parameter names; each parameter belongs to exactly one. The last stage is the head."""
+    imagenet: WeightsEnum | None
+    """torchvision's download; None where there is no public file in a format we read."""
+    npz_key: Callable[[str], str] | None = None
+    """Our parameter's name -> its name in a `.npz`, where the entry reads such files."""
+    optional: tuple[str, ...] = field(default=())
+    """First parts of names that a weight file may hold beyond the network."""
+
+
+@dataclass(frozen=True)
+class Built:
+    """A two-class network ready to train."""
+
+    model: nn.Module
+    """(B, 3, H, W) normalised -> (B, 2) logits: benign, malignant. In training mode, on the CPU."""
+    head: nn.Module
+    """The new last layer, a part of `model`."""
+    contract: InputContract
+    weights_origin: str
+    """Where the weights below the head come from, for the record."""
+    warnings: tuple[str, ...] = ()
+    """Fallbacks taken, one sentence each; they belong into the record and the report."""
+
+
+_IMAGENET_RGB_MEAN = (0.485 * 255, 0.456 * 255, 0.406 * 255)
+_IMAGENET_RGB_STD = (0.229 * 255, 0.224 * 255, 0.225 * 255)
+
+
+def _alexnet_head(model: nn.Module) -> nn.Module:
+    head = nn.Linear(4096, CLASSES)
+    cast(AlexNet, model).classifier[6] = head
+    return head
+
+
+def _build_googlenet() -> nn.Module:
+    # torchvision's ImageNet loader switches transform_input on, which turns ImageNet-normalised
+    # input back into (x - 0.5) / 0.5. The contract asks for that input at once, and so the switch
+    # stays off. The auxiliary classifiers are left out: torchvision's file holds untrained ones,
+    # and MATLAB's network has none.
+    model: nn.Module = GoogLeNet(aux_logits=False, transform_input=False, init_weights=False)
+    return model
+
+
+def _googlenet_head(model: nn.Module) -> nn.Module:
+    head = nn.Linear(1024, CLASSES)
+    cast(GoogLeNet, model).fc = head
+    return head
+
+
+def _squeezenet_head(model: nn.Module) -> nn.Module:
+    # The classifier's ReLU and average pool after this convolution stay, as in the published
+    # network and in MATLAB's transfer of it (relu_conv10, pool10). Logits are therefore never
+    # negative: a class whose map falls below zero everywhere gives 0 and has no gradient.
+    head = nn.Conv2d(512, CLASSES, kernel_size=1)
+    cast(SqueezeNet, model).classifier[1] = head
+    return head
+
+
+def _bvlc_head(model: nn.Module) -> nn.Module:
+    head = nn.Linear(1024, CLASSES)
+    cast(BvlcGoogLeNet, model).classifier = head
+    return head
+
+
+_INCEPTION_BLOCKS = ("3a", "3b", "4a", "4b", "4c", "4d", "4e", "5a", "5b")
+
+BACKBONES: Mapping[str, Backbone] = {
+    # AlexNet of "One weird trick" (arXiv 1404.5997): 64/192/384/256/256 filters, no groups, no
+    # local response normalisation, where MATLAB's is BVLC's 96/256/384/384/256. 227 px as the
+    # paper's network (section II.3a): torchvision's pools 227 to 6x6 as it does 224.
+    # Smallest input 63 px.
+    "alexnet": Backbone(
+        name="alexnet",
+        build=AlexNet,
+        replace_head=_alexnet_head,
+        contract=InputContract(227, _IMAGENET_RGB_MEAN, _IMAGENET_RGB_STD),
+        stages=(
+            *(rf"features\.{layer}\." for layer in (0, 3, 6, 8, 10)),
+            *(rf"classifier\.{layer}\." for layer in (1, 4, 6)),
+        ),
+        imagenet=AlexNet_Weights.IMAGENET1K_V1,
+    ),
+    # torchvision's GoogLeNet, ported from TensorFlow: batch normalisation, 3x3 in the "5x5" branch.
+    # Its weights take 0..1 to -1..1. Smallest input 15 px; batches of one need more than one
+    # position left for batch normalisation to train.
+    "googlenet": Backbone(
+        name="googlenet",
+        build=_build_googlenet,
+        replace_head=_googlenet_head,
+        contract=InputContract(224, (127.5, 127.5, 127.5), (127.5, 127.5, 127.5)),
+        stages=(
+            *(rf"conv{layer}\." for layer in (1, 2, 3)),
+            *(rf"inception{block}\." for block in _INCEPTION_BLOCKS),
+            r"fc\.",
+        ),
+        imagenet=GoogLeNet_Weights.IMAGENET1K_V1,
+        optional=("aux1", "aux2"),
+    ),
+    # SqueezeNet 1.1: small enough to try things out. Smallest input 17 px.
+    "squeezenet": Backbone(
+        name="squeezenet",
+        build=lambda: SqueezeNet(version="1_1"),
+        replace_head=_squeezenet_head,
+        contract=InputContract(224, _IMAGENET_RGB_MEAN, _IMAGENET_RGB_STD),
+        stages=(
+            *(rf"features\.{layer}\." for layer in (0, 3, 4, 6, 7, 9, 10, 11, 12)),
+            r"classifier\.1\.",
+        ),
+        imagenet=SqueezeNet1_1_Weights.IMAGENET1K_V1,
+    ),
+    # The network behind MATLAB's `googlenet`. Caffe reads images with OpenCV, hence BGR, and only
+    # subtracts the mean. Smallest input 31 px.
+    "googlenet_bvlc": Backbone(
+        name="googlenet_bvlc",
+        build=BvlcGoogLeNet,
+        replace_head=_bvlc_head,
+        contract=InputContract(224, (104.0, 117.0, 123.0), (1.0, 1.0, 1.0), Channels.bgr),
+        stages=(
+            r"conv1\.",
+            r"conv2(_reduce)?\.",
+            *(rf"inception{block}\." for block in _INCEPTION_BLOCKS),
+            r"classifier\.",
+        ),
+        imagenet=None,
+        npz_key=caffe_key,
+    ),
+}
+
+
+def find_backbone(name: str) -> Backbone:
+    """The entry of that name. Raises UserError for an unknown one, with the nearest."""
+    if name not in BACKBONES:
+        raise UserError(
+            f"backbone.name={name!r} is unknown: expected one of {', '.join(sorted(BACKBONES))}"
+            f"{nearest(name, BACKBONES)}"
+        )
+    return BACKBONES[name]
+
+
+def build_classifier(backbone: BackboneConfig, seed: int) -> Built:
+    """A pretrained (or random) network with a new two-class head.
+
+    Args:
+        backbone: the entry and its weights. `imagenet` downloads on first use; `none` draws
+            He-normal weights; anything else is the path of a weight file, relative to the working
+            directory.
+        seed: 0 or more. Draws the head, and the weights where they are random, from two streams
+            of their own: the head is the same whatever the weights below it are, and the global
+            random number generator stays where it was.
+
+    Raises UserError for an unknown backbone, weights that cannot be had (unless
+    `on_missing_weights=random`) and a file that is missing, damaged or of another network.
+    """
+    entry = find_backbone(backbone.name)
+    # Constructors draw weights, all of which are replaced below.
+    with torch.random.fork_rng(devices=[]):
+        model = entry.build()
+        origin, warnings = _fill(model, entry, backbone, _stream(seed, 0))
+        head = entry.replace_head(model)
+    glorot_initialise(head, _stream(seed, 1))
+    return Built(model.train(), head, entry.contract, origin, warnings)
+
+
+def _stream(seed: int, purpose: int) -> torch.Generator:
+    # torch keeps 32 bits of a seed, so the purpose has to be mixed in, not put beside it.
+    mixed = np.random.SeedSequence(seed, spawn_key=(purpose,)).generate_state(1, np.uint32)
+    return torch.Generator().manual_seed(int(mixed[0]))
+
+
+def _fill(
+    model: nn.Module, entry: Backbone, backbone: BackboneConfig, stream: torch.Generator
+) -> tuple[str, tuple[str, ...]]:
+    """Fill the 1000-class network; return the weights' origin and the fallbacks taken."""
+    if backbone.weights == "none":
+        he_initialise(model, stream)
+        return "random (He)", ()
+    if backbone.weights == "imagenet":
+        try:
+            return _fill_from_imagenet(model, entry), ()
+        except WeightsUnavailableError as error:
+            if backbone.on_missing_weights is not MissingWeights.random:
+                raise
+            he_initialise(model, stream)
+            cause = f" ({error.__cause__})" if error.__cause__ else ""
+            warning = (
+                f"the ImageNet weights of backbone={entry.name} could not be had{cause}: random "
+                "(He) weights stand in, as backbone.on_missing_weights=random allows"
+            )
+            return "random (He)", (warning,)
+    return _fill_from_path(model, entry, backbone.weights), ()
+
+
+def _fill_from_imagenet(model: nn.Module, entry: Backbone) -> str:
+    if entry.imagenet is None:
+        raise WeightsUnavailableError(
+            f"backbone.weights=imagenet: no server offers the weights of backbone={entry.name}; "
+            f"give backbone.weights=PATH of its {NPZ_SUFFIX} file (mcalc.models.googlenet_bvlc "
+            "says how to make one from Caffe's), or take random weights with backbone.weights=none "
+            "or backbone.on_missing_weights=random"
+        )
+    load_file(model, download(entry.imagenet.url), optional=entry.optional)
+    enum = entry.imagenet
+    return f"imagenet (torchvision {type(enum).__name__}.{enum.name})"
+
+
+def _fill_from_path(model: nn.Module, entry: Backbone, weights: str) -> str:
+    path = Path(weights).expanduser()
+    if not path.suffix and not path.exists():
+        raise UserError(
+            f"backbone.weights={weights!r} is not understood: expected imagenet, none, or the path "
+            f"of a {', '.join((*PICKLE_SUFFIXES, NPZ_SUFFIX))} file"
+            f"{nearest(weights, ('imagenet', 'none'))}"
+        )
+    load_file(model, path, npz_key=entry.npz_key, optional=entry.optional)
+    return f"file {path.name} sha256:{fingerprint(path)[:12]}"

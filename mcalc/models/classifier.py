@@ -1,0 +1,78 @@
+"""The LightningModule: one backbone with a two-class head, trained by SGD with layer factors."""
+
+from __future__ import annotations
+
+import pytorch_lightning as pl
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from mcalc.config import BackboneConfig, HeadConfig, TrainerConfig
+from mcalc.models.backbones import Built
+from mcalc.models.optim import parameter_groups, sgd
+
+
+class Classifier(pl.LightningModule):
+    """Grey crops in, logits of (benign, malignant) out.
+
+    Normalisation by the weights' own contract happens here, on the device, so that batches travel
+    as one grey byte a pixel.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(
+        self, built: Built, backbone: BackboneConfig, head: HeadConfig, trainer: TrainerConfig
+    ) -> None:
+        super().__init__()
+        self.model = built.model
+        self.head_module = [
+            built.head
+        ]  # in a list: it is registered as a part of the model already
+        self.backbone = backbone
+        self.head = head
+        self.settings = trainer
+        self.register_buffer("mean", torch.tensor(built.contract.mean).view(1, 3, 1, 1), False)
+        self.register_buffer("std", torch.tensor(built.contract.std).view(1, 3, 1, 1), False)
+        self._tally: list[Tensor] = []
+        self._seen = 0
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Logits (B, 2) of images (B, 1, S, S), grey 0..255."""
+        grey = images.to(self.mean.dtype)  # (B, 1, S, S)
+        channels = (grey - self.mean) / self.std  # (B, 3, S, S)
+        if self.settings.channels_last:
+            channels = channels.contiguous(memory_format=torch.channels_last)
+        logits: Tensor = self.model(channels)  # (B, 2)
+        return logits.float()
+
+    def training_step(self, batch: tuple[Tensor, Tensor], _: int) -> Tensor:
+        """Mean cross-entropy of one mini-batch."""
+        images, labels = batch
+        logits = self(images)
+        loss = F.cross_entropy(logits, labels)
+        correct = (logits.argmax(1) == labels).sum()
+        # summed on the device and read at the next validation: reading each would stall a GPU
+        self._tally.append(torch.stack([loss.detach() * len(labels), correct]))
+        self._seen += len(labels)
+        return loss
+
+    def take_training_means(self) -> tuple[float, float]:
+        """Mean loss and accuracy of training since the last call (mini-batches as they came)."""
+        total = torch.stack(self._tally).sum(0).tolist() if self._tally else [float("nan")] * 2
+        seen = max(self._seen, 1)
+        self._tally, self._seen = [], 0
+        return total[0] / seen, total[1] / seen
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        """SGD with momentum; one parameter group a layer kind (`mcalc.models.optim`)."""
+        groups = parameter_groups(
+            self.model,
+            self.head_module[0],
+            self.backbone,
+            self.head,
+            lr=self.settings.lr,
+            l2=self.settings.l2,
+        )
+        return sgd(groups, momentum=self.settings.momentum)
