@@ -1,0 +1,57 @@
+"""The Hydra door: `python -m mcalc.train`.
+
+Without -m one trial runs. With -m the arguments go to `mcalc.sweep`, which comes back here for each
+trajectory. What runs is `mcalc.run.run`; it is imported late, as a mistyped key should be answered
+at once and torch takes seconds to import.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING, Any
+
+from mcalc.compose import CONF_DIR, config_errors, parse_overrides, register_schema, to_config
+from mcalc.errors import UserError, spoken
+
+if TYPE_CHECKING:
+    from mcalc.results import Outcome
+
+
+def _task(composed: Any) -> list[Outcome]:
+    """What Hydra calls: once without -m, once a trajectory with it."""
+    config = to_config(composed)
+    if config.sweep and not config.job.trials:
+        raise UserError(
+            f"sweep={config.sweep} runs many trials: add -m, as in "
+            f"`python -m mcalc.train -m sweep={config.sweep}`"
+        )
+    from mcalc.run import run
+
+    outcomes = run(config)
+    if not config.job.trials:
+        failed = [outcome for outcome in outcomes if outcome.state == "failed"]
+        if failed:
+            raise UserError(f"{failed[0].name} failed: {failed[0].error}")
+    return outcomes
+
+
+def main() -> None:
+    """The door. Exit status 0: done; 2: a mistake in the command, data or settings; 130: Ctrl-C."""
+    import hydra
+
+    # Errors reach `spoken` whole instead of being printed by Hydra.
+    os.environ["HYDRA_FULL_ERROR"] = "1"
+    register_schema()
+    door = hydra.main(config_path=str(CONF_DIR), config_name="train", version_base="1.3")(_task)
+    try:
+        with spoken(), config_errors():
+            parse_overrides([word for word in sys.argv[1:] if "=" in word and word[0] != "-"])
+            door()
+    except KeyboardInterrupt:
+        print("interrupted; the same command goes on where this one stopped", file=sys.stderr)
+        raise SystemExit(130) from None
+
+
+if __name__ == "__main__":
+    main()

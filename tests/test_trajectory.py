@@ -1,0 +1,237 @@
+"""One run and the trials on it: MATLAB's schedule, exact sharing, what is reported."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import replace
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+import torch
+from torch import Tensor, nn
+
+from mcalc.config import (
+    Accelerator,
+    AugmentConfig,
+    BackboneConfig,
+    HeadConfig,
+    Network,
+    Precision,
+    Shuffle,
+    StoppingConfig,
+    TrainerConfig,
+)
+from mcalc.data.datamodule import CropData
+from mcalc.errors import UserError
+from mcalc.models.backbones import BACKBONES, Built
+from mcalc.models.classifier import Classifier
+from mcalc.results import TrialResult
+from mcalc.trajectory import (
+    DivergedError,
+    Observer,
+    Trial,
+    resolve_precision,
+    run_trajectory,
+    uses_gpu,
+)
+
+SIZE = 16
+SETTINGS = TrainerConfig(
+    lr=0.02, batch_size=4, max_epochs=5, val_every=3, threads=1, accelerator=Accelerator.cpu
+)
+
+
+def images(n: int = 40) -> tuple[npt.NDArray[np.uint8], list[int]]:
+    """Noise, brighter where malignant: learnable, not trivially."""
+    draw = np.random.default_rng(0)
+    labels = [int(i % 5 < 2) for i in range(n)]
+    pixels = draw.normal(110, 40, (n, SIZE, SIZE)) + 12 * np.array(labels)[:, None, None]
+    return pixels.clip(0, 255).astype(np.uint8), labels
+
+
+class Small(nn.Module):
+    """Convolution, normalisation and dropout: state, running statistics and randomness."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.features = nn.Sequential(
+            nn.Conv2d(3, 6, 3, stride=2), nn.BatchNorm2d(6), nn.ReLU(), nn.AdaptiveAvgPool2d(2)
+        )
+        self.drop = nn.Dropout(0.3)
+        self.fc = nn.Linear(24, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = self.fc(self.drop(self.features(x).flatten(1)))
+        return out
+
+
+def built(seed: int = 0) -> Built:
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        model = Small()
+    return Built(
+        model=model,
+        head=model.fc,
+        contract=replace(BACKBONES["alexnet"].contract, size=SIZE),
+        weights_origin="random",
+        warnings=(),
+    )
+
+
+def train(
+    patience: list[int | None],
+    settings: TrainerConfig = SETTINGS,
+    network: Network = Network.last,
+) -> tuple[list[TrialResult], dict[str, dict[str, Tensor]]]:
+    pixels, labels = images()
+    data = CropData(pixels, labels, range(28), range(28, 40), AugmentConfig(), settings, seed=3)
+    module = Classifier(built(), BackboneConfig(), HeadConfig(weight_lr=5, bias_lr=5), settings)
+    weights: dict[str, dict[str, Tensor]] = {}
+
+    def finished(result: TrialResult, network: Mapping[str, Tensor]) -> None:
+        weights[result.name] = {name: value.clone() for name, value in network.items()}
+
+    results = run_trajectory(
+        module,
+        data,
+        [Trial(str(p), f"key {p}", p) for p in patience],
+        [f"lesion {i}" for i in range(28, 40)],
+        settings,
+        StoppingConfig(network=network),
+        seed=3,
+        observer=Observer(finished=finished),
+    )
+    return results, weights
+
+
+def test_validation_is_after_the_first_every_nth_and_the_last_iteration() -> None:
+    (result,), _ = train([None], replace(SETTINGS, max_iterations=8))
+    assert [point.iteration for point in result.curve] == [1, 3, 6, 8]
+    assert result.stop_reason == "max_iterations"
+    # 28 images in batches of 4 are 7 iterations an epoch
+    (result,), _ = train([None], replace(SETTINGS, max_epochs=2))
+    assert [point.iteration for point in result.curve] == [1, 3, 6, 9, 12, 14]
+    assert result.stop_reason == "max_epochs"
+    assert result.curve[-1].epoch == pytest.approx(2)
+
+
+@pytest.mark.parametrize("network", list(Network))
+def test_a_shared_trial_equals_the_same_trial_alone_to_the_last_bit(network: Network) -> None:
+    shared, shared_weights = train([1, 2, 4, None], network=network)
+    assert len({result.iterations for result in shared}) >= 3, "they stop at different places"
+    for result in shared:
+        (alone,), alone_weights = train([result.patience], network=network)
+        assert alone.iterations == result.iterations
+        assert alone.stop_reason == result.stop_reason
+        assert alone.reported_iteration == result.reported_iteration
+        assert alone.curve == result.curve
+        np.testing.assert_array_equal(
+            alone.predictions.probabilities, result.predictions.probabilities
+        )
+        for name, value in alone_weights[alone.name].items():
+            assert torch.equal(value, shared_weights[result.name][name]), name
+
+
+def test_patience_ends_a_trial_where_the_losses_say() -> None:
+    results, _ = train([1, 2, 4, None])
+    losses = [point.val_loss for point in max(results, key=lambda r: r.iterations).curve]
+    for result in results:
+        if result.stop_reason != "patience":
+            continue
+        best, count, stop = math.inf, 0, None
+        for evaluation, loss in enumerate(losses):
+            best, count = (loss, 0) if loss < best else (best, count + 1)
+            if count == result.patience:
+                stop = evaluation
+                break
+        assert stop is not None
+        assert len(result.curve) == stop + 1
+
+
+def test_best_reports_the_evaluation_of_lowest_loss_and_last_the_last() -> None:
+    (last,), _ = train([None])
+    (best,), _ = train([None], network=Network.best)
+    assert best.curve == last.curve
+    assert last.reported_iteration == last.iterations
+    lowest = min(best.curve, key=lambda point: point.val_loss)
+    assert best.reported_iteration == lowest.iteration != last.iterations
+    truth = best.predictions.labels
+    chosen = np.where(
+        truth == 1, best.predictions.probabilities, 1 - best.predictions.probabilities
+    )
+    assert -np.log(chosen).mean() == pytest.approx(lowest.val_loss, rel=1e-6)
+
+
+def test_workers_that_augment_ahead_change_nothing() -> None:
+    settings = replace(SETTINGS, max_iterations=9)
+    (alone,), _ = train([None], settings)
+    (helped,), _ = train([None], replace(settings, workers=2))
+    assert alone.curve == helped.curve
+
+
+def test_evaluating_more_often_does_not_change_the_training() -> None:
+    settings = replace(SETTINGS, max_iterations=9)
+    (often,), often_weights = train([None], replace(settings, val_every=1))
+    (seldom,), seldom_weights = train([None], settings)
+    assert len(often.curve) > len(seldom.curve)
+    assert often.curve[-1].val_loss == seldom.curve[-1].val_loss
+    for name, value in often_weights["None"].items():
+        assert torch.equal(value, seldom_weights["None"][name]), name
+
+
+def test_a_loss_that_is_no_number_is_a_sentence_with_the_remedy() -> None:
+    with pytest.raises(
+        DivergedError, match=r"at iteration \d+ the loss is no longer a number.*trainer.lr"
+    ):
+        train([None], replace(SETTINGS, lr=1e30))
+
+
+def test_training_statistics_are_those_of_the_mini_batches_seen() -> None:
+    # rate 0 and no dropout: each mini-batch is scored by the same network
+    settings = replace(SETTINGS, lr=1e-12, max_iterations=7, val_every=7, shuffle=Shuffle.never)
+    pixels, labels = images()
+    plain = replace(AugmentConfig(), enabled=False)
+    data = CropData(pixels, labels, range(28), range(28, 40), plain, settings, seed=3)
+    one = built()
+    module = Classifier(one, BackboneConfig(), HeadConfig(), settings)
+    module.model.drop.p = 0.0  # type: ignore[union-attr, assignment]
+    module.model.features[1].momentum = 0.0  # type: ignore[union-attr, index]
+    (result,) = run_trajectory(
+        module, data, [Trial("t", "k", None)], ["x"] * 12, settings, StoppingConfig(), seed=3
+    )
+    grey = torch.from_numpy(pixels[4:28]).float()[:, None]
+    contract = one.contract
+    channels = (grey - torch.tensor(contract.mean).view(1, 3, 1, 1)) / torch.tensor(
+        contract.std
+    ).view(1, 3, 1, 1)
+    one.model.train()
+    losses = [
+        nn.functional.cross_entropy(one.model(x), torch.tensor(y)).item()
+        for x, y in zip(
+            channels.split(4), [labels[i : i + 4] for i in range(4, 28, 4)], strict=True
+        )
+    ]
+    # the first iteration has a point of its own; the last covers iterations 2 to 7
+    assert result.curve[-1].train_loss == pytest.approx(np.mean(losses), rel=1e-5)
+
+
+def test_asking_for_a_gpu_that_is_not_there_is_said() -> None:
+    if torch.cuda.is_available():
+        pytest.skip("there is a GPU")
+    with pytest.raises(UserError, match="accelerator=gpu"):
+        uses_gpu(replace(SETTINGS, accelerator=Accelerator.gpu))
+
+
+def test_auto_precision_is_resolved_and_a_named_one_kept() -> None:
+    assert resolve_precision(replace(SETTINGS, precision=Precision.fp32)) is Precision.fp32
+    assert resolve_precision(replace(SETTINGS, precision=Precision.auto)) is not Precision.auto
+
+
+@pytest.mark.gpu
+def test_trains_on_a_gpu() -> None:
+    if not torch.cuda.is_available():
+        pytest.skip("no CUDA device")
+    (result,), _ = train([None], replace(SETTINGS, accelerator=Accelerator.gpu))
+    assert result.curve[-1].train_loss < result.curve[0].train_loss
