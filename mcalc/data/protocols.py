@@ -109,8 +109,8 @@ def _require_both_classes(
     if len(counts) < 2:
         raise UserError(
             f"protocol={protocol}: the {side} part has {counts[0]} benign and {counts[1]} "
-            f"malignant lesions of {len(lesions)} in all: both classes are needed; name a data set with more "
-            "of both, or another protocol.held_out or protocol.seed"
+            f"malignant lesions of {len(lesions)} in all: both classes are needed; name a data "
+            "set with more of both, or another protocol.held_out or protocol.seed"
         )
 
 

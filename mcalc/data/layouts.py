@@ -1,0 +1,199 @@
+"""Where a download keeps its images, in each layout of CBIS-DDSM that is met.
+
+legacy  `<case>/<StudyUID>/<SeriesUID>/00000N.dcm`, as the case CSVs say; an older downloader wrote
+        `<case>/<date>-DDSM-<n>/1-<description>-<n>/00000N.dcm`
+nbia    `manifest-*/CBIS-DDSM/<case>/<date>-DDSM-NA-<n>/1.000000-<description>-<n>/1-N.dcm`
+kaggle  `jpeg/<SeriesUID>/*.jpg` with `csv/dicom_info.csv`
+
+Series folders of the second and third form end in the last five digits of their series' UID. Their
+description is not to be trusted and is never looked at, nor is NBIA's `metadata.csv` needed: it
+repeats what the folders' names say.
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from mcalc.errors import UserError
+
+IMAGE_SUFFIXES = frozenset({".dcm", ".dicom", ".jpg", ".jpeg", ".png"})
+"""Lower case; files are matched whatever their case."""
+
+DICOM_INFO = "dicom_info.csv"
+
+
+class Layout(StrEnum):
+    """A layout's name, as in `Index.layout`."""
+
+    KAGGLE = "kaggle"
+    NBIA = "nbia"
+    LEGACY = "legacy"
+
+
+class UnsafePath(ValueError):  # noqa: N818 - read as a sentence: `except UnsafePath`
+    """A path of a CSV that is absolute or climbs with `..`."""
+
+
+@dataclass(frozen=True, slots=True)
+class CsvPath:
+    """What a path of a case CSV says: `<case>/<StudyUID>/<SeriesUID>/00000N.dcm`."""
+
+    case: str | None
+    series: str | None
+    name: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Files that may show what was looked for; none and no layout where there are none."""
+
+    layout: Layout | None
+    files: tuple[Path, ...]
+
+
+def parse_csv_path(text: str) -> CsvPath:
+    """Take a path of a case CSV apart, `/` or `\\` between its parts; missing parts are None.
+
+    Raises UnsafePath for a path that could leave the folder it is meant to be relative to.
+    """
+    text = text.strip().replace("\\", "/")
+    parts = [part for part in text.split("/") if part not in ("", ".")]
+    if text.startswith("/") or re.match(r"[A-Za-z]:", text) or ".." in parts or "\0" in text:
+        raise UnsafePath(text)
+    case, _study, series, name = [*[None] * 4, *parts][-4:]
+    return CsvPath(case, series, name)
+
+
+class Download:
+    """The folders of one download, listed once when it is opened.
+
+    Folders are found by name below the root, never by joining a CSV's text to a path. The root and
+    the folders in it may be symbolic links: only what a CSV says is distrusted.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.case_bases = tuple(_case_bases(root))
+        self.series_bases = tuple(_series_bases(root))
+        self._cases: dict[str, list[Path]] = {}
+        for base in self.case_bases:
+            for folder in _folders(base):
+                self._cases.setdefault(folder.name, []).append(folder)
+        self._series: dict[str, list[Path]] = {}
+        for base in self.series_bases:
+            for folder in _folders(base):
+                self._series.setdefault(folder.name, []).append(folder)
+
+    def find(self, case: str, paths: Sequence[CsvPath]) -> Found:
+        """Image files of a case (`Calc-Test_P_00038_LEFT_CC_1`) for the series that `paths` name.
+
+        DICOM layouts come before JPEG copies. In a case folder the series named decide; where none
+        of them is there by name, every image of the case folder is a candidate, which is all that
+        a lesion's own folder holds. Raises UserError when a folder cannot be listed.
+        """
+        series = [path.series for path in paths if path.series]
+        # the CSV's own word for the case folder comes first; published, the two are one
+        for name in dict.fromkeys([*(path.case for path in paths if path.case), case]):
+            leaves = [
+                leaf
+                for folder in self._cases.get(name, ())
+                for study in _folders(folder)
+                for leaf in _folders(study)
+            ]
+            named = [leaf for leaf in leaves if any(shows_series(leaf, uid) for uid in series)]
+            files = _images(named) or _images(leaves)
+            if files:
+                return Found(_case_layout(files[0].parent), files)
+        jpegs = _images(
+            folder for uid in dict.fromkeys(series) for folder in self._series.get(uid, ())
+        )
+        return Found(Layout.KAGGLE if jpegs else None, jpegs)
+
+
+def shows_series(folder: Path, uid: str) -> bool:
+    """Whether a folder's name is a series' UID or ends in the UID's last five digits."""
+    return folder.name == uid or folder.name.endswith(f"-{uid[-5:]}")
+
+
+def read_descriptions(root: Path, csv_dir: Path | None) -> Mapping[tuple[str, str], str]:
+    """SeriesDescription of each JPEG by (series UID, file name), from Kaggle's `dicom_info.csv`.
+
+    The file is optional, as are its values (Kaggle's lacks several hundred): where it says
+    nothing, the images' content decides. Raises UserError when it is there and cannot be read.
+    """
+    folders = [*([csv_dir] if csv_dir else []), root, root / "csv"]
+    path = next(
+        (folder / DICOM_INFO for folder in folders if (folder / DICOM_INFO).is_file()), None
+    )
+    if path is None:
+        return {}
+    descriptions = {}
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            for record in csv.DictReader(file):
+                parts = (record.get("image_path") or "").replace("\\", "/").split("/")
+                text = (record.get("SeriesDescription") or "").strip()
+                if text and len(parts) >= 2:
+                    descriptions[parts[-2], parts[-1]] = text
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise UserError(
+            f"{path} cannot be read as CSV ({error}): download it again, or take it away, for it "
+            "is optional"
+        ) from error
+    return descriptions
+
+
+def _case_bases(root: Path) -> list[Path]:
+    """Folders that case folders may lie in: the root may be any of the upper three levels."""
+    manifests = sorted(
+        folder for folder in _folders(root) if folder.name.casefold().startswith("manifest")
+    )
+    tops = [root, *manifests]
+    return [base for top in tops for base in (top, top / "CBIS-DDSM") if base.is_dir()]
+
+
+def _series_bases(root: Path) -> list[Path]:
+    candidates = (root / "jpeg", root / "CBIS-DDSM" / "jpeg")
+    named = [folder for folder in candidates if folder.is_dir()]
+    return [root, *named] if root.name == "jpeg" else named
+
+
+def _case_layout(series_folder: Path) -> Layout:
+    # `1.000000-cropped images-26184` against a UID or `1-cropped images-26184`
+    return Layout.NBIA if re.match(r"\d+\.\d+-", series_folder.name) else Layout.LEGACY
+
+
+def _images(folders: Iterable[Path]) -> tuple[Path, ...]:
+    """Image files of the folders, sorted by name within each.
+
+    A file that two folders of one name hold is taken once: a download that was resumed into a
+    second manifest folder repeats files.
+    """
+    found: dict[tuple[str, str], Path] = {}
+    for folder in folders:
+        for path in entries(folder):
+            if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file():
+                found.setdefault((folder.name, path.name), path)
+    return tuple(found.values())
+
+
+def _folders(folder: Path) -> list[Path]:
+    return [path for path in entries(folder) if path.is_dir()]
+
+
+def entries(folder: Path) -> list[Path]:
+    """What lies in a folder, sorted, without hidden files (`.DS_Store`, `._1-1.dcm`).
+
+    Raises UserError when the folder cannot be listed.
+    """
+    try:
+        return sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+    except OSError as error:
+        raise UserError(
+            f"the folder {folder} cannot be listed ({error.strerror}): check that this user may "
+            "read it, or name another with data.root=PATH"
+        ) from error

@@ -1,0 +1,49 @@
+"""From `data.source` to an index: where a data set is added, beside its own module and YAML."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+from mcalc.config import DataConfig, PhantomConfig, Source
+from mcalc.data.cbis_ddsm import Progress, read_index
+from mcalc.data.phantom import FORMAT_VERSION, write_phantom
+from mcalc.data.records import Index
+from mcalc.errors import UserError
+
+
+def open_source(data: DataConfig, progress: Progress | None = None) -> Index:
+    """Index the data that the settings name; a phantom is written first where it is not there yet.
+
+    `progress` is called with (done, total) of the writing, then of the reading. Raises UserError
+    for a source that cannot be opened, with the remedy.
+    """
+    csv_dir = Path(data.csv_dir).expanduser() if data.csv_dir else None
+    match data.source:
+        case Source.cbis_ddsm:
+            if not data.root:
+                raise UserError(
+                    "data=cbis_ddsm needs data.root=PATH: the folder of a CBIS-DDSM download"
+                )
+            return read_index(Path(data.root), csv_dir, data.csv_split, progress)
+        case Source.phantom:
+            root = phantom_root(data)
+            write_phantom(root, data.phantom, progress)
+            # its CSVs are its own: data.csv_dir is about downloads
+            return read_index(root, None, data.csv_split, progress)
+
+
+def phantom_root(data: DataConfig) -> Path:
+    """The phantom's folder: `data.root`, or one below `data.cache` that its settings name."""
+    if data.root:
+        return Path(data.root).expanduser()
+    return Path(data.cache).expanduser() / f"phantom-{_settings_hash(data.phantom)}"
+
+
+def _settings_hash(settings: PhantomConfig) -> str:
+    # 1 and 1.0 are one difficulty and must name one folder
+    content = {**asdict(settings), "difficulty": float(settings.difficulty)}
+    text = json.dumps([FORMAT_VERSION, content], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
