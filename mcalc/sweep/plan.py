@@ -154,7 +154,10 @@ def _products(swept: Sequence[Override]) -> list[tuple[str, ...]]:
         key = override.get_key_element()
         if not override.is_discrete_sweep():
             raise UserError(f"{override.input_line}: a product needs values, as in {key}=1,10,15")
-        lists.append([f"{key}={value}" for value in override.sweep_string_iterator()])
+        values = list(override.sweep_string_iterator())
+        if len(set(values)) < len(values):
+            raise UserError(f"{override.input_line}: a value stands there twice; leave one out")
+        lists.append([f"{key}={value}" for value in values])
     return list(itertools.product(*lists))
 
 
