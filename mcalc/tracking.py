@@ -7,12 +7,13 @@ written in a few batches: one by one, 600 values take two seconds.
 
 from __future__ import annotations
 
+import csv
 import json
 import logging
 import os
 import tempfile
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import astuple, fields
 from pathlib import Path
 from typing import Any
@@ -260,8 +261,7 @@ def read_trials(directory: Path, sweep: str | None = None) -> list[RecordedTrial
 
 def _read_trial(client: MlflowClient, run: Run) -> RecordedTrial:
     folder = Path(client.download_artifacts(run.info.run_id, ""))
-    table = pd.read_csv(folder / "predictions.csv", float_precision="round_trip")
-    curve = pd.read_csv(folder / "curve.csv", float_precision="round_trip")
+    table = _read_csv(folder / "predictions.csv")
     tags = dict(run.data.tags)
     return RecordedTrial(
         run_id=run.info.run_id,
@@ -271,17 +271,22 @@ def _read_trial(client: MlflowClient, run: Run) -> RecordedTrial:
         metrics=dict(run.data.metrics),
         tags=tags,
         predictions=Predictions(
-            lesions=tuple(table["lesion"].astype(str)),
-            labels=table["malignant"].to_numpy(np.int64),
-            probabilities=table["probability"].to_numpy(np.float64),
+            lesions=tuple(row["lesion"] for row in table),
+            labels=np.array([int(row["malignant"]) for row in table], dtype=np.int64),
+            probabilities=np.array([float(row["probability"]) for row in table]),
         ),
-        curve=tuple(_points(curve)),
+        curve=tuple(_point(row) for row in _read_csv(folder / "curve.csv")),
         warnings=tuple(json.loads(tags.get("mcalc.warnings", "[]"))),
         crops={file.stem: str(file) for file in sorted((folder / "crops").glob("*.png"))},
     )
 
 
-def _points(curve: pd.DataFrame) -> Iterable[CurvePoint]:
-    for row in curve.itertuples(index=False):
-        values = dict(zip(_CURVE_COLUMNS, row, strict=True))
-        yield CurvePoint(**{**values, "iteration": int(values["iteration"])})
+def _read_csv(path: Path) -> list[dict[str, str]]:
+    # not pandas, whose parser of numbers may be off in the last bit
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def _point(row: Mapping[str, str]) -> CurvePoint:
+    values = {name: float(text) for name, text in row.items() if name != "iteration"}
+    return CurvePoint(iteration=int(row["iteration"]), **values)

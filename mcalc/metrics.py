@@ -1,0 +1,287 @@
+"""Scores of a set of predictions and their uncertainty: pure functions, positive = malignant.
+
+Every rate whose denominator is zero is 0/0 and is given as nan, never as 0 or 1: a rate that cannot
+be known must not look like a bad or a good one. Malformed arrays are errors.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy.stats import norm, rankdata
+
+from mcalc.errors import UserError
+
+Interval = tuple[float, float]
+"""Lower and upper bound; (nan, nan) where it is undefined."""
+
+
+@dataclass(frozen=True, slots=True)
+class Confusion:
+    """Counts of a two-class confusion matrix, in the order of the paper's Table 5."""
+
+    tn: int
+    """Benign called benign."""
+    fn: int
+    """Malignant called benign."""
+    tp: int
+    """Malignant called malignant."""
+    fp: int
+    """Benign called malignant."""
+
+    def __post_init__(self) -> None:
+        for name in ("tn", "fn", "tp", "fp"):
+            if getattr(self, name) < 0:
+                raise UserError(f"Confusion.{name}={getattr(self, name)}: expected a count from 0")
+
+    @classmethod
+    def from_predictions(cls, labels: npt.ArrayLike, probabilities: npt.ArrayLike) -> Confusion:
+        """Count the decisions of `malignant when p > 0.5`.
+
+        At exactly 0.5 the decision is benign: MATLAB's `classify` takes the class of the largest
+        score, the first class wins a tie, and benign comes first in alphabetical order.
+
+        Args:
+            labels: 0 benign, 1 malignant; shape (n,).
+            probabilities: probability of malignant, 0..1; shape (n,).
+
+        Raises:
+            UserError: the arrays are empty, differ in length or hold other values.
+        """
+        truth, score = _checked(labels, probabilities)
+        malignant, called = truth == 1, score > 0.5
+        return cls(
+            tn=int(np.sum(~malignant & ~called)),
+            fn=int(np.sum(malignant & ~called)),
+            tp=int(np.sum(malignant & called)),
+            fp=int(np.sum(~malignant & called)),
+        )
+
+    @property
+    def total(self) -> int:
+        """Number of predictions."""
+        return self.tn + self.fn + self.tp + self.fp
+
+    @property
+    def positives(self) -> int:
+        """Number of malignant lesions."""
+        return self.tp + self.fn
+
+    @property
+    def negatives(self) -> int:
+        """Number of benign lesions."""
+        return self.tn + self.fp
+
+    @property
+    def correct(self) -> int:
+        """Number of right decisions."""
+        return self.tn + self.tp
+
+    @property
+    def accuracy(self) -> float:
+        """Right decisions of all; nan without predictions."""
+        return _ratio(self.correct, self.total)
+
+    @property
+    def recall(self) -> float:
+        """Malignant lesions that were called so (sensitivity); nan without malignant lesions."""
+        return _ratio(self.tp, self.positives)
+
+    @property
+    def precision(self) -> float:
+        """Malignant among those called so; nan where nothing was called malignant."""
+        return _ratio(self.tp, self.tp + self.fp)
+
+    @property
+    def specificity(self) -> float:
+        """Benign lesions that were called so; nan without benign lesions."""
+        return _ratio(self.tn, self.negatives)
+
+    @property
+    def f_measure(self) -> float:
+        """Harmonic mean of recall and precision, 2 TP / (2 TP + FP + FN).
+
+        nan only where nothing is malignant and nothing was called so. It is 0 where malignant
+        lesions exist and none was found, although precision may then be nan.
+        """
+        return _ratio(2 * self.tp, 2 * self.tp + self.fp + self.fn)
+
+
+def wilson_interval(successes: int, n: int, level: float = 0.95) -> Interval:
+    """Wilson's score interval of a proportion, without continuity correction.
+
+    Source: E. B. Wilson, J. Am. Stat. Assoc. 22 (1927) 209; method 3 of R. G. Newcombe, Statistics
+    in Medicine 17 (1998) 857.
+
+    Args:
+        successes: 0..n.
+        n: number of independent trials. Lesions of one patient are not independent, so the
+            interval is too narrow where patients carry several.
+        level: coverage, above 0 and below 1.
+
+    Returns:
+        Bounds in 0..1; (nan, nan) for n = 0.
+
+    Raises:
+        UserError: successes, n or level is out of range.
+    """
+    if not 0 <= successes <= n:
+        raise UserError(f"wilson_interval: successes={successes} is not within 0..n={n}")
+    _check_level(level)
+    if n == 0:
+        return math.nan, math.nan
+    z = float(norm.ppf((1 + level) / 2))
+    share = successes / n
+    centre = share + z**2 / (2 * n)
+    spread = z * math.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))
+    scale = 1 + z**2 / n
+    # at the ends one bound is 0 or 1 exactly; rounding would leave it a hair beside
+    low = 0.0 if successes == 0 else (centre - spread) / scale
+    high = 1.0 if successes == n else (centre + spread) / scale
+    return low, high
+
+
+def auc(labels: npt.ArrayLike, probabilities: npt.ArrayLike) -> float:
+    """Area under the ROC curve, as the Mann-Whitney statistic: ties count one half.
+
+    Args:
+        labels: 0 benign, 1 malignant; shape (n,).
+        probabilities: probability of malignant, 0..1; shape (n,).
+
+    Returns:
+        0..1; nan where one class is absent.
+
+    Raises:
+        UserError: the arrays are empty, differ in length or hold other values.
+    """
+    above_benign, _ = _placements(*_checked(labels, probabilities))
+    return float(np.mean(above_benign)) if above_benign.size else math.nan
+
+
+def auc_interval(
+    labels: npt.ArrayLike, probabilities: npt.ArrayLike, level: float = 0.95
+) -> Interval:
+    """DeLong's interval of the AUC: normal about the estimate, cut at 0 and 1.
+
+    Source: E. R. DeLong et al., Biometrics 44 (1988) 837, with the rank form of X. Sun and W. Xu,
+    IEEE Signal Processing Letters 21 (2014) 1389.
+
+    Args:
+        labels: 0 benign, 1 malignant; shape (n,).
+        probabilities: probability of malignant, 0..1; shape (n,).
+        level: coverage, above 0 and below 1.
+
+    Returns:
+        Bounds in 0..1. (nan, nan) where the method says nothing: fewer than two lesions of a class,
+        or no spread at all (classes perfectly apart, or every probability the same), where the
+        variance of 0 would read as certainty.
+
+    Raises:
+        UserError: the arrays are empty, differ in length or hold other values, or level is out of
+            range.
+    """
+    above_benign, below_malignant = _placements(*_checked(labels, probabilities))
+    _check_level(level)
+    if min(above_benign.size, below_malignant.size) < 2:
+        return math.nan, math.nan
+    if np.ptp(above_benign) == 0 and np.ptp(below_malignant) == 0:
+        return math.nan, math.nan
+    variance = (
+        np.var(above_benign, ddof=1) / above_benign.size
+        + np.var(below_malignant, ddof=1) / below_malignant.size
+    )
+    area = float(np.mean(above_benign))
+    spread = float(norm.ppf((1 + level) / 2)) * math.sqrt(variance)
+    return max(0.0, area - spread), min(1.0, area + spread)
+
+
+def majority_rate(labels: npt.ArrayLike) -> float:
+    """Accuracy of always naming the commoner class of `labels`: what knowing nothing scores.
+
+    Args:
+        labels: 0 benign, 1 malignant; shape (n,).
+
+    Returns:
+        0.5..1.
+
+    Raises:
+        UserError: the array is empty or holds other values.
+    """
+    malignant = float(np.mean(_checked_labels(labels)))
+    return max(malignant, 1 - malignant)
+
+
+def log_loss(labels: npt.ArrayLike, probabilities: npt.ArrayLike) -> float:
+    """Mean cross-entropy in nats (MATLAB's validation loss without its regularisation).
+
+    Probabilities are kept 2.2e-16 away from 0 and 1, so that one confident mistake costs 36 nats
+    and not infinity; scikit-learn does the same.
+
+    Args:
+        labels: 0 benign, 1 malignant; shape (n,).
+        probabilities: probability of malignant, 0..1; shape (n,).
+
+    Raises:
+        UserError: the arrays are empty, differ in length or hold other values.
+    """
+    truth, score = _checked(labels, probabilities)
+    edge = np.finfo(np.float64).eps
+    score = np.clip(score, edge, 1 - edge)
+    return float(-np.mean(np.where(truth == 1, np.log(score), np.log1p(-score))))
+
+
+def _placements(
+    truth: npt.NDArray[np.int64], score: npt.NDArray[np.float64]
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """For each malignant lesion the share of benign ones below it; for each benign one, above it.
+
+    Ties count one half. Both empty where one class is absent.
+    """
+    malignant = truth == 1
+    positives, negatives = int(malignant.sum()), int((~malignant).sum())
+    if positives == 0 or negatives == 0:
+        return np.empty(0), np.empty(0)
+    ranks = rankdata(score)
+    above_benign = (ranks[malignant] - rankdata(score[malignant])) / negatives
+    below_malignant = 1 - (ranks[~malignant] - rankdata(score[~malignant])) / positives
+    return above_benign, below_malignant
+
+
+def _ratio(part: int, whole: int) -> float:
+    return part / whole if whole else math.nan
+
+
+def _check_level(level: float) -> None:
+    if not 0 < level < 1:
+        raise UserError(f"level={level} is out of range: expected a share above 0 and below 1")
+
+
+def _checked_labels(labels: npt.ArrayLike) -> npt.NDArray[np.int64]:
+    truth = np.asarray(labels)
+    if truth.ndim != 1 or truth.size == 0:
+        raise UserError(
+            f"labels has shape {truth.shape}: expected (n,) with at least one prediction to score"
+        )
+    wrong = truth[~np.isin(truth, (0, 1))]
+    if wrong.size:
+        raise UserError(f"labels holds {wrong[0]}: expected 0 (benign) and 1 (malignant) only")
+    return truth.astype(np.int64)
+
+
+def _checked(
+    labels: npt.ArrayLike, probabilities: npt.ArrayLike
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
+    truth = _checked_labels(labels)
+    score = np.asarray(probabilities, dtype=np.float64)
+    if score.shape != truth.shape:
+        raise UserError(
+            f"probabilities has shape {score.shape} and labels {truth.shape}: expected one "
+            "probability of malignant a label"
+        )
+    wrong = score[~((score >= 0) & (score <= 1))]  # nan fails both, so it is found too
+    if wrong.size:
+        raise UserError(f"probabilities holds {wrong[0]}: expected values from 0 to 1")
+    return truth, score

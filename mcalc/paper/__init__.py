@@ -1,0 +1,5 @@
+"""The paper as data: its tables as printed, and what it does not say.
+
+K. Sharma and S. Mukherjee, "Classification of Micro-Calcification in Breast from Mammographic
+Images using Transfer Learning" (manuscript received in January 2020).
+"""

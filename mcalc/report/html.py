@@ -1,0 +1,208 @@
+"""The report as one HTML page that needs no other file: tables, figures, and what to beware of."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+from jinja2 import Environment, StrictUndefined
+from matplotlib.figure import Figure
+from PIL import Image
+
+from mcalc.figures import confusion_figure, crops_figure, curve_figure
+from mcalc.paper.assumptions import ASSUMPTIONS
+from mcalc.paper.tables import NETWORK_TITLES, NETWORKS
+from mcalc.report.notes import cautions, provenance
+from mcalc.report.rendering import Table
+from mcalc.report.tables import SETTINGS, Record, Row, confusion_of, match
+from mcalc.results import RecordedTrial
+
+_CROPS = 12
+# Figures are 4 inches wide and shown at up to 400 CSS pixels. Sixty of them keep below 8 MB, even
+# where crops are pure noise, as sheets of crops are JPEG and drawings PNG with a palette. The
+# crops themselves lie unchanged in the record.
+_PHOTO_DPI = 150
+_PHOTO_QUALITY = 85
+_DRAWING_DPI = 170
+_PALETTE = 128
+
+
+@dataclass(frozen=True, slots=True)
+class _Picture:
+    """A figure as the page shows it."""
+
+    source: str
+    """`data:image/...;base64,...`; empty where there is none."""
+    alternative: str
+    """What the figure shows, for those who cannot see it; or why there is none."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Pictures:
+    """A row of Table 3 or 4."""
+
+    name: str
+    settings: tuple[str, ...]
+    """`stopping.patience 15`, ..."""
+    curve: _Picture
+    crops: _Picture
+    confusion: _Picture
+
+
+def page(
+    tables: Mapping[int, Table], record: Record, progress: Callable[[str], None] | None = None
+) -> str:
+    """The whole page.
+
+    Args:
+        tables: tables of `mcalc.report.tables.build` by number, shown in that order.
+        record: network -> recorded trials, whose figures are drawn.
+        progress: called with each trial's name before its figures are drawn (a second each).
+
+    Returns:
+        HTML with every figure inside; every text of the record is escaped. A crop that is kept
+        but cannot be read is named among the cautions.
+    """
+    unreadable: list[str] = []
+    galleries = []
+    for number, network in zip((3, 4), NETWORKS, strict=True):
+        rows = []
+        for row in match(network, record.get(network, ())):
+            if row.trial is not None and progress is not None:
+                progress(row.label)
+            rows.append(_pictures(row, unreadable))
+        galleries.append({"number": number, "title": NETWORK_TITLES[network], "rows": rows})
+    trials = [trial for network in NETWORKS for trial in record.get(network, ())]
+    beware = list(cautions(trials))
+    if unreadable:
+        beware.append(
+            f"{len(unreadable)} kept crops could not be read and are not shown: "
+            f"{', '.join(unreadable[:5])}{' …' if len(unreadable) > 5 else ''}."
+        )
+    environment = Environment(
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    template = files("mcalc.report").joinpath("page.html.j2").read_text(encoding="utf-8")
+    return environment.from_string(template).render(
+        cautions=beware,
+        provenance=provenance(trials),
+        tables={number: table.for_people() for number, table in tables.items()},
+        galleries=galleries,
+        assumptions=ASSUMPTIONS,
+    )
+
+
+def shown_crops(trial: RecordedTrial, limit: int = _CROPS) -> list[int]:
+    """Places in the predictions whose crops are shown.
+
+    Evenly spaced over the lesions that have a kept crop, in the split's order: neither chosen by
+    hand nor by how well they were classified, and the same for every trial of one split.
+    """
+    kept = [index for index, name in enumerate(trial.predictions.lesions) if name in trial.crops]
+    if len(kept) <= limit:
+        return kept
+    return [kept[index * len(kept) // limit] for index in range(limit)]
+
+
+def _pictures(row: Row, unreadable: list[str]) -> _Pictures:
+    if row.trial is None:
+        nothing = _Picture("", "not run")
+        planned = row.paper.settings if row.paper else {}
+        settings = tuple(f"{key} {value}" for key, value in planned.items())
+        return _Pictures(row.label, settings, nothing, nothing, nothing)
+    trial = row.trial
+    return _Pictures(
+        name=row.label,
+        settings=tuple(f"{key} {trial.param(key)}" for key in SETTINGS if key in trial.params),
+        curve=_curve(trial, row.label),
+        crops=_crops(trial, row.label, unreadable),
+        confusion=_confusion(trial, row.label),
+    )
+
+
+def _curve(trial: RecordedTrial, label: str) -> _Picture:
+    stopped = None  # a run to its limit of length has no stopping point to mark
+    if trial.tags.get("mcalc.stop_reason") == "patience" and "iterations" in trial.metrics:
+        stopped = int(trial.metrics["iterations"])
+    figure = curve_figure(trial.curve, f"{label}: training", stopped)
+    if not trial.curve:
+        return _Picture(
+            _drawing(figure), f"Training of {label}: no validation evaluation was made."
+        )
+    last = trial.curve[-1]
+    return _Picture(
+        _drawing(figure),
+        f"Training of {label} over {last.iteration} iterations; at the last evaluation validation "
+        f"accuracy {last.val_accuracy:.3f} and loss {last.val_loss:.3f}.",
+    )
+
+
+def _confusion(trial: RecordedTrial, label: str) -> _Picture:
+    counts = confusion_of(trial)
+    return _Picture(
+        _drawing(confusion_figure(counts, f"{label}: confusion matrix")),
+        f"Confusion matrix of {label}: {counts.tn} true negatives, {counts.fn} false negatives, "
+        f"{counts.tp} true positives, {counts.fp} false positives.",
+    )
+
+
+def _crops(trial: RecordedTrial, label: str, unreadable: list[str]) -> _Picture:
+    predictions = trial.predictions
+    images, labels, probabilities = [], [], []
+    for index in shown_crops(trial):
+        name = predictions.lesions[index]
+        image = _read_crop(Path(trial.crops[name]))
+        if image is None:
+            unreadable.append(f"{label} {name}")
+            continue
+        images.append(image)
+        labels.append(int(predictions.labels[index]))
+        probabilities.append(float(predictions.probabilities[index]))
+    if not images:
+        return _Picture("", "no crop was kept with this trial")
+    right = sum(
+        int(probability > 0.5) == truth
+        for truth, probability in zip(labels, probabilities, strict=True)
+    )
+    return _Picture(
+        _photo(crops_figure(images, labels, probabilities, f"{label}: classified crops")),
+        f"{len(images)} crops classified by {label}, {right} of them rightly.",
+    )
+
+
+def _read_crop(path: Path) -> npt.NDArray[np.uint8] | None:
+    """(H, W) grey levels 0..255, or None where the file is missing or no image."""
+    if not path.is_file():
+        return None
+    data = np.frombuffer(path.read_bytes(), dtype=np.uint8)
+    image = cv2.imdecode(data, cv2.IMREAD_GRAYSCALE) if data.size else None
+    return None if image is None else np.asarray(image, dtype=np.uint8)
+
+
+def _drawing(figure: Figure) -> str:
+    image = _drawn(figure, _DRAWING_DPI)
+    return _inline(image.quantize(_PALETTE, dither=Image.Dither.NONE), "png")
+
+
+def _photo(figure: Figure) -> str:
+    # subsampling 0: full colour resolution, or coloured titles blur
+    return _inline(_drawn(figure, _PHOTO_DPI), "jpeg", quality=_PHOTO_QUALITY, subsampling=0)
+
+
+def _drawn(figure: Figure, dpi: int) -> Image.Image:
+    stream = io.BytesIO()
+    figure.savefig(stream, format="png", dpi=dpi)
+    return Image.open(stream).convert("RGB")  # nothing is transparent
+
+
+def _inline(image: Image.Image, form: str, **options: int) -> str:
+    stream = io.BytesIO()
+    image.save(stream, format=form, optimize=True, **options)
+    return f"data:image/{form};base64," + base64.b64encode(stream.getvalue()).decode("ascii")

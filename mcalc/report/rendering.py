@@ -1,0 +1,214 @@
+"""A table of text cells, and the forms it is written in: plain text, CSV, Markdown, LaTeX."""
+
+from __future__ import annotations
+
+import csv
+import io
+import textwrap
+from dataclasses import dataclass
+
+TEXT_WIDTH = 120
+"""Columns of a terminal that `as_text` keeps within."""
+
+NOT_RUN = "—"
+"""Cell of a value that does not exist."""
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column; its key is unique in the table."""
+
+    key: str
+    """Heading in CSV: `accuracy_low`."""
+    heading: str
+    """Heading for people; in plain text it breaks at spaces."""
+    text: bool = False
+    """Words rather than a number: aligned left."""
+    csv_only: bool = False
+    """Left out of the forms made for people."""
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A small table whose cells are formatted already."""
+
+    title: str
+    columns: tuple[Column, ...]
+    rows: tuple[tuple[str, ...], ...]
+    """As many cells a row as there are columns; `NOT_RUN` where there is no value."""
+    notes: tuple[str, ...] = ()
+    """Sentences about this table's numbers."""
+    provenance: tuple[str, ...] = ()
+    """Sentences about how the numbers were made; tables of the same trials share them."""
+
+    def __post_init__(self) -> None:
+        for row in self.rows:
+            if len(row) != len(self.columns):
+                raise ValueError(
+                    f"{self.title}: a row has {len(row)} cells for {len(self.columns)} columns"
+                )
+
+    def column(self, key: str) -> tuple[str, ...]:
+        """The cells of one column.
+
+        Raises:
+            ValueError: there is no such column.
+        """
+        index = [column.key for column in self.columns].index(key)
+        return tuple(row[index] for row in self.rows)
+
+    def for_people(self) -> Table:
+        """The same table without the columns that only the CSV has."""
+        kept = [index for index, column in enumerate(self.columns) if not column.csv_only]
+        return Table(
+            title=self.title,
+            columns=tuple(self.columns[index] for index in kept),
+            rows=tuple(tuple(row[index] for index in kept) for row in self.rows),
+            notes=self.notes,
+            provenance=self.provenance,
+        )
+
+
+def as_text(table: Table) -> str:
+    """Monospace: headings broken into lines, numbers to the right, notes folded below."""
+    table = table.for_people()
+    heads = [column.heading.split(" ") for column in table.columns]
+    depth = max(len(words) for words in heads)
+    lines = [[""] * (depth - len(words)) + words for words in heads]  # headings sit at the bottom
+    widths = [
+        max(len(cell) for cell in (*lines[index], *(row[index] for row in table.rows)))
+        for index in range(len(table.columns))
+    ]
+
+    widths = _within(widths, table.columns)
+
+    def laid_out(cells: list[str]) -> str:
+        parts = [
+            _cut(cell, width).ljust(width) if column.text else cell.rjust(width)
+            for cell, width, column in zip(cells, widths, table.columns, strict=True)
+        ]
+        return "  ".join(parts).rstrip()
+
+    rule = "-" * (sum(widths) + 2 * (len(widths) - 1))
+    out = [*textwrap.wrap(table.title, TEXT_WIDTH), rule]
+    out += [laid_out([column[line] for column in lines]) for line in range(depth)]
+    out += [rule, *(laid_out(list(row)) for row in table.rows), rule]
+    return "\n".join([*out, *bullets((*table.notes, *table.provenance))]) + "\n"
+
+
+def bullets(notes: tuple[str, ...]) -> list[str]:
+    """Lines of a plain-text list, folded at `TEXT_WIDTH`."""
+    return [
+        line
+        for note in notes
+        for line in textwrap.wrap(
+            note, TEXT_WIDTH, initial_indent="* ", subsequent_indent="  ", break_on_hyphens=False
+        )
+    ]
+
+
+def as_csv(table: Table) -> str:
+    """Comma-separated with one heading line; a value that does not exist is an empty field.
+
+    Notes have no place in a CSV file. What must not be lost (protocol, weights, data, warnings of a
+    row's trial) stands in columns of its own.
+    """
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow([column.key for column in table.columns])
+    writer.writerows([["" if cell == NOT_RUN else cell for cell in row] for row in table.rows])
+    return stream.getvalue()
+
+
+def as_markdown(table: Table) -> str:
+    """A pipe table with the notes as a list below."""
+    table = table.for_people()
+    out = [f"**{_markdown(table.title)}**", ""]
+    out.append("| " + " | ".join(_markdown(column.heading) for column in table.columns) + " |")
+    out.append("|" + "|".join("---" if column.text else "---:" for column in table.columns) + "|")
+    out += ["| " + " | ".join(_markdown(cell) for cell in row) + " |" for row in table.rows]
+    notes = (*table.notes, *table.provenance)
+    if notes:
+        out += ["", *(f"- {_markdown(note)}" for note in notes)]
+    return "\n".join(out) + "\n"
+
+
+def as_latex(table: Table) -> str:
+    """A `table` environment; the preamble needs `\\usepackage{booktabs,graphicx}`."""
+    table = table.for_people()
+    alignment = "".join("l" if column.text else "r" for column in table.columns)
+    out = [
+        r"\begin{table}",
+        r"\centering",
+        rf"\caption{{{_latex(table.title)}}}",
+        r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%",
+        rf"\begin{{tabular}}{{{alignment}}}",
+        r"\toprule",
+        " & ".join(_latex(column.heading) for column in table.columns) + r" \\",
+        r"\midrule",
+        *(" & ".join(_latex_cell(cell) for cell in row) + r" \\" for row in table.rows),
+        r"\bottomrule",
+        r"\end{tabular}}",
+    ]
+    notes = (*table.notes, *table.provenance)
+    if notes:
+        out += [r"\begin{flushleft}\footnotesize"]
+        out += [_latex(note) + r"\par" for note in notes]
+        out += [r"\end{flushleft}"]
+    return "\n".join([*out, r"\end{table}"]) + "\n"
+
+
+def _within(widths: list[int], columns: tuple[Column, ...]) -> list[int]:
+    """Take what is too much for the terminal from the columns of words; numbers stay whole."""
+    excess = sum(widths) + 2 * (len(widths) - 1) - TEXT_WIDTH
+    fitted = list(widths)
+    for index, column in enumerate(columns):
+        if column.text and excess > 0:
+            fitted[index] = max(8, widths[index] - excess)
+            excess -= widths[index] - fitted[index]
+    return fitted
+
+
+def _cut(cell: str, width: int) -> str:
+    return cell if len(cell) <= width else cell[: width - 1] + "…"
+
+
+FORMATS = {"txt": as_text, "csv": as_csv, "md": as_markdown, "tex": as_latex}
+"""File name's ending -> the form it holds."""
+
+_MARKDOWN_SPECIAL = "\\`*_[]<>|"
+
+_LATEX_SPECIAL = {
+    "\\": r"\textbackslash{}",
+    "&": r"\&",
+    "%": r"\%",
+    "$": r"\$",
+    "#": r"\#",
+    "_": r"\_",
+    "{": r"\{",
+    "}": r"\}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "[": "{[}",  # after a line's end it would open an optional argument
+    "–": "--",
+    "—": "---",
+    "…": r"\dots{}",
+}
+
+
+def _markdown(text: str) -> str:
+    escaped = "".join("\\" + sign if sign in _MARKDOWN_SPECIAL else sign for sign in text)
+    return " ".join(escaped.split())  # a line break would end the row
+
+
+def _latex(text: str) -> str:
+    return " ".join("".join(_LATEX_SPECIAL.get(sign, sign) for sign in text).split())
+
+
+def _latex_cell(cell: str) -> str:
+    """A signed number in math mode, so that its minus is no hyphen; everything else as text."""
+    if cell[:1] in ("+", "-") and cell[1:].replace(".", "", 1).isdigit():
+        return f"${cell}$"
+    return _latex(cell)

@@ -1,0 +1,138 @@
+from __future__ import annotations
+
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+import yaml
+
+from mcalc.config import Config, flatten
+from mcalc.metrics import wilson_interval
+from mcalc.paper.assumptions import ASSUMPTIONS
+from mcalc.paper.tables import (
+    BENIGN,
+    MALIGNANT,
+    NETWORKS,
+    PAPER_TRIALS,
+    REPORTED,
+    PaperTrial,
+)
+
+EVERY = [trial for network in NETWORKS for trial in PAPER_TRIALS[network]]
+SWEEPS = Path(__file__).resolve().parents[2] / "sweeps"
+
+
+def test_twenty_trials_with_both_names() -> None:
+    names = [f"AL{i}" for i in range(1, 11)] + [f"GL{i}" for i in range(1, 11)]
+    printed = [f"A1{i}" for i in range(1, 11)] + [f"G1{i}" for i in range(1, 11)]
+    assert [trial.name for trial in EVERY] == names
+    assert [trial.printed_name for trial in EVERY] == printed
+    assert [trial.network for trial in EVERY] == ["alexnet"] * 10 + ["googlenet"] * 10
+
+
+@pytest.mark.parametrize("network", NETWORKS)
+def test_ten_rows_of_parameters(network: str) -> None:
+    assert [tuple(trial.settings.values()) for trial in PAPER_TRIALS[network]] == [
+        (15, 1, 2, 1),
+        (15, 10, 20, 1),
+        (15, 15, 20, 1),
+        (15, 15, 30, 1),
+        (10, 20, 30, 1),
+        (5, 20, 30, 1),
+        (30, 20, 30, 1),
+        (30, 20, 30, 10),
+        (30, 20, 30, 5),
+        (40, 20, 30, 1),
+    ]
+
+
+@pytest.mark.parametrize("trial", EVERY, ids=lambda trial: trial.name)
+def test_every_row_of_table_5_sums_to_901(trial: PaperTrial) -> None:
+    counts = trial.confusion
+    assert (counts.negatives, counts.positives, counts.total) == (504, 397, 901)
+    assert (BENIGN, MALIGNANT, REPORTED) == (504, 397, 901)
+
+
+@pytest.mark.parametrize("trial", EVERY, ids=lambda trial: trial.name)
+def test_table_6_and_accuracies_follow_from_table_5(trial: PaperTrial) -> None:
+    """Within one unit of the fourth digit: the paper cuts some values and rounds others."""
+    c = trial.confusion
+    recall, precision = c.tp / (c.tp + c.fn), c.tp / (c.tp + c.fp)
+    recomputed = {
+        "accuracy": (c.tn + c.tp) / 901,
+        "table5_accuracy": (c.tn + c.tp) / 901,
+        "recall": recall,
+        "precision": precision,
+        "specificity": c.tn / (c.tn + c.fp),
+        "f_measure": 2 * precision * recall / (precision + recall),
+    }
+    for name, value in recomputed.items():
+        assert abs(float(getattr(trial, name)) - value) < 1e-4, name
+
+
+@pytest.mark.parametrize("trial", EVERY, ids=lambda trial: trial.name)
+def test_our_rates_of_the_published_counts_are_the_published_rates(trial: PaperTrial) -> None:
+    for name in ("accuracy", "recall", "precision", "specificity", "f_measure"):
+        published = float(getattr(trial, name))
+        assert getattr(trial.confusion, name) == pytest.approx(published, abs=1e-4), name
+
+
+def test_printed_digits_are_kept() -> None:
+    second = PAPER_TRIALS["alexnet"][1]
+    assert (str(second.accuracy), str(second.table5_accuracy)) == ("0.889", "0.8890")
+    assert str(PAPER_TRIALS["googlenet"][4].f_measure) == "0.8"
+    assert all(isinstance(trial.recall, Decimal) for trial in EVERY)
+
+
+def test_summary_numbers_of_the_published_rows() -> None:
+    means = {n: sum(float(t.accuracy) for t in PAPER_TRIALS[n]) / 10 for n in NETWORKS}
+    assert means == pytest.approx({"alexnet": 0.899, "googlenet": 0.837}, abs=6e-4)
+    best = PAPER_TRIALS["alexnet"][2].confusion
+    assert best.correct == 854
+    assert wilson_interval(best.correct, best.total) == pytest.approx((0.931, 0.960), abs=6e-4)
+
+
+@pytest.mark.shared
+def test_every_row_stands_in_the_papers_text(shared_data: Path) -> None:
+    lines = (shared_data.parent / "paper.txt").read_text(encoding="utf-8").splitlines()
+    rows = [line.split() for line in lines]
+    for trial in EVERY:
+        c = trial.confusion
+        settings = [str(value) for value in trial.settings.values()]
+        rates = (trial.recall, trial.precision, trial.specificity, trial.f_measure)
+        counts = [str(count) for count in (c.tn, c.fn, c.tp, c.fp)]
+        assert [trial.printed_name, *settings, str(trial.accuracy)] in rows
+        assert [trial.name, *counts, str(trial.table5_accuracy)] in rows
+        assert [trial.name, *map(str, rates)] in rows
+
+
+@pytest.mark.parametrize("network", NETWORKS)
+def test_sweep_file_is_the_papers_rows(network: str) -> None:
+    sweep = yaml.safe_load((SWEEPS / f"{network}.yaml").read_text(encoding="utf-8"))
+    assert sweep["name"] == network
+    assert sweep["overrides"] == [f"backbone={network}"]
+    assert sweep["description"]
+    assert sweep["rows"] == {trial.name: trial.settings for trial in PAPER_TRIALS[network]}
+    assert list(sweep["rows"]) == [trial.name for trial in PAPER_TRIALS[network]]
+
+
+def test_assumptions_are_what_the_settings_default_to() -> None:
+    defaults = flatten(Config())
+    for assumption in ASSUMPTIONS:
+        for key, value in assumption.taken.items():
+            assert key in defaults, f"{assumption.topic}: {key} is no setting"
+            assert defaults[key] == value, f"{assumption.topic}: {key}"
+
+
+def test_assumptions_say_what_why_and_each_topic_once() -> None:
+    topics = [assumption.topic for assumption in ASSUMPTIONS]
+    assert len(set(topics)) == len(topics)
+    assert all(a.paper and a.choice and a.reason for a in ASSUMPTIONS)
+    governed = {key for assumption in ASSUMPTIONS for key in assumption.taken}
+    # what the paper leaves out and a number depends on most
+    assert {
+        "trainer.lr",
+        "trainer.batch_size",
+        "trainer.max_epochs",
+        "trainer.val_every",
+    } <= governed

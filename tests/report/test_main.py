@@ -1,0 +1,154 @@
+from __future__ import annotations
+
+import csv
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mcalc.errors import UserError
+from mcalc.report.__main__ import USAGE, Options, main, parse
+from mcalc.results import CurvePoint, Predictions
+from mcalc.tracking import Tracker
+
+# MLflow itself uses what the installed SQLAlchemy and pandas deprecate
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy is deprecated"),
+    pytest.mark.filterwarnings("ignore:For backward compatibility, 'str' dtypes"),
+]
+
+LABELS = np.array([0] * 6 + [1] * 4)
+PROBABILITIES = np.array([0.1, 0.2, 0.3, 0.4, 0.6, 0.7, 0.35, 0.8, 0.9, 0.95])
+"""4 of 6 benign and 3 of 4 malignant are called rightly: accuracy 0.7."""
+
+
+@pytest.fixture(scope="module")
+def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A record with one trial, AL3 of the sweep alexnet, written as training writes it."""
+    folder = tmp_path_factory.mktemp("record") / "mlruns"
+    tracker = Tracker(folder, "mcalc")
+    parent = tracker.open_sweep("alexnet-1", "alexnet", {})
+    params = {
+        "backbone.name": "alexnet",
+        "stopping.patience": 15,
+        "head.weight_lr": 15.0,
+        "head.bias_lr": 20.0,
+        "head.weight_l2": 1.0,
+        "data.source": "phantom",
+    }
+    trial = tracker.open_trial("AL3", "key", params, {"mcalc.protocol": "patient"}, parent)
+    lesions = tuple(f"P_{i}" for i in range(10))
+    trial.table(Predictions(lesions, LABELS, PROBABILITIES))
+    trial.curve((CurvePoint(50, 0.5, 0.7, 0.5, 0.6, 0.7),))
+    trial.crops({"P_0": np.full((8, 8), 90, np.uint8)})
+    trial.finish({"accuracy": 0.7, "iterations": 50}, {"mcalc.warnings": '["random weights"]'})
+    tracker.close_sweep(parent, {}, complete=True)
+    return folder
+
+
+def test_everything_is_printed_and_written(
+    recorded: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "deep" / "report"
+    main([f"dir={recorded}", f"out={out}"])
+    printed = capsys.readouterr().out
+    assert sorted(path.name for path in out.iterdir()) == sorted(
+        ["index.html"]
+        + [f"table{n}.{e}" for n in (1, 2, 5, 6) for e in ("txt", "csv", "md", "tex")]
+    )
+    for number in (1, 2, 5, 6):
+        assert printed.count(f"Table {number}. ") == 1
+        assert str(out / f"table{number}") in printed
+    assert printed.count("random weights") == 1  # what tables share is printed once
+    assert "9 of 10 trials not run" in printed
+    with (out / "table1.csv").open(encoding="utf-8", newline="") as stream:
+        rows = {row["name"]: row for row in csv.DictReader(stream)}
+    assert rows["AL3"]["accuracy"] == "0.7000"
+    assert rows["AL3"]["warnings"] == "random weights"
+    assert rows["AL1"]["accuracy"] == ""
+    assert "random weights" in (out / "table5.txt").read_text(encoding="utf-8")
+    page = (out / "index.html").read_text(encoding="utf-8")
+    assert "4 true negatives, 1 false negatives, 3 true positives, 2 false positives" in page
+    assert "1 crops classified by AL3, 1 of them rightly" in page
+    assert stat.S_IMODE((out / "index.html").stat().st_mode) & 0o444 == 0o444
+
+
+def test_one_table_alone_comes_with_its_provenance(
+    recorded: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    main([f"dir={recorded}", f"out={tmp_path}", "table=1"])
+    printed = capsys.readouterr().out
+    assert "Table 1. " in printed
+    assert "Table 5. " not in printed
+    assert "random weights" in printed
+    assert {path.suffix for path in tmp_path.iterdir()} == {".txt", ".csv", ".md", ".tex"}
+
+
+def test_the_tables_of_figures_are_the_page(
+    recorded: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    main([f"dir={recorded}", f"out={tmp_path}", "table=3"])
+    assert [path.name for path in tmp_path.iterdir()] == ["index.html"]
+    assert str(tmp_path / "index.html") in capsys.readouterr().out
+
+
+def test_a_report_is_replaced_whole(recorded: Path, tmp_path: Path) -> None:
+    (tmp_path / "table1.txt").write_text("old " * 10_000)
+    main([f"dir={recorded}", f"out={tmp_path}", "table=1"])
+    assert "old" not in (tmp_path / "table1.txt").read_text(encoding="utf-8")
+    assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
+
+
+def test_an_output_that_cannot_be_written_is_named(recorded: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(UserError, match=r"cannot write .*file.*out=PATH"):
+        main([f"dir={recorded}", f"out={tmp_path / 'file'}", "table=1"])
+
+
+def test_a_sweep_that_is_not_recorded_names_the_command(recorded: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"'mine' or 'googlenet'.*make tables"):
+        main([f"dir={recorded}", f"out={tmp_path}", "alexnet=mine"])
+
+
+def test_no_record_is_one_line_and_exit_status_2(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "mcalc.report", f"dir={tmp_path / 'none'}"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: ")
+    assert done.stderr.count("\n") == 1
+    assert "make tables" in done.stderr
+
+
+def test_defaults_and_given_values() -> None:
+    assert parse([]) == Options("all", "mlruns", "report", "alexnet", "googlenet")
+    assert parse(["dir=a=b", "table=5"]) == Options(table="5", dir="a=b")
+    assert Options(table="6").tables == (6,)
+    assert Options(table="4").tables == ()
+    assert [Options(table=one).with_page for one in ("all", "3", "1")] == [True, True, False]
+
+
+@pytest.mark.parametrize(
+    ("argument", "complaint"),
+    [
+        ("tabel=1", "unknown key 'tabel'.*did you mean 'table'"),
+        ("--table=1", "unknown key '--table'.*did you mean 'table'"),
+        ("table", "'table' is not understood: expected key=value"),
+        ("table=7", "table=7: expected one of 1, 2, 3, 4, 5, 6, all"),
+        ("out=", "out= has no value"),
+    ],
+)
+def test_a_wrong_argument_is_named(argument: str, complaint: str) -> None:
+    with pytest.raises(UserError, match=complaint):
+        parse([argument])
+
+
+def test_help(capsys: pytest.CaptureFixture[str]) -> None:
+    main(["--help"])
+    assert capsys.readouterr().out == USAGE
