@@ -114,7 +114,7 @@ class BackboneConfig:
 
 @dataclass
 class HeadConfig:
-    """Factors of the new last layer: its rate is trainer.lr x factor, its L2 trainer.l2 x factor."""
+    """Factors of the new last layer: rate trainer.lr x factor, L2 trainer.l2 x factor."""
 
     weight_lr: float = 10.0
     """WeightLearnRateFactor."""

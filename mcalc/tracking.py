@@ -26,6 +26,8 @@ from matplotlib.figure import Figure
 
 # MLflow asks the network for usage statistics otherwise.
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+# Each file read back would show a progress bar of its own.
+os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 from mlflow.entities import Metric, Param, Run, RunTag
 from mlflow.tracking import MlflowClient
 
@@ -63,7 +65,10 @@ class Tracker:
             found.experiment_id
             if found
             else self.client.create_experiment(
-                experiment, artifact_location=(directory.resolve() / "artifacts").as_uri()
+                experiment,
+                artifact_location=(directory.resolve() / "artifacts").as_uri(),
+                # without it the UI takes the experiment for one of chat traces
+                tags={"mlflow.experimentKind": "custom_model_development"},
             )
         )
 

@@ -24,6 +24,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from mcalc.allocator import keep_freed_memory
 from mcalc.config import Accelerator, Network, Precision, StoppingConfig, TrainerConfig
 from mcalc.data.datamodule import CropData
 from mcalc.errors import UserError
@@ -202,6 +203,7 @@ def run_trajectory(
     observer = observer or Observer()
     # it would say which devices there are not, and advertise
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
+    keep_freed_memory()
     torch.set_num_threads(settings.threads or torch.get_num_threads())
     pl.seed_everything(seed, workers=True, verbose=False)
     if settings.channels_last:

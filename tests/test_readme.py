@@ -1,0 +1,108 @@
+"""The README's commands, run: those that are long, at a scale that a test can afford."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from mcalc.config import PhantomConfig
+from mcalc.data.phantom import write_phantom
+
+ROOT = Path(__file__).resolve().parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+COMMANDS = [
+    words
+    for block in re.findall(r"```bash\n(.*?)```", README, flags=re.DOTALL)
+    for line in block.splitlines()
+    if (words := shlex.split(line, comments=True))
+]
+TINY = [
+    "backbone=squeezenet",
+    "backbone.weights=none",
+    "data.phantom.lesions=24",
+    "trainer.batch_size=4",
+    "trainer.max_iterations=2",
+    "tracking.save_network=false",
+]
+
+
+def call(words: list[str], folder: Path) -> str:
+    done = subprocess.run(
+        words, cwd=folder, capture_output=True, text=True, timeout=600, check=False
+    )
+    assert done.returncode == 0, f"{shlex.join(words)}\n{done.stdout}{done.stderr}"
+    return done.stdout
+
+
+def of(module: str) -> list[list[str]]:
+    found = [words[3:] for words in COMMANDS if words[:3] == ["python", "-m", module]]
+    assert found, f"the README shows no {module}"
+    return found
+
+
+def test_every_command_is_of_a_kind_that_is_tested_here() -> None:
+    for words in COMMANDS:
+        assert words[0] == "make" or words[:2] == ["python", "-m"], words
+        if words[1] == "-m":
+            assert words[2] in ("mcalc.train", "mcalc.data", "mcalc.report"), words
+
+
+def test_every_make_target_of_the_readme_exists_and_help_names_it() -> None:
+    listed = call(["make", "help"], ROOT)
+    targets = {words[1] for words in COMMANDS if words[0] == "make"}
+    assert {"tables", "test", "lint", "ui", "table1"} <= targets
+    for target in targets:
+        call(["make", "-n", target], ROOT)
+        assert re.search(rf"^{target} ", listed, flags=re.MULTILINE), target
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("arguments", of("mcalc.train"), ids=shlex.join)
+def test_training_commands(arguments: list[str], tmp_path: Path) -> None:
+    small = ["data.phantom.lesions=24"]
+    # a sweep of AlexNets is for another time than a test: its plan is enough here
+    more = [*small, "dry_run=true"] if "-m" in arguments else [*TINY, *small]
+    printed = call([sys.executable, "-m", "mcalc.train", *arguments, *more], tmp_path)
+    if "sweep=alexnet,googlenet" in arguments:
+        assert printed.count("10 trials in 7 training runs") == 2
+    elif "backbone=alexnet,googlenet" in arguments:
+        assert "8 trials in 8 training runs" in printed
+    elif "-m" not in arguments:
+        assert "accuracy" in printed
+
+
+@pytest.mark.slow
+def test_checking_a_download(tmp_path: Path) -> None:
+    root = write_phantom(tmp_path / "download", PhantomConfig(lesions=24))
+    for arguments in of("mcalc.data"):
+        given = [word.replace("/path/to/CBIS-DDSM", str(root)) for word in arguments]
+        assert str(root) in shlex.join(given)
+        assert "24" in call([sys.executable, "-m", "mcalc.data", *given], tmp_path)
+
+
+@pytest.mark.slow
+def test_make_tables_end_to_end_and_what_builds_on_it(tmp_path: Path) -> None:
+    places = [f"RUNS={tmp_path / 'runs'}", f"REPORT={tmp_path / 'report'}"]
+    settings = shlex.join([*TINY, f"data.cache={tmp_path / 'cache'}"])
+    printed = call(["make", "tables", *places, f"ARGS={settings}"], ROOT)
+    for name in [f"{network}{row}" for network in ("AL", "GL") for row in range(1, 11)]:
+        assert re.search(rf"^ *{name} ", printed, flags=re.MULTILINE), name
+    for number in (1, 2, 5, 6):
+        for ending in ("txt", "csv", "md", "tex"):
+            assert (tmp_path / "report" / f"table{number}.{ending}").stat().st_size > 500
+    page = (tmp_path / "report" / "index.html").read_text(encoding="utf-8")
+    assert "AL10" in page
+    assert "GL10" in page
+    assert "synthetic" in page
+    table = call(["make", "table2", *places], ROOT)
+    assert "GL10" in table
+    assert "AL10" not in table
+    for arguments in of("mcalc.report"):
+        places = [f"dir={tmp_path / 'runs'}", f"out={tmp_path / 'again'}"]
+        call([sys.executable, "-m", "mcalc.report", *arguments, *places], tmp_path)
+        assert (tmp_path / "again" / "index.html").is_file()

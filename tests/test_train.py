@@ -1,0 +1,258 @@
+"""The door as a user meets it: real processes, real stores, real failures."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+import cv2
+import numpy as np
+import optuna
+import pytest
+from mlflow.tracking import MlflowClient
+from optuna.trial import TrialState
+
+from mcalc.sweep.study import storage_uri
+from mcalc.tracking import database_uri, read_trials
+
+pytestmark = pytest.mark.slow
+
+SMALL = [
+    "backbone=squeezenet",
+    "backbone.weights=none",
+    "data.phantom.lesions=32",
+    "trainer.batch_size=4",
+    "trainer.max_iterations=6",
+    "trainer.val_every=2",
+    "tracking.save_network=false",
+]
+SWEEP = """
+description: four rows of which one cannot train
+overrides: [backbone=squeezenet, backbone.weights=none]
+rows:
+  A: {stopping.patience: 1}
+  B: {stopping.patience: 3}
+  C: {head.weight_lr: 1.0e+30}
+  D: {head.weight_lr: 15}
+"""
+
+
+def command(*arguments: str) -> list[str]:
+    return [sys.executable, "-m", "mcalc.train", *arguments]
+
+
+def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        command(*arguments), cwd=folder, capture_output=True, text=True, timeout=300, check=False
+    )
+
+
+def ended_well(done: subprocess.CompletedProcess[str]) -> str:
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def refused(done: subprocess.CompletedProcess[str]) -> str:
+    """The one sentence of a refusal; no traceback."""
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
+    (line,) = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
+    return line
+
+
+@pytest.fixture(scope="module")
+def swept(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str], str, str]:
+    """A folder in which a sweep has run once: folder, arguments, what it printed and its error."""
+    folder = tmp_path_factory.mktemp("sweep")
+    (folder / "sweeps").mkdir()
+    (folder / "sweeps" / "mine.yaml").write_text(SWEEP)
+    arguments = ["-m", "sweep=mine", *SMALL]
+    done = run(folder, *arguments)
+    return folder, arguments, done.stdout, refused(done)
+
+
+def test_a_failing_trial_is_recorded_and_the_sweep_goes_on(
+    swept: tuple[Path, list[str], str, str],
+) -> None:
+    folder, _, printed, error = swept
+    assert "1 of 4 trials failed" in error
+    assert "training diverged" in error
+    assert "4 trials in 3 training runs" in printed
+    assert [trial.name for trial in read_trials(folder / "mlruns", "mine")] == ["A", "B", "D"]
+
+
+def test_optuna_and_mlflow_say_the_same(swept: tuple[Path, list[str], str, str]) -> None:
+    folder = swept[0]
+    (name,) = optuna.get_all_study_names(storage_uri(folder / "mlruns"))
+    study = optuna.load_study(study_name=name, storage=storage_uri(folder / "mlruns"))
+    states = {trial.user_attrs["name"]: trial.state for trial in study.trials}
+    done, failed = TrialState.COMPLETE, TrialState.FAIL
+    assert states == {"A": done, "B": done, "C": failed, "D": done}
+    client = MlflowClient(tracking_uri=database_uri(folder / "mlruns"))
+    runs = client.search_runs([client.get_experiment_by_name("mcalc").experiment_id])
+    (parent,) = [run for run in runs if run.data.tags["mcalc.kind"] == "sweep"]
+    children = {run.info.run_name: run for run in runs if run is not parent}
+    for child in children.values():
+        assert child.data.tags["mlflow.parentRunId"] == parent.info.run_id
+    assert {name: run.info.status for name, run in children.items()} == {
+        "A": "FINISHED", "B": "FINISHED", "C": "FAILED", "D": "FINISHED",
+    }  # fmt: skip
+    for trial in study.trials:
+        child = children[trial.user_attrs["name"]]
+        assert child.data.tags["mcalc.key"] == trial.user_attrs["key"]
+        if trial.state is done:
+            assert child.data.metrics["accuracy"] == trial.value
+    assert children["A"].data.params["stopping.patience"] == "1"
+    assert children["B"].data.params["stopping.patience"] == "3"
+    runs_of = {name: child.data.tags["mcalc.trajectory"] for name, child in children.items()}
+    assert runs_of["A"] == runs_of["B"] != runs_of["D"]
+
+
+def test_the_record_of_a_trial_is_complete(swept: tuple[Path, list[str], str, str]) -> None:
+    folder = swept[0]
+    client = MlflowClient(tracking_uri=database_uri(folder / "mlruns"))
+    trial = read_trials(folder / "mlruns", "mine")[0]
+    files = {file.path for file in client.list_artifacts(trial.run_id)}
+    assert files == {
+        "config.yaml", "predictions.json", "predictions.csv", "curve.csv", "curve.png",
+        "confusion.png", "crops.png", "crops",
+    }  # fmt: skip
+    for tag in (
+        "device", "precision", "threads", "versions", "git", "fingerprint", "weights", "data",
+        "split", "leak", "protocol", "stop_reason",
+    ):  # fmt: skip
+        assert trial.tags[f"mcalc.{tag}"]
+    assert any("synthetic" in note for note in trial.warnings)
+    assert len(trial.crops) > 2
+    picture = cv2.imread(next(iter(trial.crops.values())), cv2.IMREAD_GRAYSCALE)
+    assert picture is not None
+    assert picture.shape == (224, 224)
+    labels, probabilities = trial.predictions.labels, trial.predictions.probabilities
+    assert trial.metrics["accuracy"] == np.mean((probabilities > 0.5) == labels)
+
+
+def test_the_same_command_skips_what_is_finished_and_tries_the_failed_again(
+    swept: tuple[Path, list[str], str, str],
+) -> None:
+    folder, arguments, _, _ = swept
+    before = {t.name: t.run_id for t in read_trials(folder / "mlruns", "mine")}
+    plan = ended_well(run(folder, *arguments, "dry_run=true"))
+    assert "3 finished, 1 to run" in plan
+    refused(run(folder, *arguments))
+    assert {t.name: t.run_id for t in read_trials(folder / "mlruns", "mine")} == before
+    study = optuna.load_study(study_name=None, storage=storage_uri(folder / "mlruns"))
+    counts = Counter(trial.user_attrs["name"] for trial in study.trials)
+    assert counts == {"A": 1, "B": 1, "C": 2, "D": 1}
+
+
+def test_a_single_trial_runs_once_and_again_on_request(tmp_path: Path) -> None:
+    first = ended_well(run(tmp_path, *SMALL, "name=mine"))
+    assert "mine: accuracy" in first
+    again = ended_well(run(tmp_path, *SMALL, "name=mine"))
+    assert "finished already" in again
+    (trial,) = read_trials(tmp_path / "mlruns")
+    rerun = ended_well(run(tmp_path, *SMALL, "name=mine", "rerun=true"))
+    (same,) = read_trials(tmp_path / "mlruns")
+    assert same.run_id != trial.run_id
+    np.testing.assert_array_equal(
+        same.predictions.probabilities, trial.predictions.probabilities, "same seed, same numbers"
+    )
+    assert [line for line in rerun.splitlines() if "mine: accuracy" in line]
+
+
+@pytest.mark.parametrize("blow", [signal.SIGINT, signal.SIGKILL])
+def test_a_sweep_that_was_stopped_goes_on_without_loss_or_repetition(
+    tmp_path: Path, blow: signal.Signals
+) -> None:
+    arguments = ["-m", *SMALL, "trainer.max_iterations=12", "head.weight_lr=1,5,10"]
+    process = subprocess.Popen(
+        command(*arguments),
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+    )
+    assert process.stdout is not None
+    for line in process.stdout:
+        if "1 of 3 training runs done" in line:
+            break
+    time.sleep(2)  # into the second training run, or its preparation
+    process.send_signal(blow)
+    _, error = process.communicate(timeout=120)
+    if blow is signal.SIGINT:
+        assert process.returncode == 130
+        assert "the same command goes on" in error
+        assert "Traceback" not in error
+    printed = ended_well(run(tmp_path, *arguments))
+    assert "1 finished, 2 to run" in printed
+    study = optuna.load_study(study_name=None, storage=storage_uri(tmp_path / "mlruns"))
+    finished = Counter(
+        trial.user_attrs["name"] for trial in study.trials if trial.state is TrialState.COMPLETE
+    )
+    assert finished == {f"head.weight_lr={rate}": 1 for rate in (1, 5, 10)}
+    assert not [trial for trial in study.trials if not trial.state.is_finished()]
+    client = MlflowClient(tracking_uri=database_uri(tmp_path / "mlruns"))
+    runs = client.search_runs([client.get_experiment_by_name("mcalc").experiment_id])
+    assert not [run for run in runs if run.info.status == "RUNNING"]
+    done = [run for run in runs if run.info.status == "FINISHED"]
+    assert Counter(run.data.tags["mcalc.kind"] for run in done) == {"trial": 3, "sweep": 1}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["head.wieght_lr=1"], ["unknown key 'head.wieght_lr'", "did you mean 'head.weight_lr'"]),
+        (["-m", "head.weight_lr=1,ten"], ["head.weight_lr='ten'", "expected a number"]),
+        (["-m", "sweep=alexnot"], ["no such sweep", "did you mean 'alexnet'"]),
+        (["-m", "seed=1"], ["needs something to vary"]),
+        (["sweep=alexnet"], ["add -m"]),
+        (["data=cbis_ddsm", "data.root=nowhere"], ["nowhere"]),
+        (["data=cbis_ddsm", "data.root=empty"], ["empty"]),
+        (["backbone.weights=nowhere.pth"], ["nowhere.pth"]),
+        (["protocol.held_out=0.99", *SMALL], ["both classes are needed", "protocol.held_out"]),
+        (["trainer.batch_size=999", "backbone=squeezenet", "backbone.weights=none",
+          "data.phantom.lesions=32"], ["trainer.batch_size=999", "smaller batch"]),
+        (["trainer.accelerator=gpu", *SMALL], ["trainer.accelerator=gpu"]),
+    ],
+)  # fmt: skip
+def test_a_mistake_is_one_sentence_and_exit_status_2(
+    tmp_path: Path, arguments: list[str], said: list[str]
+) -> None:
+    (tmp_path / "empty").mkdir()
+    message = refused(run(tmp_path, *arguments))
+    for part in said:
+        assert part in message
+
+
+def test_imagenet_without_a_network_fails_with_the_remedy_or_falls_back_loudly(
+    tmp_path: Path,
+) -> None:
+    arguments = [*SMALL, "backbone.weights=imagenet"]
+    environment = {
+        **os.environ,
+        "TORCH_HOME": str(tmp_path / "torch"),
+        # nothing listens there: no network, wherever this test runs
+        "https_proxy": "http://127.0.0.1:9",
+        "http_proxy": "http://127.0.0.1:9",
+    }
+
+    def train(*more: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            command(*arguments, *more),
+            cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300, check=False,
+        )  # fmt: skip
+
+    message = refused(train())
+    assert "backbone.weights=PATH" in message
+    assert "backbone.on_missing_weights=random" in message
+    printed = ended_well(train("backbone.on_missing_weights=random"))
+    assert "warning: " in printed
+    (trial,) = read_trials(tmp_path / "mlruns")
+    assert any("random" in note for note in trial.warnings)
+    assert "random" in trial.tags["mcalc.weights"]
