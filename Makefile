@@ -16,14 +16,18 @@ TESTS  ?= tests
 RUNS   ?= mlruns
 REPORT ?= report
 
+TRAIN := $(RUN) -m mcalc.train -m 'tracking.dir=$(RUNS)'
 ifeq ($(DATA),)
-# the demonstration allows random weights by name: without a network there are no others
-SETTINGS := data=phantom trainer=demo backbone.on_missing_weights=random tracking.save_network=false
+# The demonstration allows random weights by name, as without a network there are no others, and
+# takes easier phantoms than the default: what is shown is that a network learned at all.
+DEMO := data=phantom data.phantom.difficulty=0.1 backbone.on_missing_weights=random \
+        tracking.save_network=false
+ALEXNET   := $(TRAIN) sweep=alexnet trainer=demo_alexnet $(DEMO) $(ARGS)
+GOOGLENET := $(TRAIN) sweep=googlenet trainer=demo_googlenet $(DEMO) $(ARGS)
 else
-SETTINGS := data=cbis_ddsm 'data.root=$(DATA)'
+ALEXNET   := $(TRAIN) sweep=alexnet data=cbis_ddsm 'data.root=$(DATA)' $(ARGS)
+GOOGLENET := $(TRAIN) sweep=googlenet data=cbis_ddsm 'data.root=$(DATA)' $(ARGS)
 endif
-
-SWEEPS := $(RUN) -m mcalc.train -m sweep=alexnet,googlenet $(SETTINGS) 'tracking.dir=$(RUNS)' $(ARGS)
 TABLES := $(RUN) -m mcalc.report 'dir=$(RUNS)' 'out=$(REPORT)'
 
 .DEFAULT_GOAL := help
@@ -44,11 +48,14 @@ $(READY): requirements.lock pyproject.toml
 install: $(READY)  ## Install everything into .venv (the other targets do it when needed)
 
 sweeps: $(READY)  ## Run AL1..AL10 and GL1..GL10; finished trials are skipped
-	$(SWEEPS)
+	$(ALEXNET)
+	$(GOOGLENET)
 
 # a failed trial is shown as not run in the tables; it still makes this target fail
 tables: $(READY)  ## Run both paper sweeps, print Tables 1, 2, 5, 6, write report/ with Tables 3, 4
-	$(SWEEPS); status=$$?; test $$status -eq 130 || $(TABLES) || exit; exit $$status
+	@$(ALEXNET); first=$$?; test $$first -ne 130 || exit 130; \
+	$(GOOGLENET); second=$$?; test $$second -ne 130 || exit 130; \
+	$(TABLES) && exit $$((first > second ? first : second))
 
 table1 table2 table3 table4 table5 table6: table%: $(READY)
 	$(TABLES) table=$*

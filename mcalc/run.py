@@ -9,6 +9,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from mcalc.allocator import give_back_memory
 from mcalc.config import Config, TrialSpec, flatten
 from mcalc.data.datamodule import CropData
 from mcalc.data.ready import OpenData, ReadyData, make_ready, open_data
@@ -48,18 +49,9 @@ def run(config: Config) -> list[Outcome]:
         done = tracker.finished(trials[0].key)
         if done:
             console.print(
-                f"{trials[0].name} is finished already (run {done.info.run_id}); rerun=true runs "
-                "it again"
+                f"{trials[0].name} is finished already (run {done.run_id}); rerun=true runs it anew"
             )
-            return [
-                Outcome(
-                    trials[0].name,
-                    trials[0].key,
-                    "skipped",
-                    done.info.run_id,
-                    dict(done.data.metrics),
-                )
-            ]
+            return [replace(done, name=trials[0].name, state="skipped")]
     return _Recording(config, opened, trials, tracker).run()
 
 
@@ -98,6 +90,8 @@ class _Recording:
         except Exception as error:
             # whatever a trial fails of, it is recorded, and the other trials of a sweep go on
             self._close_open(f"{type(error).__name__}: {error}", traceback.format_exc())
+        finally:
+            give_back_memory()
         return self.outcomes
 
     def _open_record(self, trial: Trial) -> TrialRecord:
@@ -195,10 +189,13 @@ class _Recording:
         )
 
     def _close_open(self, error: str, trace: str, *, killed: bool = False) -> None:
+        """Every trial without an outcome has failed, whether or not its record was open yet."""
+        ended = {outcome.key for outcome in self.outcomes}
         for trial in self.trials:
+            if trial.key in ended:
+                continue
             record = self.records.pop(trial.key, None)
             if record:
                 record.fail(error, trace, killed=killed)
-                self.outcomes.append(
-                    Outcome(trial.name, trial.key, "failed", record.run_id, {}, error)
-                )
+            run_id = record.run_id if record else None
+            self.outcomes.append(Outcome(trial.name, trial.key, "failed", run_id, {}, error))

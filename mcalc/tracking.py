@@ -32,7 +32,7 @@ from mlflow.entities import Metric, Param, Run, RunTag
 from mlflow.tracking import MlflowClient
 
 from mcalc.errors import UserError
-from mcalc.results import CurvePoint, Predictions, RecordedTrial
+from mcalc.results import CurvePoint, Outcome, Predictions, RecordedTrial
 
 _BATCH = 900
 """MLflow takes at most 1000 metrics and 100 parameters a call."""
@@ -86,10 +86,15 @@ class Tracker:
             )
         )
 
-    def finished(self, key: str) -> Run | None:
-        """The newest finished run of the trial with this key."""
-        runs = self._search({"mcalc.kind": "trial", "mcalc.key": key}, state="FINISHED")
-        return runs[0] if runs else None
+    def finished(self, key: str, parent: str | None = None) -> Outcome | None:
+        """The newest finished run of the trial with this key, of the sweep `parent` if given."""
+        conditions = {"mcalc.kind": "trial", "mcalc.key": key}
+        if parent:
+            conditions[_PARENT] = parent
+        for run in self._search(conditions, state="FINISHED"):
+            name, metrics = str(run.info.run_name), dict(run.data.metrics)
+            return Outcome(name, key, "finished", str(run.info.run_id), metrics)
+        return None
 
     def open_sweep(self, sweep: str, title: str, tags: Mapping[str, str]) -> str:
         """The parent run of a sweep: the one there is, or a new one. Returns its id."""

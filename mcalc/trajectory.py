@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import logging
 import math
+import signal
 import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -230,10 +231,24 @@ def run_trajectory(
             use_distributed_sampler=False,
             callbacks=[schedule, *observer.callbacks],
         )
-        trainer.fit(module, datamodule=data)
-    if trainer.interrupted:
-        raise KeyboardInterrupt
+        _fit(trainer, module, data)
     return schedule.results
+
+
+def _fit(trainer: pl.Trainer, module: Classifier, data: CropData) -> None:
+    """Lightning's fit, with Ctrl-C as KeyboardInterrupt.
+
+    Lightning makes an exit with status 1 of it and has further ones ignored, so that no record
+    could be closed and no sweep could say how to go on.
+    """
+    handler = signal.getsignal(signal.SIGINT)
+    try:
+        trainer.fit(module, datamodule=data)
+    except SystemExit:
+        if not trainer.interrupted:
+            raise
+        signal.signal(signal.SIGINT, handler)
+        raise KeyboardInterrupt from None
 
 
 def uses_gpu(settings: TrainerConfig) -> bool:

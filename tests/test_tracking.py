@@ -71,7 +71,9 @@ def test_finished_is_found_by_key_and_failed_is_not(tracker: Tracker) -> None:
     failing.fail("the loss is no number", "Traceback ...")
     found = tracker.finished("k1")
     assert found is not None
-    assert found.info.run_id == run_id
+    assert (found.run_id, found.state) == (run_id, "finished")
+    assert found.metrics["accuracy"] == 2 / 3
+    assert tracker.finished("k1", parent="another sweep") is None
     assert tracker.finished("k2") is None
     run = tracker.client.get_run(failing.run_id)
     assert run.info.status == "FAILED"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -150,6 +151,21 @@ def test_the_same_command_skips_what_is_finished_and_tries_the_failed_again(
     assert counts == {"A": 1, "B": 1, "C": 2, "D": 1}
 
 
+def test_losing_the_study_repeats_nothing_that_mlflow_has(
+    swept: tuple[Path, list[str], str, str], tmp_path: Path
+) -> None:
+    folder, arguments, _, _ = swept
+    shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
+    (tmp_path / "mlruns" / "optuna.db").unlink()
+    done = run(tmp_path, *arguments)
+    refused(done)  # C fails again
+    assert done.stdout.count("kept") == 3
+    study = optuna.load_study(study_name=None, storage=storage_uri(tmp_path / "mlruns"))
+    finished = [t for t in study.trials if t.state is TrialState.COMPLETE]
+    before = {t.run_id: t.metrics["accuracy"] for t in read_trials(folder / "mlruns", "mine")}
+    assert {t.user_attrs["mlflow_run"]: t.value for t in finished} == before
+
+
 def test_a_single_trial_runs_once_and_again_on_request(tmp_path: Path) -> None:
     first = ended_well(run(tmp_path, *SMALL, "name=mine"))
     assert "mine: accuracy" in first
@@ -169,7 +185,7 @@ def test_a_single_trial_runs_once_and_again_on_request(tmp_path: Path) -> None:
 def test_a_sweep_that_was_stopped_goes_on_without_loss_or_repetition(
     tmp_path: Path, blow: signal.Signals
 ) -> None:
-    arguments = ["-m", *SMALL, "trainer.max_iterations=12", "head.weight_lr=1,5,10"]
+    arguments = ["-m", *SMALL, "trainer.max_iterations=80", "head.weight_lr=1,5,10"]
     process = subprocess.Popen(
         command(*arguments),
         cwd=tmp_path,
@@ -182,7 +198,7 @@ def test_a_sweep_that_was_stopped_goes_on_without_loss_or_repetition(
     for line in process.stdout:
         if "1 of 3 training runs done" in line:
             break
-    time.sleep(2)  # into the second training run, or its preparation
+    time.sleep(3)  # into the second training run
     process.send_signal(blow)
     _, error = process.communicate(timeout=120)
     if blow is signal.SIGINT:

@@ -40,10 +40,12 @@ from mcalc.models.weights import (
     WeightsUnavailableError,
     download,
     fingerprint,
-    glorot_initialise,
-    he_initialise,
+    initialise,
     load_file,
 )
+
+RANDOM = "random (Glorot)"
+"""Origin of weights that are not pretrained."""
 
 CLASSES = 2
 """Benign, malignant: the logits' order, as `Lesion.label`."""
@@ -234,7 +236,7 @@ def build_classifier(backbone: BackboneConfig, seed: int) -> Built:
 
     Args:
         backbone: the entry and its weights. `imagenet` downloads on first use; `none` draws
-            He-normal weights; anything else is the path of a weight file, relative to the working
+            Glorot weights; anything else is the path of a weight file, relative to the working
             directory.
         seed: 0 or more. Draws the head, and the weights where they are random, from two streams
             of their own: the head is the same whatever the weights below it are, and the global
@@ -249,7 +251,7 @@ def build_classifier(backbone: BackboneConfig, seed: int) -> Built:
         model = entry.build()
         origin, warnings = _fill(model, entry, backbone, _stream(seed, 0))
         head = entry.replace_head(model)
-    glorot_initialise(head, _stream(seed, 1))
+    initialise(head, _stream(seed, 1))
     return Built(model.train(), head, entry.contract, origin, warnings)
 
 
@@ -264,21 +266,21 @@ def _fill(
 ) -> tuple[str, tuple[str, ...]]:
     """Fill the 1000-class network; return the weights' origin and the fallbacks taken."""
     if backbone.weights == "none":
-        he_initialise(model, stream)
-        return "random (He)", ()
+        initialise(model, stream)
+        return RANDOM, ()
     if backbone.weights == "imagenet":
         try:
             return _fill_from_imagenet(model, entry), ()
         except WeightsUnavailableError as error:
             if backbone.on_missing_weights is not MissingWeights.random:
                 raise
-            he_initialise(model, stream)
+            initialise(model, stream)
             cause = f" ({error.__cause__})" if error.__cause__ else ""
             warning = (
                 f"the ImageNet weights of backbone={entry.name} could not be had{cause}: random "
-                "(He) weights stand in, as backbone.on_missing_weights=random allows"
+                "(Glorot) weights stand in, as backbone.on_missing_weights=random allows"
             )
-            return "random (He)", (warning,)
+            return RANDOM, (warning,)
     return _fill_from_path(model, entry, backbone.weights), ()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -14,6 +15,7 @@ from mcalc.paper.tables import NETWORKS
 from mcalc.report.html import page
 from mcalc.report.rendering import FORMATS, Table, as_text, bullets
 from mcalc.report.tables import TABLES, Record, build
+from mcalc.results import RecordedTrial
 
 USAGE = """\
 usage: python -m mcalc.report [table=1|2|3|4|5|6|all] [dir=mlruns] [out=report]
@@ -116,7 +118,11 @@ def _read(options: Options) -> Record:
     from mcalc.tracking import read_trials
 
     sweeps = {network: getattr(options, network) for network in NETWORKS}
-    record = {network: read_trials(Path(options.dir), sweep=sweeps[network]) for network in sweeps}
+    # by name, as trials that share a training run are recorded in the order in which they stop
+    record = {
+        network: sorted(read_trials(Path(options.dir), sweep=sweeps[network]), key=_in_order)
+        for network in sweeps
+    }
     if not any(record.values()):
         raise UserError(
             f"no trial of sweep '{sweeps['alexnet']}' or '{sweeps['googlenet']}' is recorded under "
@@ -124,6 +130,12 @@ def _read(options: Options) -> Record:
             "sweep=alexnet,googlenet`, first"
         )
     return record
+
+
+def _in_order(trial: RecordedTrial) -> list[tuple[int, str]]:
+    """Sorts AL10 after AL9: runs of digits count as numbers."""
+    parts = re.split(r"(\d+)", trial.name)
+    return [(int(part), "") if part.isdigit() else (-1, part) for part in parts]
 
 
 def _print(table: Table, alone: bool) -> None:

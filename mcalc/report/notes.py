@@ -17,7 +17,13 @@ def cautions(trials: Sequence[RecordedTrial]) -> tuple[str, ...]:
     if not trials:
         return ()
     found: list[str] = []
-    phantoms = [trial for trial in trials if trial.params.get("data.source") == "phantom"]
+    phantoms = [
+        trial
+        for trial in trials
+        if trial.params.get("data.source") == "phantom"
+        # most say so in a warning of their own
+        and not any("phantom" in text for text in trial.warnings)
+    ]
     if phantoms:
         found.append(
             f"Phantom data{_whose(phantoms, trials)}: the images are synthetic, so these numbers "

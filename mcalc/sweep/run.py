@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.table import Table
 
-from mcalc.config import Config, DataConfig
+from mcalc.config import DataConfig
 from mcalc.errors import UserError
 from mcalc.results import Outcome
 from mcalc.sweep.files import override_value
 from mcalc.sweep.plan import Compose, Plan, PlannedTrial, make_plans
 from mcalc.sweep.study import DATABASE, Queue, SweepStudy, untouched
+
+if TYPE_CHECKING:
+    from mcalc.tracking import Tracker
 
 Launch = Callable[[Sequence[str], int], list[Outcome]]
 """Overrides of a job and its number to the outcomes of its trials."""
@@ -33,8 +38,7 @@ def run_sweep(arguments: Sequence[str], compose: Compose, launch: Launch) -> lis
     settings = compose([word for word in arguments if word.startswith(("dry_run=", "rerun="))])
     outcomes: list[Outcome] = []
     for plan in plans:
-        config = plan.trials[0].config
-        directory = Path(config.tracking.dir)
+        directory = Path(plan.trials[0].config.tracking.dir)
         if settings.dry_run and not (directory / DATABASE).exists():
             _print_plan(plan, untouched(plan))
             continue
@@ -43,7 +47,7 @@ def run_sweep(arguments: Sequence[str], compose: Compose, launch: Launch) -> lis
         _print_plan(plan, queue)
         if settings.dry_run:
             continue
-        outcomes += _SweepRun(plan, study, queue, config, launch).run()
+        outcomes += _SweepRun(plan, study, queue, launch, rerun=settings.rerun).run()
     failed = [outcome for outcome in outcomes if outcome.state == "failed"]
     if failed:
         raise UserError(
@@ -55,26 +59,29 @@ def run_sweep(arguments: Sequence[str], compose: Compose, launch: Launch) -> lis
 
 class _SweepRun:
     def __init__(
-        self, plan: Plan, study: SweepStudy, queue: Queue, config: Config, launch: Launch
+        self, plan: Plan, study: SweepStudy, queue: Queue, launch: Launch, *, rerun: bool
     ) -> None:
         self.plan = plan
         self.study = study
         self.queue = queue
-        self.config = config
         self.launch = launch
+        self.rerun = rerun
         self.outcomes: list[Outcome] = [_skipped(plan, key, queue) for key in queue.finished]
 
     def run(self) -> list[Outcome]:
+        # late, as a plan alone needs no MLflow
         from mcalc.tracking import Tracker
 
         began = time.monotonic()
-        tracker = Tracker(Path(self.config.tracking.dir), self.config.tracking.experiment)
+        tracking = self.plan.trials[0].config.tracking
+        tracker = Tracker(Path(tracking.dir), tracking.experiment)
         parent = tracker.open_sweep(
             self.plan.sweep, self.plan.title, {"mcalc.description": self.plan.description}
         )
         complete = False
         try:
             waiting = {trial.key for trial in self.queue.waiting}
+            waiting -= self._adopt(tracker, parent)
             runs = [
                 tuple(trial for trial in run if trial.key in waiting)
                 for run in self.plan.trajectories()
@@ -93,6 +100,25 @@ class _SweepRun:
             tracker.close_sweep(parent, self._summary(), complete=complete)
         _print_outcomes(self.plan, self.outcomes)
         return self.outcomes
+
+    def _adopt(self, tracker: Tracker, parent: str) -> set[str]:
+        """Take over trials that MLflow has finished and the study has not heard of.
+
+        A process that was killed between the two left them so; running them again would repeat
+        them. Returns their keys.
+        """
+        adopted: set[str] = set()
+        for trial in [] if self.rerun else self.queue.waiting:
+            known = tracker.finished(trial.key, parent)
+            if known is None:
+                continue
+            (claimed,) = self.study.claim([trial]).values()
+            accuracy, auc = known.metrics["accuracy"], known.metrics.get("auc", math.nan)
+            self.study.finish(claimed, accuracy, auc, known.run_id)
+            self.outcomes.append(replace(known, name=trial.name, state="skipped"))
+            console.print(f"  {trial.name} was finished when its process was stopped: kept")
+            adopted.add(trial.key)
+        return adopted
 
     def _trajectory(
         self, trials: Sequence[PlannedTrial], number: int, parent: str

@@ -80,7 +80,7 @@ def test_the_head_is_a_new_last_layer_of_the_model(built: Built) -> None:
     assert 0 < built.head.weight.abs().max() <= (6 / fans) ** 0.5  # Glorot's uniform law
     assert not built.head.bias.any()
     assert built.model.training
-    assert built.weights_origin == "random (He)"
+    assert built.weights_origin == "random (Glorot)"
     assert built.warnings == ()
 
 
@@ -287,7 +287,7 @@ def test_weights_that_cannot_be_had_are_an_error_or_a_loud_fallback(
     with pytest.raises(UserError, match=re.escape(url)):
         build_classifier(config, 3)
     built = build_classifier(replace(config, on_missing_weights=MissingWeights.random), 3)
-    assert built.weights_origin == "random (He)"
+    assert built.weights_origin == "random (Glorot)"
     (warning,) = built.warnings
     assert "squeezenet" in warning
     assert "random" in warning
@@ -301,7 +301,7 @@ def test_bvlc_has_no_download() -> None:
     with pytest.raises(UserError, match=r"backbone\.weights=PATH of its \.npz"):
         build_classifier(config, 0)
     built = build_classifier(replace(config, on_missing_weights=MissingWeights.random), 0)
-    assert built.weights_origin == "random (He)"
+    assert built.weights_origin == "random (Glorot)"
     assert len(built.warnings) == 1
 
 

@@ -24,8 +24,7 @@ from mcalc.models.weights import (
     WeightsUnavailableError,
     download,
     fingerprint,
-    glorot_initialise,
-    he_initialise,
+    initialise,
     load_file,
 )
 
@@ -51,60 +50,38 @@ def equal(one: nn.Module, other: nn.Module) -> bool:
 
 
 @pytest.mark.parametrize(
-    ("layer", "fan_in"), [(nn.Linear(300, 200), 300), (nn.Conv2d(32, 64, 5, groups=2), 16 * 25)]
+    ("layer", "fans"),
+    [
+        (nn.Linear(300, 200), 300 + 200),
+        (nn.Conv2d(32, 64, 5), (32 + 64) * 25),
+        # heads
+        (nn.Linear(4096, 2), 4098),
+        (nn.Conv2d(512, 2, 1), 514),
+    ],
 )
-def test_he_weights_are_normal_with_variance_two_over_fan_in(layer: nn.Module, fan_in: int) -> None:
-    he_initialise(layer, generator())
-    standard = layer.weight.detach().flatten().numpy() / math.sqrt(2 / fan_in)
-    assert scipy.stats.kstest(standard, "norm").pvalue > 1e-3
-    assert not layer.bias.any()
-
-
-def test_he_resets_batch_norm() -> None:
-    layer = nn.BatchNorm2d(3)
-    with torch.no_grad():
-        for tensor in (layer.weight, layer.bias, layer.running_mean, layer.running_var):
-            tensor.fill_(7.0)
-    he_initialise(layer, generator())
-    assert layer.weight.tolist() == layer.running_var.tolist() == [1.0] * 3
-    assert layer.bias.tolist() == layer.running_mean.tolist() == [0.0] * 3
-
-
-def test_he_keeps_the_signal_where_pytorchs_default_loses_it() -> None:
-    """Eight layers with ReLU, as AlexNet has: 6^-8 of the power is left with the default."""
-    torch.manual_seed(0)
-    layers = [nn.Linear(512, 512) for _ in range(8)]
-    deep = nn.Sequential(*(part for layer in layers for part in (layer, nn.ReLU())))[:-1]
-    x = torch.randn(64, 512)
-    with torch.no_grad():
-        default = deep(x).square().mean().item()
-        he_initialise(deep, generator())
-        he = deep(x).square().mean().item()
-    assert 0.3 < he / 2 < 3  # variance 2 after the first layer, and so on
-    assert default < 0.01
-
-
-def test_he_refuses_a_layer_it_has_no_rule_for() -> None:
-    with pytest.raises(TypeError, match="PReLU"):
-        he_initialise(nn.Sequential(nn.Linear(2, 2), nn.PReLU()), generator())
-
-
-@pytest.mark.parametrize(
-    ("head", "fans"), [(nn.Linear(4096, 2), 4098), (nn.Conv2d(512, 2, 1), 514)]
-)
-def test_heads_are_glorot_uniform(head: nn.Module, fans: int) -> None:
-    glorot_initialise(head, generator())
-    weights = head.weight.detach().flatten().numpy()
+def test_weights_are_glorot_uniform_and_biases_zero(layer: nn.Module, fans: int) -> None:
+    initialise(layer, generator())
+    weights = layer.weight.detach().flatten().numpy()
     # A uniform law of variance 2 / fans has this half-width.
     half = math.sqrt(3 * 2 / fans)
     assert abs(weights).max() <= half
     assert scipy.stats.kstest(weights, "uniform", args=(-half, 2 * half)).pvalue > 1e-3
-    assert not head.bias.any()
+    assert not layer.bias.any()
 
 
-def test_a_head_without_a_bias_is_refused() -> None:
-    with pytest.raises(TypeError, match="bias"):
-        glorot_initialise(nn.Linear(3, 2, bias=False), generator())
+def test_batch_norm_is_reset() -> None:
+    layer = nn.BatchNorm2d(3)
+    with torch.no_grad():
+        for tensor in (layer.weight, layer.bias, layer.running_mean, layer.running_var):
+            tensor.fill_(7.0)
+    initialise(layer, generator())
+    assert layer.weight.tolist() == layer.running_var.tolist() == [1.0] * 3
+    assert layer.bias.tolist() == layer.running_mean.tolist() == [0.0] * 3
+
+
+def test_a_layer_without_a_rule_is_refused() -> None:
+    with pytest.raises(TypeError, match="PReLU"):
+        initialise(nn.Sequential(nn.Linear(2, 2), nn.PReLU()), generator())
 
 
 # --- downloads ------------------------------------------------------------------------------------
