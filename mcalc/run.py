@@ -24,7 +24,8 @@ from mcalc.results import CurvePoint, Outcome, TrialResult
 from mcalc.tracking import Tracker, TrialRecord
 from mcalc.trajectory import Observer, Trial, Weights, run_trajectory
 
-console = Console(highlight=False, soft_wrap=True)
+# no markup: names and errors may hold brackets
+console = Console(highlight=False, soft_wrap=True, markup=False)
 
 
 def trial_name(config: Config) -> str:
@@ -122,7 +123,7 @@ class _Recording:
             ready = make_ready(self.opened, config, built.contract.size, progress)
         notes = (*built.warnings, *ready.warnings)
         title = ", ".join(trial.name for trial in self.trials)
-        console.print(f"[bold]{title}[/bold]: {ready.description}; weights {built.weights_origin}")
+        console.print(f"{title}: {ready.description}; weights {built.weights_origin}")
         for note in notes:
             console.print(f"  warning: {note}", style="yellow")
         data = CropData(
@@ -185,7 +186,6 @@ class _Recording:
             f"AUC {metrics['auc']:.3f} [{metrics['auc_low']:.3f}, {metrics['auc_high']:.3f}] "
             f"on {len(result.predictions.labels)} lesions; stopped at iteration "
             f"{result.iterations} ({result.stop_reason}) after {result.seconds:.0f} s",
-            markup=False,
         )
 
     def _close_open(self, error: str, trace: str, *, killed: bool = False) -> None:

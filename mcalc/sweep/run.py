@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 Launch = Callable[[Sequence[str], int], list[Outcome]]
 """Overrides of a job and its number to the outcomes of its trials."""
 
-console = Console(highlight=False, soft_wrap=True)
+# no markup: names and errors may hold brackets
+console = Console(highlight=False, soft_wrap=True, markup=False)
 
 
 def run_sweep(arguments: Sequence[str], compose: Compose, launch: Launch) -> list[Outcome]:
@@ -204,7 +205,7 @@ def _skipped(plan: Plan, key: str, queue: Queue) -> Outcome:
 def _print_plan(plan: Plan, queue: Queue) -> None:
     runs = plan.trajectories()
     console.print(
-        f"[bold]{plan.title}[/bold] ({plan.sweep}): {len(plan.trials)} trials in {len(runs)} "
+        f"{plan.title} ({plan.sweep}): {len(plan.trials)} trials in {len(runs)} "
         f"training runs; {len(queue.finished)} finished, {len(queue.waiting)} to run"
     )
     for key, owner in queue.taken.items():
@@ -216,7 +217,7 @@ def _print_plan(plan: Plan, queue: Queue) -> None:
             f"{trial.name}{'' if trial.key in waiting else ' (finished)'}" for trial in run
         )
         shared = " share one run" if len(run) > 1 else ""
-        console.print(f"  run {number}: {names}{shared}", markup=False)
+        console.print(f"  run {number}: {names}{shared}")
 
 
 def _print_outcomes(plan: Plan, outcomes: Sequence[Outcome]) -> None:
