@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
+from builders import make_lesion
 from sklearn.metrics import accuracy_score, f1_score, precision_score, recall_score, roc_auc_score
 
 from mcalc.compose import compose_config
@@ -14,33 +15,13 @@ from mcalc.config import ProtocolName
 from mcalc.data.prepare import Prepared
 from mcalc.data.protocols import split
 from mcalc.data.ready import ReadyData
-from mcalc.data.records import Lesion, Pathology, Side, View
-from mcalc.data.records import Split as CsvSplit
 from mcalc.recording import config_yaml, final_metrics, sheet_of
 from mcalc.results import Predictions, TrialResult
 
 
-def lesion(number: int) -> Lesion:
-    return Lesion(
-        id=f"Calc-Training_P_{number:05d}_LEFT_CC_1",
-        patient=f"P_{number:05d}",
-        side=Side.LEFT,
-        view=View.CC,
-        abnormality=1,
-        density=2,
-        calc_types=(),
-        calc_distributions=(),
-        assessment=4,
-        pathology=Pathology.MALIGNANT if number % 3 == 0 else Pathology.BENIGN,
-        subtlety=3,
-        split=CsvSplit.TRAIN,
-        crop=Path("crop.png"),
-    )
-
-
 @pytest.fixture
 def ready() -> ReadyData:
-    lesions = tuple(lesion(i) for i in range(120))
+    lesions = tuple(make_lesion(i, malignant=i % 3 == 0, crop=Path("crop.png")) for i in range(120))
     draw = np.random.default_rng(0)
     # malignant crops are twice as large: the size alone tells them apart
     sizes = np.array([[100, 90] if entry.label else [50, 45] for entry in lesions])

@@ -11,31 +11,14 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 import pytest
+from builders import make_lesion
 
 from mcalc.config import ClaheConfig
 from mcalc.data.prepare import Prepared, enhance, file_digests, fingerprint, fit, prepare
-from mcalc.data.records import DefectKind, Lesion, Pathology, Side, Split, View
+from mcalc.data.records import DefectKind, Lesion, Pathology
 from mcalc.errors import UserError
 
 OFF = ClaheConfig(enabled=False)
-
-
-def lesion(number: int, crop: Path | None) -> Lesion:
-    return Lesion(
-        id=f"Calc-Training_P_{number:05d}_LEFT_CC_1",
-        patient=f"P_{number:05d}",
-        side=Side.LEFT,
-        view=View.CC,
-        abnormality=1,
-        density=2,
-        calc_types=(),
-        calc_distributions=(),
-        assessment=4,
-        pathology=Pathology.BENIGN,
-        subtlety=3,
-        split=Split.TRAIN,
-        crop=crop,
-    )
 
 
 @pytest.fixture
@@ -47,7 +30,7 @@ def lesions(tmp_path: Path) -> list[Lesion]:
     for number, (height, width) in enumerate([(50, 70), (90, 40), (300, 200)]):
         pixels = draw.integers(0, 256, (height, width), dtype=np.uint8)
         cv2.imwrite(str(folder / f"{number}.png"), pixels)
-        found.append(lesion(number, folder / f"{number}.png"))
+        found.append(make_lesion(number, crop=folder / f"{number}.png"))
     return found
 
 
@@ -125,7 +108,7 @@ def test_other_settings_or_contents_are_other_entries(
 def test_an_unreadable_crop_is_left_out_and_said(lesions: list[Lesion], tmp_path: Path) -> None:
     broken = tmp_path / "crops" / "broken.png"
     broken.write_bytes(b"not a picture")
-    several = [lesions[0], lesion(8, broken), lesions[1], lesion(9, None)]
+    several = [lesions[0], make_lesion(8, crop=broken), lesions[1], make_lesion(9)]
     prepared = ready(several, tmp_path / "cache")
     assert prepared.lesions == (lesions[0], lesions[1])
     assert len(prepared.images) == len(prepared.native_sizes) == 2
@@ -139,7 +122,7 @@ def test_no_readable_crop_at_all_is_an_error(tmp_path: Path) -> None:
     broken = tmp_path / "broken.png"
     broken.write_bytes(b"not a picture")
     with pytest.raises(UserError, match=r"not one crop could be read.*broken\.png"):
-        ready([lesion(1, broken)], tmp_path / "cache")
+        ready([make_lesion(1, crop=broken)], tmp_path / "cache")
 
 
 def test_the_fingerprint_is_of_contents_not_places_or_order(

@@ -6,37 +6,20 @@ import random
 from collections import Counter
 
 import pytest
+from builders import make_lesion
 from hypothesis import given
 from hypothesis import strategies as st
 
 from mcalc.config import ProtocolName
 from mcalc.data.protocols import split
-from mcalc.data.records import Lesion, Pathology, Side, Split, View
+from mcalc.data.records import Lesion
 from mcalc.errors import UserError
-
-
-def lesion(patient: int, number: int, malignant: bool) -> Lesion:
-    return Lesion(
-        id=f"Calc-Training_P_{patient:05d}_LEFT_CC_{number}",
-        patient=f"P_{patient:05d}",
-        side=Side.LEFT,
-        view=View.CC,
-        abnormality=number,
-        density=2,
-        calc_types=("PUNCTATE",),
-        calc_distributions=("CLUSTERED",),
-        assessment=4,
-        pathology=Pathology.MALIGNANT if malignant else Pathology.BENIGN,
-        subtlety=3,
-        split=Split.TRAIN,
-        crop=None,
-    )
 
 
 def cohort(seed: int = 1, patients: int = 120) -> list[Lesion]:
     draw = random.Random(seed)
     return [
-        lesion(patient, number, malignant)
+        make_lesion(patient, number=number, malignant=malignant)
         for patient in range(patients)
         for malignant in [draw.random() < 0.4]
         for number in range(1, draw.choice([1, 2, 2, 4]) + 1)
@@ -62,7 +45,7 @@ def test_paper_takes_floor_of_70_percent_of_each_label() -> None:
 
 @pytest.mark.parametrize("n", [10, 20, 30, 50, 70, 100, 130, 1000])
 def test_a_share_that_is_whole_is_not_lost_to_rounding(n: int) -> None:
-    lesions = [lesion(i, 1, i % 2 == 0) for i in range(2 * n)]
+    lesions = [make_lesion(i, malignant=i % 2 == 0) for i in range(2 * n)]
     assert len(split(lesions, ProtocolName.paper, 0.3, 0).train) == 2 * (7 * n // 10)
 
 
@@ -93,6 +76,6 @@ def test_rows_order_does_not_matter_but_the_seed_does(protocol: ProtocolName) ->
 
 @pytest.mark.parametrize("protocol", list(ProtocolName))
 def test_a_side_with_one_class_is_refused(protocol: ProtocolName) -> None:
-    lesions = [lesion(i, 1, malignant=i == 0) for i in range(20)]
+    lesions = [make_lesion(i, malignant=i == 0) for i in range(20)]
     with pytest.raises(UserError, match=r"benign and \d+ malignant.*both classes are needed"):
         split(lesions, protocol, 0.3, 0)
