@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
+
+# before anything imports torch, and for processes that tests start: several run side by side
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pytest
 
