@@ -75,7 +75,7 @@ ui: $(READY)  ## Open MLflow on 127.0.0.1:PORT (5000) over RUNS (mlruns)
 	@$(VENV)/bin/mlflow server --backend-store-uri 'sqlite:///$(RUNS)/mlflow.db' --host 127.0.0.1 --port $(PORT)
 
 test: $(READY)  ## Run the tests
-	$(RUN) -m pytest -n auto --dist loadfile $(TESTS)
+	$(RUN) -m pytest -n auto --dist loadgroup $(TESTS)
 
 lint: $(READY)  ## Check format, lint and types
 	$(RUN) -m ruff format --check .

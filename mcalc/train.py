@@ -15,25 +15,33 @@ from mcalc.compose import CONF_DIR, config_errors, parse_overrides, register_sch
 from mcalc.errors import UserError, spoken
 
 if TYPE_CHECKING:
+    from mcalc.config import Config
     from mcalc.results import Outcome
 
 
 def _task(composed: Any) -> list[Outcome]:
     """What Hydra calls: once without -m, once a trajectory with it."""
     config = to_config(composed)
-    if config.sweep and not config.job.trials:
-        raise UserError(
-            f"sweep={config.sweep} runs many trials: add -m, as in "
-            f"`python -m mcalc.train -m sweep={config.sweep}`"
-        )
+    if config.job.trials:
+        return _run(config)
+    # spoken here and not by `main`, as Hydra would add a line of its own to what comes through it
+    with spoken():
+        if config.sweep:
+            raise UserError(
+                f"sweep={config.sweep} runs many trials: add -m, as in "
+                f"`python -m mcalc.train -m sweep={config.sweep}`"
+            )
+        outcomes = _run(config)
+        for outcome in outcomes:
+            if outcome.state == "failed":
+                raise UserError(f"{outcome.name} failed: {outcome.error}")
+    return outcomes
+
+
+def _run(config: Config) -> list[Outcome]:
     from mcalc.run import run
 
-    outcomes = run(config)
-    if not config.job.trials:
-        failed = [outcome for outcome in outcomes if outcome.state == "failed"]
-        if failed:
-            raise UserError(f"{failed[0].name} failed: {failed[0].error}")
-    return outcomes
+    return run(config)
 
 
 def main() -> None:

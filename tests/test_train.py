@@ -22,6 +22,7 @@ from mcalc.sweep.study import storage_uri
 from mcalc.tracking import database_uri, read_trials
 
 pytestmark = pytest.mark.slow
+of_the_sweep = pytest.mark.xdist_group("swept")  # one process runs it for all of them
 
 SMALL = [
     "backbone=squeezenet",
@@ -77,6 +78,7 @@ def swept(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str], st
     return folder, arguments, done.stdout, refused(done)
 
 
+@of_the_sweep
 def test_a_failing_trial_is_recorded_and_the_sweep_goes_on(
     swept: tuple[Path, list[str], str, str],
 ) -> None:
@@ -87,6 +89,7 @@ def test_a_failing_trial_is_recorded_and_the_sweep_goes_on(
     assert [trial.name for trial in read_trials(folder / "mlruns", "mine")] == ["A", "B", "D"]
 
 
+@of_the_sweep
 def test_optuna_and_mlflow_say_the_same(swept: tuple[Path, list[str], str, str]) -> None:
     folder = swept[0]
     (name,) = optuna.get_all_study_names(storage_uri(folder / "mlruns"))
@@ -114,6 +117,7 @@ def test_optuna_and_mlflow_say_the_same(swept: tuple[Path, list[str], str, str])
     assert runs_of["A"] == runs_of["B"] != runs_of["D"]
 
 
+@of_the_sweep
 def test_the_record_of_a_trial_is_complete(swept: tuple[Path, list[str], str, str]) -> None:
     folder = swept[0]
     client = MlflowClient(tracking_uri=database_uri(folder / "mlruns"))
@@ -137,6 +141,7 @@ def test_the_record_of_a_trial_is_complete(swept: tuple[Path, list[str], str, st
     assert trial.metrics["accuracy"] == np.mean((probabilities > 0.5) == labels)
 
 
+@of_the_sweep
 def test_the_same_command_skips_what_is_finished_and_tries_the_failed_again(
     swept: tuple[Path, list[str], str, str],
 ) -> None:
@@ -151,6 +156,7 @@ def test_the_same_command_skips_what_is_finished_and_tries_the_failed_again(
     assert counts == {"A": 1, "B": 1, "C": 2, "D": 1}
 
 
+@of_the_sweep
 def test_losing_the_study_repeats_nothing_that_mlflow_has(
     swept: tuple[Path, list[str], str, str], tmp_path: Path
 ) -> None:
