@@ -10,6 +10,7 @@ from typing import Any
 import pytorch_lightning as pl
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Column
 
 from mcalc.results import CurvePoint
 
@@ -86,11 +87,11 @@ class TrainingProgress(pl.Callback):
 
 def _bar(console: Console) -> Progress:
     return Progress(
-        TextColumn("{task.description}", markup=False),
-        BarColumn(bar_width=24),
-        MofNCompleteColumn(),
-        TextColumn("at most"),
-        TimeRemainingColumn(),
+        # in a narrow terminal the name gives way, not the estimate
+        TextColumn("{task.description}", markup=False, table_column=Column(max_width=20)),
+        BarColumn(bar_width=12),
+        MofNCompleteColumn(table_column=Column(no_wrap=True)),
+        TimeRemainingColumn(table_column=Column(no_wrap=True, min_width=7)),
         TextColumn("{task.fields[note]}", markup=False),
         console=console,
         transient=True,
