@@ -81,7 +81,7 @@ def main() -> None:
         f"torch {torch.__version__}",
     )
     cases = list(itertools.product(BACKBONES, (False, True), (False, True)))
-    for name, channels_last, bf16 in track(cases, "measuring", console, transient=True):
+    for name, channels_last, bf16 in track(cases, "measuring", console=console, transient=True):
         training, evaluation = measure(name, channels_last, bf16)
         table.add_row(
             name,
