@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import benchmarks.__main__ as bench
 import pytest
+
+import benchmarks.__main__ as bench
 
 
 def test_the_benchmark_prints_a_row_a_case(
