@@ -26,6 +26,8 @@ class Source(StrEnum):
     """Where lesions come from: one index module each."""
 
     cbis_ddsm = "cbis_ddsm"
+    cmmd = "cmmd"
+    folder = "folder"
     phantom = "phantom"
 
 
@@ -33,7 +35,64 @@ class ProtocolName(StrEnum):
     """How data is split and what is reported (`mcalc.data.protocols`)."""
 
     paper = "paper"
+    paper_augment_first = "paper_augment_first"
     patient = "patient"
+    official = "official"
+    cv = "cv"
+
+
+class Region(StrEnum):
+    """What an image shows: TCIA's crop, a window at fixed scale, the whole mammogram."""
+
+    crop = "crop"
+    patch = "patch"
+    full = "full"
+
+
+class Fit(StrEnum):
+    """How a region comes to the network's size."""
+
+    stretch = "stretch"
+    letterbox = "letterbox"
+    native = "native"
+
+
+class ScaleUnit(StrEnum):
+    """In what sizes on an image are given."""
+
+    pixels = "pixels"
+    mm = "mm"
+
+
+class Unit(StrEnum):
+    """What a prediction is scored on."""
+
+    lesion = "lesion"
+    image = "image"
+    breast = "breast"
+    patient = "patient"
+
+
+class MixedLabels(StrEnum):
+    """What a unit is whose lesions differ in label."""
+
+    malignant = "malignant"
+    exclude = "exclude"
+
+
+class UnitScore(StrEnum):
+    """How a unit's probability comes from those of its images."""
+
+    mean = "mean"
+    max = "max"
+
+
+class WithoutCallback(StrEnum):
+    """What BENIGN_WITHOUT_CALLBACK counts as."""
+
+    benign = "benign"
+    exclude = "exclude"
+    own_class = "own_class"
 
 
 class Network(StrEnum):
@@ -155,8 +214,13 @@ class PhantomConfig:
     """Same seed, same bytes. Apart from the trial's seed: the data stays while trials vary."""
     difficulty: float = 0.5
     """How far benign and malignant overlap: 0 none to speak of, 1 indistinguishable."""
+    defects: bool = False
+    """Write every defect that the ledger knows, so that the reader can be tried on them."""
+    full_height: int = 512
+    """Rows of a full mammogram, pixels (a real one: 3000 to 6000); the width is three quarters."""
 
     def __post_init__(self) -> None:
+        _number("data.phantom.full_height", self.full_height, 256, 8192)
         _number("data.phantom.lesions", self.lesions, 8, 100_000)
         _number("data.phantom.difficulty", self.difficulty, 0, 1)
         _number("data.phantom.seed", self.seed, 0)
@@ -172,8 +236,31 @@ class DataConfig:
     csv_dir: str | None = None
     """Folder of the case CSVs where it is not the root or its `csv` folder."""
     csv_split: CsvSplit = CsvSplit.all
+    labels: str | None = None
+    """CSV of path,label,patient for data=folder; null takes class sub-folders."""
     min_completeness: float = 1.0
-    """Smallest share (0..1) of the lesions listed whose crop must be there and readable."""
+    """Smallest share (0..1) of the lesions listed whose images must be there and readable."""
+    region: Region = Region.crop
+    """`patch` and `full` need the full mammograms, `patch` their masks too."""
+    fit: Fit = Fit.stretch
+    """`stretch` (the paper) loses aspect and scale, `letterbox` scale, `native` neither."""
+    scale_unit: ScaleUnit = ScaleUnit.pixels
+    """Unit of the three sizes below: pixels of the image, or mm."""
+    patch_size: float = 512.0
+    """Side of the square window of region=patch; the same for every lesion, whatever its size."""
+    patch_margin: float = 32.0
+    """Context that a window should leave around the lesion; where it cannot, that is counted."""
+    native_scale: float = 0.25
+    """fit=native: network pixels a unit of the image."""
+    pixel_size: float | None = None
+    """Side of an image's pixel in mm where files do not say so (CBIS-DDSM's do not; the scanners of
+    DDSM had 0.042, 0.0435 and 0.05)."""
+    unit: Unit = Unit.lesion
+    """What is scored; a unit of several images takes its probability from all of them."""
+    unit_score: UnitScore = UnitScore.mean
+    mixed_labels: MixedLabels = MixedLabels.malignant
+    """A unit with benign and malignant lesions: malignant, or left out."""
+    benign_without_callback: WithoutCallback = WithoutCallback.benign
     cache: str = ".cache"
     """Folder for prepared images and phantoms; safe to delete."""
     clahe: ClaheConfig = field(default_factory=ClaheConfig)
@@ -181,6 +268,16 @@ class DataConfig:
 
     def __post_init__(self) -> None:
         _number("data.min_completeness", self.min_completeness, 0, 1)
+        for name in ("patch_size", "native_scale"):
+            _positive(f"data.{name}", getattr(self, name))
+        _number("data.patch_margin", self.patch_margin, 0)
+        if self.pixel_size is not None:
+            _positive("data.pixel_size", self.pixel_size)
+        if self.region is Region.full and self.unit is Unit.lesion:
+            raise UserError(
+                "data.region=full shows whole mammograms, on which lesions cannot be told apart: "
+                "take data.unit=image, breast or patient"
+            )
         if self.source is Source.cbis_ddsm and not self.root:
             raise UserError(
                 "data=cbis_ddsm needs data.root=PATH: the folder of a CBIS-DDSM download (Kaggle, "
@@ -192,12 +289,32 @@ class DataConfig:
 class ProtocolConfig:
     name: ProtocolName = ProtocolName.paper
     held_out: float = 0.30
-    """Share (0..1) of lesions held out: it stops training and is reported, as published."""
+    """Share (0..1) of lesions that are reported; `official` and `cv` have their own."""
+    validation: float | None = None
+    """Share (0..1) of the other patients' lesions that stops training; null: what is reported
+    also stops training, as published."""
+    folds: int = 5
+    """Parts of `cv`, stratified by label and grouped by patient."""
+    fold: int = 0
+    """Which part of `cv` is reported, from 0."""
+    repeat: int = 0
+    """Which partition of `cv`, from 0: repeats differ in how patients fall into folds."""
+    copies: float = 2.2
+    """`paper_augment_first`: images after augmentation, of each one before it."""
+    split_file: str | None = None
+    """CSV of a split (written by `python -m mcalc.data ... split_to=PATH`) to take as it is."""
     seed: int | None = None
     """Seed of the split; null takes the trial's seed."""
 
     def __post_init__(self) -> None:
         _require(0 < self.held_out < 1, "protocol.held_out", self.held_out, "above 0 and below 1")
+        if self.validation is not None:
+            inside = 0 < self.validation < 1
+            _require(inside, "protocol.validation", self.validation, "above 0 and below 1, or null")
+        _number("protocol.folds", self.folds, 2, 1000)
+        _number("protocol.fold", self.fold, 0, self.folds - 1)
+        _number("protocol.repeat", self.repeat, 0)
+        _number("protocol.copies", self.copies, 1, 100)
 
 
 @dataclass
@@ -286,8 +403,16 @@ class TrackingConfig:
     dir: str = "mlruns"
     """Folder of mlflow.db, optuna.db and the artifacts."""
     experiment: str = "mcalc"
+    uri: str | None = None
+    """MLflow's store: null for mlflow.db in `dir`, else a server (http://...) or a database."""
     save_network: bool = True
     """Keep each trial's weights as an artifact (AlexNet: 228 MB each)."""
+    checkpoint_minutes: float = 5.0
+    """Minutes between two checkpoints of a training run, from which a killed one goes on; 0: none.
+    One takes three times the network's size at most and goes when the run ends."""
+
+    def __post_init__(self) -> None:
+        _number("tracking.checkpoint_minutes", self.checkpoint_minutes, 0)
 
 
 @dataclass
@@ -299,15 +424,33 @@ class TrialSpec:
 
 
 @dataclass
+class BudgetConfig:
+    """Where a search ends; what is null here is as the sweep file says."""
+
+    trials: int | None = None
+    """Configurations to try."""
+    hours: float | None = None
+    """Hours of training, over all workers; a running trial is not cut off."""
+
+    def __post_init__(self) -> None:
+        if self.trials is not None:
+            _number("budget.trials", self.trials, 1)
+        if self.hours is not None:
+            _positive("budget.hours", self.hours)
+
+
+@dataclass
 class JobConfig:
     """What the sweep engine tells the job it starts; not for users."""
 
     trials: list[TrialSpec] = field(default_factory=list)
-    """The trials that share this trajectory; empty for a single trial."""
+    """The trials that share this trajectory; empty for a single trial or a search's next one."""
     sweep: str | None = None
     """The sweep's identity."""
     parent: str | None = None
     """The MLflow run of the sweep."""
+    threads: int | None = None
+    """CPU threads for a job that runs beside others."""
 
 
 @dataclass
@@ -332,10 +475,23 @@ class Config:
     """Print the plan and run nothing."""
     rerun: bool = False
     """Run trials anew even where they are finished."""
+    retries: int = 1
+    """How often a failed trial of a sweep is tried again before it is left as failed."""
+    trials_per_gpu: int = 1
+    """Training runs that share a GPU, where a launcher runs several at once."""
+    storage: str | None = None
+    """Optuna's store: null for optuna.db in tracking.dir, else as postgresql+psycopg://user@host/db.
+    Several machines that name one share its sweeps."""
+    storage_wait: float = 120.0
+    """Seconds to wait for a store that cannot be reached before giving up."""
+    budget: BudgetConfig = field(default_factory=BudgetConfig)
     job: JobConfig = field(default_factory=JobConfig)
 
     def __post_init__(self) -> None:
         _number("seed", self.seed, 0, 2**32 - 1)
+        _number("retries", self.retries, 0, 100)
+        _number("trials_per_gpu", self.trials_per_gpu, 1, 64)
+        _number("storage_wait", self.storage_wait, 0)
 
 
 def key_paths(schema: type = Config, prefix: str = "") -> tuple[str, ...]:

@@ -45,10 +45,13 @@ def final_metrics(result: TrialResult, ready: ReadyData) -> dict[str, float]:
     accuracy = wilson_interval(confusion.correct, confusion.total)
     area = auc_interval(labels, probabilities)
     sizes = ready.prepared.native_sizes
-    every = ready.labels
-    train, held_out = list(ready.split.train), list(ready.split.held_out)
+    train = [ready.samples[i] for i in ready.split.train]
+    reported = [ready.samples[i] for i in ready.split.reported]
     size = size_only(
-        sizes[train], [every[i] for i in train], sizes[held_out], [every[i] for i in held_out]
+        sizes[[sample.image for sample in train]],
+        [sample.label for sample in train],
+        sizes[[sample.image for sample in reported]],
+        [sample.label for sample in reported],
     )
     return {
         "accuracy": confusion.accuracy,
@@ -88,7 +91,7 @@ def write_artifacts(
     confusion = Confusion.from_predictions(predictions.labels, predictions.probabilities)
     record.figure(confusion_figure(confusion, result.name), "confusion.png")
     shown = sheet_of(predictions)
-    images = [ready.prepared.images[ready.split.held_out[i]] for i in shown]
+    images = [ready.prepared.images[ready.samples[ready.split.reported[i]].image] for i in shown]
     record.crops({predictions.lesions[i]: image for i, image in zip(shown, images, strict=True)})
     sheet = crops_figure(
         images,

@@ -128,9 +128,8 @@ class _Recording:
             console.print(f"  warning: {note}", style="yellow")
         data = CropData(
             ready.prepared.images,
-            ready.labels,
-            ready.split.train,
-            ready.split.held_out,
+            ready.samples,
+            ready.split,
             config.augment,
             config.trainer,
             config.seed,
@@ -151,7 +150,6 @@ class _Recording:
             Classifier(built, config.backbone, config.head, config.trainer),
             data,
             self.trials,
-            [ready.prepared.lesions[i].id for i in ready.split.held_out],
             config.trainer,
             config.stopping,
             config.seed,

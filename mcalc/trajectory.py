@@ -17,7 +17,7 @@ import signal
 import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytorch_lightning as pl
@@ -27,7 +27,8 @@ from torch import Tensor
 
 from mcalc.allocator import keep_freed_memory
 from mcalc.config import Accelerator, Network, Precision, StoppingConfig, TrainerConfig
-from mcalc.data.datamodule import CropData
+from mcalc.data.datamodule import CropData, Crops
+from mcalc.data.samples import MALIGNANT
 from mcalc.errors import UserError
 from mcalc.models.classifier import Classifier
 from mcalc.results import CurvePoint, Predictions, TrialResult
@@ -76,14 +77,12 @@ class ValidationSchedule(pl.Callback):
         self,
         trials: Sequence[Trial],
         data: CropData,
-        held_out_ids: Sequence[str],
         settings: TrainerConfig,
         network: Network,
         observer: Observer,
     ) -> None:
         self.open = {trial.key: (trial, ValidationPatience(trial.patience)) for trial in trials}
         self.data = data
-        self.ids = tuple(held_out_ids)
         self.settings = settings
         self.network = network
         self.observer = observer
@@ -122,7 +121,7 @@ class ValidationSchedule(pl.Callback):
     def _evaluate(self, trainer: pl.Trainer, iteration: int) -> float:
         module = _classifier(trainer)
         train_loss, train_accuracy = module.take_training_means()
-        logits, labels = evaluate(trainer, module, self.data)
+        predictions, logits, labels = predict(trainer, module, self.data, self.data.validation)
         loss = float(F.cross_entropy(logits, labels))
         if not (math.isfinite(loss) and math.isfinite(train_loss)):
             raise DivergedError(
@@ -130,8 +129,6 @@ class ValidationSchedule(pl.Callback):
                 f"(training {train_loss:g}, validation {loss:g}); try a smaller trainer.lr "
                 f"(it is {self.settings.lr:g}) or smaller head.weight_lr and head.bias_lr"
             )
-        probabilities = torch.softmax(logits, dim=1)[:, 1].numpy()
-        predictions = Predictions(self.ids, labels.numpy(), probabilities)
         self.latest = _Snapshot(iteration, predictions, None)
         if loss < self.best_loss:
             self.best_loss = loss
@@ -152,6 +149,8 @@ class ValidationSchedule(pl.Callback):
     def _finish(self, trainer: pl.Trainer, trial: Trial, reason: str) -> None:
         reported = self.best if self.network is Network.best else self.latest
         assert reported is not None  # a trial ends on an evaluation, never before the first
+        if self.data.reported_apart:
+            reported = self._predict_reported(trainer, reported)
         result = TrialResult(
             name=trial.name,
             key=trial.key,
@@ -170,14 +169,27 @@ class ValidationSchedule(pl.Callback):
             weights = _classifier(trainer).model.state_dict()
         self.observer.finished(result, weights)
 
+    def _predict_reported(self, trainer: pl.Trainer, snapshot: _Snapshot) -> _Snapshot:
+        """The snapshot with what its network says of the reported side, kept apart until now."""
+        model = _classifier(trainer).model
+        now = _copy(model.state_dict()) if snapshot.weights else None
+        if snapshot.weights:
+            model.load_state_dict(snapshot.weights)
+        predictions, *_ = predict(trainer, _classifier(trainer), self.data, self.data.reported)
+        if now:
+            model.load_state_dict(now)
+        return replace(snapshot, predictions=predictions)
 
-def evaluate(trainer: pl.Trainer, module: Classifier, data: CropData) -> tuple[Tensor, Tensor]:
-    """Logits (n, 2) float64 and labels (n,) of the held-out side, on the CPU."""
+
+def evaluate(
+    trainer: pl.Trainer, module: Classifier, data: CropData, side: Crops
+) -> tuple[Tensor, Tensor]:
+    """Logits (n, classes) float64 and labels (n,) of one side of the split, on the CPU."""
     was_training = module.training
     module.eval()
     logits, labels = [], []
     with torch.inference_mode():
-        for images, truth in data.held_out_dataloader():
+        for images, truth in data.evaluation_dataloader(side):
             with trainer.precision_plugin.forward_context():
                 logits.append(module(images.to(module.device, non_blocking=True)).double().cpu())
             labels.append(truth)
@@ -186,11 +198,21 @@ def evaluate(trainer: pl.Trainer, module: Classifier, data: CropData) -> tuple[T
     return torch.cat(logits).clone(), torch.cat(labels).clone()
 
 
+def predict(
+    trainer: pl.Trainer, module: Classifier, data: CropData, side: Crops
+) -> tuple[Predictions, Tensor, Tensor]:
+    """Probabilities of malignant on one side of the split, with the logits and labels behind."""
+    logits, labels = evaluate(trainer, module, data, side)
+    probabilities = torch.softmax(logits, dim=1)[:, MALIGNANT].numpy()
+    truth = (labels == MALIGNANT).long().numpy()
+    ids = tuple(sample.id for sample in side.members)
+    return Predictions(ids, truth, probabilities), logits, labels
+
+
 def run_trajectory(
     module: Classifier,
     data: CropData,
     trials: Sequence[Trial],
-    held_out_ids: Sequence[str],
     settings: TrainerConfig,
     stopping: StoppingConfig,
     seed: int,
@@ -210,7 +232,7 @@ def run_trajectory(
     if settings.channels_last:
         module = module.to(memory_format=torch.channels_last)
     module.train()  # Lightning keeps each part in the mode in which it comes
-    schedule = ValidationSchedule(trials, data, held_out_ids, settings, stopping.network, observer)
+    schedule = ValidationSchedule(trials, data, settings, stopping.network, observer)
     with warnings.catch_warnings():
         # `workers` is the user's choice, and on few cores none is the right one
         warnings.filterwarnings("ignore", message=".*does not have many workers")

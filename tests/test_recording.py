@@ -15,6 +15,7 @@ from mcalc.config import ProtocolName
 from mcalc.data.prepare import Prepared
 from mcalc.data.protocols import split
 from mcalc.data.ready import ReadyData
+from mcalc.data.samples import lesion_samples
 from mcalc.recording import config_yaml, final_metrics, sheet_of
 from mcalc.results import Predictions, TrialResult
 
@@ -31,12 +32,15 @@ def ready() -> ReadyData:
         native_sizes=sizes + draw.integers(0, 5, sizes.shape),
         defects=(),
     )
-    return ReadyData(prepared, split(lesions, ProtocolName.paper, 0.3, 0), "f", "test", ())
+    samples = lesion_samples(lesions)
+    return ReadyData(
+        prepared, tuple(samples), split(samples, ProtocolName.paper, 0.3, 0), "f", "test", ()
+    )
 
 
 def result(ready: ReadyData, seed: int) -> TrialResult:
-    held_out = ready.split.held_out
-    labels = np.array([ready.labels[i] for i in held_out])
+    reported = [ready.samples[i] for i in ready.split.reported]
+    labels = np.array([sample.label for sample in reported])
     noise = np.random.default_rng(seed).normal(0, 1, len(labels))
     return TrialResult(
         name="AL1",
@@ -46,7 +50,7 @@ def result(ready: ReadyData, seed: int) -> TrialResult:
         stop_reason="patience",
         reported_iteration=40,
         predictions=Predictions(
-            tuple(ready.prepared.lesions[i].id for i in held_out),
+            tuple(sample.id for sample in reported),
             labels,
             1 / (1 + np.exp(-(labels - 0.5 + noise))),
         ),

@@ -19,11 +19,14 @@ from mcalc.config import (
     HeadConfig,
     Network,
     Precision,
+    ProtocolName,
     Shuffle,
     StoppingConfig,
     TrainerConfig,
 )
 from mcalc.data.datamodule import CropData
+from mcalc.data.protocols import Split
+from mcalc.data.samples import Sample
 from mcalc.errors import UserError
 from mcalc.models.backbones import BACKBONES, Built
 from mcalc.models.classifier import Classifier
@@ -80,13 +83,28 @@ def built(seed: int = 0) -> Built:
     )
 
 
+def crop_data(
+    pixels: npt.NDArray[np.uint8],
+    labels: list[int],
+    settings: TrainerConfig,
+    sides: tuple[range, range, range] = (range(28), range(28, 40), range(28, 40)),
+    augment: AugmentConfig | None = None,
+) -> CropData:
+    samples = [
+        Sample(f"lesion {i}", i, label, f"patient {i}", f"lesion {i}")
+        for i, label in enumerate(labels)
+    ]
+    split = Split(ProtocolName.patient, 0, *map(tuple, sides), 0, "fingerprint")
+    return CropData(pixels, samples, split, augment or AugmentConfig(), settings, seed=3)
+
+
 def train(
     patience: list[int | None],
     settings: TrainerConfig = SETTINGS,
     network: Network = Network.last,
 ) -> tuple[list[TrialResult], dict[str, dict[str, Tensor]]]:
     pixels, labels = images()
-    data = CropData(pixels, labels, range(28), range(28, 40), AugmentConfig(), settings, seed=3)
+    data = crop_data(pixels, labels, settings)
     module = Classifier(built(), BackboneConfig(), HeadConfig(weight_lr=5, bias_lr=5), settings)
     weights: dict[str, dict[str, Tensor]] = {}
 
@@ -97,7 +115,6 @@ def train(
         module,
         data,
         [Trial(str(p), f"key {p}", p) for p in patience],
-        [f"lesion {i}" for i in range(28, 40)],
         settings,
         StoppingConfig(network=network),
         seed=3,
@@ -193,7 +210,7 @@ def test_training_statistics_are_those_of_the_mini_batches_seen() -> None:
     settings = replace(SETTINGS, lr=1e-12, max_iterations=7, val_every=7, shuffle=Shuffle.never)
     pixels, labels = images()
     plain = replace(AugmentConfig(), enabled=False)
-    data = CropData(pixels, labels, range(28), range(28, 40), plain, settings, seed=3)
+    data = crop_data(pixels, labels, settings, augment=plain)
     one = built()
     module = Classifier(one, BackboneConfig(), HeadConfig(), settings)
     module.model.drop.p = 0.0  # type: ignore[union-attr, assignment]

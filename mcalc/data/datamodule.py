@@ -13,6 +13,8 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from mcalc.config import AugmentConfig, Shuffle, TrainerConfig
 from mcalc.data.augment import Augment
+from mcalc.data.protocols import Split
+from mcalc.data.samples import Sample
 from mcalc.errors import UserError
 
 Batch = tuple[Tensor, Tensor]
@@ -20,19 +22,19 @@ Batch = tuple[Tensor, Tensor]
 
 
 class Crops(Dataset[Batch]):
-    """Prepared crops by (epoch, position); evaluation has no augmentation."""
+    """Prepared images by (epoch, position); evaluation has no augmentation."""
 
     def __init__(
         self,
         images: npt.NDArray[np.uint8],
-        labels: Sequence[int],
-        members: Sequence[int],
+        members: Sequence[Sample],
         augment: Augment | None = None,
+        copies: Augment | None = None,
     ) -> None:
         self.images = images
-        self.labels = labels
         self.members = members
         self.augment = augment
+        self.copies = copies
 
     def __len__(self) -> int:
         return len(self.members)
@@ -40,11 +42,13 @@ class Crops(Dataset[Batch]):
     def __getitem__(self, draw: tuple[int, int]) -> Batch:
         """Image (1, S, S) uint8 and its label."""
         epoch, position = draw
-        member = self.members[position]
-        image = np.array(self.images[member])
+        sample = self.members[position]
+        image = np.array(self.images[sample.image])
+        if sample.copy and self.copies:
+            image = self.copies(image, sample.copy, sample.image)
         if self.augment:
             image = self.augment(image, epoch, position)
-        return torch.from_numpy(image)[None], torch.tensor(self.labels[member])
+        return torch.from_numpy(image)[None], torch.tensor(sample.label)
 
 
 class EpochOrder(Sampler[tuple[int, int]]):
@@ -72,28 +76,39 @@ class EpochOrder(Sampler[tuple[int, int]]):
 
 
 class CropData(pl.LightningDataModule):
-    """The two sides of a split as loaders."""
+    """The sides of a split as loaders."""
 
     def __init__(
         self,
         images: npt.NDArray[np.uint8],
-        labels: Sequence[int],
-        train: Sequence[int],
-        held_out: Sequence[int],
+        samples: Sequence[Sample],
+        split: Split,
         augment: AugmentConfig,
         trainer: TrainerConfig,
         seed: int,
     ) -> None:
         super().__init__()
-        if len(train) < trainer.batch_size:
+        if len(split.train) < trainer.batch_size:
             raise UserError(
-                f"trainer.batch_size={trainer.batch_size} is more than the {len(train)} training "
-                "images, and a partial batch is dropped: take a smaller batch or more data"
+                f"trainer.batch_size={trainer.batch_size} is more than the {len(split.train)} "
+                "training images, and a partial batch is dropped: take a smaller batch or more data"
             )
         self.settings = trainer
-        self.order = EpochOrder(len(train), trainer.shuffle, seed)
-        self.train = Crops(images, labels, train, Augment(augment, seed))
-        self.held_out = Crops(images, labels, held_out)
+        self.order = EpochOrder(len(split.train), trainer.shuffle, seed)
+        copies = Augment(augment, split.seed)
+        sides = [
+            [samples[i] for i in side] for side in (split.train, split.validation, split.reported)
+        ]
+        self.train = Crops(images, sides[0], Augment(augment, seed), copies)
+        self.validation = Crops(images, sides[1], copies=copies)
+        self.reported = Crops(images, sides[2], copies=copies)
+        self.reported_apart = split.validation != split.reported
+        """Whether what is reported is kept from all that training looks at."""
+
+    @property
+    def classes(self) -> int:
+        """Classes to learn."""
+        return 1 + max(sample.label for sample in self.train.members)
 
     @property
     def iterations_per_epoch(self) -> int:
@@ -113,15 +128,15 @@ class CropData(pl.LightningDataModule):
             pin_memory=torch.cuda.is_available(),
         )
 
-    def held_out_dataloader(self) -> DataLoader[Batch]:
-        """The held-out side in the split's order.
+    def evaluation_dataloader(self, side: Crops) -> DataLoader[Batch]:
+        """`validation` or `reported` in the split's order.
 
         Not called val_dataloader, as Lightning would then validate on a schedule of its own.
         """
         return DataLoader(
-            self.held_out,
+            side,
             batch_size=self.settings.eval_batch_size,
-            sampler=EpochOrder(len(self.held_out), Shuffle.never, 0),
+            sampler=EpochOrder(len(side), Shuffle.never, 0),
             generator=_own_generator(),
             pin_memory=torch.cuda.is_available(),
         )

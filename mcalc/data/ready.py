@@ -10,6 +10,7 @@ from mcalc.data.cbis_ddsm import check_completeness
 from mcalc.data.prepare import Prepared, Progress, file_digests, fingerprint, prepare
 from mcalc.data.protocols import Split, split
 from mcalc.data.records import Defect, DefectKind, Index
+from mcalc.data.samples import Sample, lesion_samples
 from mcalc.data.sources import open_source
 
 
@@ -30,16 +31,13 @@ class ReadyData:
     """Prepared crops of the lesions that can be read, and how they are split."""
 
     prepared: Prepared
+    samples: tuple[Sample, ...]
     split: Split
+    """Positions are those of `samples`."""
     fingerprint: str
     description: str
     warnings: tuple[str, ...]
     """What a reader of any result on this data must know."""
-
-    @property
-    def labels(self) -> list[int]:
-        """1 malignant, 0 benign, by prepared lesion."""
-        return [lesion.label for lesion in self.prepared.lesions]
 
 
 def open_data(settings: DataConfig) -> OpenData:
@@ -67,9 +65,11 @@ def make_ready(
     defects = [*index.ledger, *prepared.defects]
     check_completeness(index, config.data.min_completeness, prepared.defects)
     seed = config.seed if config.protocol.seed is None else config.protocol.seed
-    parts = split(prepared.lesions, config.protocol.name, config.protocol.held_out, seed)
+    samples = lesion_samples(prepared.lesions)
+    parts = split(samples, config.protocol.name, config.protocol.held_out, seed)
     return ReadyData(
         prepared=prepared,
+        samples=tuple(samples),
         split=parts,
         fingerprint=opened.fingerprint,
         description=describe(config.data, index, prepared),

@@ -33,6 +33,8 @@ def open_source(data: DataConfig, progress: Progress | None = None) -> Index:
             write_phantom(root, data.phantom, progress)
             # its CSVs are its own: data.csv_dir is about downloads
             return read_index(root, None, data.csv_split, progress)
+        case Source.folder | Source.cmmd:
+            raise UserError(f"data={data.source} is not there yet")
 
 
 def phantom_root(data: DataConfig) -> Path:

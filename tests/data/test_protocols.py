@@ -12,23 +12,25 @@ from hypothesis import strategies as st
 
 from mcalc.config import ProtocolName
 from mcalc.data.protocols import split
-from mcalc.data.records import Lesion
+from mcalc.data.samples import Sample, lesion_samples
 from mcalc.errors import UserError
 
 
-def cohort(seed: int = 1, patients: int = 120) -> list[Lesion]:
+def cohort(seed: int = 1, patients: int = 120) -> list[Sample]:
     draw = random.Random(seed)
-    return [
-        make_lesion(patient, number=number, malignant=malignant)
-        for patient in range(patients)
-        for malignant in [draw.random() < 0.4]
-        for number in range(1, draw.choice([1, 2, 2, 4]) + 1)
-    ]
+    return lesion_samples(
+        [
+            make_lesion(patient, number=number, malignant=malignant)
+            for patient in range(patients)
+            for malignant in [draw.random() < 0.4]
+            for number in range(1, draw.choice([1, 2, 2, 4]) + 1)
+        ]
+    )
 
 
-def sides(lesions: list[Lesion], protocol: ProtocolName, seed: int) -> tuple[set[str], set[str]]:
+def sides(lesions: list[Sample], protocol: ProtocolName, seed: int) -> tuple[set[str], set[str]]:
     parts = split(lesions, protocol, 0.3, seed)
-    return {lesions[i].id for i in parts.train}, {lesions[i].id for i in parts.held_out}
+    return {lesions[i].id for i in parts.train}, {lesions[i].id for i in parts.reported}
 
 
 def test_paper_takes_floor_of_70_percent_of_each_label() -> None:
@@ -38,7 +40,7 @@ def test_paper_takes_floor_of_70_percent_of_each_label() -> None:
     trained = Counter(lesions[i].label for i in parts.train)
     # splitEachLabel rounds down; integer arithmetic as the reference
     assert trained == {label: n * 7 // 10 for label, n in counts.items()}
-    assert sorted(parts.train + parts.held_out) == list(range(len(lesions)))
+    assert sorted(parts.train + parts.reported) == list(range(len(lesions)))
     assert parts.shared_patients > 0
     assert str(parts.shared_patients) in parts.leak
 
@@ -53,12 +55,12 @@ def test_a_share_that_is_whole_is_not_lost_to_rounding(n: int) -> None:
 def test_patient_keeps_patients_apart_and_shares_near(cohort_seed: int, seed: int) -> None:
     lesions = cohort(cohort_seed)
     parts = split(lesions, ProtocolName.patient, 0.3, seed)
-    of = [{lesions[i].patient for i in side} for side in (parts.train, parts.held_out)]
+    of = [{lesions[i].patient for i in side} for side in (parts.train, parts.reported)]
     assert not of[0] & of[1]
     assert parts.shared_patients == 0
     assert parts.leak == "none"
     for label in (0, 1):
-        held = sum(lesions[i].label == label for i in parts.held_out)
+        held = sum(lesions[i].label == label for i in parts.reported)
         # within one patient's lesions (four at most) of the share wanted
         assert abs(held - 0.3 * sum(entry.label == label for entry in lesions)) <= 4
 
