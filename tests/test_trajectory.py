@@ -216,7 +216,7 @@ def test_training_statistics_are_those_of_the_mini_batches_seen() -> None:
     module.model.drop.p = 0.0  # type: ignore[union-attr, assignment]
     module.model.features[1].momentum = 0.0  # type: ignore[union-attr, index]
     (result,) = run_trajectory(
-        module, data, [Trial("t", "k", None)], ["x"] * 12, settings, StoppingConfig(), seed=3
+        module, data, [Trial("t", "k", None)], settings, StoppingConfig(), seed=3
     )
     grey = torch.from_numpy(pixels[4:28]).float()[:, None]
     contract = one.contract
