@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -31,6 +32,7 @@ class CurvePoint:
     train_accuracy: float
     val_loss: float
     val_accuracy: float
+    val_auc: float = math.nan
 
 
 @dataclass(frozen=True)
@@ -59,7 +61,8 @@ class Outcome:
     name: str
     key: str
     state: str
-    """`finished`, `failed`, or `skipped` (it was finished before)."""
+    """`finished`, `pruned`, `failed`, `skipped` (it was finished or pruned before) or `left` (to
+    another worker)."""
     run_id: str | None
     metrics: dict[str, float]
     error: str | None = None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +13,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from mcalc.checkpoint import CheckpointFile
 from mcalc.config import (
     Accelerator,
     AugmentConfig,
@@ -30,15 +32,9 @@ from mcalc.data.samples import Sample
 from mcalc.errors import UserError
 from mcalc.models.backbones import BACKBONES, Built
 from mcalc.models.classifier import Classifier
-from mcalc.results import TrialResult
-from mcalc.trajectory import (
-    DivergedError,
-    Observer,
-    Trial,
-    resolve_precision,
-    run_trajectory,
-    uses_gpu,
-)
+from mcalc.results import CurvePoint, TrialResult
+from mcalc.schedule import Checkpointing, DivergedError, Observer, Trial
+from mcalc.trajectory import resolve_precision, run_trajectory, uses_gpu
 
 SIZE = 16
 SETTINGS = TrainerConfig(
@@ -102,6 +98,8 @@ def train(
     patience: list[int | None],
     settings: TrainerConfig = SETTINGS,
     network: Network = Network.last,
+    checkpointing: Checkpointing | None = None,
+    observer: Observer | None = None,
 ) -> tuple[list[TrialResult], dict[str, dict[str, Tensor]]]:
     pixels, labels = images()
     data = crop_data(pixels, labels, settings)
@@ -118,7 +116,8 @@ def train(
         settings,
         StoppingConfig(network=network),
         seed=3,
-        observer=Observer(finished=finished),
+        observer=replace(observer or Observer(), finished=finished),
+        checkpointing=checkpointing,
     )
     return results, weights
 
@@ -196,6 +195,140 @@ def test_evaluating_more_often_does_not_change_the_training() -> None:
     assert often.curve[-1].val_loss == seldom.curve[-1].val_loss
     for name, value in often_weights["None"].items():
         assert torch.equal(value, seldom_weights["None"][name]), name
+
+
+class PowerCutError(Exception):
+    pass
+
+
+def cut_and_resume(
+    path: Path, cut_at: int, patience: list[int | None], network: Network
+) -> tuple[list[TrialResult], dict[str, dict[str, Tensor]], list[int]]:
+    """Stop without warning at an evaluation, then run the same again from the checkpoint."""
+    checkpointing = Checkpointing(CheckpointFile(path), minutes=1e-9)
+
+    def cut(point: CurvePoint, _: object) -> None:
+        if point.iteration >= cut_at:
+            raise PowerCutError
+
+    with pytest.raises(PowerCutError):
+        train(patience, network=network, checkpointing=checkpointing, observer=Observer(point=cut))
+    assert path.is_file()
+    resumed: list[int] = []
+    observer = Observer(resumed=lambda checkpoint: resumed.append(checkpoint.iteration))
+    results, weights = train(
+        patience, network=network, checkpointing=checkpointing, observer=observer
+    )
+    return results, weights, resumed
+
+
+@pytest.mark.parametrize("network", list(Network))
+@pytest.mark.parametrize("cut_at", [6, 14, 33])
+def test_a_run_cut_off_goes_on_to_the_same_numbers(
+    tmp_path: Path, cut_at: int, network: Network
+) -> None:
+    (whole,), whole_weights = train([None], network=network)
+    (result,), weights, resumed = cut_and_resume(tmp_path / "c.pth", cut_at, [None], network)
+    # checkpoints stand after every iteration here; the one under way is lost
+    assert resumed == [math.ceil(cut_at / SETTINGS.val_every) * SETTINGS.val_every - 1]
+    assert result.curve == whole.curve
+    assert result.reported_iteration == whole.reported_iteration
+    np.testing.assert_array_equal(result.predictions.probabilities, whole.predictions.probabilities)
+    for name, value in weights["None"].items():
+        assert torch.equal(value, whole_weights["None"][name]), name
+    assert not (tmp_path / "c.pth").exists(), "a run that ended needs no checkpoint"
+
+
+def test_a_checkpoint_past_the_end_of_a_trial_is_not_used(tmp_path: Path) -> None:
+    (alone,), _ = train([1])
+    assert alone.stop_reason == "patience"
+    path = tmp_path / "c.pth"
+    checkpointing = Checkpointing(CheckpointFile(path), minutes=1e-9)
+
+    def cut(point: CurvePoint, _: object) -> None:
+        if point.iteration > alone.iterations:
+            raise PowerCutError
+
+    with pytest.raises(PowerCutError):
+        train([None], checkpointing=checkpointing, observer=Observer(point=cut))
+    notes: list[str] = []
+    (again,), _ = train([1], checkpointing=checkpointing, observer=Observer(note=notes.append))
+    assert again.curve == alone.curve
+    assert "ends before it" in notes[0]
+
+
+def test_a_damaged_checkpoint_is_said_and_not_used(tmp_path: Path) -> None:
+    path = tmp_path / "c.pth"
+    path.write_bytes(b"PK\x03\x04 half of a file")
+    notes: list[str] = []
+    settings = replace(SETTINGS, max_iterations=4)
+    (result,), _ = train(
+        [None],
+        settings,
+        checkpointing=Checkpointing(CheckpointFile(path), minutes=5),
+        observer=Observer(note=notes.append),
+    )
+    assert result.iterations == 4
+    assert "is not used" in notes[0]
+
+
+def test_a_checkpoint_that_cannot_be_written_is_said_and_training_goes_on(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("where a folder is needed")
+    notes: list[str] = []
+    (result,), _ = train(
+        [None],
+        replace(SETTINGS, max_iterations=4),
+        checkpointing=Checkpointing(CheckpointFile(tmp_path / "file" / "c.pth"), minutes=1e-9),
+        observer=Observer(note=notes.append),
+    )
+    assert result.iterations == 4
+    assert "no checkpoint at iteration 1" in notes[0]
+
+
+def test_a_pruned_trial_ends_and_the_others_are_as_without_it() -> None:
+    pruned: list[tuple[str, int]] = []
+    observer = Observer(
+        prune=lambda point, trial: trial.name == "4" and point.iteration == 6,
+        pruned=lambda trial, curve, _: pruned.append((trial.name, curve[-1].iteration)),
+    )
+    results, _ = train([4, None], observer=observer)
+    assert pruned == [("4", 6)]
+    (alone,), _ = train([None])
+    assert [result.curve for result in results] == [alone.curve]
+
+
+def test_what_is_reported_apart_is_scored_by_the_reported_network_alone() -> None:
+    pixels, labels = images()
+    apart = (range(24), range(24, 32), range(32, 40))
+    for network in Network:
+        data = crop_data(pixels, labels, SETTINGS, apart)
+        module = Classifier(built(), BackboneConfig(), HeadConfig(weight_lr=5, bias_lr=5), SETTINGS)
+        kept: dict[str, Tensor] = {}
+
+        def keep(
+            _: TrialResult, weights: Mapping[str, Tensor], kept: dict[str, Tensor] = kept
+        ) -> None:
+            kept.update({name: value.clone() for name, value in weights.items()})
+
+        (result,) = run_trajectory(
+            module,
+            data,
+            [Trial("t", "k", None)],
+            SETTINGS,
+            StoppingConfig(network=network),
+            seed=3,
+            observer=Observer(finished=keep),
+        )
+        assert result.predictions.lesions == tuple(f"lesion {i}" for i in range(32, 40))
+        # the network given back, applied by hand
+        fresh = built()
+        fresh.model.load_state_dict(kept)
+        by_hand = Classifier(fresh, BackboneConfig(), HeadConfig(), SETTINGS).eval()
+        with torch.no_grad():
+            logits = by_hand(torch.from_numpy(pixels[32:])[:, None]).double()
+        np.testing.assert_allclose(
+            result.predictions.probabilities, torch.softmax(logits, 1)[:, 1].numpy(), atol=1e-6
+        )
 
 
 def test_a_loss_that_is_no_number_is_a_sentence_with_the_remedy() -> None:

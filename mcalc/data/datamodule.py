@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
 import pytorch_lightning as pl
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import DataLoader, Dataset
 
-from mcalc.config import AugmentConfig, Shuffle, TrainerConfig
+from mcalc.config import AugmentConfig, TrainerConfig
 from mcalc.data.augment import Augment
+from mcalc.data.order import MiniBatches
 from mcalc.data.protocols import Split
 from mcalc.data.samples import Sample
 from mcalc.errors import UserError
@@ -51,30 +52,6 @@ class Crops(Dataset[Batch]):
         return torch.from_numpy(image)[None], torch.tensor(sample.label)
 
 
-class EpochOrder(Sampler[tuple[int, int]]):
-    """The order of one epoch, as MATLAB's Shuffle option; a function of seed and epoch alone."""
-
-    def __init__(self, n: int, shuffle: Shuffle, seed: int) -> None:
-        self.n = n
-        self.shuffle = shuffle
-        self.seed = seed
-        self.epoch = 0
-
-    def set_epoch(self, epoch: int) -> None:
-        """Lightning calls this when an epoch begins."""
-        self.epoch = epoch
-
-    def __len__(self) -> int:
-        return self.n
-
-    def __iter__(self) -> Iterator[tuple[int, int]]:
-        order = np.arange(self.n)
-        if self.shuffle is not Shuffle.never:
-            epoch = self.epoch if self.shuffle is Shuffle.every_epoch else 0
-            order = np.random.default_rng([self.seed, epoch]).permutation(self.n)
-        return ((self.epoch, int(position)) for position in order)
-
-
 class CropData(pl.LightningDataModule):
     """The sides of a split as loaders."""
 
@@ -94,7 +71,9 @@ class CropData(pl.LightningDataModule):
                 "training images, and a partial batch is dropped: take a smaller batch or more data"
             )
         self.settings = trainer
-        self.order = EpochOrder(len(split.train), trainer.shuffle, seed)
+        self.seed = seed
+        self.start = 0
+        """Iterations that a resumed run has behind it."""
         copies = Augment(augment, split.seed)
         sides = [
             [samples[i] for i in side] for side in (split.train, split.validation, split.reported)
@@ -116,15 +95,20 @@ class CropData(pl.LightningDataModule):
         return len(self.train) // self.settings.batch_size
 
     def train_dataloader(self) -> DataLoader[Batch]:
-        """Whole batches in the epoch's order; the last partial one is dropped."""
+        """The mini-batches of the whole run, one epoch after another, from iteration `start`."""
+        batches = MiniBatches(
+            len(self.train),
+            self.settings.batch_size,
+            self.settings.max_epochs,
+            self.settings.shuffle,
+            self.seed,
+            self.start,
+        )
         return DataLoader(
             self.train,
-            batch_size=self.settings.batch_size,
-            sampler=self.order,
-            drop_last=True,
+            batch_sampler=batches,
             generator=_own_generator(),
             num_workers=self.settings.workers,
-            persistent_workers=self.settings.workers > 0,
             pin_memory=torch.cuda.is_available(),
         )
 
@@ -136,7 +120,7 @@ class CropData(pl.LightningDataModule):
         return DataLoader(
             side,
             batch_size=self.settings.eval_batch_size,
-            sampler=EpochOrder(len(side), Shuffle.never, 0),
+            sampler=[(0, position) for position in range(len(side))],
             generator=_own_generator(),
             pin_memory=torch.cuda.is_available(),
         )
