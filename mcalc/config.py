@@ -421,6 +421,8 @@ class TrialSpec:
 
     name: str
     patience: int | None = None
+    values: str = "{}"
+    """What sets it apart in its sweep, as JSON."""
 
 
 @dataclass
@@ -449,8 +451,10 @@ class JobConfig:
     """The sweep's identity."""
     parent: str | None = None
     """The MLflow run of the sweep."""
-    threads: int | None = None
-    """CPU threads for a job that runs beside others."""
+    fixed: str = "[]"
+    """Of a search: the overrides that all its trials share, as JSON."""
+    beside: int = 1
+    """Jobs that run at once on this machine."""
 
 
 @dataclass

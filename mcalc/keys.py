@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Collection
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -47,16 +48,26 @@ def digest(value: Any, length: int = 16) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:length]
 
 
+@cache
+def is_numeric(key: str) -> bool:
+    """Whether a setting changes a trial's numbers."""
+    return not _named(key, NOT_NUMERIC)
+
+
+def _named(key: str, names: Collection[str]) -> bool:
+    """Whether a key is one of the names, or in a section that ends one of them with a dot."""
+    return any(key == name or (name.endswith(".") and key.startswith(name)) for name in names)
+
+
 def numeric_settings(config: Config, without: Collection[str] = ()) -> dict[str, Any]:
     """The settings that change a trial's numbers, less the keys (or sections) named in `without`.
 
     A weights file counts by its content, not by its path.
     """
-    skip = (*NOT_NUMERIC, *without)
     settings = {
         key: value
         for key, value in flatten(config).items()
-        if not any(key == name or (name.endswith(".") and key.startswith(name)) for name in skip)
+        if is_numeric(key) and not _named(key, without)
     }
     if "backbone.weights" in settings and Path(config.backbone.weights).is_file():
         settings["backbone.weights"] = _file_digest(config.backbone.weights)

@@ -66,6 +66,8 @@ class Outcome:
     run_id: str | None
     metrics: dict[str, float]
     error: str | None = None
+    retry: bool = True
+    """Of a failure: whether another attempt may end otherwise (not after a divergence)."""
 
 
 @dataclass(frozen=True)

@@ -11,10 +11,11 @@ import csv
 import json
 import logging
 import os
+import statistics
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import astuple, fields
+from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+from filelock import FileLock
 from matplotlib.figure import Figure
 
 # MLflow asks the network for usage statistics otherwise.
@@ -29,6 +31,7 @@ os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 # Each file read back would show a progress bar of its own.
 os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 from mlflow.entities import Metric, Param, Run, RunTag
+from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
 from mcalc.errors import UserError
@@ -48,7 +51,7 @@ def database_uri(directory: Path) -> str:
 class Tracker:
     """The record below one folder. Raises UserError where the folder cannot be written."""
 
-    def __init__(self, directory: Path, experiment: str) -> None:
+    def __init__(self, directory: Path, experiment: str, uri: str | None = None) -> None:
         try:
             directory.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -59,17 +62,22 @@ class Tracker:
         # the tables are made on first use, with a line of log each
         for name in ("alembic", "mlflow.store.db.utils"):
             logging.getLogger(name).setLevel(logging.WARNING)
-        self.client = MlflowClient(tracking_uri=database_uri(directory))
-        found = self.client.get_experiment_by_name(experiment)
-        self.experiment_id = (
-            found.experiment_id
-            if found
-            else self.client.create_experiment(
-                experiment,
-                artifact_location=(directory.resolve() / "artifacts").as_uri(),
-                # without it the UI takes the experiment for one of chat traces
-                tags={"mlflow.experimentKind": "custom_model_development"},
+        # one at a time: two workers that make the same tables stumble over each other
+        with FileLock(directory / ".mlflow.lock"):
+            self.client = MlflowClient(tracking_uri=uri or database_uri(directory))
+            found = self.client.get_experiment_by_name(experiment)
+            self.experiment_id = (
+                found.experiment_id if found else self._create(experiment, directory, uri)
             )
+
+    def _create(self, experiment: str, directory: Path, uri: str | None) -> str:
+        served = uri is not None and uri.startswith(("http://", "https://"))
+        return self.client.create_experiment(
+            experiment,
+            # a server has a place of its own for artifacts
+            artifact_location=None if served else (directory.resolve() / "artifacts").as_uri(),
+            # without it the UI takes the experiment for one of chat traces
+            tags={"mlflow.experimentKind": "custom_model_development"},
         )
 
     def _search(self, conditions: Mapping[str, str], *, state: str | None = None) -> list[Run]:
@@ -96,22 +104,63 @@ class Tracker:
             return Outcome(name, key, "finished", str(run.info.run_id), metrics)
         return None
 
-    def open_sweep(self, sweep: str, title: str, tags: Mapping[str, str]) -> str:
-        """The parent run of a sweep: the one there is, or a new one. Returns its id."""
-        for run in self._search({"mcalc.kind": "sweep", "mcalc.sweep_id": sweep}):
-            self.client.update_run(run.info.run_id, status="RUNNING")
-            return str(run.info.run_id)
+    def open_sweep(
+        self, sweep: str, title: str, tags: Mapping[str, str], run_id: str | None = None
+    ) -> str:
+        """The parent run of a sweep: `run_id`, the one there is, or a new one. Returns its id."""
+        known = [run_id] if run_id else self._parents(sweep)
+        if known:
+            self.client.update_run(known[0], status="RUNNING")
+            return known[0]
         own = {"mcalc.kind": "sweep", "mcalc.sweep_id": sweep, "mcalc.sweep": title}
         run = self.client.create_run(
             self.experiment_id, run_name=sweep, tags={**_origin(), **tags, **own}
         )
         return str(run.info.run_id)
 
-    def close_sweep(self, run_id: str, metrics: Mapping[str, float], *, complete: bool) -> None:
-        """End a sweep's parent run, with figures over its trials."""
+    def _parents(self, sweep: str) -> list[str]:
+        found = self._search({"mcalc.kind": "sweep", "mcalc.sweep_id": sweep})
+        return [str(run.info.run_id) for run in found]
+
+    def close_sweep(
+        self,
+        run_id: str,
+        metrics: Mapping[str, float],
+        texts: Mapping[str, str],
+        *,
+        complete: bool,
+    ) -> None:
+        """End a sweep's parent run, with figures over its trials and files by name."""
         now = int(time.time() * 1000)
-        self.client.log_batch(run_id, metrics=[Metric(k, v, now, 0) for k, v in metrics.items()])
+        finite = {k: v for k, v in metrics.items() if np.isfinite(v)}
+        self.client.log_batch(run_id, metrics=[Metric(k, v, now, 0) for k, v in finite.items()])
+        for name, text in texts.items():
+            self.client.log_text(run_id, text, name)
         self.client.set_terminated(run_id, "FINISHED" if complete else "FAILED")
+
+    def runs_of(self, parent: str) -> list[RecordedRun]:
+        """Every trial's run of a sweep, in the order in which they began, without artifacts."""
+        found: list[RecordedRun] = []
+        token = None
+        while True:
+            page = self.client.search_runs(
+                [self.experiment_id],
+                f"tags.`{_PARENT}` = '{parent}'",
+                max_results=5000,
+                order_by=["attributes.start_time ASC"],
+                page_token=token,
+            )
+            found += [_recorded_run(run) for run in page]
+            token = page.token
+            if not token:
+                return found
+
+    def run(self, run_id: str) -> RecordedRun | None:
+        """One run, without artifacts; None where there is none of this id."""
+        try:
+            return _recorded_run(self.client.get_run(run_id))
+        except MlflowException:
+            return None
 
     def open_trial(
         self,
@@ -120,38 +169,102 @@ class Tracker:
         params: Mapping[str, Any],
         tags: Mapping[str, str],
         parent: str | None,
+        run_id: str | None = None,
     ) -> TrialRecord:
-        """Begin a trial's run; close runs of the same trial that a killed process left open."""
-        for run in self._search({"mcalc.kind": "trial", "mcalc.key": key}, state="RUNNING"):
-            self.client.set_terminated(run.info.run_id, "KILLED")
+        """Begin a trial's run, or go on with `run_id`, which a worker that is gone left behind.
+
+        Without a sweep, runs of the same trial that a killed process left open are closed.
+        """
+        if run_id:
+            self.client.update_run(run_id, status="RUNNING")
+            return TrialRecord(self.client, run_id, self._last_step(run_id))
+        if not parent:
+            for run in self._search({"mcalc.kind": "trial", "mcalc.key": key}, state="RUNNING"):
+                self.client.set_terminated(run.info.run_id, "KILLED")
         own = {"mcalc.kind": "trial", "mcalc.key": key}
         if parent:
             own[_PARENT] = parent
         run = self.client.create_run(
             self.experiment_id, run_name=name, tags={**_origin(), **tags, **own}
         )
-        run_id = str(run.info.run_id)
+        new = str(run.info.run_id)
         logged = [Param(k, str(v)) for k, v in params.items()]
         for start in range(0, len(logged), 100):
-            self.client.log_batch(run_id, params=logged[start : start + 100])
-        return TrialRecord(self.client, run_id)
+            self.client.log_batch(new, params=logged[start : start + 100])
+        return TrialRecord(self.client, new)
+
+    def _last_step(self, run_id: str) -> int:
+        """The iteration of the last evaluation that is written."""
+        return max(
+            (entry.step for entry in self.client.get_metric_history(run_id, "val_loss")), default=-1
+        )
+
+    def abandon(self, run_id: str) -> None:
+        """Close a run that a killed worker opened and nobody knows of."""
+        self.client.set_tag(run_id, SUPERSEDED, "nothing: its worker was killed as it began")
+        self.client.set_terminated(run_id, "KILLED")
+
+    def supersede(self, run_id: str, by: str) -> None:
+        """Mark a finished run as replaced by a later one of the same trial (rerun=true)."""
+        self.client.set_tag(run_id, SUPERSEDED, by)
+
+
+@dataclass(frozen=True)
+class RecordedRun:
+    """What MLflow says of a trial's run."""
+
+    run_id: str
+    name: str
+    key: str
+    state: str
+    """`running`, `finished`, `pruned`, `failed` or `interrupted`."""
+    superseded: bool
+    metrics: dict[str, float]
+
+
+SUPERSEDED = "mcalc.superseded_by"
+_STATE = "mcalc.state"
+"""Set where MLflow's own states do not say enough: it has none for a pruned run."""
+
+
+def _recorded_run(run: Run) -> RecordedRun:
+    tags = dict(run.data.tags)
+    states = {
+        "FINISHED": "finished",
+        "FAILED": "failed",
+        "KILLED": tags.get(_STATE, "interrupted"),
+    }
+    return RecordedRun(
+        run_id=str(run.info.run_id),
+        name=str(run.info.run_name),
+        key=tags.get("mcalc.key", ""),
+        state=states.get(str(run.info.status), "running"),
+        superseded=SUPERSEDED in tags,
+        metrics=dict(run.data.metrics),
+    )
 
 
 class TrialRecord:
     """One trial's run while it is written."""
 
-    def __init__(self, client: MlflowClient, run_id: str) -> None:
+    def __init__(self, client: MlflowClient, run_id: str, last_step: int = -1) -> None:
         self.client = client
         self.run_id = run_id
+        self._last_step = last_step
         self._pending: list[Metric] = []
         self._flushed = time.monotonic()
 
     def point(self, point: CurvePoint) -> None:
-        """Add an evaluation to the curve; seen in the UI within seconds."""
+        """Add an evaluation to the curve; seen in the UI within seconds.
+
+        One that was written before the run was cut off is not written again.
+        """
+        if point.iteration <= self._last_step:
+            return
         now = int(time.time() * 1000)
         for entry in fields(CurvePoint):
-            if entry.name != "iteration":
-                value = float(getattr(point, entry.name))
+            value = float(getattr(point, entry.name))
+            if entry.name != "iteration" and np.isfinite(value):
                 self._pending.append(Metric(entry.name, value, now, point.iteration))
         if time.monotonic() - self._flushed > _FLUSH_SECONDS:
             self._flush()
@@ -164,6 +277,9 @@ class TrialRecord:
 
     def finish(self, metrics: Mapping[str, float], tags: Mapping[str, str]) -> None:
         """Write the final figures and close the run. Figures that are no number are left out."""
+        self._close(metrics, {**tags, _STATE: "finished"}, "FINISHED")
+
+    def _close(self, metrics: Mapping[str, float], tags: Mapping[str, str], status: str) -> None:
         self._flush()
         now = int(time.time() * 1000)
         self.client.log_batch(
@@ -171,15 +287,20 @@ class TrialRecord:
             metrics=[Metric(k, float(v), now, 0) for k, v in metrics.items() if np.isfinite(v)],
             tags=[RunTag(k, v) for k, v in tags.items()],
         )
-        self.client.set_terminated(self.run_id, "FINISHED")
+        self.client.set_terminated(self.run_id, status)
 
     def fail(self, error: str, trace: str, *, killed: bool = False) -> None:
         """Close the run as FAILED (or KILLED) with its error."""
         self._flush()
         self.client.set_tag(self.run_id, "mcalc.error", error[:5000])
+        self.client.set_tag(self.run_id, _STATE, "interrupted" if killed else "failed")
         if trace:
             self.client.log_text(self.run_id, trace, "traceback.txt")
         self.client.set_terminated(self.run_id, "KILLED" if killed else "FAILED")
+
+    def prune(self, metrics: Mapping[str, float], tags: Mapping[str, str]) -> None:
+        """Close the run of a trial that the pruner ended."""
+        self._close(metrics, {**tags, _STATE: "pruned"}, "KILLED")
 
     def table(self, predictions: Predictions) -> None:
         """The predictions, as MLflow's table (seen in the UI) and as CSV (read by the report)."""
@@ -223,6 +344,36 @@ _CURVE_COLUMNS = [entry.name for entry in fields(CurvePoint)]
 
 def _origin() -> dict[str, str]:
     return {"mlflow.user": "mcalc", "mlflow.source.name": "mcalc.train"}
+
+
+def read_speeds(directory: Path, host: str) -> dict[tuple[str, ...], float]:
+    """Seconds an iteration that trials on this host took, evaluations included.
+
+    By backbone, batch, device, precision, threads and memory format; the median of the newest.
+    """
+    if not (directory / "mlflow.db").is_file():
+        return {}
+    client = MlflowClient(tracking_uri=database_uri(directory))
+    runs = client.search_runs(
+        [found.experiment_id for found in client.search_experiments()],
+        f"tags.`mcalc.host` = '{host}' and attributes.status = 'FINISHED'",
+        max_results=500,
+        order_by=["attributes.start_time DESC"],
+    )
+    found: dict[tuple[str, ...], list[float]] = {}
+    for run in runs:
+        tags, params, metrics = run.data.tags, run.data.params, run.data.metrics
+        kind = (
+            params.get("backbone.name", ""),
+            params.get("trainer.batch_size", ""),
+            *(
+                tags.get(f"mcalc.{name}", "")
+                for name in ("device", "precision", "threads", "memory_format")
+            ),
+        )
+        if metrics.get("iterations"):
+            found.setdefault(kind, []).append(metrics["seconds"] / metrics["iterations"])
+    return {kind: statistics.median(each) for kind, each in found.items()}
 
 
 def read_trials(directory: Path, sweep: str | None = None) -> list[RecordedTrial]:

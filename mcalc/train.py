@@ -1,8 +1,7 @@
 """The Hydra door: `python -m mcalc.train`.
 
-Without -m one trial runs. With -m the arguments go to `mcalc.sweep`, which comes back here for each
-trajectory. What runs is `mcalc.run.run`; it is imported late, as a mistyped key should be answered
-at once and torch takes seconds to import.
+Without -m one trial runs, by `mcalc.run.run`; it is imported late, as a mistyped key should be
+answered at once and torch takes seconds to import. With -m the arguments go to `mcalc.sweep`.
 """
 
 from __future__ import annotations
@@ -15,15 +14,12 @@ from mcalc.compose import CONF_DIR, config_errors, parse_overrides, register_sch
 from mcalc.errors import UserError, spoken
 
 if TYPE_CHECKING:
-    from mcalc.config import Config
     from mcalc.results import Outcome
 
 
 def _task(composed: Any) -> list[Outcome]:
-    """What Hydra calls: once without -m, once a trajectory with it."""
+    """What Hydra calls without -m."""
     config = to_config(composed)
-    if config.job.trials:
-        return _run(config)
     # spoken here and not by `main`, as Hydra would add a line of its own to what comes through it
     with spoken():
         if config.sweep:
@@ -31,17 +27,13 @@ def _task(composed: Any) -> list[Outcome]:
                 f"sweep={config.sweep} runs many trials: add -m, as in "
                 f"`python -m mcalc.train -m sweep={config.sweep}`"
             )
-        outcomes = _run(config)
+        from mcalc.run import run
+
+        outcomes = run(config)
         for outcome in outcomes:
             if outcome.state == "failed":
                 raise UserError(f"{outcome.name} failed: {outcome.error}")
     return outcomes
-
-
-def _run(config: Config) -> list[Outcome]:
-    from mcalc.run import run
-
-    return run(config)
 
 
 def main() -> None:

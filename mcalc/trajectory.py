@@ -35,7 +35,7 @@ from mcalc.schedule import (
     resumable,
 )
 
-_ALL_CORES = torch.get_num_threads()
+ALL_CORES = torch.get_num_threads()
 """Before any run sets a number of its own."""
 
 
@@ -48,11 +48,16 @@ def run_trajectory(
     seed: int,
     observer: Observer | None = None,
     checkpointing: Checkpointing | None = None,
+    gpu: int = 0,
+    cores: int | None = None,
 ) -> list[TrialResult]:
     """Train once and give the result of every trial, in the order in which they stopped.
 
     With `checkpointing` the run goes on from the checkpoint that is there, and removes it at its
-    end. SIGINT and SIGTERM stop it after the iteration under way, on a checkpoint, with
+    end. `gpu` is the CUDA device's number, `cores` how many CPU threads to take where
+    `trainer.threads` does not say.
+
+    SIGINT and SIGTERM stop it after the iteration under way, on a checkpoint, with
     KeyboardInterrupt; a second one stops it at once.
 
     Raises DivergedError when a loss is no number; trials that had stopped before keep their results
@@ -62,7 +67,7 @@ def run_trajectory(
     # it would say which devices there are not, and advertise
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
     keep_freed_memory()
-    setup = setup_of(settings)
+    setup = setup_of(settings, cores)
     start = _checkpoint_to_resume(checkpointing, setup, settings, trials, observer)
     if start:
         setup = start.setup
@@ -84,7 +89,7 @@ def run_trajectory(
         warnings.filterwarnings("ignore", message=".*isinstance.treespec, LeafSpec")
         trainer = pl.Trainer(
             accelerator="gpu" if uses_gpu(settings) else "cpu",
-            devices=1,
+            devices=[gpu] if uses_gpu(settings) else 1,
             precision="bf16-mixed" if resolve_precision(settings) is Precision.bf16 else "32-true",
             # the loader gives the batches of every epoch, one after another
             max_epochs=1,
@@ -144,12 +149,15 @@ def _checkpoint_to_resume(
     return checkpoint
 
 
-def setup_of(settings: TrainerConfig) -> Setup:
-    """What this machine and these settings make of device, precision and threads."""
+def setup_of(settings: TrainerConfig, cores: int | None = None) -> Setup:
+    """What this machine and these settings make of device, precision and threads.
+
+    `cores`: how many a run may take that does not say itself; None for all.
+    """
     return Setup(
         device="cuda" if uses_gpu(settings) else "cpu",
         precision=resolve_precision(settings).value,
-        threads=settings.threads or _ALL_CORES,
+        threads=settings.threads or cores or ALL_CORES,
     )
 
 

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from hydra.core.config_store import ConfigStore
-from hydra.plugins.launcher import Launcher
 from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
@@ -29,31 +28,24 @@ ConfigStore.instance().store(
 
 
 class McalcSweeper(Sweeper):
-    """Gives the arguments of a multirun to `mcalc.sweep.run`, and its jobs to Hydra's launcher."""
+    """Gives the arguments of a multirun to `mcalc.sweep.run`, and its jobs to Hydra's launchers."""
 
     def setup(
         self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
     ) -> None:
-        """Keep what composes configs and make the launcher that `hydra/launcher` names."""
-        from hydra.core.plugins import Plugins
-
-        self._loader = hydra_context.config_loader
+        """Keep what composes configs and what the launcher will be made of."""
+        self._context = hydra_context
         self._master = config
-        self.launcher: Launcher = Plugins.instance().instantiate_launcher(
-            hydra_context=hydra_context, task_function=task_function, config=config
-        )
 
     def sweep(self, arguments: list[str]) -> Any:
         """Plan and run the sweep that the arguments describe."""
+        from hydra_plugins.mcalc_sweeper.launching import launcher_of
         from mcalc.compose import to_config
         from mcalc.sweep.run import run_sweep
 
+        loader = self._context.config_loader
+
         def compose(overrides: Sequence[str]) -> Any:
-            return to_config(self._loader.load_sweep_config(self._master, list(overrides)))
+            return to_config(loader.load_sweep_config(self._master, list(overrides)))
 
-        return run_sweep(arguments, compose, self._launch)
-
-    def _launch(self, overrides: Sequence[str], index: int) -> Any:
-        """Run one job and return what its task returned, raising what it raised."""
-        (job,) = self.launcher.launch([list(overrides)], initial_job_idx=index)
-        return job.return_value
+        return run_sweep(arguments, compose, launcher_of(self._context, self._master))

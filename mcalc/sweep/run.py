@@ -1,54 +1,70 @@
-"""Run a sweep: plan, skip what is finished, and for each trajectory claim, launch, tell."""
+"""Run a sweep: plan, skip what is finished, give the rest to workers, sum up."""
 
 from __future__ import annotations
 
-import math
+import json
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
-from rich.console import Console
-from rich.table import Table
+from optuna.trial import FrozenTrial, TrialState
 
-from mcalc.config import DataConfig
+from mcalc.config import BudgetConfig, Config, DataConfig, JobConfig, TrialSpec
 from mcalc.errors import UserError
+from mcalc.progress import Display, console
 from mcalc.results import Outcome
 from mcalc.sweep.files import override_value
 from mcalc.sweep.plan import Compose, Plan, PlannedTrial, make_plans
-from mcalc.sweep.study import DATABASE, Queue, SweepStudy, untouched
+from mcalc.sweep.printing import dry_run, print_outcomes, print_plan
+from mcalc.sweep.storage import Storage, exists, storage_url
+from mcalc.sweep.study import DONE, SweepStudy
 
 if TYPE_CHECKING:
-    from mcalc.tracking import Tracker
+    from mcalc.data.ready import OpenData
+    from mcalc.sweep.workplace import Execute
 
-Launch = Callable[[Sequence[str], int], list[Outcome]]
-"""Overrides of a job and its number to the outcomes of its trials."""
-
-# no markup: names and errors may hold brackets
-console = Console(highlight=False, soft_wrap=True, markup=False)
+_POLL_SECONDS = 1.0
+_PARENT_CLAIM = "parent run"
 
 
-def run_sweep(arguments: Sequence[str], compose: Compose, launch: Launch) -> list[Outcome]:
+@dataclass(frozen=True)
+class Launcher:
+    """Other processes to run jobs in."""
+
+    launch: Callable[[Sequence[Sequence[str]]], list[list[Outcome]]]
+    """The overrides of each job to the outcomes of each; returns when all have ended."""
+    at_once: Callable[[int], int]
+    """How many of so many jobs share this machine at once; 1 where each has a place of its own."""
+
+
+def run_sweep(
+    arguments: Sequence[str],
+    compose: Compose,
+    launcher: Launcher | None = None,
+    execute: Execute | None = None,
+) -> list[Outcome]:
     """Run every sweep that the arguments name, or print the plan with `dry_run=true`.
 
-    A failed trial is recorded and the sweep goes on; at the end UserError says how many failed.
+    Without a launcher, jobs run in this process. A failed trial is recorded and the sweep goes on;
+    at the end UserError says how many failed. `execute` stands in for training (benchmarks).
     """
-    fingerprints = _Fingerprints()
-    plans = make_plans(arguments, compose, fingerprints)
-    settings = compose([word for word in arguments if word.startswith(("dry_run=", "rerun="))])
+    opened = _Opened()
+    plans = make_plans(arguments, compose, opened.fingerprint)
+    planning = compose([word for word in arguments if word.startswith("dry_run=")]).dry_run
     outcomes: list[Outcome] = []
     for plan in plans:
-        directory = Path(plan.trials[0].config.tracking.dir)
-        if settings.dry_run and not (directory / DATABASE).exists():
-            _print_plan(plan, untouched(plan))
+        storage = None
+        if exists(plan.base) or not planning:
+            storage = Storage(storage_url(plan.base), plan.base.storage_wait, console)
+        if planning:
+            study = SweepStudy.find(storage, plan.sweep) if storage else None
+            dry_run(plan, study, opened.data(plan.base.data))
             continue
-        study = SweepStudy(plan, directory)
-        queue = study.queue(rerun=settings.rerun)
-        _print_plan(plan, queue)
-        if settings.dry_run:
-            continue
-        outcomes += _SweepRun(plan, study, queue, launch, rerun=settings.rerun).run()
+        assert storage is not None
+        run = _SweepRun(plan, storage, launcher, opened, execute)
+        outcomes += run.run()
     failed = [outcome for outcome in outcomes if outcome.state == "failed"]
     if failed:
         raise UserError(
@@ -58,173 +74,316 @@ def run_sweep(arguments: Sequence[str], compose: Compose, launch: Launch) -> lis
     return outcomes
 
 
-class _SweepRun:
-    def __init__(
-        self, plan: Plan, study: SweepStudy, queue: Queue, launch: Launch, *, rerun: bool
-    ) -> None:
-        self.plan = plan
-        self.study = study
-        self.queue = queue
-        self.launch = launch
-        self.rerun = rerun
-        self.outcomes: list[Outcome] = [_skipped(plan, key, queue) for key in queue.finished]
-
-    def run(self) -> list[Outcome]:
-        # late, as a plan alone needs no MLflow
-        from mcalc.tracking import Tracker
-
-        began = time.monotonic()
-        tracking = self.plan.trials[0].config.tracking
-        tracker = Tracker(Path(tracking.dir), tracking.experiment)
-        parent = tracker.open_sweep(
-            self.plan.sweep, self.plan.title, {"mcalc.description": self.plan.description}
-        )
-        complete = False
-        try:
-            waiting = {trial.key for trial in self.queue.waiting}
-            waiting -= self._adopt(tracker, parent)
-            runs = [
-                tuple(trial for trial in run if trial.key in waiting)
-                for run in self.plan.trajectories()
-            ]
-            runs = [run for run in runs if run]
-            for number, run in enumerate(runs):
-                if number:
-                    left = (time.monotonic() - began) / number * (len(runs) - number)
-                    console.print(
-                        f"{self.plan.title}: {number} of {len(runs)} training runs done, about "
-                        f"{left / 60:.1f} min left"
-                    )
-                self.outcomes += self._trajectory(run, number, parent)
-            complete = all(outcome.state != "failed" for outcome in self.outcomes)
-        finally:
-            tracker.close_sweep(parent, self._summary(), complete=complete)
-        _print_outcomes(self.plan, self.outcomes)
-        return self.outcomes
-
-    def _adopt(self, tracker: Tracker, parent: str) -> set[str]:
-        """Take over trials that MLflow has finished and the study has not heard of.
-
-        A process that was killed between the two left them so; running them again would repeat
-        them. Returns their keys.
-        """
-        adopted: set[str] = set()
-        for trial in [] if self.rerun else self.queue.waiting:
-            known = tracker.finished(trial.key, parent)
-            if known is None:
-                continue
-            (claimed,) = self.study.claim([trial]).values()
-            accuracy, auc = known.metrics["accuracy"], known.metrics.get("auc", math.nan)
-            self.study.finish(claimed, accuracy, auc, known.run_id)
-            self.outcomes.append(replace(known, name=trial.name, state="skipped"))
-            console.print(f"  {trial.name} was finished when its process was stopped: kept")
-            adopted.add(trial.key)
-        return adopted
-
-    def _trajectory(
-        self, trials: Sequence[PlannedTrial], number: int, parent: str
-    ) -> list[Outcome]:
-        claimed = self.study.claim(trials)
-        told: set[str] = set()
-        error = "interrupted"
-        try:
-            outcomes = self.launch(job_overrides(trials, self.plan.sweep, parent), number)
-            for outcome in outcomes:
-                trial = claimed[outcome.key]
-                if outcome.state == "finished":
-                    accuracy, auc = outcome.metrics["accuracy"], outcome.metrics["auc"]
-                    self.study.finish(trial, accuracy, auc, outcome.run_id)
-                else:
-                    self.study.fail(trial, outcome.error or "failed")
-                    console.print(f"  {outcome.name} failed: {outcome.error}", style="red")
-                told.add(outcome.key)
-            error = "the job gave no result for this trial"
-            return outcomes
-        except UserError as reason:
-            error = str(reason)
-            raise
-        finally:
-            for key in claimed.keys() - told:
-                self.study.fail(claimed[key], error)
-
-    def _summary(self) -> dict[str, float]:
-        done = [outcome for outcome in self.outcomes if outcome.metrics]
-        counts = {
-            "trials": float(len(self.plan.trials)),
-            "trials_finished": float(len(done)),
-            "trials_failed": float(sum(outcome.state == "failed" for outcome in self.outcomes)),
-            "trajectories": float(len(self.plan.trajectories())),
-        }
-        if done:
-            accuracies = [outcome.metrics["accuracy"] for outcome in done]
-            counts["best_accuracy"] = max(accuracies)
-            counts["mean_accuracy"] = sum(accuracies) / len(accuracies)
-        return counts
-
-
-class _Fingerprints:
-    """Fingerprint of the data a config names, read once a data section."""
+class _Opened:
+    """The data that configs name, read once a data section."""
 
     def __init__(self) -> None:
-        self._known: dict[str, str] = {}
+        self._known: dict[str, OpenData] = {}
+        self._last: tuple[DataConfig, str] | None = None
 
-    def __call__(self, data: DataConfig) -> str:
+    def fingerprint(self, data: DataConfig) -> str:
+        # most trials of a plan have the very same section
+        if self._last is None or self._last[0] is not data:
+            self._last = data, self.data(data).fingerprint
+        return self._last[1]
+
+    def data(self, data: DataConfig) -> OpenData:
         from mcalc.data.ready import open_data
 
         if repr(data) not in self._known:
-            self._known[repr(data)] = open_data(data).fingerprint
+            self._known[repr(data)] = open_data(data)
         return self._known[repr(data)]
 
+    def of(self, config: Config) -> OpenData:
+        return self.data(config.data)
 
-def job_overrides(trials: Sequence[PlannedTrial], sweep: str, parent: str) -> list[str]:
-    """What the launcher gives the job of one trajectory: its settings and the trials on it."""
-    longest = max(trials, key=lambda t: (t.config.stopping.patience is None, _patience(t)))
-    specs = ",".join(
-        f"{{name:{override_value(t.name)},patience:{override_value(t.config.stopping.patience)}}}"
-        for t in trials
-    )
+
+class _SweepRun:
+    """One sweep, by one of the processes that may work at it at once."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        storage: Storage,
+        launcher: Launcher | None,
+        opened: _Opened,
+        execute: Execute | None,
+    ) -> None:
+        # late, as a plan alone needs no MLflow and no Lightning
+        from mcalc.run import open_tracker, run_trials
+        from mcalc.sweep.view import SweepView
+        from mcalc.sweep.workplace import Workplace
+
+        self.plan = plan
+        self.launcher = launcher
+        self.study = SweepStudy.create(plan, storage)
+        self.display = Display(console)
+        tracker = open_tracker(plan.base)
+        self.place = Workplace(
+            plan.base,
+            plan.sweep,
+            storage=storage,
+            study=self.study,
+            tracker=tracker,
+            execute=execute or run_trials,
+            display=self.display,
+            opened=opened.of,
+        )
+        self.parent = self._open_parent()
+        self.job = JobConfig(sweep=plan.sweep, parent=self.parent)
+        total = plan.search.trials if plan.search else len(plan.trials)
+        self.view = SweepView(plan.title, self.study, total, self.display)
+        self.outcomes: dict[str, Outcome] = {}
+
+    def run(self) -> list[Outcome]:
+        complete = False
+        try:
+            self._put_right()
+            print_plan(self.plan, self.study)
+            with self.display.shown():
+                if self.plan.search:
+                    self._search()
+                else:
+                    self._rows()
+            complete = all(outcome.state != "failed" for outcome in self.outcomes.values())
+        finally:
+            self._close(complete)
+        outcomes = list(self.outcomes.values())
+        print_outcomes(self.plan, outcomes)
+        return outcomes
+
+    # --- the sweep's own record -------------------------------------------------------------
+
+    def _open_parent(self) -> str:
+        """The sweep's run in MLflow, one for all workers."""
+        from mcalc.sweep.claims import Lease
+
+        while True:
+            with self.place.claims.hold(_PARENT_CLAIM) as held:
+                if isinstance(held, Lease):
+                    tags = {"mcalc.description": self.plan.description}
+                    known = self.study.parent()
+                    if known and self.place.tracker.run(known) is None:
+                        known = None  # MLflow's store was deleted
+                    found = self.place.tracker.open_sweep(
+                        self.plan.sweep, self.plan.title, tags, known
+                    )
+                    self.study.parent(found)
+                    return found
+            time.sleep(0.1)
+
+    def _close(self, complete: bool) -> None:
+        """Sum up; a store that cannot be written now gets its sums from the next worker."""
+        from mcalc.sweep.summary import summarise
+
+        with suppress(UserError):
+            summary = summarise(self.study)
+            self.place.tracker.close_sweep(
+                self.parent,
+                summary.metrics,
+                {"summary.json": summary.as_json()},
+                complete=complete,
+            )
+
+    def _put_right(self) -> None:
+        """Settle what workers that died between the two stores left differing."""
+        from mcalc.sweep.rows import Rows
+
+        if self.place.claims.owners():
+            return  # what a living worker has under way looks the same
+        runs = self.place.tracker.runs_of(self.parent)
+        newest = self.study.newest()
+        known = {run_id for a in self.study.attempts() for run_id in _runs_of(a)}
+        for run in runs:
+            if run.state == "running" and run.run_id not in known:
+                self.place.tracker.abandon(run.run_id)
+        if self.plan.search or self.plan.base.rerun:
+            return
+        finished = {run.key: run for run in runs if run.state in ("finished", "pruned")}
+        for trials in self.plan.trajectories():
+            lost = [
+                trial
+                for trial in trials
+                if trial.key in finished
+                and (trial.key not in newest or newest[trial.key].state not in DONE)
+            ]
+            if not lost:
+                continue
+            rows = Rows(self.place, self._config(lost))
+            for trial in lost:
+                run = finished[trial.key]
+                outcome = Outcome(trial.name, trial.key, run.state, run.run_id, run.metrics)
+                rows.keep(outcome, newest.get(trial.key))
+
+    # --- explicit trials --------------------------------------------------------------------
+
+    def _rows(self) -> None:
+        from mcalc.sweep.workplace import is_done, skipped
+
+        newest = self.study.newest()
+        for trial in self.plan.trials:
+            if not self.plan.base.rerun and is_done(newest.get(trial.key)):
+                self.outcomes[trial.key] = replace(skipped(newest[trial.key]), name=trial.name)
+        if self.launcher and self._open_runs():
+            runs = self._open_runs()
+            at_once = self.launcher.at_once(len(runs))
+            jobs = [job_overrides(self.plan, run, self.job, at_once) for run in runs]
+            with self.view.watching():
+                for outcomes in self.launcher.launch(jobs):
+                    self._take(outcomes)
+            self.view.update()
+        else:
+            for run in self._open_runs():
+                self._work(run)
+        self._wait_for_others()
+
+    def _open_runs(self) -> list[tuple[PlannedTrial, ...]]:
+        """Training runs with their trials that are not settled for this process."""
+        runs = [
+            tuple(trial for trial in run if trial.key not in self.outcomes)
+            for run in self.plan.trajectories()
+        ]
+        return [run for run in runs if run]
+
+    def _work(self, run: Sequence[PlannedTrial]) -> bool:
+        """Run the trials of one training run here; False where another worker is at them."""
+        from mcalc.sweep.job import run_job
+
+        outcomes = run_job(self._config(run), self.place)
+        self._take(outcomes)
+        mine = [outcome for outcome in outcomes if outcome.state != "left"]
+        if mine:
+            self.view.update()
+        return bool(mine)
+
+    def _take(self, outcomes: Sequence[Outcome]) -> None:
+        for outcome in outcomes:
+            if outcome.state != "left":
+                self.outcomes[outcome.key] = outcome
+
+    def _wait_for_others(self) -> None:
+        """Until trials that other workers run are settled; what one leaves behind is taken over."""
+        said: set[str] = set()
+        while runs := self._open_runs():
+            owners = self.place.claims.owners()
+            for run in runs:
+                owner = owners.get(run[0].trajectory)
+                if owner is None:
+                    self._work(run)
+                elif str(owner) not in said:
+                    said.add(str(owner))
+                    names = ", ".join(trial.name for trial in run)
+                    console.print(f"  waiting for {names}: {owner} runs it", style="yellow")
+            if self._open_runs():
+                time.sleep(_POLL_SECONDS)
+
+    def _config(self, run: Sequence[PlannedTrial]) -> Config:
+        """The config of the longest trial, with what the job is to do."""
+        return replace(_longest(run).config, job=replace(self.job, trials=specs_of(run)))
+
+    # --- a search ---------------------------------------------------------------------------
+
+    def _search(self) -> None:
+        search = self.plan.search
+        assert search is not None
+        budget = BudgetConfig(search.trials, search.hours)
+        fixed = json.dumps(list(self.plan.fixed))
+        config = replace(
+            self.plan.base, budget=budget, job=replace(self.job, fixed=fixed), name=None
+        )
+        while True:
+            ended = self._search_elsewhere(config) if self.launcher else self._search_here(config)
+            if ended and not self._others_search():
+                return
+            if ended:
+                time.sleep(_POLL_SECONDS)
+
+    def _search_here(self, config: Config) -> bool:
+        """One configuration; True where the budget allows no further one."""
+        from mcalc.sweep.job import run_job
+
+        outcomes = run_job(config, self.place)
+        self._take_configurations(outcomes)
+        self.view.update()
+        return not outcomes
+
+    def _search_elsewhere(self, config: Config) -> bool:
+        assert self.launcher is not None
+        assert self.plan.search is not None
+        limit = self.plan.search.trials
+        begun = [a for a in self.study.attempts() if a.state is not TrialState.RUNNING]
+        wanted = self.launcher.at_once(64) if limit is None else limit - len(begun)
+        if wanted <= 0:
+            return True
+        job = [
+            *self.plan.fixed,
+            *_budget_overrides(config.budget),
+            *_job_settings(config.job, self.launcher.at_once(wanted)),
+        ]
+        with self.view.watching():
+            outcomes = [o for each in self.launcher.launch([job] * wanted) for o in each]
+        self._take_configurations(outcomes)
+        self.view.update()
+        return not outcomes
+
+    def _take_configurations(self, outcomes: Sequence[Outcome]) -> None:
+        for outcome in outcomes:
+            if outcome.state != "left":
+                self.outcomes[outcome.name] = outcome
+
+    def _others_search(self) -> bool:
+        """Whether another worker still has a configuration that might be left to us."""
+        return any(attempt.state is TrialState.RUNNING for attempt in self.study.attempts())
+
+
+def specs_of(run: Sequence[PlannedTrial]) -> list[TrialSpec]:
+    """The trials of a job."""
     return [
-        *longest.overrides,
-        f"job.trials=[{specs}]",
-        f"job.sweep={override_value(sweep)}",
-        f"job.parent={override_value(parent)}",
+        TrialSpec(trial.name, trial.config.stopping.patience, json.dumps(trial.values))
+        for trial in run
     ]
 
 
-def _patience(trial: PlannedTrial) -> int:
-    return trial.config.stopping.patience or 0
-
-
-def _skipped(plan: Plan, key: str, queue: Queue) -> Outcome:
-    known = queue.finished[key]
-    name = next(trial.name for trial in plan.trials if trial.key == key)
-    metrics = {"accuracy": float(known.value or 0), "auc": float(known.user_attrs.get("auc", 0))}
-    return Outcome(name, key, "skipped", known.user_attrs.get("mlflow_run"), metrics)
-
-
-def _print_plan(plan: Plan, queue: Queue) -> None:
-    runs = plan.trajectories()
-    console.print(
-        f"{plan.title} ({plan.sweep}): {len(plan.trials)} trials in {len(runs)} "
-        f"training runs; {len(queue.finished)} finished, {len(queue.waiting)} to run"
+def job_overrides(
+    plan: Plan, run: Sequence[PlannedTrial], job: JobConfig, beside: int
+) -> list[str]:
+    """What a launcher gives the job of one training run: its settings and the trials on it."""
+    specs = ",".join(
+        f"{{name:{override_value(spec.name)},patience:{override_value(spec.patience)},"
+        f"values:{override_value(spec.values)}}}"
+        for spec in specs_of(run)
     )
-    for key, owner in queue.taken.items():
-        name = next(trial.name for trial in plan.trials if trial.key == key)
-        console.print(f"  {name} is being run by {owner}: left to it", style="yellow")
-    waiting = {trial.key for trial in queue.waiting}
-    for number, run in enumerate(runs, start=1):
-        names = " | ".join(
-            f"{trial.name}{'' if trial.key in waiting else ' (finished)'}" for trial in run
-        )
-        shared = " share one run" if len(run) > 1 else ""
-        console.print(f"  run {number}: {names}{shared}")
+    own = [f"{key}={override_value(value)}" for key, value in _longest(run).values.items()]
+    return [*plan.fixed, *own, *_job_settings(job, beside), f"job.trials=[{specs}]"]
 
 
-def _print_outcomes(plan: Plan, outcomes: Sequence[Outcome]) -> None:
-    table = Table("trial", "state", "accuracy", "AUC", title=plan.title, title_justify="left")
-    order = {trial.key: place for place, trial in enumerate(plan.trials)}
-    for outcome in sorted(outcomes, key=lambda o: order[o.key]):
-        scores: list[Any] = [outcome.metrics.get(name) for name in ("accuracy", "auc")]
-        cells = ["—" if score is None else f"{score:.4f}" for score in scores]
-        table.add_row(outcome.name, outcome.state, *cells)
-    console.print(table)
+def _job_settings(job: JobConfig, beside: int) -> list[str]:
+    return [
+        f"job.sweep={override_value(job.sweep)}",
+        f"job.parent={override_value(job.parent)}",
+        f"job.fixed={override_value(job.fixed)}",
+        f"job.beside={beside}",
+    ]
+
+
+def _budget_overrides(budget: BudgetConfig) -> list[str]:
+    return [
+        f"budget.trials={override_value(budget.trials)}",
+        f"budget.hours={override_value(budget.hours)}",
+    ]
+
+
+def _longest(run: Sequence[PlannedTrial]) -> PlannedTrial:
+    """The trial of a training run that stops last, if all goes on."""
+    return max(
+        run,
+        key=lambda t: (t.config.stopping.patience is None, t.config.stopping.patience or 0),
+    )
+
+
+def _runs_of(attempt: FrozenTrial) -> list[str]:
+    facts = attempt.user_attrs
+    return [
+        *facts.get("runs", {}).values(),
+        *([facts["mlflow_run"]] if "mlflow_run" in facts else []),
+    ]

@@ -1,188 +1,372 @@
-"""The Optuna study of a sweep: which trials wait, run, are done or failed."""
+"""The Optuna study of a sweep: what is recorded of each trial, and how a search goes on."""
 
 from __future__ import annotations
 
-import os
-import socket
-from collections.abc import Sequence
+import math
+import warnings
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from typing import Any
 
 import optuna
-import psutil
-from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
-from optuna.trial import FrozenTrial, Trial, TrialState
+from optuna.distributions import BaseDistribution, FloatDistribution
+from optuna.exceptions import ExperimentalWarning
+from optuna.pruners import BasePruner, HyperbandPruner, MedianPruner, NopPruner, PatientPruner
+from optuna.samplers import BaseSampler, CmaEsSampler, QMCSampler, RandomSampler, TPESampler
+from optuna.study import StudyDirection
+from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from mcalc.compose import GROUPS, choices
-from mcalc.sweep.plan import Plan, PlannedTrial
+from mcalc.config import Config
+from mcalc.errors import UserError
+from mcalc.keys import NUMERICS_VERSION, numeric_settings
+from mcalc.results import Outcome
+from mcalc.sweep.files import Values
+from mcalc.sweep.plan import Plan
+from mcalc.sweep.space import OBJECTIVES, Search, distributions
+from mcalc.sweep.storage import Storage
 
-optuna.logging.set_verbosity(optuna.logging.WARNING)
-
-
-DATABASE = "optuna.db"
-
-
-def storage_uri(directory: Path) -> str:
-    """Optuna's own SQLite file: it and MLflow cannot share one."""
-    return f"sqlite:///{directory.resolve() / DATABASE}"
+SHARED, DEFINITION, RANGES, PARENT = "mcalc:shared", "mcalc:search", "mcalc:ranges", "mcalc:parent"
+"""User attributes of a study."""
+DONE = (TrialState.COMPLETE, TrialState.PRUNED)
+"""States that are not run again."""
+_HYPERBAND_CUT = 3
+"""Hyperband keeps one of three at each rung (Li et al. 2018)."""
 
 
 @dataclass(frozen=True)
-class Queue:
-    """What a plan needs, after a look at what the study holds."""
+class Attempt:
+    """What is recorded of a trial when it begins."""
 
-    finished: dict[str, FrozenTrial]
-    """By key, trials that need not run again."""
-    taken: dict[str, str]
-    """By key, trials that a living process runs, and which."""
-    waiting: list[PlannedTrial]
-    """Trials to run, in the plan's order."""
-
-
-def untouched(plan: Plan) -> Queue:
-    """The queue of a plan of which nothing is recorded."""
-    return Queue({}, {}, list(plan.trials))
+    key: str
+    name: str
+    trajectory: str
+    values: Values
+    config: Config
+    fingerprint: str
 
 
 class SweepStudy:
-    """One study a sweep; a trial is known by its key.
+    """One study a sweep; a trial is known by its key, of several attempts the last one counts.
 
-    Value: accuracy on the reported set; AUC is a user attribute. A killed process leaves trials
-    RUNNING; the next one finds that their owner is gone and queues them again.
+    Value of explicit trials: accuracy on the reported side; of a search's: its objective.
     """
 
-    def __init__(self, plan: Plan, directory: Path) -> None:
-        directory.mkdir(parents=True, exist_ok=True)
-        self.plan = plan
-        self.study = optuna.create_study(
-            storage=storage_uri(directory),
-            study_name=plan.sweep,
-            direction="maximize",
-            load_if_exists=True,
+    def __init__(self, storage: Storage, name: str, study: optuna.Study) -> None:
+        self.storage = storage
+        self.name = name
+        self.study = study
+        self._ranges: dict[str, Sequence[float]] | None = None
+
+    @classmethod
+    def create(cls, plan: Plan, storage: Storage) -> SweepStudy:
+        """The study of a plan, made where it is not there yet.
+
+        Raises UserError where a sweep of this name is recorded with other settings.
+        """
+        direction = OBJECTIVES[plan.search.objective] if plan.search else "maximize"
+        study = storage.patiently(
+            lambda: optuna.create_study(
+                storage=storage.optuna,
+                study_name=plan.sweep,
+                load_if_exists=True,
+                direction=StudyDirection[direction.upper()],
+            )
+        )
+        made = cls(storage, plan.sweep, study)
+        made.refuse_another(plan)
+        storage.patiently(lambda: made._describe(plan))
+        return made
+
+    @classmethod
+    def find(cls, storage: Storage, name: str) -> SweepStudy | None:
+        """The study of this name, if there is one."""
+        if name not in storage.patiently(lambda: _names(storage)):
+            return None
+        study = storage.patiently(
+            lambda: optuna.load_study(study_name=name, storage=storage.optuna)
+        )
+        return cls(storage, name, study)
+
+    def ranges(self) -> dict[str, Sequence[float]]:
+        """From where to where each number ranges over the sweep's trials, by key."""
+        if self._ranges is None:
+            self._ranges = self.storage.patiently(lambda: self.study.user_attrs).get(RANGES, {})
+        return self._ranges
+
+    def _describe(self, plan: Plan) -> None:
+        known = self.study.user_attrs
+        entries: dict[str, Any] = {SHARED: {**known.get(SHARED, {}), **plan.shared}}
+        if plan.search:
+            entries[DEFINITION] = plan.search.definition()
+        else:
+            before = known.get(RANGES, {})
+            entries[RANGES] = before | {
+                name: [min(low, *before.get(name, [])), max(high, *before.get(name, []))]
+                if name in before
+                else [low, high]
+                for name, (low, high) in _ranges(plan).items()
+            }
+        for name, value in entries.items():
+            if known.get(name) != value:
+                self.study.set_user_attr(name, value)
+
+    def refuse_another(self, plan: Plan) -> None:
+        """Raise UserError, with the difference, where what is recorded is another sweep."""
+        known = self.storage.patiently(lambda: self.study.user_attrs)
+        recorded = {**known.get(SHARED, {}), **_flat(known.get(DEFINITION, {}))}
+        wanted = {**plan.shared, **_flat(plan.search.definition() if plan.search else {})}
+        if bool(plan.search) != (DEFINITION in known) and SHARED in known:
+            kinds = ("explicit trials", "a search")
+            raise _another(
+                plan.title, [f"{kinds[not plan.search]} before, {kinds[bool(plan.search)]} now"]
+            )
+        differing = [
+            f"{key}: {_spelled(recorded[key])} before, {_spelled(value)} now"
+            for key, value in wanted.items()
+            if key in recorded and recorded[key] != value
+        ]
+        if plan.search and DEFINITION in known:
+            differing += [f"{key}: new" for key in wanted if key not in recorded and ":" in key]
+            differing += [f"{key}: gone" for key in recorded if key not in wanted and ":" in key]
+        if differing:
+            raise _another(plan.title, differing)
+
+    # --- what is recorded -------------------------------------------------------------------
+
+    def attempts(self) -> list[FrozenTrial]:
+        """Every attempt at every trial, in the order in which they began."""
+        return self.storage.patiently(lambda: self.study.get_trials(deepcopy=False))
+
+    def newest(self) -> dict[str, FrozenTrial]:
+        """The last attempt at each trial, by key."""
+        found: dict[str, FrozenTrial] = {}
+        for attempt in self.attempts():
+            if key := attempt.user_attrs.get("key"):
+                found[key] = attempt
+        return found
+
+    def begin(
+        self, attempt: Attempt, space: Mapping[str, BaseDistribution], before: FrozenTrial | None
+    ) -> int:
+        """Record that a trial runs; goes on with `before` where its worker died over it.
+
+        Returns Optuna's id of the attempt.
+        """
+        if before is not None and before.state is TrialState.RUNNING:
+            trial_id = self.id_of(before.number)
+            resumed = int(before.user_attrs.get("resumed", 0)) + 1
+            self.set(trial_id, {"resumed": resumed})
+            return trial_id
+        number = 1 + (int(before.user_attrs.get("attempt", 1)) if before else 0)
+        known = {name: value for name, value in attempt.values.items() if name in space}
+        params = {
+            name: float(value) if isinstance(space[name], FloatDistribution) else value
+            for name, value in known.items()
+        }
+        template = create_trial(
+            state=TrialState.RUNNING,
+            params=params,
+            distributions={name: space[name] for name in params},
+            user_attrs={
+                **_identity(attempt, self.study.user_attrs.get(SHARED, {})),
+                "attempt": number,
+            },
+        )
+        storage = self.storage
+        return storage.patiently(
+            lambda: storage.optuna.create_new_trial(self._id(), template_trial=template)
         )
 
-    def queue(self, *, rerun: bool = False) -> Queue:
-        """Sort the plan's trials by what the study says of them; changes nothing."""
-        newest: dict[str, FrozenTrial] = {}
-        for known in self.study.get_trials(deepcopy=False):
-            newest[known.user_attrs.get("key", "")] = known
-        finished: dict[str, FrozenTrial] = {}
-        taken: dict[str, str] = {}
-        waiting = []
-        for trial in self.plan.trials:
-            latest = newest.get(trial.key)
-            if latest and latest.state is TrialState.COMPLETE and not rerun:
-                finished[trial.key] = latest
-            elif latest and latest.state is TrialState.RUNNING and _alive(latest):
-                taken[trial.key] = _owner(latest)
-            else:
-                waiting.append(trial)
-        return Queue(finished, taken, waiting)
-
-    def claim(self, trials: Sequence[PlannedTrial]) -> dict[str, Trial]:
-        """Queue the trials and take them, by key.
-
-        Trials that a dead process left RUNNING or WAITING under these keys are closed first, so
-        that each key has one open trial.
-        """
-        keys = {trial.key for trial in trials}
-        for known in self.study.get_trials(
-            deepcopy=False, states=(TrialState.RUNNING, TrialState.WAITING)
-        ):
-            orphan = known.state is TrialState.WAITING or not _alive(known)
-            if orphan and known.user_attrs.get("key") in keys:
-                self.study.tell(known.number, state=TrialState.FAIL)
-        spaces = search_space(self.plan)
-        for trial in trials:
-            self.study.enqueue_trial(
-                {name: _value(trial.values[name]) for name in spaces if name in trial.values},
-                user_attrs={
-                    "values": trial.values,
-                    "key": trial.key,
-                    "name": trial.name,
-                    "trajectory": trial.trajectory,
-                    "host": socket.gethostname(),
-                    "process": os.getpid(),
-                    "process_started": psutil.Process().create_time(),
-                },
+    def set(self, trial_id: int, attributes: Mapping[str, Any]) -> None:
+        """Add what is known of an attempt."""
+        for name, value in attributes.items():
+            self.storage.patiently(
+                lambda name=name, value=value: self.storage.optuna.set_trial_user_attr(  # type: ignore[misc]
+                    trial_id, name, value
+                )
             )
-        claimed: dict[str, Trial] = {}
-        while len(claimed) < len(keys):
-            asked = self.study.ask()
-            key = str(asked.user_attrs.get("key"))
-            if key in keys:
-                claimed[key] = asked
-                for name in spaces.keys() & _by_key(trials, key).values.keys():
-                    _suggest(asked, name, spaces[name])
-            else:
-                # left waiting by a process that died between queueing and taking
-                self.study.tell(asked, state=TrialState.FAIL)
-        return claimed
 
-    def finish(self, trial: Trial, accuracy: float, auc: float, run_id: str | None) -> None:
-        """Tell the study a trial's result."""
-        trial.set_user_attr("auc", auc)
-        trial.set_user_attr("mlflow_run", run_id)
-        self.study.tell(trial, accuracy)
+    def end(self, trial_id: int, outcome: Outcome, value: float | None) -> None:
+        """Record what became of an attempt; the value is the study's objective."""
+        facts: dict[str, Any] = {"mlflow_run": outcome.run_id} if outcome.run_id else {}
+        for name in ("accuracy_low", "accuracy_high", "auc", "iterations", "seconds"):
+            if name in outcome.metrics and math.isfinite(outcome.metrics[name]):
+                facts[name] = outcome.metrics[name]
+        if outcome.error:
+            facts["error"] = outcome.error[:2000]
+        self.set(trial_id, facts)
+        state = {"finished": TrialState.COMPLETE, "pruned": TrialState.PRUNED}.get(
+            outcome.state, TrialState.FAIL
+        )
+        values = None if value is None or state is TrialState.FAIL else [value]
+        self.storage.patiently(
+            lambda: self.storage.optuna.set_trial_state_values(trial_id, state, values)
+        )
 
-    def fail(self, trial: Trial, error: str) -> None:
-        """Tell the study that a trial failed, and of what."""
-        trial.set_user_attr("error", error)
-        self.study.tell(trial, state=TrialState.FAIL)
+    def report(self, trial_id: int, step: int, value: float) -> bool:
+        """Add an evaluation of a running trial; True where the pruner ends it.
+
+        A step that was recorded before a worker died stands.
+        """
+        storage = self.storage.optuna
+        frozen = self.storage.patiently(lambda: storage.get_trial(trial_id))
+        if step not in frozen.intermediate_values:
+            self.storage.patiently(
+                lambda: storage.set_trial_intermediate_value(trial_id, step, value)
+            )
+        return self.storage.patiently(
+            lambda: self.study.pruner.prune(self.study, storage.get_trial(trial_id))
+        )
+
+    def parent(self, run_id: str | None = None) -> str | None:
+        """The MLflow run of the sweep; kept where one is given."""
+        if run_id:
+            self.storage.patiently(lambda: self.study.set_user_attr(PARENT, run_id))
+            return run_id
+        found = self.storage.patiently(lambda: self.study.user_attrs).get(PARENT)
+        return str(found) if found else None
+
+    def id_of(self, number: int) -> int:
+        """Optuna's id of the attempt with this number."""
+        return self.storage.patiently(
+            lambda: self.storage.optuna.get_trial_id_from_study_id_trial_number(self._id(), number)
+        )
+
+    def _id(self) -> int:
+        return self.storage.optuna.get_study_id_from_name(self.name)
+
+    # --- searching --------------------------------------------------------------------------
+
+    def search_with(self, search: Search, evaluations: int) -> None:
+        """Draw and prune as the search says; `evaluations` is what a whole run has."""
+        done = len(self.attempts())
+        with warnings.catch_warnings():
+            # constant_liar, QMC and PatientPruner are marked experimental: their interface may move
+            warnings.simplefilter("ignore", ExperimentalWarning)
+            self.study.sampler = _sampler(search, done)
+            self.study.pruner = _pruner(search, evaluations)
+
+    def ask(self, search: Search) -> tuple[int, Values]:
+        """Draw the next configuration: its number in the study, and its values."""
+        asked = self.storage.patiently(
+            lambda: self.study.ask(fixed_distributions=distributions(search))
+        )
+        return asked.number, dict(asked.params)
+
+    def describe(self, trial_id: int, attempt: Attempt) -> None:
+        """Record what a drawn configuration is."""
+        self.set(
+            trial_id, {**_identity(attempt, self.study.user_attrs.get(SHARED, {})), "attempt": 1}
+        )
 
 
-def search_space(plan: Plan) -> dict[str, BaseDistribution]:
-    """Distributions that Optuna's own analysis can use, by key, for what varies in the plan.
-
-    Numbers range over the plan's values; a config group over all of its files. Optuna allows the
-    range of a number to grow with later rows, but not the set of a categorical: text that is no
-    group stays a user attribute.
-    """
-    seen: dict[str, list[str]] = {}
+def _ranges(plan: Plan) -> dict[str, tuple[float, float]]:
+    """From where to where the numbers of a plan's trials range, by key."""
+    seen: dict[str, list[Any]] = {}
     for trial in plan.trials:
-        for name, text in trial.values.items():
-            seen.setdefault(name, []).append(text)
-    space: dict[str, BaseDistribution] = {}
-    for name, texts in seen.items():
-        values = [_value(text) for text in texts]
-        if name in GROUPS:
-            space[name] = CategoricalDistribution(choices(name))
-        elif all(isinstance(value, float) for value in values):
-            numbers = [float(value) for value in values]
-            space[name] = FloatDistribution(min(numbers), max(numbers))
-    return space
+        for name, value in trial.values.items():
+            seen.setdefault(name, []).append(value)
+    return {
+        name: (float(min(values)), float(max(values)))
+        for name, values in seen.items()
+        if all(isinstance(v, int | float) and not isinstance(v, bool) for v in values)
+    }
 
 
-def _value(text: str) -> float | str:
-    try:
-        return float(text)
-    except ValueError:
-        return text.strip("'\"")
+def why_new(plan: Plan, recorded: Sequence[FrozenTrial]) -> dict[str, str]:
+    """By key, why a planned trial that is not recorded has to run: against the last of its name."""
+    by_name = {attempt.user_attrs.get("name"): attempt.user_attrs for attempt in recorded}
+    keys = {attempt.user_attrs.get("key") for attempt in recorded}
+    reasons = {}
+    for trial in plan.trials:
+        if trial.key in keys:
+            continue
+        known = by_name.get(trial.name)
+        reasons[trial.key] = "new" if known is None else _difference(plan, trial.config, known)
+    return reasons
 
 
-def _suggest(trial: Trial, name: str, space: BaseDistribution) -> None:
-    if isinstance(space, FloatDistribution):
-        trial.suggest_float(name, space.low, space.high)
-    elif isinstance(space, CategoricalDistribution):
-        trial.suggest_categorical(name, space.choices)
+def _difference(plan: Plan, config: Config, known: Mapping[str, Any]) -> str:
+    if known.get("numerics") != NUMERICS_VERSION:
+        return f"the code's numerics changed ({known.get('numerics')} to {NUMERICS_VERSION})"
+    now = numeric_settings(config)
+    was = {**plan.shared, **known.get("settings", {})}
+    changed = [
+        f"{key} {_spelled(was[key])} to {_spelled(value)}"
+        for key, value in now.items()
+        if key in was and was[key] != value
+    ]
+    if known.get("fingerprint") != plan.fingerprint:
+        changed.append("the data changed")
+    return "changed: " + ", ".join(changed) if changed else "its settings changed"
 
 
-def _by_key(trials: Sequence[PlannedTrial], key: str) -> PlannedTrial:
-    return next(trial for trial in trials if trial.key == key)
+def _identity(attempt: Attempt, shared: Mapping[str, Any]) -> dict[str, Any]:
+    settings = numeric_settings(attempt.config)
+    return {
+        "key": attempt.key,
+        "name": attempt.name,
+        "trajectory": attempt.trajectory,
+        "values": attempt.values,
+        "numerics": NUMERICS_VERSION,
+        "fingerprint": attempt.fingerprint,
+        # what is not as all trials of the sweep have it
+        "settings": {k: v for k, v in settings.items() if k not in shared or shared[k] != v},
+    }
 
 
-def _owner(trial: FrozenTrial) -> str:
-    return f"process {trial.user_attrs.get('process')} on {trial.user_attrs.get('host')}"
+def _sampler(search: Search, done: int) -> BaseSampler:
+    # a worker that starts later must not draw what the first one drew
+    seed = search.seed * 1_000_003 + done
+    match search.sampler:
+        case "random":
+            return RandomSampler(seed=seed)
+        case "qmc":
+            # its sequence is kept in the study: one seed for all workers
+            return QMCSampler(seed=search.seed, scramble=True)
+        case "cmaes":
+            return CmaEsSampler(seed=seed)
+        case _:
+            return TPESampler(seed=seed, multivariate=False, constant_liar=True)
 
 
-def _alive(trial: FrozenTrial) -> bool:
-    """Whether the process that took a RUNNING trial still lives; one on another host may."""
-    if trial.user_attrs.get("host") != socket.gethostname():
-        return True
-    try:
-        owner = psutil.Process(int(trial.user_attrs["process"]))
-        # the number may have gone to another process since
-        same: bool = abs(owner.create_time() - float(trial.user_attrs["process_started"])) < 1
-        return same and owner.pid != os.getpid()
-    except (psutil.NoSuchProcess, KeyError):
-        return False
+def _pruner(search: Search, evaluations: int) -> BasePruner:
+    match search.pruner:
+        case "hyperband":
+            return HyperbandPruner(
+                min_resource=max(1, evaluations // _HYPERBAND_CUT**3),
+                max_resource=max(2, evaluations),
+                reduction_factor=_HYPERBAND_CUT,
+            )
+        case "median":
+            return MedianPruner(n_startup_trials=5, n_warmup_steps=max(1, evaluations // 10))
+        case "patient":
+            return PatientPruner(
+                MedianPruner(n_startup_trials=5), patience=max(2, evaluations // 10)
+            )
+        case _:
+            return NopPruner()
+
+
+def _names(storage: Storage) -> list[str]:
+    return optuna.get_all_study_names(storage.optuna)
+
+
+def _flat(definition: Mapping[str, Any]) -> dict[str, Any]:
+    """`{"space: head.weight_lr": {...}, "search: sampler": "tpe"}`."""
+    flat = {f"search: {key}": value for key, value in definition.items() if key != "space"}
+    for key, entry in definition.get("space", {}).items():
+        flat[f"space: {key}"] = entry
+    return flat
+
+
+def _another(title: str, differing: Sequence[str]) -> UserError:
+    more = f"; and {len(differing) - 8} more" if len(differing) > 8 else ""
+    return UserError(
+        f"a sweep {title!r} is recorded with other settings ({'; '.join(differing[:8])}{more}): "
+        "give this one a name of its own with name=NAME, or another tracking.dir"
+    )
+
+
+def _spelled(value: Any) -> str:
+    return "null" if value is None else str(value)
