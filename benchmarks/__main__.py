@@ -1,6 +1,7 @@
-"""Cost of a training step and of evaluation on this machine: `make bench`.
+"""Cost of training, preparation and the sweep engine on this machine: `make bench`.
 
-Random weights and random images: the arithmetic is the same. Medians; run it on a quiet machine.
+Training runs on random weights and images, as the arithmetic is the same. Medians; run it on a
+quiet machine.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
+from benchmarks import prepare as preparation
+from benchmarks import sweep as engine
 from mcalc.allocator import keep_freed_memory
 from mcalc.config import BackboneConfig, HeadConfig, TrainerConfig
 from mcalc.models.backbones import BACKBONES, build_classifier
@@ -91,6 +94,8 @@ def main() -> None:
             f"{evaluation:.0f}",
         )
     console.print(table)
+    preparation.report(console)
+    engine.report(console)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from hydra import compose, initialize_config_dir
 from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override
+from hydra.core.override_parser.types import Override, ValueType
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -83,6 +83,8 @@ def _check_key(override: Override) -> None:
 
 def _elements(override: Override) -> list[str]:
     """The values of an override as text: several for a comma list or choice()."""
+    if override.value_type is ValueType.GLOB_CHOICE_SWEEP:
+        return []  # what it matches is there
     if override.is_sweep_override():
         return list(override.sweep_string_iterator()) if override.is_discrete_sweep() else []
     return [override.get_value_element_as_str()]

@@ -215,7 +215,8 @@ class PhantomConfig:
     difficulty: float = 0.5
     """How far benign and malignant overlap: 0 none to speak of, 1 indistinguishable."""
     defects: bool = False
-    """Write every defect that the ledger knows, so that the reader can be tried on them."""
+    """Write every defect that the ledger knows, so that the reader can be tried on them; needs 40
+    lesions."""
     full_height: int = 512
     """Rows of a full mammogram, pixels (a real one: 3000 to 6000); the width is three quarters."""
 
@@ -322,6 +323,8 @@ class AugmentConfig:
     """Random changes of training images, one fresh draw an image and epoch; none in evaluation."""
 
     enabled: bool = True
+    strength: float = 1.0
+    """Multiplies every amount below, up to its limit (flips stay as they are); 0 leaves flips."""
     rotation: float = 180.0
     """Largest rotation, degrees either way; 0 switches it off."""
     flip_horizontal: bool = True
@@ -338,6 +341,7 @@ class AugmentConfig:
     """Largest standard deviation of Gaussian noise, share of the full range; 0 switches it off."""
 
     def __post_init__(self) -> None:
+        _number("augment.strength", self.strength, 0, 10)
         _number("augment.rotation", self.rotation, 0, 180)
         _number("augment.scale", self.scale, 0, 0.9)
         for name in ("translate", "brightness", "contrast", "noise"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -10,6 +11,10 @@ from contextlib import contextmanager
 
 class UserError(Exception):
     """A mistake the user can mend. Commands print it as one sentence, without a traceback."""
+
+
+class CutOffError(UserError):
+    """Work cannot go on here; its records stay open for who goes on with them."""
 
 
 def nearest(word: str, valid: Iterable[str]) -> str:
@@ -27,6 +32,11 @@ def nearest(word: str, valid: Iterable[str]) -> str:
             leaves[found] for found in difflib.get_close_matches(leaf, leaves, n=1, cutoff=0.7)
         ]
     return f"; did you mean '{close[0]}'?" if close else ""
+
+
+def without_password(address: str) -> str:
+    """An address of a database or server as it may be printed and recorded."""
+    return re.sub(r"(://[^/@:]*):.*@", r"\1:***@", address)
 
 
 @contextmanager

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from mcalc.config import Config, flatten
 
-NUMERICS_VERSION = 1
+NUMERICS_VERSION = 2
 """Raised when a change of the code changes the numbers that a trial gives."""
 
 NOT_NUMERIC = (
@@ -48,6 +48,10 @@ def digest(value: Any, length: int = 16) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:length]
 
 
+_PATIENCE = "stopping.patience"
+"""Where a trial stops on its training run; all else makes the run."""
+
+
 @cache
 def is_numeric(key: str) -> bool:
     """Whether a setting changes a trial's numbers."""
@@ -62,27 +66,43 @@ def _named(key: str, names: Collection[str]) -> bool:
 def numeric_settings(config: Config, without: Collection[str] = ()) -> dict[str, Any]:
     """The settings that change a trial's numbers, less the keys (or sections) named in `without`.
 
-    A weights file counts by its content, not by its path.
+    A file of weights or of a split counts by its content, not by its path.
     """
     settings = {
         key: value
         for key, value in flatten(config).items()
         if is_numeric(key) and not _named(key, without)
     }
-    if "backbone.weights" in settings and Path(config.backbone.weights).is_file():
-        settings["backbone.weights"] = _file_digest(config.backbone.weights)
+    for key, path in _files_of(config).items():
+        if key in settings:
+            settings[key] = _file_digest(path)
     return settings
 
 
 def trial_key(config: Config, fingerprint: str) -> str:
     """Identity of a trial on data with this fingerprint."""
-    return digest([NUMERICS_VERSION, fingerprint, numeric_settings(config)])
+    return keys_of(numeric_settings(config), fingerprint)[0]
 
 
 def trajectory_key(config: Config, fingerprint: str) -> str:
     """Identity of a training run: trials that differ in patience alone share it."""
-    settings = numeric_settings(config, without=("stopping.patience",))
-    return digest([NUMERICS_VERSION, fingerprint, settings])
+    return keys_of(numeric_settings(config), fingerprint)[1]
+
+
+def keys_of(settings: Mapping[str, Any], fingerprint: str) -> tuple[str, str]:
+    """Identity of the trial with these numeric settings, and of its training run."""
+    shared = {key: value for key, value in settings.items() if key != _PATIENCE}
+    trajectory = digest([NUMERICS_VERSION, fingerprint, shared])
+    return digest([trajectory, settings[_PATIENCE]]), trajectory
+
+
+def _files_of(config: Config) -> dict[str, str]:
+    """Settings that name a file which is there, and its path."""
+    named = {
+        "backbone.weights": config.backbone.weights,
+        "protocol.split_file": config.protocol.split_file,
+    }
+    return {key: path for key, path in named.items() if path and Path(path).is_file()}
 
 
 def _file_digest(path: str) -> str:

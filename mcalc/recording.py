@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -14,9 +14,9 @@ import torch
 import yaml
 from torch import Tensor
 
-from mcalc.baselines import size_only
 from mcalc.config import Config
 from mcalc.data.ready import ReadyData
+from mcalc.errors import without_password
 from mcalc.figures import confusion_figure, crops_figure, curve_figure
 from mcalc.metrics import Confusion, auc, auc_interval, log_loss, majority_rate, wilson_interval
 from mcalc.results import Predictions, TrialResult
@@ -32,28 +32,24 @@ def json_tag(value: Any) -> str:
 
 
 def config_yaml(config: Config) -> str:
-    """The resolved config as YAML; enums as their values."""
+    """The resolved config as YAML; enums as their values, addresses without their passwords."""
     plain = json.loads(json.dumps(asdict(config)))
     del plain["job"]
+    for section, key in ((plain, "storage"), (plain["tracking"], "uri")):
+        if section[key]:
+            section[key] = without_password(section[key])
     return yaml.safe_dump(plain, sort_keys=False, allow_unicode=True)
 
 
 def final_metrics(result: TrialResult, ready: ReadyData) -> dict[str, float]:
-    """Scores of the reported network with 95 % intervals, beside what needs no network."""
-    labels, probabilities = result.predictions.labels, result.predictions.probabilities
+    """Scores of the reported network by unit, with 95 % intervals, beside what needs no network."""
+    predictions = ready.score(result.predictions)
+    labels, probabilities = predictions.labels, predictions.probabilities
     confusion = Confusion.from_predictions(labels, probabilities)
     accuracy = wilson_interval(confusion.correct, confusion.total)
     area = auc_interval(labels, probabilities)
-    sizes = ready.prepared.native_sizes
-    train = [ready.samples[i] for i in ready.split.train]
-    reported = [ready.samples[i] for i in ready.split.reported]
-    size = size_only(
-        sizes[[sample.image for sample in train]],
-        [sample.label for sample in train],
-        sizes[[sample.image for sample in reported]],
-        [sample.label for sample in reported],
-    )
     return {
+        "n": confusion.total,
         "accuracy": confusion.accuracy,
         "accuracy_low": accuracy[0],
         "accuracy_high": accuracy[1],
@@ -70,9 +66,7 @@ def final_metrics(result: TrialResult, ready: ReadyData) -> dict[str, float]:
         "specificity": confusion.specificity,
         "f_measure": confusion.f_measure,
         "majority_rate": majority_rate(labels),
-        "size_auc": size.auc,
-        "size_auc_low": size.auc_interval[0],
-        "size_auc_high": size.auc_interval[1],
+        **ready.baselines,
         "iterations": result.iterations,
         "reported_iteration": result.reported_iteration,
         "seconds": result.seconds,
@@ -82,16 +76,17 @@ def final_metrics(result: TrialResult, ready: ReadyData) -> dict[str, float]:
 def write_artifacts(
     record: TrialRecord, result: TrialResult, ready: ReadyData, weights: Mapping[str, Tensor] | None
 ) -> None:
-    """Predictions, curve, confusion matrix, classified crops, and the network where asked for."""
-    predictions = result.predictions
+    """Predictions by unit, curve, confusion matrix, classified crops, and the network if given."""
+    predictions = ready.score(result.predictions)
     record.table(predictions)
     record.curve(result.curve)
     stop = result.iterations if result.stop_reason == "patience" else None
     record.figure(curve_figure(result.curve, result.name, stop), "curve.png")
     confusion = Confusion.from_predictions(predictions.labels, predictions.probabilities)
     record.figure(confusion_figure(confusion, result.name), "confusion.png")
-    shown = sheet_of(predictions)
-    images = [ready.prepared.images[ready.samples[ready.split.reported[i]].image] for i in shown]
+    pictures = pictures_of(ready)
+    shown = sheet_of(predictions, among=pictures)
+    images = [ready.prepared.images[pictures[predictions.lesions[i]]] for i in shown]
     record.crops({predictions.lesions[i]: image for i, image in zip(shown, images, strict=True)})
     sheet = crops_figure(
         images,
@@ -107,14 +102,30 @@ def write_artifacts(
             record.file(path)
 
 
-def sheet_of(predictions: Predictions, count: int = SHEET) -> list[int]:
-    """Positions of the lesions to show: the same for every trial, whatever its results.
+def pictures_of(ready: ReadyData) -> dict[str, int]:
+    """Of each reported unit the position of its first image; of offline copies none."""
+    pictures: dict[str, int] = {}
+    for i in ready.split.reported:
+        sample = ready.samples[i]
+        if not sample.copy:
+            pictures.setdefault(sample.unit, sample.image)
+    return pictures
 
-    By hash of the lesion's name, half malignant and half benign.
+
+def sheet_of(
+    predictions: Predictions, count: int = SHEET, among: Collection[str] | None = None
+) -> list[int]:
+    """Positions of the units to show: the same for every trial, whatever its results.
+
+    By hash of the unit's name, half malignant and half benign; of those in `among` where given.
     """
     chosen: list[int] = []
     for label in (0, 1):
-        members = [i for i, truth in enumerate(predictions.labels) if truth == label]
+        members = [
+            i
+            for i, truth in enumerate(predictions.labels)
+            if truth == label and (among is None or predictions.lesions[i] in among)
+        ]
         members.sort(key=lambda i: hashlib.sha256(predictions.lesions[i].encode()).hexdigest())
         chosen += members[: count // 2]
     return chosen

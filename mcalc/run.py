@@ -13,8 +13,9 @@ from mcalc.checkpoint import Checkpoint, CheckpointFile, Weights, checkpoint_pat
 from mcalc.config import Config, TrialSpec, flatten
 from mcalc.data.datamodule import CropData
 from mcalc.data.ready import OpenData, ReadyData, make_ready, open_data
-from mcalc.errors import UserError
-from mcalc.keys import trajectory_key, trial_key
+from mcalc.data.samples import class_count
+from mcalc.errors import CutOffError, UserError
+from mcalc.keys import is_numeric, trajectory_key, trial_key
 from mcalc.models.backbones import build_classifier
 from mcalc.models.classifier import Classifier
 from mcalc.progress import Display, TrainingProgress, console, counting
@@ -24,6 +25,9 @@ from mcalc.results import CurvePoint, Outcome, TrialResult
 from mcalc.schedule import Checkpointing, DivergedError, Observer, Trial
 from mcalc.tracking import Tracker, TrialRecord
 from mcalc.trajectory import run_trajectory
+
+_ALSO_SHOWN = ("name", "data.source", "data.csv_split", "data.phantom.lesions", "trainer.workers")
+"""Parameters in MLflow beside those that change numbers."""
 
 
 class FullDiskError(UserError):
@@ -141,7 +145,7 @@ class _Recording:
         except KeyboardInterrupt:
             self._close_open("interrupted", "", killed=True)
             raise
-        except LostClaimError:
+        except (LostClaimError, CutOffError):
             raise
         except UserError as error:
             self._close_open(str(error), "", retry=not isinstance(error, DivergedError))
@@ -166,7 +170,8 @@ class _Recording:
             name=trial.name,
             stopping=replace(self.config.stopping, patience=trial.patience),
         )
-        params = {k: v for k, v in flatten(own).items() if not k.startswith("job.")}
+        # what speaks to the engine alone (config.yaml has it) would only lengthen MLflow's lists
+        params = {k: v for k, v in flatten(own).items() if is_numeric(k) or k in _ALSO_SHOWN}
         tags = {
             "mcalc.trajectory": self.trajectory,
             "mcalc.fingerprint": self.opened.fingerprint,
@@ -186,7 +191,7 @@ class _Recording:
 
     def _train(self) -> None:
         config = self.config
-        built = build_classifier(config.backbone, config.seed)
+        built = build_classifier(config.backbone, config.seed, class_count(config.data))
         with counting(console, "preparing images") as progress:
             ready = make_ready(self.opened, config, built.contract.size, progress)
         notes = (*built.warnings, *ready.warnings)
@@ -333,12 +338,16 @@ def validation_metrics(result: TrialResult) -> dict[str, float]:
     return {}
 
 
+_FULL = ("disk is full", "No space left", "File too large", "file write failed")
+"""What SQLite, the system and torch's writer say, where no error number comes through."""
+
+
 def is_full_disk(error: BaseException | None) -> bool:
     """Whether an error, or what it came from, says that there is no room to write."""
     while error is not None:
         if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
             return True
-        if "disk is full" in str(error) or "No space left" in str(error):
+        if any(words in str(error) for words in _FULL):
             return True
         error = error.__cause__ or error.__context__
     return False

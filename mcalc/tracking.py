@@ -11,13 +11,16 @@ import csv
 import json
 import logging
 import os
+import sqlite3
 import statistics
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote, unquote
 
 import cv2
 import numpy as np
@@ -41,11 +44,19 @@ _BATCH = 900
 """MLflow takes at most 1000 metrics and 100 parameters a call."""
 _FLUSH_SECONDS = 2.0
 _PARENT = "mlflow.parentRunId"
+_DATABASE = "mlflow.db"
 
 
 def database_uri(directory: Path) -> str:
     """MLflow's store below a tracking folder."""
-    return f"sqlite:///{directory.resolve() / 'mlflow.db'}"
+    return f"sqlite:///{directory.resolve() / _DATABASE}"
+
+
+def _write_ahead(database: Path) -> None:
+    """Give the file SQLite's write-ahead log: readers (the UI) and a writer do not wait on each
+    other, and a commit is one sync."""
+    with closing(sqlite3.connect(database, timeout=60)) as connection:
+        connection.execute("PRAGMA journal_mode=WAL")
 
 
 class Tracker:
@@ -64,6 +75,8 @@ class Tracker:
             logging.getLogger(name).setLevel(logging.WARNING)
         # one at a time: two workers that make the same tables stumble over each other
         with FileLock(directory / ".mlflow.lock"):
+            if uri is None:
+                _write_ahead(directory / _DATABASE)
             self.client = MlflowClient(tracking_uri=uri or database_uri(directory))
             found = self.client.get_experiment_by_name(experiment)
             self.experiment_id = (
@@ -331,7 +344,8 @@ class TrialRecord:
         """Small PNGs by lesion, for the report's sheets."""
         with tempfile.TemporaryDirectory() as folder:
             for lesion, image in crops.items():
-                cv2.imwrite(str(Path(folder) / f"{lesion}.png"), image)
+                # ids may be paths (data=folder)
+                cv2.imwrite(str(Path(folder) / f"{quote(lesion, safe='')}.png"), image)
             self.client.log_artifacts(self.run_id, folder, "crops")
 
     def file(self, path: Path) -> None:
@@ -438,7 +452,7 @@ def _read_trial(client: MlflowClient, run: Run) -> RecordedTrial:
         ),
         curve=tuple(_point(row) for row in _read_csv(folder / "curve.csv")),
         warnings=tuple(json.loads(tags.get("mcalc.warnings", "[]"))),
-        crops={file.stem: str(file) for file in sorted((folder / "crops").glob("*.png"))},
+        crops={unquote(file.stem): str(file) for file in sorted((folder / "crops").glob("*.png"))},
     )
 
 
@@ -449,5 +463,6 @@ def _read_csv(path: Path) -> list[dict[str, str]]:
 
 
 def _point(row: Mapping[str, str]) -> CurvePoint:
-    values = {name: float(text) for name, text in row.items() if name != "iteration"}
+    # what is no number is written as nothing
+    values = {n: float(text) if text else np.nan for n, text in row.items() if n != "iteration"}
     return CurvePoint(iteration=int(row["iteration"]), **values)

@@ -1,11 +1,20 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
+from builders import make_lesion
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import roc_auc_score
 
-from mcalc.baselines import majority, size_only
+from mcalc.baselines import descriptors_only, majority, size_only, split_baselines
+from mcalc.config import DataConfig, ProtocolConfig, ProtocolName, Unit, UnitScore
+from mcalc.data.protocols import expand, split
+from mcalc.data.records import Lesion
+from mcalc.data.samples import make_samples
 from mcalc.errors import UserError
 
 
@@ -100,3 +109,223 @@ def test_crop_size_alone_separates_the_real_crops(shared_data) -> None:
     pixels, truth = np.array(sizes), np.array(labels)
     found = size_only(pixels[~held], truth[~held], pixels[held], truth[held])
     assert 0.6 < found.auc < 0.8
+
+
+def described(n: int, seed: int) -> list[Lesion]:
+    """Two lesions a patient: malignant ones are pleomorphic and assessed 5 more often."""
+    rng = np.random.default_rng(seed)
+    found = []
+    for i in range(n):
+        lesion = make_lesion(i // 2, number=i % 2 + 1, malignant=bool(rng.random() < 0.4))
+        likely = 0.8 if lesion.label else 0.3
+        found.append(
+            replace(
+                lesion,
+                calc_types=frozenset({"PLEOMORPHIC" if rng.random() < likely else "AMORPHOUS"}),
+                calc_distributions=frozenset({"LINEAR"} if rng.random() < likely else ()),
+                density=int(rng.integers(1, 5)) if rng.random() < 0.9 else None,
+                subtlety=int(rng.integers(1, 6)),
+                assessment=5 if rng.random() < likely + 0.15 else 3,
+            )
+        )
+    return found
+
+
+def test_descriptors_are_as_good_as_a_logistic_regression_built_by_hand() -> None:
+    train, test = described(400, 1), described(300, 2)
+
+    def features(lesions: list[Lesion]) -> list[list[float]]:
+        return [
+            [
+                *(word in lesion.calc_types for word in ("PLEOMORPHIC", "AMORPHOUS")),
+                "LINEAR" in lesion.calc_distributions,
+                not lesion.calc_distributions,
+                *(lesion.density == value for value in (None, 1, 2, 3, 4)),
+                *(lesion.subtlety == value for value in (1, 2, 3, 4, 5)),
+            ]
+            for lesion in lesions
+        ]
+
+    labels = [lesion.label for lesion in test]
+    model = LogisticRegression(max_iter=1000).fit(features(train), [e.label for e in train])
+    by_hand = roc_auc_score(labels, model.predict_proba(features(test))[:, 1])
+    found = descriptors_only(train, test, with_assessment=False)
+    assert found is not None
+    assert found.auc == pytest.approx(by_hand, abs=1e-3)
+    assert found.auc_interval[0] < found.auc < found.auc_interval[1]
+    assessed = descriptors_only(train, test, with_assessment=True)
+    assert assessed is not None
+    assert assessed.auc > found.auc + 0.02
+
+
+def test_descriptors_read_nothing_but_descriptors() -> None:
+    """Neither names nor sides: lesions that differ in those alone score alike."""
+    train, test = described(200, 1), described(100, 2)
+    elsewhere = [
+        replace(lesion, id=f"X{i}", patient=f"X{i}", side=None, view=None)
+        for i, lesion in enumerate(test)
+    ]
+    assert descriptors_only(train, test, True) == descriptors_only(train, elsewhere, True)
+    turned = [replace(lesion, assessment=3) for lesion in test]
+    assert descriptors_only(train, test, False) == descriptors_only(train, turned, False)
+    assert descriptors_only(train, test, True) != descriptors_only(train, turned, True)
+
+
+def test_a_word_that_training_never_saw_is_no_error() -> None:
+    test = [
+        replace(lesion, calc_types=frozenset({"SKIN"}), subtlety=None)
+        for lesion in described(60, 2)
+    ]
+    found = descriptors_only(described(200, 1), test, False)
+    assert found is not None
+    assert 0 <= found.auc <= 1
+
+
+def undescribed(lesions: list[Lesion]) -> list[Lesion]:
+    nothing = frozenset[str]()
+    return [
+        replace(
+            lesion,
+            calc_types=nothing,
+            calc_distributions=nothing,
+            density=None,
+            subtlety=None,
+            assessment=None,
+        )
+        for lesion in lesions
+    ]
+
+
+def test_without_descriptors_there_is_no_baseline_of_them() -> None:
+    train, test = undescribed(described(200, 1)), described(100, 2)
+    assert descriptors_only(train, test, False) is None
+    assert descriptors_only(train, test, True) is None
+    unassessed = [replace(lesion, assessment=None) for lesion in described(200, 1)]
+    assert descriptors_only(unassessed, test, False) is not None
+    assert descriptors_only(unassessed, test, True) is None
+
+
+def of_split(
+    found: list[Lesion],
+    sizes: np.ndarray,
+    protocol: ProtocolName = ProtocolName.patient,
+    unit: Unit = Unit.lesion,
+    how: UnitScore = UnitScore.mean,
+) -> tuple[dict[str, float], list[Lesion], list[Lesion], list[str]]:
+    """The baselines, with the lesions of each side and the units of those reported."""
+    settings = ProtocolConfig(protocol)
+    made = make_samples(found, range(len(found)), replace(DataConfig(), unit=unit))
+    samples = expand(made.samples, settings, 0)
+    parts = split(samples, settings, 0)
+    train = [samples[i] for i in parts.train]
+    reported = [samples[i] for i in parts.reported]
+    scores = split_baselines(found, sizes, train, reported, how)
+    place = {lesion.id: i for i, lesion in enumerate(found)}
+    assert all(sample.lesions == (place[found[sample.image].id],) for sample in samples)
+    return (
+        scores,
+        [found[sample.image] for sample in train],
+        [found[sample.image] for sample in reported],
+        [sample.unit for sample in reported],
+    )
+
+
+def crop_sizes(found: list[Lesion], effect: float = 0.6) -> np.ndarray:
+    rng = np.random.default_rng(3)
+    scale = np.array([lesion.label for lesion in found]) * effect + rng.normal(size=len(found))
+    return np.round(np.exp(5 + 0.4 * np.column_stack([scale, scale]))).astype(np.int64)
+
+
+def test_a_splits_baselines_are_those_of_its_lesions() -> None:
+    found = described(400, 5)
+    sizes = crop_sizes(found)
+    scores, train, reported, _ = of_split(found, sizes)
+    at = {lesion.id: i for i, lesion in enumerate(found)}
+    size = size_only(
+        sizes[[at[lesion.id] for lesion in train]],
+        [lesion.label for lesion in train],
+        sizes[[at[lesion.id] for lesion in reported]],
+        [lesion.label for lesion in reported],
+    )
+    assert scores["size_auc"] == pytest.approx(size.auc)
+    assert (scores["size_auc_low"], scores["size_auc_high"]) == pytest.approx(size.auc_interval)
+    assert scores["size_accuracy"] == size.accuracy
+    for name, with_assessment in (("descriptors", False), ("descriptors_assessment", True)):
+        alone = descriptors_only(train, reported, with_assessment)
+        assert alone is not None
+        assert scores[f"{name}_auc"] == pytest.approx(alone.auc)
+    benign = np.mean([lesion.label == 0 for lesion in reported])
+    assert scores["majority_accuracy"] == pytest.approx(benign)
+    assert "size_unknown" not in scores
+
+
+@pytest.mark.parametrize("how", list(UnitScore))
+def test_a_units_baseline_gathers_its_lesions_as_a_networks_score_does(how: UnitScore) -> None:
+    found = described(400, 5)
+    # size tells everything, so each unit's score follows from whether it has a large lesion
+    sizes = np.array([[400, 400] if lesion.label else [40, 40] for lesion in found])
+    scores, _, reported, units = of_split(found, sizes, unit=Unit.patient, how=how)
+    share: dict[str, list[int]] = {}
+    for lesion, unit in zip(reported, units, strict=True):
+        share.setdefault(unit, []).append(lesion.label)
+    truth = [max(labels) for labels in share.values()]
+    assert scores["size_auc"] == 1.0
+    gathered = [np.mean(v) if how is UnitScore.mean else max(v) for v in share.values()]
+    called = np.array(gathered) > 0.5
+    if how is UnitScore.max:
+        assert scores["size_accuracy"] == pytest.approx(np.mean(called == truth)) == 1.0
+    else:
+        # a half of each: the mean of a sure benign and a sure malignant lesion is about 0.5
+        assert scores["size_accuracy"] < 1.0
+
+
+def test_copies_are_scored_each_but_fitted_once() -> None:
+    found = described(300, 5)
+    sizes = crop_sizes(found)
+    scores, train, reported, _ = of_split(found, sizes, ProtocolName.paper_augment_first)
+    assert len(train) > len({lesion.id for lesion in train})
+    once = list({lesion.id: lesion for lesion in sorted(train, key=lambda e: e.id)}.values())
+    alone = descriptors_only(once, reported, False)
+    assert alone is not None
+    assert scores["descriptors_auc"] == pytest.approx(alone.auc, abs=1e-4)
+
+
+def test_a_size_that_is_not_known_is_counted_and_says_nothing() -> None:
+    found = described(400, 5)
+    sizes = crop_sizes(found, effect=5.0)
+    whole, *_ = of_split(found, sizes)
+    sizes[::4] = -1
+    part, _, reported, _ = of_split(found, sizes)
+    at = {lesion.id: i for i, lesion in enumerate(found)}
+    unknown = sum(at[lesion.id] % 4 == 0 for lesion in reported)
+    assert part["size_unknown"] == unknown > 0
+    assert 0.7 < part["size_auc"] < whole["size_auc"]
+    none, *_ = of_split(found, np.full((400, 2), -1))
+    assert not any(name.startswith("size") for name in none)
+    assert "descriptors_auc" in none
+
+
+def test_own_images_without_descriptors_have_size_and_majority_alone() -> None:
+    found = undescribed(described(200, 5))
+    scores, *_ = of_split(found, crop_sizes(found))
+    assert {name.split("_")[0] for name in scores} == {"majority", "size"}
+
+
+@pytest.mark.shared
+def test_descriptors_on_the_official_split_of_the_real_csvs(shared_data: Path) -> None:
+    """What was written down separates the real test set by far better than chance."""
+    from mcalc.config import Source
+    from mcalc.data.records import Split
+    from mcalc.data.sources import open_source
+
+    root = shared_data / "cbis-ddsm"
+    data = DataConfig(source=Source.cbis_ddsm, root=str(root / "kaggle"), csv_dir=str(root / "csv"))
+    rows = open_source(data).lesions
+    train = [lesion for lesion in rows if lesion.split is Split.TRAIN]
+    test = [lesion for lesion in rows if lesion.split is Split.TEST]
+    assert (len(train), len(test)) == (1546, 326)
+    without, assessed = (descriptors_only(train, test, flag) for flag in (False, True))
+    assert without is not None
+    assert assessed is not None
+    print(without, assessed)
+    assert 0.7 < without.auc < assessed.auc < 0.95

@@ -8,6 +8,9 @@ from mcalc.compose import CONF_DIR, GROUPS, choices, compose_config
 from mcalc.config import Config, flatten
 from mcalc.models.backbones import BACKBONES
 from mcalc.sweep.files import available, load
+from mcalc.sweep.plan import make_plans
+from mcalc.sweep.space import Choices
+from mcalc.values import updated
 
 CHOICES = [f"{group}={choice}" for group in GROUPS for choice in choices(group)]
 
@@ -30,12 +33,18 @@ def test_every_backbone_has_a_config_of_its_name_and_the_other_way_round() -> No
 
 
 @pytest.mark.parametrize("name", sorted(available()))
-def test_every_sweep_file_composes_row_by_row(name: str) -> None:
+def test_every_sweep_file_is_planned_whole(name: str) -> None:
     file = load(name)
     assert file.name == name
     assert file.description
-    for row in file.rows.values():
-        compose_config([*file.overrides, *row])
+    (plan,) = make_plans([f"sweep={name}"], compose_config, lambda _: "data")
+    assert plan.trials or plan.search
+    # the values of a search hold at both ends of their ranges
+    for key, entry in plan.search.space.items() if plan.search else ():
+        ends = entry.values if isinstance(entry, Choices) else (entry.low, entry.high)
+        for end in ends:
+            if key not in GROUPS:
+                updated(plan.base, {key: end})
 
 
 def test_the_default_trial_is_the_dataclasses_default_or_says_otherwise_in_yaml() -> None:

@@ -25,6 +25,10 @@ def key(*overrides: str, fingerprint: str = "data") -> str:
         "data.cache=elsewhere",
         "trainer.workers=2",
         "rerun=true",
+        "retries=5",
+        "storage=sqlite:///elsewhere.db",
+        "tracking.checkpoint_minutes=1",
+        "budget.trials=3",
         "data.min_completeness=0.5",
     ],
 )
@@ -48,6 +52,7 @@ def test_places_and_names_leave_the_key(override: str) -> None:
         "trainer.channels_last=true",
         "augment=none",
         "augment.noise=0.5",
+        "augment.strength=2",
         "protocol=patient",
         "protocol.seed=3",
         "data.clahe.clip_limit=2",

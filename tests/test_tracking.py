@@ -14,8 +14,8 @@ from mcalc.results import CurvePoint, Predictions
 from mcalc.tracking import Tracker, read_trials
 
 CURVE = (
-    CurvePoint(1, 0.1, 0.7, 0.5, 1 / 3, 0.5),
-    CurvePoint(50, 5.0, 0.5, 0.7, 0.6123456789012345, 0.625),
+    CurvePoint(1, 0.1, 0.7, 0.5, 1 / 3, 0.5, 0.1 + 0.2),
+    CurvePoint(50, 5.0, 0.5, 0.7, 0.6123456789012345, 0.625, 0.75),
 )
 PREDICTIONS = Predictions(
     ("lesion 1", "lesion 2", "lesion 3"),
@@ -88,12 +88,39 @@ def test_a_run_that_a_killed_process_left_is_closed_by_the_next(tracker: Tracker
     assert tracker.client.get_run(again.run_id).info.status == "RUNNING"
 
 
+def test_a_run_that_was_cut_off_goes_on_as_the_same_run(tracker: Tracker) -> None:
+    cut = tracker.open_trial("one", "k1", {"head.weight_lr": 10.0}, {}, "parent")
+    for point in CURVE[:1]:
+        cut.point(point)
+    cut.fail("interrupted", "", killed=True)
+    assert tracker.runs_of("parent")[0].state == "interrupted"
+    on = tracker.open_trial("one", "k1", {"head.weight_lr": 10.0}, {}, "parent", cut.run_id)
+    for point in CURVE:
+        on.point(point)
+    on.finish({"accuracy": 0.5}, {})
+    (run,) = tracker.runs_of("parent")
+    assert (run.run_id, run.state, run.key) == (cut.run_id, "finished", "k1")
+    history = tracker.client.get_metric_history(run.run_id, "val_loss")
+    assert [entry.step for entry in history] == [point.iteration for point in CURVE], (
+        "an evaluation that was written before is not written twice"
+    )
+
+
+def test_a_pruned_run_is_marked_and_is_no_finished_one(tracker: Tracker, tmp_path: Path) -> None:
+    pruned = tracker.open_trial("one", "k1", {}, {}, "parent")
+    pruned.prune({"iterations": 3.0}, {"mcalc.stop_reason": "pruned"})
+    (run,) = tracker.runs_of("parent")
+    assert run.state == "pruned"
+    assert tracker.client.get_run(run.run_id).info.status == "KILLED", "MLflow has no word for it"
+    assert tracker.finished("k1", "parent") is None
+
+
 def test_a_sweep_goes_on_in_the_same_parent_and_the_newest_sweep_is_read(
     tracker: Tracker, tmp_path: Path
 ) -> None:
     old = tracker.open_sweep("alexnet-aaaa", "alexnet", {})
     record(tracker, "AL1", "k1", old)
-    tracker.close_sweep(old, {"trials": 1.0}, complete=True)
+    tracker.close_sweep(old, {"trials": 1.0}, {"summary.json": "{}"}, complete=True)
     time.sleep(0.01)
     new = tracker.open_sweep("alexnet-bbbb", "alexnet", {})
     assert tracker.open_sweep("alexnet-bbbb", "alexnet", {}) == new != old

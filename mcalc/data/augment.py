@@ -42,33 +42,48 @@ class Augment:
 
 def transforms(settings: AugmentConfig) -> list[Any]:
     """The albumentations steps that are switched on, in order."""
+    rotation, scale, translate = (
+        _amount(settings, name) for name in ("rotation", "scale", "translate")
+    )
+    brightness, contrast, noise = (
+        _amount(settings, name) for name in ("brightness", "contrast", "noise")
+    )
     steps: list[Any] = []
     if settings.flip_horizontal:
         steps.append(A.HorizontalFlip(p=0.5))
     if settings.flip_vertical:
         steps.append(A.VerticalFlip(p=0.5))
-    if settings.rotation or settings.scale or settings.translate:
+    if rotation or scale or translate:
         # one warp for all three: each further warp would blur again; the border is mirrored, as a
         # black wedge would be an edge that no mammogram has
         steps.append(
             A.Affine(
-                rotate=(-settings.rotation, settings.rotation),
-                scale=(1 - settings.scale, 1 + settings.scale),
-                translate_percent=(-settings.translate, settings.translate),
+                rotate=(-rotation, rotation),
+                scale=(1 - scale, 1 + scale),
+                translate_percent=(-translate, translate),
                 interpolation=cv2.INTER_LINEAR,
                 border_mode=cv2.BORDER_REFLECT_101,
                 p=1.0,
             )
         )
-    if settings.brightness or settings.contrast:
+    if brightness or contrast:
         steps.append(
             A.RandomBrightnessContrast(
-                brightness_limit=settings.brightness,
-                contrast_limit=settings.contrast,
+                brightness_limit=brightness,
+                contrast_limit=contrast,
                 brightness_by_max=True,
                 p=1.0,
             )
         )
-    if settings.noise:
-        steps.append(A.GaussNoise(std_range=(0.0, settings.noise), p=1.0))
+    if noise:
+        steps.append(A.GaussNoise(std_range=(0.0, noise), p=1.0))
     return steps
+
+
+_LIMITS = {"rotation": 180.0, "scale": 0.9}
+"""Largest amounts that have a meaning; the others end at 1."""
+
+
+def _amount(settings: AugmentConfig, name: str) -> float:
+    amount: float = getattr(settings, name)
+    return min(amount * settings.strength, _LIMITS.get(name, 1.0))

@@ -11,7 +11,7 @@ from __future__ import annotations
 import csv
 import difflib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields
 from enum import StrEnum
 from pathlib import Path
@@ -26,6 +26,12 @@ CSV_NAMES = {
     Split.TEST: "calc_case_description_test_set.csv",
 }
 """The official file names."""
+
+MASS_CSV_NAMES = {
+    Split.TRAIN: "mass_case_description_train_set.csv",
+    Split.TEST: "mass_case_description_test_set.csv",
+}
+"""Of the other part of CBIS-DDSM; only the patients of it are ever read."""
 
 _ID_PREFIX = {Split.TRAIN: "Calc-Training", Split.TEST: "Calc-Test"}
 
@@ -46,6 +52,34 @@ COLUMNS = (
 )
 """Columns that are needed. `abnormality type` is looked at where there is one."""
 
+CALC_TYPES = frozenset(
+    {
+        "AMORPHOUS",
+        "COARSE",
+        "DYSTROPHIC",
+        "EGGSHELL",
+        "FINE_LINEAR_BRANCHING",
+        "LARGE_RODLIKE",
+        "LUCENT_CENTER",
+        "MILK_OF_CALCIUM",
+        "PLEOMORPHIC",
+        "PUNCTATE",
+        "ROUND_AND_REGULAR",
+        "SKIN",
+        "VASCULAR",
+    }
+)
+CALC_DISTRIBUTIONS = frozenset(
+    {"CLUSTERED", "DIFFUSELY_SCATTERED", "LINEAR", "REGIONAL", "SEGMENTAL"}
+)
+"""Every word of the published files: 13 types (one of them spelt in two ways) and 5
+distributions."""
+
+_SPELLINGS = {"LUCENT_CENTERED": "LUCENT_CENTER"}
+"""The published files spell one type in two ways: 44 and 196 times."""
+
+_NOTHING = ("", "n/a", "na")
+
 _Choice = TypeVar("_Choice", bound=StrEnum)
 
 
@@ -60,8 +94,8 @@ class CaseRow:
     view: View
     abnormality: int
     density: int | None
-    calc_types: tuple[str, ...]
-    calc_distributions: tuple[str, ...]
+    calc_types: frozenset[str]
+    calc_distributions: frozenset[str]
     assessment: int
     pathology: Pathology
     subtlety: int
@@ -75,6 +109,14 @@ class CaseRow:
     def image(self) -> str:
         """The mammogram's name: the lesion's without its number."""
         return self.id.rsplit("_", 1)[0]
+
+
+@dataclass(frozen=True, slots=True)
+class _Doubt:
+    """A value that is odd and yet no reason to leave its row out."""
+
+    text: str
+    action: str
 
 
 class _BadValueError(Exception):
@@ -108,8 +150,9 @@ def read_cases(path: Path, split: Split) -> tuple[list[CaseRow], list[Defect]]:
     """The lesions of one case CSV in file order, and what was wrong with other rows.
 
     A row with a value that is not understood is left out (BAD_VALUE, one ledger row for it; only
-    an odd breast density is let pass as unknown), a lesion's second row too (DUPLICATE_ROW).
-    Rows whose every field is blank say nothing and are skipped.
+    an odd breast density passes as unknown and a descriptor of no known spelling as it stands, both
+    with a ledger row), a lesion's second row too (DUPLICATE_ROW). Rows whose every field is blank
+    say nothing and are skipped.
 
     Raises UserError when the file is no CSV, lacks columns, has no rows or none that is understood.
     """
@@ -119,17 +162,17 @@ def read_cases(path: Path, split: Split) -> tuple[list[CaseRow], list[Defect]]:
     for number, record in enumerate(_records(path), start=1):
         place = f"{path.name} row {number}"
         try:
-            row, doubt = _case_row(record, split)
+            row, doubts = _case_row(record, split)
         except _BadValueError as bad:
             defects.append(Defect(place, DefectKind.BAD_VALUE, str(bad), "lesion left out"))
             continue
         if row.id in rows:
             defects.append(_duplicate(row, rows[row.id], place))
             continue
-        if doubt:
-            defects.append(
-                Defect(row.id, DefectKind.BAD_VALUE, f"{place}: {doubt}", "taken as unknown")
-            )
+        defects.extend(
+            Defect(row.id, DefectKind.BAD_VALUE, f"{place}: {doubt.text}", doubt.action)
+            for doubt in doubts
+        )
         rows[row.id] = row
     if not number:
         raise UserError(
@@ -143,25 +186,54 @@ def read_cases(path: Path, split: Split) -> tuple[list[CaseRow], list[Defect]]:
     return list(rows.values()), defects
 
 
-def _records(path: Path) -> Iterator[dict[str, str]]:
-    """Data rows as {column: stripped text}, columns under their official names."""
+def find_mass_csvs(calc_csvs: Iterable[Path]) -> dict[Split, Path]:
+    """The mass case CSVs that lie in the folders of these calcification CSVs."""
+    folders = dict.fromkeys(path.parent for path in calc_csvs)
+    found = {}
+    for split, name in MASS_CSV_NAMES.items():
+        there = [folder / name for folder in folders if (folder / name).is_file()]
+        if there:
+            found[split] = there[0]
+    return found
+
+
+def read_patients(path: Path) -> set[str]:
+    """The distinct `patient_id` of a case CSV, whatever its other columns.
+
+    Raises UserError when the file is no CSV or has no such column.
+    """
+    records = _rows(path)
+    columns = [_column_key(name) for name in next(records, [])]
+    key = _column_key("patient_id")
+    if key not in columns:
+        raise UserError(f"{path} lacks the column 'patient_id': download it again")
+    at = columns.index(key)
+    return {row[at].strip() for row in records if len(row) > at and row[at].strip()}
+
+
+def _rows(path: Path) -> Iterator[list[str]]:
+    """The rows of a CSV as text, its header first."""
     try:
         # utf-8-sig takes a byte order mark away; newline="" leaves those inside quotes to csv
         with path.open(encoding="utf-8-sig", newline="") as file:
             # strict: a quote left open would swallow every row after it
-            reader = csv.reader(file, strict=True)
-            header = next(reader, [])
-            columns = _official_names(header, path)
-            for fields_ in reader:
-                values = [value.strip() for value in fields_]
-                if any(values):
-                    yield _record(columns, values)
+            yield from csv.reader(file, strict=True)
     except UnicodeDecodeError as error:
         raise UserError(f"{path} is not UTF-8 text: save it as CSV in UTF-8") from error
     except csv.Error as error:
         raise UserError(f"{path} is not a CSV file ({error}): download it again") from error
     except OSError as error:
         raise UserError(f"{path} cannot be read ({error.strerror}): check its rights") from error
+
+
+def _records(path: Path) -> Iterator[dict[str, str]]:
+    """Data rows as {column: stripped text}, columns under their official names."""
+    rows = _rows(path)
+    columns = _official_names(next(rows, []), path)
+    for row in rows:
+        values = [value.strip() for value in row]
+        if any(values):
+            yield _record(columns, values)
 
 
 def _record(columns: list[str], values: list[str]) -> dict[str, str]:
@@ -202,8 +274,8 @@ def _nearest_there(name: str, others: list[str]) -> str:
     return f" (nearest there: '{close[0]}')" if close else ""
 
 
-def _case_row(record: Mapping[str, str], split: Split) -> tuple[CaseRow, str | None]:
-    """The typed row, and a doubt about a value that may be left unknown."""
+def _case_row(record: Mapping[str, str], split: Split) -> tuple[CaseRow, list[_Doubt]]:
+    """The typed row, and doubts about values that need not be known."""
     if "" in record and len(record) == 1:
         raise _BadValueError(f"row has {record['']} fields")
     kind = record.get("abnormality type", "")
@@ -218,7 +290,10 @@ def _case_row(record: Mapping[str, str], split: Split) -> tuple[CaseRow, str | N
     side = _choice(record, "left or right breast", Side)
     view = _choice(record, "image view", View)
     abnormality = _whole(record, "abnormality id", 1, 10_000)
-    density, doubt = _density(record)
+    doubts: list[_Doubt] = []
+    density = _density(record, doubts)
+    types = _descriptors(record, "calc type", CALC_TYPES, doubts)
+    distributions = _descriptors(record, "calc distribution", CALC_DISTRIBUTIONS, doubts)
     row = CaseRow(
         id=f"{_ID_PREFIX[split]}_{patient}_{side}_{view}_{abnormality}",
         patient=patient,
@@ -226,8 +301,8 @@ def _case_row(record: Mapping[str, str], split: Split) -> tuple[CaseRow, str | N
         view=view,
         abnormality=abnormality,
         density=density,
-        calc_types=_descriptors(record["calc type"]),
-        calc_distributions=_descriptors(record["calc distribution"]),
+        calc_types=types,
+        calc_distributions=distributions,
         assessment=_whole(record, "assessment", 0, 5),
         pathology=_choice(record, "pathology", Pathology),
         subtlety=_whole(record, "subtlety", 1, 5),
@@ -236,7 +311,7 @@ def _case_row(record: Mapping[str, str], split: Split) -> tuple[CaseRow, str | N
         crop_path=record["cropped image file path"],
         mask_path=record["ROI mask file path"],
     )
-    return row, doubt
+    return row, doubts
 
 
 def _choice(record: Mapping[str, str], column: str, choices: type[_Choice]) -> _Choice:
@@ -259,21 +334,37 @@ def _whole(record: Mapping[str, str], column: str, low: int, high: int) -> int:
     return int(match.group(1))
 
 
-def _density(record: Mapping[str, str]) -> tuple[int | None, str | None]:
-    """BI-RADS density, None for the published files' 0 and for nothing; and a doubt if odd."""
-    if record["breast density"].casefold() in ("", "n/a", "na"):
-        return None, None
+def _density(record: Mapping[str, str], doubts: list[_Doubt]) -> int | None:
+    """BI-RADS density; None for the published files' 0, for nothing, and with a doubt if odd."""
+    if record["breast density"].casefold() in _NOTHING:
+        return None
     try:
-        return _whole(record, "breast density", 0, 4) or None, None
+        return _whole(record, "breast density", 0, 4) or None
     except _BadValueError as odd:
-        return None, str(odd)
+        doubts.append(_Doubt(str(odd), "taken as unknown"))
+        return None
 
 
-def _descriptors(text: str) -> tuple[str, ...]:
-    """`ROUND_AND_REGULAR-EGGSHELL` as two descriptors."""
-    if text.casefold() in ("", "n/a", "na"):
-        return ()
-    return tuple(part.strip() for part in text.split("-") if part.strip())
+def _descriptors(
+    record: Mapping[str, str], column: str, known: frozenset[str], doubts: list[_Doubt]
+) -> frozenset[str]:
+    """`ROUND_AND_REGULAR-EGGSHELL` as a set of two, with a doubt for each unknown word."""
+    text = record[column]
+    if text.casefold() in _NOTHING:
+        return frozenset()
+    written = {"_".join(part.upper().split()) for part in text.split("-") if part.strip()}
+    # N/A beside a descriptor says nothing either
+    words = {_SPELLINGS.get(word, word) for word in written if word.casefold() not in _NOTHING}
+    for word in sorted(words - known):
+        expected = f"; nearest: {close[0]}" if (close := _close(word, known)) else ""
+        doubts.append(
+            _Doubt(f"{column} {word!r} is no known descriptor{expected}", "kept as it is")
+        )
+    return frozenset(words)
+
+
+def _close(word: str, known: frozenset[str]) -> list[str]:
+    return difflib.get_close_matches(word, sorted(known), n=1)
 
 
 def _duplicate(row: CaseRow, first: CaseRow, place: str) -> Defect:

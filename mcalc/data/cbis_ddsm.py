@@ -7,26 +7,23 @@ its layouts (`mcalc.data.layouts`), and everything found wrong with it goes to t
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
-from mcalc.config import CsvSplit
+from mcalc.config import CsvSplit, Region
 from mcalc.data.cases import CaseRow, find_csvs, read_cases
-from mcalc.data.dicom import UnreadableImage, image_size
-from mcalc.data.layouts import (
-    CsvPath,
-    Download,
-    Layout,
-    UnsafePath,
-    entries,
-    parse_csv_path,
-    read_descriptions,
-    shows_series,
+from mcalc.data.crossing import crossing_patients
+from mcalc.data.finder import Finder
+from mcalc.data.labels import label_conflicts
+from mcalc.data.layouts import Layout, entries
+from mcalc.data.records import (
+    NEEDED_FILES,
+    Defect,
+    DefectKind,
+    Index,
+    Lesion,
+    has_needed_files,
 )
-from mcalc.data.records import Defect, DefectKind, Index, Lesion
-from mcalc.data.roles import tell_apart
 from mcalc.errors import UserError
 
 Progress = Callable[[int, int], None]
@@ -35,7 +32,22 @@ Progress = Callable[[int, int], None]
 EXAMPLES = 3
 """Lesions that a message names before it says how many more there are."""
 
-_KEPT = "lesion kept without a crop"
+_DEFECTS = {
+    "crop": (DefectKind.CROP_MISSING, DefectKind.CROP_UNREADABLE),
+    "full": (DefectKind.FULL_MISSING, DefectKind.FULL_UNREADABLE),
+    "mask": (DefectKind.MASK_MISSING, DefectKind.MASK_UNREADABLE, DefectKind.MASK_EMPTY),
+}
+"""By a lesion's file, the defects that take it away."""
+
+_NO_LESION = (DefectKind.BAD_VALUE, DefectKind.FULL_UNREADABLE)
+"""Of a row, or of an image, of which no lesion could be made."""
+
+_NEEDED = {
+    Region.crop: "crop",
+    Region.patch: "full image with its mask",
+    Region.full: "full image",
+}
+"""What a region is made of, in words."""
 
 
 def read_index(
@@ -43,11 +55,14 @@ def read_index(
     csv_dir: Path | None = None,
     csv_split: CsvSplit = CsvSplit.all,
     progress: Progress | None = None,
+    region: Region = Region.crop,
 ) -> Index:
     """Read the case CSVs below `root` (or in `csv_dir`) and find each lesion's files.
 
-    Headers are read; pixels are decoded only where a crop cannot be told from its mask otherwise.
-    A lesion without a crop stays in the index, with crop None and a ledger row.
+    One header a lesion is read, more where a crop cannot be told from its mask otherwise, and
+    pixels are decoded only where headers leave a doubt (`mcalc.data.roles`). A lesion without its
+    files stays in the index, with None in their place and a ledger row; `region` decides what the
+    ledger says of files that are missing and of no use.
 
     Raises UserError when the root is missing, no folder or empty, when no case CSV is found or one
     is not usable (`mcalc.data.cases`), and when not one lesion has a file in any known layout.
@@ -60,8 +75,9 @@ def read_index(
         found_rows, defects = read_cases(path, split)
         rows.extend(found_rows)
         ledger.extend(defects)
+    crossing, unchecked = crossing_patients(rows, csvs)
 
-    finder = _Finder(root, csv_dir)
+    finder = Finder(root, csv_dir)
     lesions = []
     for done, row in enumerate(rows, start=1):
         lesions.append(finder.lesion(row))
@@ -70,53 +86,70 @@ def read_index(
     if not finder.layouts:
         raise _nothing_found(finder, rows, list(csvs.values()))
     ledger.extend(finder.ledger)
-    ledger.extend(_missing(lesions, "mask", DefectKind.MASK_MISSING))
-    ledger.extend(_missing(lesions, "full", DefectKind.FULL_MISSING))
-    ledger.extend(_label_conflicts(lesions))
+    for what in ("mask", "full"):
+        ledger.extend(_missing(lesions, what, region, ledger))
+    ledger.extend(label_conflicts(lesions))
+    ledger.extend(crossing)
     layout = "+".join(layout for layout in Layout if layout in finder.layouts)
-    return Index(root, layout, tuple(lesions), tuple(ledger))
+    return Index(root, layout, tuple(lesions), tuple(ledger), unchecked=unchecked)
 
 
-def completeness(index: Index, found_later: Collection[Defect] = ()) -> float:
-    """Share (0..1) of the lesions listed whose crop is there.
+def completeness(
+    index: Index, found_later: Collection[Defect] = (), region: Region = Region.crop
+) -> float:
+    """Share (0..1) of the lesions listed whose files, of those the region needs, are there.
 
     Rows left out because a value was not understood count as listed. `found_later`: defects met
-    when pixels were decoded; lesions whose crop was not readable then count as lost.
+    when pixels were decoded; lesions whose needed files were not readable then count as lost.
     """
-    listed, lost = _listed_and_lost(index, found_later)
+    listed, lost = _listed_and_lost(index, found_later, region)
     # not 1 - lost / listed, whose last bit may miss a minimum that is met exactly
     return (listed - len(lost)) / listed if listed else 0.0
 
 
-def check_completeness(index: Index, minimum: float, found_later: Collection[Defect] = ()) -> None:
+def check_completeness(
+    index: Index,
+    minimum: float,
+    found_later: Collection[Defect] = (),
+    region: Region = Region.crop,
+) -> None:
     """Raise UserError when `completeness` is below `minimum` (data.min_completeness, 0..1)."""
-    share = completeness(index, found_later)
+    share = completeness(index, found_later, region)
     if share >= minimum:
         return
-    listed, lost = _listed_and_lost(index, found_later)
+    listed, lost = _listed_and_lost(index, found_later, region)
     # rounded down, or the value named would refuse this very download; four digits, as a partial
     # download may hold a few of thousands
     allowed = int(share * 10_000) / 10_000
     raise UserError(
-        f"{len(lost)} of {listed} lesions listed have no readable crop below {index.root} "
-        f"({_some(lost)}), so {share:.1%} are there: expected a share of at least "
+        f"{len(lost)} of {listed} lesions listed have no readable {_NEEDED[region]} below "
+        f"{index.root} ({_some(lost)}), so {share:.1%} are there: expected a share of at least "
         f"data.min_completeness={minimum:g}; complete the download, or allow it with "
         f"data.min_completeness={allowed:g}"
     )
 
 
-def _listed_and_lost(index: Index, found_later: Collection[Defect]) -> tuple[int, list[str]]:
-    """How many lesions the CSVs list, and which of them give no image, in order."""
+def _listed_and_lost(
+    index: Index, found_later: Collection[Defect], region: Region
+) -> tuple[int, list[str]]:
+    """How many lesions the source lists, and which of them give no image, in order."""
     known = {lesion.id for lesion in index.lesions}
+    known |= {lesion.image for lesion in index.lesions}
     left_out = [
         defect.lesion
         for defect in index.ledger
-        if defect.kind is DefectKind.BAD_VALUE and defect.lesion not in known
+        if defect.kind in _NO_LESION and defect.lesion not in known
     ]
-    unreadable = {
-        defect.lesion for defect in found_later if defect.kind is DefectKind.CROP_UNREADABLE
-    }
-    lost = [each.id for each in index.lesions if each.crop is None or each.id in unreadable]
+    lost = [lesion.id for lesion in index.lesions if not has_needed_files(lesion, region)]
+    fatal = {kind for name in NEEDED_FILES[region] for kind in _DEFECTS[name]}
+    # a mammogram's defect is that of every lesion on it
+    unreadable = {defect.lesion for defect in found_later if defect.kind in fatal}
+    met = set(lost)
+    lost.extend(
+        lesion.id
+        for lesion in index.lesions
+        if lesion.id not in met and not unreadable.isdisjoint((lesion.id, lesion.image))
+    )
     return len(index.lesions) + len(left_out), [*lost, *left_out]
 
 
@@ -145,170 +178,32 @@ def _checked_root(root: Path) -> Path:
     return root
 
 
-@dataclass(frozen=True, slots=True)
-class _RowPaths:
-    """The row's three paths, None where the CSV has none or an unsafe one."""
+def _missing(
+    lesions: Sequence[Lesion], what: str, region: Region, ledger: Sequence[Defect]
+) -> list[Defect]:
+    """A row a lesion without its mask or full image, or one for all where no lesion has one.
 
-    crop: CsvPath | None
-    mask: CsvPath | None
-    full: CsvPath | None
-
-
-class _Finder:
-    """Finds the files of one row after another, keeping the ledger."""
-
-    def __init__(self, root: Path, csv_dir: Path | None) -> None:
-        self.download = Download(root)
-        self.layouts: set[Layout] = set()
-        self.ledger: list[Defect] = []
-        self._root = root
-        self._descriptions = read_descriptions(root, csv_dir)
-        self._full: dict[str, Path | None] = {}
-
-    def lesion(self, row: CaseRow) -> Lesion:
-        paths = self._paths(row)
-        crop, mask = self._crop_and_mask(row, paths)
-        return Lesion(
-            id=row.id,
-            patient=row.patient,
-            side=row.side,
-            view=row.view,
-            abnormality=row.abnormality,
-            density=row.density,
-            calc_types=row.calc_types,
-            calc_distributions=row.calc_distributions,
-            assessment=row.assessment,
-            pathology=row.pathology,
-            subtlety=row.subtlety,
-            split=row.split,
-            crop=crop,
-            mask=mask,
-            full=self._full_image(row, paths.full),
-        )
-
-    def _note(self, lesion: str, kind: DefectKind, detail: str, action: str) -> None:
-        self.ledger.append(Defect(lesion, kind, detail, action))
-
-    def _paths(self, row: CaseRow) -> _RowPaths:
-        return _RowPaths(
-            crop=self._safe(row, "cropped image file path", row.crop_path),
-            mask=self._safe(row, "ROI mask file path", row.mask_path),
-            full=self._safe(row, "image file path", row.full_path),
-        )
-
-    def _safe(self, row: CaseRow, column: str, text: str) -> CsvPath | None:
-        try:
-            return parse_csv_path(text) if text else None
-        except UnsafePath:
-            self._note(
-                row.id,
-                DefectKind.UNSAFE_PATH,
-                f"{column} is absolute or climbs with '..'",
-                _KEPT if column == "cropped image file path" else "path not followed",
-            )
-            return None
-
-    def _crop_and_mask(self, row: CaseRow, paths: _RowPaths) -> tuple[Path | None, Path | None]:
-        if paths.crop is None:
-            if not row.crop_path:
-                self._lost(row, DefectKind.CROP_MISSING, "the CSV names no crop")
-            return None, None
-        named = [path for path in (paths.crop, paths.mask) if path is not None]
-        found = self.download.find(row.id, named)
-        if found.layout is None:
-            self._lost(
-                row,
-                DefectKind.CROP_MISSING,
-                f"no file in a case folder {row.id} nor in jpeg/{paths.crop.series}",
-            )
-            return None, None
-        self.layouts.add(found.layout)
-        roles = tell_apart(found.files, self._described(found.files))
-        if roles.crop is None:
-            kind = DefectKind.CROP_UNREADABLE if roles.unreadable else DefectKind.CROP_MISSING
-            self._lost(row, kind, self._relative(roles.problem or "no crop"))
-        elif roles.mistagged or (paths.mask and _stands_as(roles.crop, paths.crop, paths.mask)):
-            says = "its own description" if roles.mistagged else "the CSV"
-            where = roles.crop.relative_to(self._root).as_posix()
-            self._note(
-                row.id,
-                DefectKind.SWAPPED,
-                f"{where} is the crop, where {says} calls it the mask",
-                "put right",
-            )
-        return roles.crop, roles.mask
-
-    def _lost(self, row: CaseRow, kind: DefectKind, detail: str) -> None:
-        self._note(row.id, kind, detail, _KEPT)
-
-    def _relative(self, message: str) -> str:
-        return message.replace(f"{self._root}/", "")
-
-    def _described(self, files: Sequence[Path]) -> Mapping[Path, str]:
-        keyed = ((path, self._descriptions.get((path.parent.name, path.name))) for path in files)
-        return {path: text for path, text in keyed if text}
-
-    def _full_image(self, row: CaseRow, path: CsvPath | None) -> Path | None:
-        """The mammogram, once for all lesions on it: the largest file where there are several."""
-        if path is None:
-            return None
-        if row.image not in self._full:
-            files = self.download.find(row.image, [path]).files
-            self._full[row.image] = files[0] if len(files) == 1 else _largest(files)
-        return self._full[row.image]
-
-
-def _largest(files: Sequence[Path]) -> Path | None:
-    sizes: dict[Path, int] = {}
-    for path in files:
-        try:
-            width, height = image_size(path)
-        except UnreadableImage:
-            # no mammogram then; a lesson without one is in the ledger
-            continue
-        sizes[path] = width * height
-    return max(sizes, key=sizes.__getitem__) if sizes else None
-
-
-def _stands_as(file: Path, crop: CsvPath, mask: CsvPath) -> bool:
-    """Whether the file found to be the crop stands where the CSV puts the mask."""
-    if crop.series and mask.series and crop.series != mask.series:
-        folder = file.parent
-        return shows_series(folder, mask.series) and not shows_series(folder, crop.series)
-    if crop.name is None or mask.name is None:
-        return False
-    stem = file.stem.casefold()
-    return stem == Path(mask.name).stem.casefold() != Path(crop.name).stem.casefold()
-
-
-def _missing(lesions: Sequence[Lesion], what: str, kind: DefectKind) -> list[Defect]:
-    """A row a lesion, or one for all where the download holds none at all.
-
-    Lesions without a crop have a row for that already.
+    Lesions have no second row where the ledger says already why the file is not there, nor for a
+    file that the region does not need where their crop is missing too.
     """
-    shown = [lesion for lesion in lesions if lesion.crop is not None]
+    kind, *others = _DEFECTS[what]
+    needed = what in NEEDED_FILES[region]
+    told = {defect.lesion for defect in ledger if defect.kind in others}
+    shown = [lesion for lesion in lesions if needed or lesion.crop is not None]
     lacking = [lesion for lesion in shown if getattr(lesion, what) is None]
-    if lacking and len(lacking) == len(shown):
-        return [Defect("*", kind, f"none of {len(shown)} lesions has one", "not needed: went on")]
-    return [Defect(lesion.id, kind, "not on disk", "not needed: went on") for lesion in lacking]
+    use = f"needed for data.region={region}"
+    if lacking and len(lacking) == len(shown) and not told:
+        action = f"{use}: no lesion can be used" if needed else "not needed: went on"
+        return [Defect("*", kind, f"none of {len(shown)} lesions has one", action)]
+    action = f"{use}: lesion left out" if needed else "not needed: went on"
+    return [
+        Defect(lesion.id, kind, "not on disk", action)
+        for lesion in lacking
+        if told.isdisjoint((lesion.id, lesion.image))
+    ]
 
 
-def _label_conflicts(lesions: Sequence[Lesion]) -> list[Defect]:
-    """One row for each image whose lesions differ in pathology."""
-    by_image: dict[str, list[Lesion]] = defaultdict(list)
-    for lesion in lesions:
-        by_image[lesion.image].append(lesion)
-    defects = []
-    for image, group in by_image.items():
-        if len({lesion.pathology for lesion in group}) > 1:
-            labels = ", ".join(f"{lesion.abnormality} {lesion.pathology}" for lesion in group)
-            both = len({lesion.label for lesion in group}) > 1
-            action = "each lesion keeps its own label" if both else "all count as benign"
-            defects.append(Defect(image, DefectKind.LABEL_CONFLICT, labels, action))
-    return defects
-
-
-def _nothing_found(finder: _Finder, rows: Sequence[CaseRow], csvs: Sequence[Path]) -> UserError:
+def _nothing_found(finder: Finder, rows: Sequence[CaseRow], csvs: Sequence[Path]) -> UserError:
     unsafe = {defect.lesion for defect in finder.ledger if defect.kind is DefectKind.UNSAFE_PATH}
     example = next((row for row in rows if row.id not in unsafe), rows[0])
     note = f" ({len(unsafe)} of them have a path that leaves the data root)" if unsafe else ""

@@ -2,64 +2,48 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import astuple, dataclass, fields
+from collections.abc import Collection
+from dataclasses import astuple, fields
 from pathlib import Path
 
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from mcalc.config import DataConfig, Region, Source, WithoutCallback
 from mcalc.data.cbis_ddsm import completeness
+from mcalc.data.counts import PUBLISHED, Counts, count
 from mcalc.data.ledger import count_by_kind
-from mcalc.data.records import DefectKind, Index, Lesion, Pathology, Split
+from mcalc.data.records import Defect, DefectKind, Index, Lesion, Pathology, Split
 
-
-@dataclass(frozen=True, slots=True)
-class Counts:
-    """How many of each there are in one split, or in all."""
-
-    rows: int
-    images: int
-    patients: int
-    benign: int
-    benign_without_callback: int
-    malignant: int
-
-
-PUBLISHED = {
-    Split.TRAIN: Counts(1546, 1227, 602, 528, 474, 544),
-    Split.TEST: Counts(326, 284, 151, 130, 67, 129),
+_MADE_OF = {
+    Region.crop: "a crop",
+    Region.patch: "a full image and a mask",
+    Region.full: "a full image",
 }
-"""Calcifications of CBIS-DDSM by official split, counted in the case CSVs that TCIA publishes (doi
-10.7937/k9/tcia.2016.7o02s9cy); Lee et al. 2017 give the same 753 patients in all."""
 
 
-def count(lesions: Sequence[Lesion]) -> Counts:
-    """Lesions, distinct images and patients, and lesions of each pathology."""
-    by_pathology = {
-        pathology: sum(lesion.pathology is pathology for lesion in lesions)
-        for pathology in Pathology
-    }
-    return Counts(
-        rows=len(lesions),
-        images=len({lesion.image for lesion in lesions}),
-        patients=len({lesion.patient for lesion in lesions}),
-        benign=by_pathology[Pathology.BENIGN],
-        benign_without_callback=by_pathology[Pathology.BENIGN_WITHOUT_CALLBACK],
-        malignant=by_pathology[Pathology.MALIGNANT],
-    )
+def print_check(
+    index: Index,
+    console: Console,
+    ledger_path: Path,
+    data: DataConfig,
+    met: Collection[Defect] | None = None,
+) -> None:
+    """Print layout, counts, files on disk, what the settings make of it, and the ledger's summary.
 
-
-def print_check(index: Index, console: Console, ledger_path: Path, published: bool = True) -> None:
-    """Print layout, counts, files on disk and the ledger's summary.
-
-    `published` sets CBIS-DDSM's counts beside those found; a synthetic data set has none.
+    For CBIS-DDSM the published counts stand beside those found; other sources have none. `met`: the
+    defects, of those in the ledger, that were met when pixels were decoded; None where none were.
     """
     # soft wrap: a path broken over two lines cannot be copied
     console.print(f"{escape(str(index.root))}: {index.layout} layout", soft_wrap=True)
-    console.print(_counts_table(index, published))
-    _print_files(index, console)
+    console.print(_counts_table(index, published=data.source is Source.cbis_ddsm))
+    _print_files(index, console, data.region, met or ())
+    _print_labels(index, console, data.benign_without_callback)
+    for note in index.notes:
+        console.print(f"[bold red]Note:[/] {escape(note)}")
+    for text in index.unchecked:
+        console.print(f"Not checked: {escape(text)}")
     kinds = count_by_kind(index.ledger)
     if kinds:
         console.print(_ledger_table(index, kinds))
@@ -68,10 +52,11 @@ def print_check(index: Index, console: Console, ledger_path: Path, published: bo
         console.print(
             f"No defects; an empty ledger is in {escape(str(ledger_path))}", soft_wrap=True
         )
-    console.print(
-        "Pixels were not checked: only headers were read, so a damaged image shows when it is "
-        "first prepared for training."
-    )
+    if met is None:
+        console.print(
+            "Pixels were not checked: only headers were read, so a damaged image shows when it is "
+            "first prepared for training; pixels=true checks every image that data.region needs."
+        )
 
 
 def _counts_table(index: Index, published: bool) -> Table:
@@ -80,27 +65,57 @@ def _counts_table(index: Index, published: bool) -> Table:
     table.add_column("split")
     for entry in fields(Counts):
         table.add_column(entry.name.replace("_", " "), justify="right")
-    for split, expected in PUBLISHED.items():
+    splits: list[Split | None] = [*Split]
+    if any(lesion.split is None for lesion in index.lesions):
+        splits = [None]
+    for split in splits:
         lesions = [lesion for lesion in index.lesions if lesion.split is split]
+        name = split.value if split else "none"
         if lesions:
-            found = astuple(count(lesions))
-            wanted = astuple(expected) if published else found
-            cells = [
-                str(here) if here == there else f"{here} ({there})"
-                for here, there in zip(found, wanted, strict=True)
-            ]
-            table.add_row(split.value, *cells)
+            table.add_row(name, *_cells(count(lesions), split if published else None))
         else:
-            table.add_row(split.value, "not read", *[""] * 5)
+            table.add_row(name, "not read", *[""] * 5)
     return table
 
 
-def _print_files(index: Index, console: Console) -> None:
+def _cells(found: Counts, split: Split | None) -> list[str]:
+    wanted = PUBLISHED[split] if split else found
+    return [
+        str(here) if here == there else f"{here} ({there})"
+        for here, there in zip(astuple(found), astuple(wanted), strict=True)
+    ]
+
+
+def _print_files(index: Index, console: Console, region: Region, met: Collection[Defect]) -> None:
     total = len(index.lesions)
     for name, attribute in (("crops", "crop"), ("masks", "mask"), ("full images", "full")):
         there = sum(getattr(lesion, attribute) is not None for lesion in index.lesions)
         console.print(f"{name} on disk: for {there} of {total} lesions")
-    console.print(f"complete: {completeness(index):.1%} (data.min_completeness is about this)")
+    console.print(
+        f"complete: {completeness(index, met, region):.1%} (lesions with {_MADE_OF[region]}, as "
+        f"data.region={region} needs; data.min_completeness is about this)"
+    )
+
+
+def _print_labels(index: Index, console: Console, rule: WithoutCallback) -> None:
+    """What data.benign_without_callback does to the numbers, where there are such lesions."""
+    without = _number(index.lesions, Pathology.BENIGN_WITHOUT_CALLBACK)
+    if not without:
+        return
+    benign = _number(index.lesions, Pathology.BENIGN)
+    malignant = _number(index.lesions, Pathology.MALIGNANT)
+    meant = {
+        WithoutCallback.benign: f"{benign + without} benign, {malignant} malignant",
+        WithoutCallback.exclude: f"{without} left out; {benign} benign, {malignant} malignant",
+        WithoutCallback.own_class: (
+            f"{benign} benign, {malignant} malignant, {without} benign without callback"
+        ),
+    }
+    console.print(f"labels with data.benign_without_callback={rule}: {meant[rule]}")
+
+
+def _number(lesions: tuple[Lesion, ...], pathology: Pathology) -> int:
+    return sum(lesion.pathology is pathology for lesion in lesions)
 
 
 def _ledger_table(index: Index, kinds: dict[DefectKind, int]) -> Table:

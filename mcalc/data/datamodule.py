@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from mcalc.config import AugmentConfig, TrainerConfig
+from mcalc.config import AugmentConfig, ProtocolName, TrainerConfig
 from mcalc.data.augment import Augment
 from mcalc.data.order import MiniBatches
 from mcalc.data.protocols import Split
@@ -75,19 +75,22 @@ class CropData(pl.LightningDataModule):
         self.start = 0
         """Iterations that a resumed run has behind it."""
         copies = Augment(augment, split.seed)
+        copied = split.protocol is ProtocolName.paper_augment_first
+        if copied and not augment.enabled:
+            raise UserError(
+                "protocol=paper_augment_first makes its copies with augment.*, which "
+                "augment.enabled=false switches off: leave it on, or take protocol=paper"
+            )
+        # there the copies are the augmentation, made before the split: none is drawn on top
+        online = None if copied else Augment(augment, seed)
         sides = [
             [samples[i] for i in side] for side in (split.train, split.validation, split.reported)
         ]
-        self.train = Crops(images, sides[0], Augment(augment, seed), copies)
+        self.train = Crops(images, sides[0], online, copies)
         self.validation = Crops(images, sides[1], copies=copies)
         self.reported = Crops(images, sides[2], copies=copies)
         self.reported_apart = split.validation != split.reported
         """Whether what is reported is kept from all that training looks at."""
-
-    @property
-    def classes(self) -> int:
-        """Classes to learn."""
-        return 1 + max(sample.label for sample in self.train.members)
 
     @property
     def iterations_per_epoch(self) -> int:

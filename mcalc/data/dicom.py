@@ -1,29 +1,39 @@
 """Image files to grey pixels: DICOM, JPEG and PNG, told apart by content and not by name.
 
-Headers are read without pixels, and of a DICOM header only the elements named in this module are
-ever loaded, so that nothing which identifies a person can reach a message, a log or a record.
+What a DICOM's stored values mean is settled in `mcalc.data.grey_scale`; here files are opened,
+checked and decoded. Headers are read without pixels, and of a DICOM header only the elements named
+in these two modules are ever loaded, so that nothing which identifies a person can reach a message,
+a log or a record.
+
 Every function may be called from several threads at once.
 """
 
 from __future__ import annotations
 
+import math
+import struct
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import pydicom
 from PIL.ImageFile import ImageFile
 from PIL.JpegImagePlugin import JpegImageFile
 from PIL.PngImagePlugin import PngImageFile
 from pydicom.dataset import Dataset
+from pydicom.encaps import generate_frames
 from pydicom.pixels.decoders.base import get_decoder
 from pydicom.uid import UID, JPEGExtended12Bit
 
+from mcalc.data.grey_scale import (
+    GREY_SCALE_TAGS,
+    BadGreyScale,
+    GreyImage,
+    display_table,
+    look_up,
+)
 from mcalc.errors import UserError
-
-GreyImage = npt.NDArray[np.uint8 | np.uint16]
 
 MAX_PIXELS = 200_000_000
 """Largest image that is decoded; a full mammogram has about 15 to 35 million pixels."""
@@ -34,13 +44,17 @@ _PIXEL_TAGS = [
     "Columns",
     "NumberOfFrames",
     "SamplesPerPixel",
-    "PhotometricInterpretation",
     "PlanarConfiguration",
     "BitsAllocated",
-    "BitsStored",
     "HighBit",
-    "PixelRepresentation",
     "PixelData",
+    *GREY_SCALE_TAGS,
+]
+_SPACING_TAGS = [
+    "PixelSpacing",
+    "ImagerPixelSpacing",
+    "EstimatedRadiographicMagnificationFactor",
+    "NominalScannedPixelSpacing",
 ]
 _DOWNLOAD_AGAIN = "the file seems damaged, so download or export it again"
 
@@ -93,20 +107,50 @@ def image_size(path: Path) -> tuple[int, int]:
     return header.width, header.height
 
 
+def pixel_spacing(path: Path) -> float | None:
+    """Side of a pixel in mm, in the breast as far as the file knows; None where it does not say.
+
+    In this order: PixelSpacing, where it says something else than the detector's; the detector's
+    ImagerPixelSpacing over EstimatedRadiographicMagnificationFactor (1 where absent);
+    NominalScannedPixelSpacing of digitised film. Rows and columns that differ give their mean.
+    JPEG, PNG and CBIS-DDSM's DICOMs say nothing. Raises UnreadableImage as `read_header`.
+    """
+    if _format(path) is not _Format.DICOM:
+        return None
+    dataset = _parse(path, _SPACING_TAGS, stop_before_pixels=True)
+    calibrated, detector = _mm(dataset, "PixelSpacing"), _mm(dataset, "ImagerPixelSpacing")
+    if calibrated and not (detector and math.isclose(calibrated, detector, rel_tol=1e-4)):
+        return calibrated
+    if detector:
+        return detector / (_mm(dataset, "EstimatedRadiographicMagnificationFactor") or 1.0)
+    return _mm(dataset, "NominalScannedPixelSpacing")
+
+
+def _mm(dataset: Dataset, keyword: str) -> float | None:
+    """Mean of an element's numbers, or None where it has none that is above 0."""
+    try:
+        values = np.atleast_1d(np.asarray(dataset.get(keyword), dtype=np.float64))
+    except (TypeError, ValueError):
+        return None
+    usable = values.size > 0 and np.isfinite(values).all() and (values > 0).all()
+    return float(values.mean()) if usable else None
+
+
 def read_image(path: Path) -> GreyImage:
     """Grey pixels of a DICOM, JPEG or PNG file, shape (H, W), bright = dense tissue.
 
-    uint8 where the file stores up to 8 bits a pixel, else uint16. Stored values of other depths
-    (10, 12 bits ...) are stretched linearly from their possible range to the full range of the
-    type, so that 0 and the type's maximum mean black and white whatever the file. MONOCHROME1 is
-    inverted. Colour JPEG and PNG become grey by ITU-R 601 weights.
-
-    A DICOM's modality and VOI transforms (rescale, window, LUT) are not applied: the pixels are
-    the stored ones, as CBIS-DDSM's are meant to be used.
+    uint8 where the file stores up to 8 bits a pixel, else uint16; 0 and the type's maximum mean
+    black and white whatever the file. A DICOM's values are what its header says they should look
+    like: modality LUT or rescale, VOI LUT or window (the first of several), padding black,
+    MONOCHROME1 inverted (`mcalc.data.grey_scale`). Where the header names no VOI, the possible
+    range of stored values is stretched linearly to the type's range. So it is with CBIS-DDSM: none
+    of its crops seen here carries a window, a LUT, a rescale or padding, their pixels fill 16 bits,
+    and they come out as stored. Colour JPEG and PNG become grey by ITU-R 601 weights.
 
     Raises UnreadableImage when the file is missing, is no such image, is truncated or damaged,
     uses a transfer syntax that no installed decoder reads, holds several frames or colour DICOM
-    pixels, or has more than `MAX_PIXELS`.
+    pixels, has a window or LUT that cannot be applied, or has more than `MAX_PIXELS`, in its header
+    or in the compressed pixels themselves.
     """
     match _format(path):
         case _Format.DICOM:
@@ -195,6 +239,7 @@ def _read_dicom(path: Path) -> GreyImage:
     if not syntax:
         raise UnreadableImage(f"{path} names no transfer syntax: {_DOWNLOAD_AGAIN}")
     _check_decodable(UID(syntax), bits, path)
+    _check_codestream(dataset, UID(syntax), (width, height), path)
     try:
         stored = dataset.pixel_array
     except Exception as error:  # each decoder raises what it likes on damaged data
@@ -207,12 +252,14 @@ def _read_dicom(path: Path) -> GreyImage:
             f"{path} decodes to shape {stored.shape} where its header says {(height, width)}: "
             f"{_DOWNLOAD_AGAIN}"
         )
-    return _to_full_range(
-        stored,
-        bits,
-        signed=_integer(dataset, "PixelRepresentation", path, default=0) == 1,
-        inverted=dataset.PhotometricInterpretation == "MONOCHROME1",
-    )
+    # the file's bytes are as large as the image, and are not needed from here on
+    del dataset.PixelData
+    try:
+        return look_up(display_table(dataset), stored)
+    except BadGreyScale as error:
+        raise UnreadableImage(
+            f"{path} cannot be shown as its header asks: {error}; export it again"
+        ) from error
 
 
 def _grey_depth(dataset: Dataset, path: Path) -> int:
@@ -251,24 +298,53 @@ def _check_decodable(syntax: UID, bits: int, path: Path) -> None:
     )
 
 
-def _to_full_range(
-    stored: npt.NDArray[np.generic], bits: int, signed: bool, inverted: bool
-) -> GreyImage:
-    """Stored values of `bits` bits, shape (H, W), onto the full range of uint8 or uint16.
+def _check_codestream(dataset: Dataset, syntax: UID, size: tuple[int, int], path: Path) -> None:
+    """Refuse compressed pixels of another size than the header's before a decoder makes room."""
+    if not syntax.is_encapsulated:
+        return
+    try:
+        frame = next(generate_frames(dataset.PixelData, number_of_frames=1))
+    except Exception as error:  # a damaged file makes the parser stumble in any way whatever
+        raise UnreadableImage(
+            f"{path} cannot be decoded (its compressed pixels are not as {syntax.name} packs "
+            f"them): {_DOWNLOAD_AGAIN}"
+        ) from error
+    claimed = _codestream_size(frame)
+    if claimed is None:
+        return
+    _refuse_giants(*claimed, path)
+    if claimed != size:
+        raise UnreadableImage(
+            f"{path} holds {claimed[0]} x {claimed[1]} compressed pixels where its header says "
+            f"{size[0]} x {size[1]}: {_DOWNLOAD_AGAIN}"
+        )
 
-    pydicom has cleared what old files keep in the bits above those stored.
-    """
-    white = 2**bits - 1
-    dtype, full = (np.uint8, 255) if bits <= 8 else (np.uint16, 65535)
-    values = stored.astype(np.int32)
-    if signed:
-        values += 2 ** (bits - 1)
-    if inverted:
-        np.subtract(white, values, out=values)
-    if white != full:
-        # rounded; at most 32767 * 65535 + 16383, which int32 holds
-        values = (values * full + white // 2) // white
-    return values.astype(dtype)
+
+_START_OF_FRAME = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC} | {0xF7}
+"""JPEG (ITU-T T.81, table B.1) and JPEG-LS (T.87)."""
+_WITHOUT_LENGTH = frozenset(range(0xD0, 0xD8)) | {0x01}
+
+
+def _codestream_size(frame: bytes) -> tuple[int, int] | None:
+    """(width, height) that a JPEG, JPEG-LS or JPEG 2000 stream gives; None where it is neither."""
+    if frame.startswith(b"\xff\x4f\xff\x51") and len(frame) >= 24:
+        right, lower, left, upper = struct.unpack(">4I", frame[8:24])
+        return right - left, lower - upper
+    if not frame.startswith(b"\xff\xd8"):
+        return None
+    at = 2
+    while at + 9 <= len(frame) and frame[at] == 0xFF:
+        marker = frame[at + 1]
+        if marker in _START_OF_FRAME:
+            height, width = struct.unpack(">HH", frame[at + 5 : at + 9])
+            return width, height
+        if marker == 0xFF:
+            at += 1
+        elif marker in _WITHOUT_LENGTH:
+            at += 2
+        else:
+            at += 2 + int.from_bytes(frame[at + 2 : at + 4], "big")
+    return None
 
 
 def _open_raster(file: object, raster: _Format, path: Path) -> ImageFile:

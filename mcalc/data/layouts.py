@@ -61,12 +61,20 @@ def parse_csv_path(text: str) -> CsvPath:
 
     Raises UnsafePath for a path that could leave the folder it is meant to be relative to.
     """
+    case, _study, series, name = [*[None] * 4, *safe_parts(text)][-4:]
+    return CsvPath(case, series, name)
+
+
+def safe_parts(text: str) -> list[str]:
+    """The parts of a relative path, `/` or `\\` between them.
+
+    Raises UnsafePath for a path that could leave the folder it is meant to be relative to.
+    """
     text = text.strip().replace("\\", "/")
     parts = [part for part in text.split("/") if part not in ("", ".")]
     if text.startswith("/") or re.match(r"[A-Za-z]:", text) or ".." in parts or "\0" in text:
         raise UnsafePath(text)
-    case, _study, series, name = [*[None] * 4, *parts][-4:]
-    return CsvPath(case, series, name)
+    return parts
 
 
 class Download:
@@ -91,9 +99,10 @@ class Download:
     def find(self, case: str, paths: Sequence[CsvPath]) -> Found:
         """Image files of a case (`Calc-Test_P_00038_LEFT_CC_1`) for the series that `paths` name.
 
-        DICOM layouts come before JPEG copies. In a case folder the series named decide; where none
-        of them is there by name, every image of the case folder is a candidate, which is all that
-        a lesion's own folder holds. Raises UserError when a folder cannot be listed.
+        One root may hold several layouts, each with a part of the lesions. DICOM layouts come
+        before JPEG copies. In a case folder the series named decide; where none of them is there
+        by name, every image of the case folder is a candidate, which is all that a lesion's own
+        folder holds. Raises UserError when a folder cannot be listed.
         """
         series = [path.series for path in paths if path.series]
         # the CSV's own word for the case folder comes first; published, the two are one
@@ -108,9 +117,12 @@ class Download:
             files = _images(named) or _images(leaves)
             if files:
                 return Found(_case_layout(files[0].parent), files)
-        jpegs = _images(
-            folder for uid in dict.fromkeys(series) for folder in self._series.get(uid, ())
-        )
+        return self.find_jpegs(paths)
+
+    def find_jpegs(self, paths: Sequence[CsvPath]) -> Found:
+        """Image files of Kaggle's folders for the series that `paths` name."""
+        series = dict.fromkeys(path.series for path in paths if path.series)
+        jpegs = _images(folder for uid in series for folder in self._series.get(uid, ()))
         return Found(Layout.KAGGLE if jpegs else None, jpegs)
 
 

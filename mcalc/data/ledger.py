@@ -34,6 +34,8 @@ def write_ledger(ledger: Iterable[Defect], path: Path) -> Path:
                 writer.writerow((defect.lesion, defect.kind.value, defect.detail, defect.action))
             file.flush()
             os.fsync(file.fileno())
+        # mkstemp gives 0600, which keeps colleagues out
+        draft.chmod(0o644)
         draft.replace(path)
     except OSError as error:
         raise _unwritable(path, error) from error

@@ -1,4 +1,4 @@
-"""In which order images come: a pure function of seed and iteration, so that runs can be resumed."""
+"""In which order images come: a function of seed and iteration, so that a run can be resumed."""
 
 from __future__ import annotations
 

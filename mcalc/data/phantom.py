@@ -2,12 +2,10 @@
 
 Folders, case CSVs and DICOM files have the shape of CBIS-DDSM in its legacy layout (`<case>/
 <StudyUID>/<SeriesUID>/00000N.dcm`), quirks included, so that the ordinary reader indexes it. The
-pictures are physics, not patients: see `phantom_texture` (breast, film), `phantom_calcifications`
-(shapes) and `phantom_cases` (labels and `difficulty`).
-
-A full image is 512 x 384; crops are the same film digitised `MAGNIFICATION` times finer, so a crop
-of 160 x 120 shows 40 x 30 pixels of its full image. Its mask is an ellipse that touches the sides
-of that place.
+pictures are physics, not patients: see `phantom_film` and `phantom_texture` (breast, film),
+`phantom_calcifications` (shapes), `phantom_outline` (masks), `phantom_cases` (labels and
+`difficulty`), `phantom_grid` (resolution) and `phantom_defects` (what can be wrong). What may be
+concluded from them is in docs/phantoms.md.
 """
 
 from __future__ import annotations
@@ -17,6 +15,7 @@ import os
 import shutil
 import uuid
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from itertools import groupby
 from pathlib import Path
 
@@ -27,25 +26,23 @@ import numpy.typing as npt
 from mcalc.config import PhantomConfig
 from mcalc.data.phantom_calcifications import calcification_density, expose
 from mcalc.data.phantom_cases import PhantomRow, generator, phantom_rows
-from mcalc.data.phantom_csv import crop_path, image_path, mask_path, write_case_csvs
+from mcalc.data.phantom_csv import crop_path, csv_record, image_path, mask_path, write_case_csvs
+from mcalc.data.phantom_defects import check_room_for_defects, plant_defects, write_expected
 from mcalc.data.phantom_dicom import Pixels, write_dicom
-from mcalc.data.phantom_texture import (
-    FILM_SHAPE,
-    MAGNIFICATION,
-    FloatImage,
-    add_film_noise,
-    breast_film,
-    magnify,
-)
-from mcalc.data.records import Side, View
+from mcalc.data.phantom_film import breast_film
+from mcalc.data.phantom_grid import FilmGrid, film_grid
+from mcalc.data.phantom_outline import outline_mask
+from mcalc.data.phantom_texture import FloatImage, add_film_noise, magnify
+from mcalc.data.records import Side, Split, View
 from mcalc.errors import UserError
 
 MARKER = "phantom.json"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 """Raised whenever the same settings would give other bytes."""
 
-_FOR_FILM, _FOR_LESION, _FOR_FILM_NOISE = 11, 12, 13
-_MASK_ON = 255
+_FOR_FILM, _FOR_LESION, _FOR_FILM_NOISE, _FOR_OUTLINE = 11, 12, 13, 14
+_PIXELS_AT_ONCE = 64_000_000
+"""Film pixels that are drawn at one time, by all threads: about 25 bytes of memory each."""
 
 
 def write_phantom(
@@ -55,22 +52,26 @@ def write_phantom(
 ) -> Path:
     """Write a phantom download to `root`, or keep the same one that is already there.
 
-    The same settings give the same bytes in every file. Writing is atomic: other processes see
-    no phantom or a whole one, and of two that write at once the first to finish wins.
+    The same settings give the same bytes in every file, however many cores draw them. Writing is
+    atomic: other processes see no phantom or a whole one, and of two that write at once the first
+    to finish wins.
 
     Args:
         root: the download's folder; it must not exist, be empty, or hold the same phantom.
-        settings: number of lesions, seed and difficulty.
+        settings: number of lesions, seed, difficulty, size of full images, defects.
         progress: called with (lesions written, lesions in all) after each full image.
 
     Returns:
         `root`.
 
     Raises:
-        UserError: `root` holds something else, or cannot be written.
+        UserError: `root` holds something else, or cannot be written, or defects are asked for and
+            there are too few lesions to carry them.
     """
     if _is_there_already(root, settings):
         return root
+    if settings.defects:
+        check_room_for_defects(settings)
     # A link is followed, so that the folder it names is replaced and not the link.
     target = root.resolve()
     draft = target.parent / f".{target.name}.{uuid.uuid4().hex}.partial"
@@ -105,6 +106,8 @@ def _marker_content(settings: PhantomConfig) -> dict[str, object]:
         "seed": settings.seed,
         # 1 and 1.0 are one difficulty, and must be one text.
         "difficulty": float(settings.difficulty),
+        "defects": settings.defects,
+        "full_height": settings.full_height,
     }
 
 
@@ -143,44 +146,69 @@ def _write_download(
     root: Path, settings: PhantomConfig, progress: Callable[[int, int], None] | None
 ) -> None:
     rows = phantom_rows(settings)
-    written = 0
-    for _, film_rows in groupby(rows, key=lambda row: row.image_case):
-        on_film = tuple(film_rows)
-        _write_film(root, on_film, settings)
-        written += len(on_film)
-        if progress is not None:
-            progress(written, len(rows))
-    write_case_csvs(root, rows, settings)
+    _write_films(root, rows, settings, progress)
+    records = {row.lesion_case: csv_record(row, settings) for row in rows}
+    tables = {
+        split: [records[row.lesion_case] for row in rows if row.split is split] for split in Split
+    }
+    if settings.defects:
+        write_expected(root, plant_defects(root, rows, records, tables, settings))
+    write_case_csvs(root, tables)
     with (root / MARKER).open("w", encoding="utf-8", newline="\n") as file:
         file.write(json.dumps(_marker_content(settings), indent=2) + "\n")
         file.flush()
         os.fsync(file.fileno())
 
 
+def _write_films(
+    root: Path,
+    rows: tuple[PhantomRow, ...],
+    settings: PhantomConfig,
+    progress: Callable[[int, int], None] | None,
+) -> None:
+    """Every film with its crops and masks, one a thread: transforms and files need no GIL."""
+    grid = film_grid(settings)
+    films = [tuple(on_film) for _, on_film in groupby(rows, key=lambda row: row.image_case)]
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    threads = min(cores or 1, max(_PIXELS_AT_ONCE // (grid.rows * grid.columns), 1))
+    written = 0
+    with ThreadPoolExecutor(threads) as pool:
+        try:
+            tasks = [pool.submit(_write_film, root, film, settings, grid) for film in films]
+            for film, task in zip(films, tasks, strict=True):
+                task.result()
+                written += len(film)
+                if progress is not None:
+                    progress(written, len(rows))
+        except BaseException:
+            # Ctrl-C included: films that were not begun are not waited for
+            pool.shutdown(wait=True, cancel_futures=True)
+            raise
+
+
 # --- pictures -----------------------------------------------------------------------------------
 
 
-def _write_film(root: Path, rows: tuple[PhantomRow, ...], settings: PhantomConfig) -> None:
+def _write_film(
+    root: Path, rows: tuple[PhantomRow, ...], settings: PhantomConfig, grid: FilmGrid
+) -> None:
     """The full image of these rows, and each row's crop and mask."""
     first = rows[0]
-    place = (first.patient, list(View).index(first.view))
-    rng = generator(settings.seed, _FOR_FILM, *place)
-    film = breast_film(first.view is View.MLO, first.density, rng)
+    rng = generator(settings.seed, _FOR_FILM, *first.place)
+    film = breast_film(first.view is View.MLO, first.density, grid, rng)
+    finer_crops = {}
     for row in rows:
-        lesion_rng = generator(settings.seed, _FOR_LESION, *place, row.abnormality)
-        top, left = _lesion_corner(row, lesion_rng)
-        here = np.s_[
-            top : top + row.height // MAGNIFICATION, left : left + row.width // MAGNIFICATION
-        ]
-        crop, density = _lesion_pictures(film[here], row, lesion_rng)
-        film[here] = expose(film[here], _film_density(density))
-        mask = np.zeros(FILM_SHAPE, dtype=np.uint8)
-        mask[here] = _ellipse(mask[here].shape)
-        _write_crop_and_mask(root, row, settings, crop, mask)
-    noisy = add_film_noise(
-        film, generator(settings.seed, _FOR_FILM_NOISE, *place), averaged_pixels=MAGNIFICATION
-    )
-    pixels = np.round(noisy * 65535).astype(np.uint16)
+        lesion_rng = generator(settings.seed, _FOR_LESION, *row.place, row.abnormality)
+        density = _lesion_density(row, lesion_rng)
+        if grid.magnification > 1:
+            background = magnify(film[row.box], grid, lesion_rng)
+            finer_crops[row] = add_film_noise(expose(background, density), lesion_rng)
+            density = _film_density(density, grid)
+        film[row.box] = expose(film[row.box], density)
+    noise_rng = generator(settings.seed, _FOR_FILM_NOISE, *first.place)
+    film = add_film_noise(film, noise_rng, averaged_pixels=grid.magnification)
+    pixels = _as_16_bit(film)
+    del film
     write_dicom(
         root / image_path(first, settings),
         _hang(pixels, first.side),
@@ -189,52 +217,42 @@ def _write_film(root: Path, rows: tuple[PhantomRow, ...], settings: PhantomConfi
         "full mammogram images",
         settings,
     )
+    for row in rows:
+        crop = finer_crops[row] if grid.magnification > 1 else pixels[row.box].astype(np.float64)
+        outline_rng = generator(settings.seed, _FOR_OUTLINE, *row.place, row.abnormality)
+        mask = np.zeros(grid.shape, dtype=np.uint8)
+        mask[row.box] = outline_mask(mask[row.box].shape, outline_rng)
+        _write_crop_and_mask(root, row, settings, _stretched(crop), mask)
 
 
-def _lesion_corner(row: PhantomRow, rng: np.random.Generator) -> tuple[int, int]:
-    """Where the lesion's upper left corner lies on the film: (row, column), within the breast."""
-    rows, columns = FILM_SHAPE
-    height, width = row.height // MAGNIFICATION, row.width // MAGNIFICATION
-    # Clear of the film's edge, where the breast ends, and of the half of another lesion.
-    top = round(rng.uniform(0.10 * rows, rows / 2 - height))
-    if not row.in_upper_half:
-        top = rows - top - height
-    # The breast is narrower towards its upper and lower end.
-    from_middle = (top + height / 2 - rows / 2) / (0.45 * rows)
-    reach = 0.75 * columns * np.sqrt(max(1 - from_middle**2, 0.0))
-    left = round(rng.uniform(4, max(reach - width, 8)))
-    return top, left
-
-
-def _lesion_pictures(
-    background: FloatImage, row: PhantomRow, rng: np.random.Generator
-) -> tuple[npt.NDArray[np.uint16], FloatImage]:
-    """The crop as stored (16 bit, stretched to 0..65535), and its calcium's optical thickness."""
-    density = calcification_density(
+def _lesion_density(row: PhantomRow, rng: np.random.Generator) -> FloatImage:
+    """Optical thickness of the lesion's calcium, shape of its crop."""
+    return calcification_density(
         (row.height, row.width),
         row.finding.types,
         row.finding.distribution,
         row.finding.subtlety,
         rng,
     )
-    crop = add_film_noise(expose(magnify(background, rng), density), rng)
-    stretched = (crop - crop.min()) / (crop.max() - crop.min())
-    return np.round(stretched * 65535).astype(np.uint16), density
 
 
-def _film_density(density: FloatImage) -> FloatImage:
+def _film_density(density: FloatImage, grid: FilmGrid) -> FloatImage:
     """What the full image's coarser pixels see of a crop's calcium: the mean over each."""
     height, width = density.shape
-    size = (width // MAGNIFICATION, height // MAGNIFICATION)
+    size = (width // grid.magnification, height // grid.magnification)
     return np.asarray(cv2.resize(density, size, interpolation=cv2.INTER_AREA), dtype=np.float32)
 
 
-def _ellipse(shape: tuple[int, ...]) -> npt.NDArray[np.uint8]:
-    """An ellipse that touches all sides of its box: `_MASK_ON` inside, 0 outside."""
-    height, width = shape
-    y, x = np.ogrid[0:height, 0:width]
-    radius_squared = ((y + 0.5) / height * 2 - 1) ** 2 + ((x + 0.5) / width * 2 - 1) ** 2
-    return np.where(radius_squared <= 1, _MASK_ON, 0).astype(np.uint8)
+def _as_16_bit(film: FloatImage) -> npt.NDArray[np.uint16]:
+    """Brightness 0..1 as 0..65535."""
+    return np.asarray(np.round(film * np.float32(65535)), dtype=np.uint16)
+
+
+def _stretched(crop: npt.NDArray[np.floating]) -> npt.NDArray[np.uint16]:
+    """The crop over the full range of 16 bits, as CBIS-DDSM stores it."""
+    lowest = crop.min()
+    stretched = (crop - lowest) / (crop.max() - lowest)
+    return np.asarray(np.round(stretched * 65535), dtype=np.uint16)
 
 
 def _hang(pixels: Pixels, side: Side) -> Pixels:

@@ -6,27 +6,28 @@ and the other one else: each class's pictures come from (1 - d/2) own + (d/2) ot
 label agree; at 1 both classes draw from one distribution, so that the picture tells nothing of
 the label.
 
-Shares of pathology, assessment, subtlety and density are CBIS-DDSM's (computed from its case
-CSVs); descriptors follow the literature (BI-RADS atlas 2013): round, punctate, lucent-centred and
-scattered in benign looks, pleomorphic and fine linear branching, clustered, linear and segmental
-in malignant ones.
+Shares of pathology, assessment, subtlety, density, breasts a patient, views a breast and lesions
+an image are CBIS-DDSM's (computed from its case CSVs), so that 1872 rows are of about 753 patients
+and 1511 images. Descriptors follow the literature (BI-RADS atlas 2013): round, punctate,
+lucent-centred and scattered in benign looks, pleomorphic and fine linear branching, clustered,
+linear and segmental in malignant ones.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import count, islice
 from typing import TypeVar
 
 import numpy as np
 
 from mcalc.config import PhantomConfig
-from mcalc.data.phantom_texture import MAGNIFICATION
+from mcalc.data.phantom_grid import FilmGrid, film_grid
 from mcalc.data.records import Pathology, Side, Split, View
 
 SMALLEST_SIDE, LARGEST_SIDE = 80, 400
-"""Sides of crops, in crop pixels."""
+"""Sides of crops, in crop pixels; on a crowded or a tiny film they may be smaller."""
 
 _PATHOLOGY_SHARES = {
     Pathology.MALIGNANT: 673 / 1872,
@@ -82,6 +83,13 @@ _ASSESSMENT: dict[Pathology, dict[int, float]] = {
 """The radiologist's verdict goes with the pathology at any difficulty: no picture shows it."""
 _DENSITY = {1: 0.11, 2: 0.33, 3: 0.35, 4: 0.21}
 
+_BOTH_BREASTS = 70 / 753
+"""Share of patients with lesions in both breasts."""
+_BOTH_VIEWS = 688 / 823
+"""Share of breasts that two views show."""
+_LESIONS_AN_IMAGE = {1: 1289, 2: 143, 3: 49, 4: 12, 5: 8, 6: 8, 7: 2}
+"""Images of CBIS-DDSM by how many lesions they have."""
+
 _SIZE_SPREAD = 0.30
 """Standard deviation of the logarithm of a lesion's size."""
 _SIDE_SPREAD = 0.24
@@ -96,8 +104,19 @@ _NO_DENSITY_EVERY, _NO_DENSITY_AT = 120, 3
 _NO_TYPE_EVERY, _NO_TYPE_AT = 50, 2
 _NO_DISTRIBUTION_EVERY, _NO_DISTRIBUTION_AT = 8, 4
 _TEST_EVERY, _TEST_AT = 6, 1
+_FIRST_PATIENTS = 5
+"""So many patients have one lesion in one breast, and the first two of them one view: the smallest
+phantom has five patients, among whom are both classes and both splits."""
+_ARRANGED_ROWS = 64
+"""With `defects`, as many rows at least are of patients like those, but for `MIXED_PATIENTS`, so
+that each defect finds a lesion of its own."""
+MIXED_PATIENTS = (6, 7)
+"""With `defects`, patients with one view that shows two lesions."""
 
-_GOLDEN_RATIO = (np.sqrt(5) - 1) / 2
+# Steps along the shares from one patient to the next. Multiples of an irrational number fall evenly
+# on a circle, so that a small phantom has every pathology and any one has the shares wanted.
+_PATHOLOGY_STEP = (np.sqrt(5) - 1) / 2
+_LESIONS_STEP, _BREASTS_STEP, _VIEWS_STEP = np.sqrt(2), np.sqrt(3), np.sqrt(7)
 _T = TypeVar("_T")
 
 
@@ -129,11 +148,37 @@ class PhantomRow:
     density: int
     """BI-RADS breast density 1..4 that the film shows."""
     finding: Finding
-    height: int
-    width: int
-    """Sides of the crop in crop pixels, multiples of `MAGNIFICATION`."""
-    in_upper_half: bool
-    """Which half of the film shows it: two lesions of a film never overlap."""
+    top: int
+    left: int
+    """Upper left corner of the lesion's box on the film, pixels of the film."""
+    film_height: int
+    film_width: int
+    """Sides of that box, pixels of the film. Boxes of one film do not overlap."""
+    magnification: int
+    """Crop pixels along one pixel of the film."""
+
+    @property
+    def height(self) -> int:
+        """Rows of the crop, crop pixels."""
+        return self.film_height * self.magnification
+
+    @property
+    def width(self) -> int:
+        """Columns of the crop, crop pixels."""
+        return self.film_width * self.magnification
+
+    @property
+    def box(self) -> tuple[slice, slice]:
+        """The lesion's rows and columns on the film, chest wall at column 0."""
+        return (
+            slice(self.top, self.top + self.film_height),
+            slice(self.left, self.left + self.film_width),
+        )
+
+    @property
+    def place(self) -> tuple[int, int, int]:
+        """The film, as numbers that seed what is drawn on it."""
+        return self.patient, list(Side).index(self.side), list(View).index(self.view)
 
     @property
     def split(self) -> Split:
@@ -187,11 +232,11 @@ def generator(seed: int, purpose: int, *place: int) -> np.random.Generator:
     return np.random.default_rng([purpose, *place, seed])
 
 
-_FOR_PATIENT, _FOR_FINDING, _FOR_ROW, _FOR_PHASE = 1, 2, 3, 4
+_FOR_PATIENT, _FOR_BREAST, _FOR_FINDING, _FOR_ROW, _FOR_PHASE, _FOR_PLACE = 1, 2, 3, 4, 5, 6
 
 
 def phantom_rows(settings: PhantomConfig) -> tuple[PhantomRow, ...]:
-    """The first `settings.lesions` rows of the endless list that seed and difficulty define.
+    """The first `settings.lesions` rows of the endless list that the other settings define.
 
     Rows of one patient and of one image stand together, as in the real CSVs.
     """
@@ -200,48 +245,79 @@ def phantom_rows(settings: PhantomConfig) -> tuple[PhantomRow, ...]:
 
 def _all_rows(settings: PhantomConfig) -> Iterator[PhantomRow]:
     number = count()
-    phase = generator(settings.seed, _FOR_PHASE).uniform()
+    grid = film_grid(settings)
+    arranged = _ARRANGED_ROWS if settings.defects else 0
+    written = 0
     for patient in count(1):
+        plain = patient <= _FIRST_PATIENTS or written < arranged
         rng = generator(settings.seed, _FOR_PATIENT, patient)
-        side = Side.LEFT if rng.uniform() < 0.53 else Side.RIGHT
-        views = (View.CC, View.MLO) if rng.uniform() < 0.8 else (rng.choice(list(View)),)
+        first = Side.LEFT if rng.uniform() < 0.53 else Side.RIGHT
+        both = _evenly(settings, _BREASTS_STEP, patient) < _BOTH_BREASTS and not plain
         density = _draw(_DENSITY, rng)
-        abnormalities = (1, 2) if rng.uniform() < 0.13 else (1,)
-        first_in_upper_half = bool(rng.uniform() < 0.5)
-        # Steps of the golden ratio spread evenly over the shares, so that a small phantom has
-        # every pathology too.
-        pathology = _at_quantile(_PATHOLOGY_SHARES, (phase + patient * _GOLDEN_RATIO) % 1)
-        findings = {
-            abnormality: _finding(settings, patient, abnormality, pathology)
-            for abnormality in abnormalities
-        }
-        for view_number, view in enumerate(views):
-            for abnormality, finding in findings.items():
-                height, width = _crop_shape(
-                    finding.size,
-                    generator(settings.seed, _FOR_ROW, patient, view_number, abnormality),
-                )
-                yield PhantomRow(
-                    number=next(number),
-                    patient=patient,
-                    side=side,
-                    view=View(view),
-                    abnormality=abnormality,
-                    density=density,
-                    finding=finding,
-                    height=height,
-                    width=width,
-                    in_upper_half=first_in_upper_half == (abnormality == 1),
-                )
+        pathology = _at_quantile(_PATHOLOGY_SHARES, _evenly(settings, _PATHOLOGY_STEP, patient))
+        for side in Side if both else (first,):
+            for row in _breast_rows(settings, grid, patient, side, density, pathology, plain):
+                written = next(number)
+                yield replace(row, number=written)
+
+
+def _breast_rows(
+    settings: PhantomConfig,
+    grid: FilmGrid,
+    patient: int,
+    side: Side,
+    density: int,
+    pathology: Pathology,
+    plain: bool,
+) -> Iterator[PhantomRow]:
+    """The rows of one breast, `number` left at 0."""
+    breast = (patient, list(Side).index(side))
+    # a patient's other breast stands between that patient and the next
+    turn = patient + breast[1] / 2
+    alone = list(View)[generator(settings.seed, _FOR_BREAST, *breast).integers(len(View))]
+    views = tuple(View) if _evenly(settings, _VIEWS_STEP, turn) < _BOTH_VIEWS else (alone,)
+    lesions = _at_quantile(_LESIONS_AN_IMAGE, _evenly(settings, _LESIONS_STEP, turn))
+    mixed = settings.defects and patient in MIXED_PATIENTS
+    if plain:
+        lesions = 2 if mixed else 1
+        views = views[:1] if mixed or patient <= 2 else views
+    findings = [
+        _finding(settings, breast, abnormality, pathology) for abnormality in range(1, lesions + 1)
+    ]
+    for view in views:
+        place = (*breast, list(View).index(view))
+        taken: list[_Box] = []
+        for abnormality, finding in enumerate(findings, start=1):
+            sides = _crop_shape(
+                finding.size, generator(settings.seed, _FOR_ROW, *place, abnormality)
+            )
+            box = _free_box(
+                sides, taken, grid, generator(settings.seed, _FOR_PLACE, *place, abnormality)
+            )
+            taken.append(box)
+            yield PhantomRow(
+                number=0,
+                patient=patient,
+                side=side,
+                view=view,
+                abnormality=abnormality,
+                density=density,
+                finding=finding,
+                top=box.top,
+                left=box.left,
+                film_height=box.height,
+                film_width=box.width,
+                magnification=grid.magnification,
+            )
 
 
 def _finding(
-    settings: PhantomConfig, patient: int, abnormality: int, patient_pathology: Pathology
+    settings: PhantomConfig, breast: tuple[int, int], abnormality: int, of_patient: Pathology
 ) -> Finding:
-    rng = generator(settings.seed, _FOR_FINDING, patient, abnormality)
+    rng = generator(settings.seed, _FOR_FINDING, *breast, abnormality)
     # In CBIS-DDSM 11 of 222 images with several lesions show lesions of different labels.
     differs = abnormality > 1 and rng.uniform() < 0.05
-    pathology = _draw(_PATHOLOGY_SHARES, rng) if differs else patient_pathology
+    pathology = _draw(_PATHOLOGY_SHARES, rng) if differs else of_patient
     label_is_malignant = pathology is Pathology.MALIGNANT
     looks_like_its_label = rng.uniform() >= settings.difficulty / 2
     looks_malignant = label_is_malignant == looks_like_its_label
@@ -256,12 +332,79 @@ def _finding(
     )
 
 
-def _crop_shape(size: float, rng: np.random.Generator) -> tuple[int, int]:
-    """(rows, columns) of a crop, in whole pixels of the full image."""
-    sides = size * np.exp(rng.normal(0, _SIDE_SPREAD, 2))
-    whole = np.round(np.clip(sides, SMALLEST_SIDE, LARGEST_SIDE) / MAGNIFICATION)
-    height, width = (int(side) * MAGNIFICATION for side in whole)
-    return height, width
+def _crop_shape(size: float, rng: np.random.Generator) -> tuple[float, float]:
+    """(rows, columns) that a crop would have by itself, in crop pixels."""
+    rows, columns = np.clip(
+        size * np.exp(rng.normal(0, _SIDE_SPREAD, 2)), SMALLEST_SIDE, LARGEST_SIDE
+    )
+    return float(rows), float(columns)
+
+
+@dataclass(frozen=True, slots=True)
+class _Box:
+    """Pixels of a film."""
+
+    top: int
+    left: int
+    height: int
+    width: int
+
+    def overlaps(self, other: _Box) -> bool:
+        return (
+            self.top < other.top + other.height
+            and other.top < self.top + self.height
+            and self.left < other.left + other.width
+            and other.left < self.left + self.width
+        )
+
+
+_TRIES = 60
+"""Places that are tried for a lesion before it is made smaller."""
+_HIGHEST, _LOWEST = 0.10, 0.90
+"""Rows of the film between which lesions lie, as shares: clear of the breast's ends."""
+_REACH = 0.75
+"""Columns of the film that lesions reach in the breast's middle: behind the skin of every breast
+(`mcalc.data.phantom_film`)."""
+_HALF_BREAST = 0.45
+_CHEST_WALL = 0.01
+
+
+def _free_box(
+    sides: tuple[float, float], taken: list[_Box], grid: FilmGrid, rng: np.random.Generator
+) -> _Box:
+    """A box within the breast that overlaps none of `taken`, smaller where there is no room.
+
+    `sides`: rows and columns, crop pixels. The box does not depend on lesions that come later.
+    """
+    # as in real files, no crop has more pixels than its mask, which has the film's
+    largest = min(grid.columns, 0.25 * grid.rows * grid.magnification)
+    scale = 1.0
+    while True:
+        height, width = (
+            max(int(side * scale / grid.magnification), 2) for side in np.minimum(sides, largest)
+        )
+        for _ in range(_TRIES):
+            box = _box_in_breast(height, width, grid, rng)
+            if not any(box.overlaps(other) for other in taken):
+                return box
+        scale *= 0.8
+
+
+def _box_in_breast(height: int, width: int, grid: FilmGrid, rng: np.random.Generator) -> _Box:
+    top = round(rng.uniform(_HIGHEST * grid.rows, _LOWEST * grid.rows - height))
+    # The breast is narrower towards its upper and lower end.
+    middle = grid.rows / 2
+    from_middle = max(abs(top - middle), abs(top + height - middle)) / (_HALF_BREAST * grid.rows)
+    reach = _REACH * grid.columns * np.sqrt(max(1 - from_middle**2, 0.0))
+    nearest = _CHEST_WALL * grid.columns
+    left = round(rng.uniform(nearest, max(reach - width, 2 * nearest)))
+    return _Box(top, left, height, width)
+
+
+def _evenly(settings: PhantomConfig, step: float, turn: float) -> float:
+    """0 up to below 1: turn by turn even over that range, from a place that the seed chooses."""
+    start = generator(settings.seed, _FOR_PHASE, round(step * 1000)).uniform()
+    return float((start + turn * step) % 1)
 
 
 def _draw(shares: Mapping[_T, float], rng: np.random.Generator) -> _T:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from mcalc.config import PhantomConfig
@@ -34,6 +34,9 @@ CSV_COLUMNS = (
 )
 """Of the calcification CSVs of CBIS-DDSM, in their order."""
 
+CsvRecord = dict[str, str]
+"""One row by column, in the columns' order."""
+
 
 def _series_folder(case: str, settings: PhantomConfig) -> str:
     return f"{case}/{case_uid(settings, case, 'study')}/{case_uid(settings, case, 'series')}"
@@ -54,39 +57,39 @@ def mask_path(row: PhantomRow, settings: PhantomConfig) -> str:
     return f"{_series_folder(row.lesion_case, settings)}/000000.dcm"
 
 
-def write_case_csvs(root: Path, rows: Sequence[PhantomRow], settings: PhantomConfig) -> None:
-    """Write the two case CSVs, each with its split's rows in their order, below `root`."""
+def csv_record(row: PhantomRow, settings: PhantomConfig) -> CsvRecord:
+    """The row as its CSV has it; the crop's path ends in a line feed, as in the real files."""
+    values = (
+        row.patient_id,
+        row.density_written,
+        row.side.value,
+        row.view.value,
+        row.abnormality,
+        "calcification",
+        row.types_written,
+        row.distribution_written,
+        row.finding.assessment,
+        row.finding.pathology.value,
+        row.finding.subtlety,
+        image_path(row, settings),
+        crop_path(row, settings) + "\n",
+        mask_path(row, settings),
+    )
+    return {column: str(value) for column, value in zip(CSV_COLUMNS, values, strict=True)}
+
+
+def write_case_csvs(root: Path, records: Mapping[Split, Sequence[CsvRecord]]) -> None:
+    """Write the two case CSVs, each with its split's records in their order, below `root`."""
     for split, name in CSV_NAMES.items():
-        _write_csv(root / name, [row for row in rows if row.split is split], settings)
+        rows = (list(record.values()) for record in records[split])
+        write_csv(root / name, CSV_COLUMNS, rows)
 
 
-def _write_csv(path: Path, rows: Sequence[PhantomRow], settings: PhantomConfig) -> None:
-    # As in the real files: lines end in CR LF, and the crop's path ends in a line feed of its own.
+def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Write a CSV whose lines end in CR LF, as the real files do."""
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\r\n")
-        writer.writerow(CSV_COLUMNS)
-        writer.writerows(_csv_fields(rows, settings))
+        writer.writerow(columns)
+        writer.writerows(rows)
         file.flush()
         os.fsync(file.fileno())
-
-
-def _csv_fields(
-    rows: Sequence[PhantomRow], settings: PhantomConfig
-) -> Iterator[tuple[object, ...]]:
-    for row in rows:
-        yield (
-            row.patient_id,
-            row.density_written,
-            row.side.value,
-            row.view.value,
-            row.abnormality,
-            "calcification",
-            row.types_written,
-            row.distribution_written,
-            row.finding.assessment,
-            row.finding.pathology.value,
-            row.finding.subtlety,
-            image_path(row, settings),
-            crop_path(row, settings) + "\n",
-            mask_path(row, settings),
-        )

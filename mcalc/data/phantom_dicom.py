@@ -34,7 +34,8 @@ def case_uid(settings: PhantomConfig, case: str, level: str) -> UID:
 
     The number of lesions is left out: a larger phantom of the same kind has the same first cases.
     """
-    words = f"mcalc phantom/{settings.seed}/{float(settings.difficulty)!r}/{case}/{level}"
+    kind = f"{settings.seed}/{float(settings.difficulty)!r}/{settings.full_height}"
+    words = f"mcalc phantom/{kind}/{case}/{level}"
     return generate_uid(prefix=PYDICOM_ROOT_UID, entropy_srcs=[words])
 
 

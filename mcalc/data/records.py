@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
+from mcalc.config import Region
+
 
 class Side(StrEnum):
     """Which breast."""
@@ -38,30 +40,38 @@ class Split(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Lesion:
-    """One row of the case CSVs and the files that show it."""
+    """One lesion, the files that show it, and what was said of it.
+
+    In CBIS-DDSM a row of the case CSVs. What a source does not say is None, or an empty set.
+    """
 
     id: str
-    """`Calc-Training_P_00005_RIGHT_CC_1`: unique in a download."""
+    """`Calc-Training_P_00005_RIGHT_CC_1`: unique in a data set."""
     patient: str
-    side: Side
-    view: View
+    side: Side | None
+    view: View | None
     abnormality: int
     """Number of the lesion on its image, from 1."""
     density: int | None
     """BI-RADS breast density 1..4; None where the CSV says 0 or nothing."""
-    calc_types: tuple[str, ...]
-    """Descriptors in the row's order; `N/A` gives none."""
-    calc_distributions: tuple[str, ...]
-    assessment: int
+    calc_types: frozenset[str]
+    """Descriptors as `mcalc.data.cases.CALC_TYPES` spells them; `N/A` gives none."""
+    calc_distributions: frozenset[str]
+    """As `mcalc.data.cases.CALC_DISTRIBUTIONS` spells them."""
+    assessment: int | None
     """BI-RADS assessment 0..5."""
     pathology: Pathology
-    subtlety: int
+    subtlety: int | None
     """1 (subtle) to 5 (obvious)."""
-    split: Split
+    split: Split | None
+    """The official split; None where the source has none."""
     crop: Path | None
-    """The region TCIA cut out around the lesion; None where it is not on disk."""
+    """The region cut out around the lesion; None where it is not on disk."""
     mask: Path | None = None
     full: Path | None = None
+    """The whole mammogram."""
+    mammogram: str | None = None
+    """The image's id where the lesion's own does not tell it."""
 
     @property
     def label(self) -> int:
@@ -70,22 +80,59 @@ class Lesion:
 
     @property
     def image(self) -> str:
-        """The mammogram that the lesion lies on; lesions of one image share it."""
-        return self.id.rsplit("_", 1)[0]
+        """The mammogram that the lesion lies on; lesions of one image share it.
+
+        The lesion's id without its number, unless `mammogram` names it.
+        """
+        return self.mammogram or self.id.rsplit("_", 1)[0]
+
+    @property
+    def breast(self) -> str:
+        """Patient and side: `P_00005_RIGHT`. Not a breast where the side is unknown (`_UNKNOWN`):
+        sources refuse data.unit=breast there."""
+        return f"{self.patient}_{self.side or 'UNKNOWN'}"
+
+
+NEEDED_FILES = {
+    Region.crop: ("crop",),
+    Region.patch: ("full", "mask"),
+    Region.full: ("full",),
+}
+"""Fields of `Lesion` that a region is made of."""
+
+
+def needed_files(lesion: Lesion, region: Region) -> dict[str, Path | None]:
+    """The files that a region is made of, by the name of their field; None: not on disk."""
+    return {name: getattr(lesion, name) for name in NEEDED_FILES[region]}
+
+
+def has_needed_files(lesion: Lesion, region: Region) -> bool:
+    """Whether every file that the region is made of is on disk."""
+    return None not in needed_files(lesion, region).values()
 
 
 class DefectKind(StrEnum):
-    """What can be wrong with a download."""
+    """What can be wrong with a data set, or must be known of it."""
 
     CROP_MISSING = "crop missing"
     CROP_UNREADABLE = "crop unreadable"
     MASK_MISSING = "mask missing"
+    MASK_UNREADABLE = "mask unreadable"
+    MASK_EMPTY = "mask empty"
+    MASK_RESIZED = "mask resized"
     FULL_MISSING = "full image missing"
+    FULL_UNREADABLE = "full image unreadable"
+    PATCH_CUT = "lesion larger than its window"
     SWAPPED = "crop and mask swapped"
+    LATERALITY = "breast hangs on the other side than its record says"
     LABEL_CONFLICT = "lesions of one image differ in label"
+    PATIENT_CROSSES = "patient in calcification and mass parts"
+    PATIENT_UNKNOWN = "patient unknown"
+    COUNT_DIFFERS = "count differs from the published one"
     DUPLICATE_ROW = "row stands twice"
     BAD_VALUE = "value not understood"
     UNSAFE_PATH = "path leaves the data root"
+    EXCLUDED = "left out by a setting"
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +140,8 @@ class Defect:
     """One row of the ledger."""
 
     lesion: str
+    """The lesion's id; a patient's, an image's or a CSV's row where that is what is meant, and `*`
+    for the whole data set."""
     kind: DefectKind
     detail: str
     """What was found, with the file; no absolute path outside the data root, no header values."""
@@ -102,11 +151,16 @@ class Defect:
 
 @dataclass(frozen=True, slots=True)
 class Index:
-    """What a download holds."""
+    """What a data set holds."""
 
     root: Path
     layout: str
-    """`kaggle`, `nbia`, `legacy`, or several joined by `+`."""
+    """`kaggle`, `nbia`, `legacy`, or several joined by `+`; another source's name."""
     lesions: tuple[Lesion, ...]
-    """In CSV order. A lesion whose crop is missing stays in, with crop None."""
+    """In the order of the source's table. A lesion whose files are missing stays in, with None in
+    their place."""
     ledger: tuple[Defect, ...]
+    notes: tuple[str, ...] = ()
+    """What a reader of any result on this data must know, in sentences without a full stop."""
+    unchecked: tuple[str, ...] = ()
+    """Checks that could not be made, and why; of interest to who checks a download."""

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from mcalc.config import DataConfig, PhantomConfig, Source
 from mcalc.data.cbis_ddsm import Progress, read_index
+from mcalc.data.cmmd import read_cmmd
+from mcalc.data.counts import published_differences
+from mcalc.data.folder import read_folder
 from mcalc.data.phantom import FORMAT_VERSION, write_phantom
 from mcalc.data.records import Index
 from mcalc.errors import UserError
@@ -20,21 +23,20 @@ def open_source(data: DataConfig, progress: Progress | None = None) -> Index:
     `progress` is called with (done, total) of the writing, then of the reading. Raises UserError
     for a source that cannot be opened, with the remedy.
     """
-    csv_dir = Path(data.csv_dir).expanduser() if data.csv_dir else None
     match data.source:
         case Source.cbis_ddsm:
-            if not data.root:
-                raise UserError(
-                    "data=cbis_ddsm needs data.root=PATH: the folder of a CBIS-DDSM download"
-                )
-            return read_index(Path(data.root), csv_dir, data.csv_split, progress)
+            index = read_index(_root(data), _csv_dir(data), data.csv_split, progress, data.region)
+            differences = published_differences(index.lesions, data.csv_split)
+            return replace(index, ledger=(*index.ledger, *differences))
         case Source.phantom:
             root = phantom_root(data)
             write_phantom(root, data.phantom, progress)
             # its CSVs are its own: data.csv_dir is about downloads
-            return read_index(root, None, data.csv_split, progress)
-        case Source.folder | Source.cmmd:
-            raise UserError(f"data={data.source} is not there yet")
+            return read_index(root, None, data.csv_split, progress, data.region)
+        case Source.folder:
+            return read_folder(_root(data), data, progress)
+        case Source.cmmd:
+            return read_cmmd(_root(data), _csv_dir(data), data.region, progress)
 
 
 def phantom_root(data: DataConfig) -> Path:
@@ -42,6 +44,25 @@ def phantom_root(data: DataConfig) -> Path:
     if data.root:
         return Path(data.root).expanduser()
     return Path(data.cache).expanduser() / f"phantom-{_settings_hash(data.phantom)}"
+
+
+_WHAT = {
+    Source.cbis_ddsm: "a CBIS-DDSM download",
+    Source.cmmd: "a CMMD download",
+    Source.folder: "the images",
+}
+
+
+def _root(data: DataConfig) -> Path:
+    if not data.root:
+        raise UserError(
+            f"data={data.source} needs data.root=PATH: the folder of {_WHAT[data.source]}"
+        )
+    return Path(data.root)
+
+
+def _csv_dir(data: DataConfig) -> Path | None:
+    return Path(data.csv_dir).expanduser() if data.csv_dir else None
 
 
 def _settings_hash(settings: PhantomConfig) -> str:

@@ -3,8 +3,8 @@
 To add a backbone:
 
 1. add one `Backbone` to `BACKBONES` below: a function that builds the network with its 1000
-   classes, one that puts a two-class layer in place of its classifier, the input contract of its
-   ImageNet weights, and its stages;
+   classes, one that puts a layer of so many outputs in place of its classifier, the input contract
+   of its ImageNet weights, and its stages;
 2. add `conf/backbone/NAME.yaml` with the fields of `mcalc.config.BackboneConfig`.
 
 The tests of this module run over every entry, and tell what a new one lacks.
@@ -48,7 +48,7 @@ RANDOM = "random (Glorot)"
 """Origin of weights that are not pretrained."""
 
 CLASSES = 2
-"""Benign, malignant: the logits' order, as `Lesion.label`."""
+"""Benign, malignant: the logits' order, as `Lesion.label`; a third class comes behind them."""
 
 
 class Channels(StrEnum):
@@ -87,8 +87,8 @@ class Backbone:
     name: str
     build: Callable[[], nn.Module]
     """The network with its 1000 ImageNet classes; the weights it comes with are all replaced."""
-    replace_head: Callable[[nn.Module], nn.Module]
-    """Puts a layer of `CLASSES` outputs in place of the classifier, and returns that layer."""
+    replace_head: Callable[[nn.Module, int], nn.Module]
+    """Puts a layer of so many outputs in place of the classifier, and returns that layer."""
     contract: InputContract
     stages: tuple[str, ...]
     """From input to output, one regular expression a stage, to be matched (`re.match`) against
@@ -103,10 +103,11 @@ class Backbone:
 
 @dataclass(frozen=True)
 class Built:
-    """A two-class network ready to train."""
+    """A network with a new head, ready to train."""
 
     model: nn.Module
-    """(B, 3, H, W) normalised -> (B, 2) logits: benign, malignant. In training mode, on the CPU."""
+    """(B, 3, H, W) normalised -> (B, classes) logits: benign, malignant, and a third where there is
+    one. In training mode, on the CPU."""
     head: nn.Module
     """The new last layer, a part of `model`."""
     contract: InputContract
@@ -120,8 +121,8 @@ _IMAGENET_RGB_MEAN = (0.485 * 255, 0.456 * 255, 0.406 * 255)
 _IMAGENET_RGB_STD = (0.229 * 255, 0.224 * 255, 0.225 * 255)
 
 
-def _alexnet_head(model: nn.Module) -> nn.Module:
-    head = nn.Linear(4096, CLASSES)
+def _alexnet_head(model: nn.Module, classes: int) -> nn.Module:
+    head = nn.Linear(4096, classes)
     cast(AlexNet, model).classifier[6] = head
     return head
 
@@ -135,23 +136,23 @@ def _build_googlenet() -> nn.Module:
     return model
 
 
-def _googlenet_head(model: nn.Module) -> nn.Module:
-    head = nn.Linear(1024, CLASSES)
+def _googlenet_head(model: nn.Module, classes: int) -> nn.Module:
+    head = nn.Linear(1024, classes)
     cast(GoogLeNet, model).fc = head
     return head
 
 
-def _squeezenet_head(model: nn.Module) -> nn.Module:
+def _squeezenet_head(model: nn.Module, classes: int) -> nn.Module:
     # The classifier's ReLU and average pool after this convolution stay, as in the published
     # network and in MATLAB's transfer of it (relu_conv10, pool10). Logits are therefore never
     # negative: a class whose map falls below zero everywhere gives 0 and has no gradient.
-    head = nn.Conv2d(512, CLASSES, kernel_size=1)
+    head = nn.Conv2d(512, classes, kernel_size=1)
     cast(SqueezeNet, model).classifier[1] = head
     return head
 
 
-def _bvlc_head(model: nn.Module) -> nn.Module:
-    head = nn.Linear(1024, CLASSES)
+def _bvlc_head(model: nn.Module, classes: int) -> nn.Module:
+    head = nn.Linear(1024, classes)
     cast(BvlcGoogLeNet, model).classifier = head
     return head
 
@@ -231,8 +232,8 @@ def find_backbone(name: str) -> Backbone:
     return BACKBONES[name]
 
 
-def build_classifier(backbone: BackboneConfig, seed: int) -> Built:
-    """A pretrained (or random) network with a new two-class head.
+def build_classifier(backbone: BackboneConfig, seed: int, classes: int = CLASSES) -> Built:
+    """A pretrained (or random) network with a new head.
 
     Args:
         backbone: the entry and its weights. `imagenet` downloads on first use; `none` draws
@@ -241,6 +242,7 @@ def build_classifier(backbone: BackboneConfig, seed: int) -> Built:
         seed: 0 or more. Draws the head, and the weights where they are random, from two streams
             of their own: the head is the same whatever the weights below it are, and the global
             random number generator stays where it was.
+        classes: outputs of the head, from 2 (`mcalc.data.samples.class_count`).
 
     Raises UserError for an unknown backbone, weights that cannot be had (unless
     `on_missing_weights=random`) and a file that is missing, damaged or of another network.
@@ -250,7 +252,7 @@ def build_classifier(backbone: BackboneConfig, seed: int) -> Built:
     with torch.random.fork_rng(devices=[]):
         model = entry.build()
         origin, warnings = _fill(model, entry, backbone, _stream(seed, 0))
-        head = entry.replace_head(model)
+        head = entry.replace_head(model, classes)
     initialise(head, _stream(seed, 1))
     return Built(model.train(), head, entry.contract, origin, warnings)
 

@@ -1,4 +1,4 @@
-"""The LightningModule: one backbone with a two-class head, trained by SGD with layer factors."""
+"""The LightningModule: one backbone with a new head, trained by SGD with layer factors."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from mcalc.models.optim import parameter_groups, sgd
 
 
 class Classifier(pl.LightningModule):
-    """Grey crops in, logits of (benign, malignant) out.
+    """Grey crops in, logits of (benign, malignant) out, and of a third class where there is one.
 
     Normalisation by the weights' own contract happens here, on the device, so that batches travel
     as one grey byte a pixel.
@@ -39,12 +39,12 @@ class Classifier(pl.LightningModule):
         self._seen = 0
 
     def forward(self, images: Tensor) -> Tensor:
-        """Logits (B, 2) of images (B, 1, S, S), grey 0..255."""
+        """Logits (B, classes) of images (B, 1, S, S), grey 0..255."""
         grey = images.to(self.mean.dtype)  # (B, 1, S, S)
         channels = (grey - self.mean) / self.std  # (B, 3, S, S)
         if self.settings.channels_last:
             channels = channels.contiguous(memory_format=torch.channels_last)
-        logits: Tensor = self.model(channels)  # (B, 2)
+        logits: Tensor = self.model(channels)  # (B, classes)
         return logits.float()
 
     def training_step(self, batch: tuple[Tensor, Tensor], _: int) -> Tensor:
@@ -64,6 +64,14 @@ class Classifier(pl.LightningModule):
         seen = max(self._seen, 1)
         self._tally, self._seen = [], 0
         return total[0] / seen, total[1] / seen
+
+    def training_tally(self) -> tuple[Tensor, int]:
+        """What the next `take_training_means` will be made of: (k, 2) sums, and images seen."""
+        return torch.stack(self._tally) if self._tally else torch.zeros(0, 2), self._seen
+
+    def put_training_tally(self, tally: Tensor, seen: int) -> None:
+        """Go on from where `training_tally` was taken."""
+        self._tally, self._seen = list(tally.to(self.device)), seen
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """SGD with momentum; one parameter group a layer kind (`mcalc.models.optim`)."""

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from mcalc.errors import UserError, nearest, spoken
 from mcalc.paper.tables import NETWORKS
+from mcalc.report.baselines import baselines_table
 from mcalc.report.html import page
 from mcalc.report.rendering import FORMATS, Table, as_text, bullets
 from mcalc.report.tables import TABLES, Record, build
@@ -22,7 +23,7 @@ usage: python -m mcalc.report [table=1|2|3|4|5|6|all] [dir=mlruns] [out=report]
                               [alexnet=SWEEP] [googlenet=SWEEP]
 
 table      1, 2, 5 or 6: print and write that table alone; 3 or 4: write the page with the figures;
-           all (the default): print and write every table, and the page
+           all (the default): print and write every table, the baselines and the page
 dir        folder of the record
 out        folder to write to
 alexnet, googlenet
@@ -100,13 +101,16 @@ def main(arguments: Sequence[str]) -> None:
     everything = {number: build(number, record) for number in TABLES}
     for number in options.tables:
         _print(everything[number], alone=options.table != "all")
+    written = {f"table{number}": everything[number] for number in options.tables}
     if options.table == "all":
+        written["baselines"] = baselines_table([t for trials in record.values() for t in trials])
+        _print(written["baselines"], alone=False)
         print("How these numbers were made\n" + "\n".join(bullets(everything[5].provenance)))
     print()
-    for number in options.tables:
+    for name, table in written.items():
         for ending, form in FORMATS.items():
-            _write(out / f"table{number}.{ending}", form(everything[number]))
-        print(f"wrote {out / f'table{number}'}.{{{','.join(FORMATS)}}}")
+            _write(out / f"{name}.{ending}", form(table))
+        print(f"wrote {out / name}.{{{','.join(FORMATS)}}}")
     if options.with_page:
         progress = _Counter(sum(len(trials) for trials in record.values()))
         _write(out / "index.html", page(everything, record, progress))

@@ -19,6 +19,7 @@ from PIL import Image
 from mcalc.figures import confusion_figure, crops_figure, curve_figure
 from mcalc.paper.assumptions import ASSUMPTIONS
 from mcalc.paper.tables import NETWORK_TITLES, NETWORKS
+from mcalc.report.baselines import baselines_table
 from mcalc.report.notes import cautions, provenance
 from mcalc.report.rendering import Table
 from mcalc.report.tables import SETTINGS, Record, Row, confusion_of, match
@@ -94,6 +95,7 @@ def page(
         cautions=beware,
         provenance=provenance(trials),
         tables={number: table.for_people() for number, table in tables.items()},
+        baselines=baselines_table(trials).for_people(),
         galleries=galleries,
         assumptions=ASSUMPTIONS,
     )

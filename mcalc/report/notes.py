@@ -11,6 +11,9 @@ from mcalc.results import RecordedTrial
 
 _UNKNOWN = "not recorded"
 
+_PLURAL = {"lesion": "lesions", "image": "images", "breast": "breasts", "patient": "patients"}
+"""Value of data.unit -> what is counted."""
+
 
 def cautions(trials: Sequence[RecordedTrial]) -> tuple[str, ...]:
     """What a reader must know before believing a number, most important first."""
@@ -29,7 +32,21 @@ def cautions(trials: Sequence[RecordedTrial]) -> tuple[str, ...]:
             f"Phantom data{_whose(phantoms, trials)}: the images are synthetic, so these numbers "
             "show that the machinery works and say nothing about mammograms."
         )
-    published = [trial for trial in trials if trial.tags.get("mcalc.protocol") == "paper"]
+    copied = [t for t in trials if t.tags.get("mcalc.protocol") == "paper_augment_first"]
+    if copied:
+        leak = grouped(copied, lambda trial: trial.tags.get("mcalc.leak", _UNKNOWN))
+        found.append(
+            f"Protocol paper_augment_first{_whose(copied, trials)}: images were augmented before "
+            f"the split, so that copies of one lesion are trained on and reported (here: {leak}). "
+            "This tests how the paper may have come by its 901 images; it says nothing about "
+            "lesions that were never seen."
+        )
+    published = [
+        trial
+        for trial in trials
+        if trial.tags.get("mcalc.protocol") == "paper"
+        and trial.param("protocol.validation") is None
+    ]
     if published:
         leak = grouped(published, lambda trial: trial.tags.get("mcalc.leak", _UNKNOWN))
         found.append(
@@ -38,11 +55,11 @@ def cautions(trials: Sequence[RecordedTrial]) -> tuple[str, ...]:
             f"split (here: {leak}); accuracies are optimistic. protocol=patient keeps patients "
             "apart."
         )
+    explained = {trial.run_id for trial in (*published, *copied)}
     leaking = [
         trial
         for trial in trials
-        if trial.tags.get("mcalc.protocol") != "paper"
-        and trial.tags.get("mcalc.leak", "none") != "none"
+        if trial.run_id not in explained and trial.tags.get("mcalc.leak", "none") != "none"
     ]
     if leaking:
         leak = grouped(leaking, lambda trial: trial.tags["mcalc.leak"])
@@ -84,12 +101,15 @@ def provenance(trials: Sequence[RecordedTrial]) -> tuple[str, ...]:
         f"Reported set: {grouped(trials, _reported)}. The paper's has {REPORTED} images "
         f"({BENIGN} benign, {MALIGNANT} malignant): counts compare only where n is the same, "
         "rates always.",
-        "Intervals are 95 %: Wilson for accuracy, DeLong for AUC. They take lesions as "
-        "independent; those of one patient are not, so they are too narrow.",
+        f"Intervals are 95 %: Wilson for accuracy, DeLong for AUC. They take {units_of(trials)} as "
+        "independent; several of one patient are not, which makes them too narrow.",
         f"Always naming the commoner class scores {grouped(trials, _majority)}; in the paper "
         f"{BENIGN / REPORTED:.4f}.",
-        f"Crop size alone (no pixel read) reaches {grouped(trials, _size_only)}; a network has "
+        f"Crop size alone (no pixel read) reaches {grouped(trials, _area('size'))}; a network has "
         "learnt something from the image only where its AUC is above that.",
+        "What the radiologist wrote down reaches without the BI-RADS assessment "
+        f"{grouped(trials, _area('descriptors'))}, with it "
+        f"{grouped(trials, _area('descriptors_assessment'))}.",
         f"Protocol: {tag('protocol')}; leak: {tag('leak')}.",
         f"Weights: {tag('weights')}.",
         f"Data: {tag('data')}; fingerprint {tag('fingerprint')}.",
@@ -136,21 +156,39 @@ def _whose(chosen: Sequence[RecordedTrial], among: Sequence[RecordedTrial]) -> s
 def _reported(trial: RecordedTrial) -> str:
     labels = trial.predictions.labels
     malignant = int(labels.sum())
-    return f"n = {labels.size} lesions ({labels.size - malignant} benign, {malignant} malignant)"
+    return (
+        f"n = {labels.size} {_units(trial)} ({labels.size - malignant} benign, "
+        f"{malignant} malignant)"
+    )
+
+
+def units_of(trials: Sequence[RecordedTrial]) -> str:
+    """What trials are scored on, in the plural: `lesions`, `images`, `breasts` or `patients`."""
+    return grouped(trials, _units) if trials else "lesions"
+
+
+def _units(trial: RecordedTrial) -> str:
+    word = _PLURAL.get(trial.params.get("data.unit", "lesion"), "lesions")
+    copied = trial.tags.get("mcalc.protocol") == "paper_augment_first"
+    return f"{word} and copies of {word}" if copied else word
 
 
 def _majority(trial: RecordedTrial) -> str:
     return f"{majority_rate(trial.predictions.labels):.4f}"
 
 
-def _size_only(trial: RecordedTrial) -> str:
-    area = trial.metrics.get("size_auc", math.nan)
-    if math.isnan(area):
-        return f"AUC {_UNKNOWN}"
-    low = trial.metrics.get("size_auc_low", math.nan)
-    high = trial.metrics.get("size_auc_high", math.nan)
-    interval = "" if math.isnan(low + high) else f" ({low:.3f}–{high:.3f})"
-    return f"AUC {area:.3f}{interval}"
+def _area(baseline: str) -> Callable[[RecordedTrial], str]:
+    """What gives a trial's recorded AUC of a baseline, with its interval, as text."""
+
+    def text(trial: RecordedTrial) -> str:
+        area = _metric(trial, f"{baseline}_auc")
+        if math.isnan(area):
+            return f"AUC {_UNKNOWN}"
+        low, high = (_metric(trial, f"{baseline}_auc_{end}") for end in ("low", "high"))
+        interval = "" if math.isnan(low + high) else f" ({low:.3f}–{high:.3f})"
+        return f"AUC {area:.3f}{interval}"
+
+    return text
 
 
 def _scale(trial: RecordedTrial) -> str:

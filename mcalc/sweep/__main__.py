@@ -72,7 +72,7 @@ def _list(config: Config, names: Sequence[str]) -> int:
     _, studies = _open(config, names)
     table = Table("sweep", "complete", "pruned", "failed", "running")
     for study in studies:
-        states = [attempt.state.name for attempt in study.newest().values()]
+        states = [attempt.state.name for attempt in study.current()]
         counts = [str(states.count(s)) for s in ("COMPLETE", "PRUNED", "FAIL", "RUNNING")]
         table.add_row(study.name, *counts)
     console.print(table)

@@ -10,7 +10,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from mcalc.sweep.claims import Claims, Owner
 from mcalc.sweep.searching import work_of
-from mcalc.sweep.study import DEFINITION, SweepStudy
+from mcalc.sweep.study import DEFINITION, SweepStudy, trajectory_of
 from mcalc.tracking import RecordedRun, Tracker
 
 _STATES = {
@@ -130,5 +130,5 @@ def _compare_values(name: str, attempt: FrozenTrial, run: RecordedRun) -> list[s
 
 def _owned(study: SweepStudy, attempt: FrozenTrial, owners: dict[str, Owner]) -> bool:
     searched = DEFINITION in study.study.user_attrs
-    work = work_of(attempt.number) if searched else str(attempt.user_attrs.get("trajectory"))
+    work = work_of(attempt.number) if searched else trajectory_of(attempt)
     return work in owners

@@ -35,7 +35,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.exc import IntegrityError
 
-from mcalc.sweep.storage import Storage, StorageUnreachableError
+from mcalc.sweep.storage import Storage, StorageUnreachableError, after_others
 
 BEAT_SECONDS = 10.0
 STALE_SECONDS = 90.0
@@ -79,7 +79,7 @@ class Claims:
         self.study = study
         self._watched: dict[str, tuple[int, float]] = {}
         self._mine: set[str] = set()
-        storage.patiently(lambda: _metadata.create_all(storage.engine))
+        storage.patiently(lambda: after_others(lambda: _metadata.create_all(storage.engine)))
 
     @contextmanager
     def hold(self, work: str) -> Iterator[Owner | Lease]:
@@ -180,6 +180,7 @@ class Lease:
         self.token = token
         self.lost = False
         """Another worker took this one for dead; what is done here must not be told."""
+        self._beaten = time.monotonic()
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._beat, name=f"claim {work}", daemon=True)
 
@@ -193,8 +194,8 @@ class Lease:
         self._thread.join()
 
     def held(self) -> bool:
-        """Whether the claim is still ours, asked of the store."""
-        if not self.lost:
+        """Whether the claim is still ours; asked of the store where the last beat is long ago."""
+        if not self.lost and time.monotonic() - self._beaten > BEAT_SECONDS:
             self.lost = not self.claims.storage.patiently(lambda: self.claims.beat(self.token))
         return not self.lost
 
@@ -204,6 +205,7 @@ class Lease:
                 if not self.claims.storage.patiently(lambda: self.claims.beat(self.token)):
                     self.lost = True
                     return
+                self._beaten = time.monotonic()
             except StorageUnreachableError:
                 continue  # the worker itself will say so when it has something to tell
 

@@ -188,6 +188,11 @@ def _seeds(where: str, seeds: Any) -> tuple[int, ...]:
     return tuple(seeds)
 
 
+def override_of(key: str, value: Any) -> str:
+    """`key=value` in Hydra's override grammar, which takes the names of files unquoted."""
+    return f"{key}={value if key in GROUPS else override_value(value)}"
+
+
 def override_value(value: Any) -> str:
     """A YAML value in Hydra's override grammar."""
     if value is None:

@@ -13,9 +13,9 @@ from mcalc.compose import GROUPS, choices, parse_overrides
 from mcalc.config import Config, DataConfig, flatten
 from mcalc.errors import UserError
 from mcalc.keys import (
-    NUMERICS_VERSION,
     digest,
     is_numeric,
+    keys_of,
     numeric_settings,
     trajectory_key,
     trial_key,
@@ -26,7 +26,7 @@ from mcalc.sweep.files import (
     available,
     check_choice,
     load,
-    override_value,
+    override_of,
     product,
 )
 from mcalc.sweep.space import Interval, Range, Search, check_budget, parse_range
@@ -180,8 +180,7 @@ class _Planner:
         """The title, with a hash where the command line makes another sweep of it than its own."""
         if self.name or _shared(self.compose(file.overrides), varied) == shared:
             return title
-        without = tuple({*varied, *(f"{key}." for key in varied)})
-        return f"{title}-{digest([data, numeric_settings(base, without=without)], 8)}"
+        return f"{title}-{digest([data, numeric_settings(base)], 8)}"
 
     def _budgeted(self, title: str, search: Search, base: Config) -> Search:
         budget = base.budget
@@ -228,9 +227,7 @@ class _Bases:
 
     def trial(self, name: str, values: Values) -> PlannedTrial:
         """The trial that these values make."""
-        groups = tuple(
-            f"{key}={override_value(value)}" for key, value in values.items() if key in GROUPS
-        )
+        groups = tuple(override_of(key, value) for key, value in values.items() if key in GROUPS)
         if groups not in self._known:
             for key, value in values.items():
                 check_choice(key, value)
@@ -240,15 +237,12 @@ class _Bases:
         single = {key: value for key, value in values.items() if key not in GROUPS}
         config = updated(base, single)
         data = self.fingerprint(config.data)
-        if any(key.startswith("backbone.weights") for key in single):
-            # a weights file counts by its content
+        if single.keys() & {"backbone.weights", "protocol.split_file"}:
+            # files count by their content
             key, trajectory = trial_key(config, data), trajectory_key(config, data)
         else:
             changed = {key: _plain(read(config, key)) for key in single if is_numeric(key)}
-            settings = {**settings, **changed}
-            key = digest([NUMERICS_VERSION, data, settings])
-            del settings["stopping.patience"]
-            trajectory = digest([NUMERICS_VERSION, data, settings])
+            key, trajectory = keys_of({**settings, **changed}, data)
         return PlannedTrial(name, key, trajectory, values, config)
 
 

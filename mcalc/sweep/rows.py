@@ -62,12 +62,19 @@ class Rows:
             keys = [key for key in self.trials if key in rest]
             return [
                 *done,
-                *with_retries(lambda keys: self._attempt(keys, held), keys, self.config.retries),
+                *with_retries(
+                    lambda keys, first: self._attempt(
+                        keys, newest if first else self.place.study.newest(), held
+                    ),
+                    keys,
+                    self.config.retries,
+                ),
             ]
 
-    def _attempt(self, keys: Sequence[str], lease: Lease) -> list[Outcome]:
+    def _attempt(
+        self, keys: Sequence[str], newest: Mapping[str, FrozenTrial], lease: Lease
+    ) -> list[Outcome]:
         study = self.place.study
-        newest = study.newest()
         before = {key: newest[key] for key in keys if key in newest}
         kept = [] if self.config.rerun else self._kept(before)
         left = [key for key in keys if key not in {outcome.key for outcome in kept}]

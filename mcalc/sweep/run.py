@@ -15,7 +15,7 @@ from mcalc.config import BudgetConfig, Config, DataConfig, JobConfig, TrialSpec
 from mcalc.errors import UserError
 from mcalc.progress import Display, console
 from mcalc.results import Outcome
-from mcalc.sweep.files import override_value
+from mcalc.sweep.files import override_of, override_value
 from mcalc.sweep.plan import Compose, Plan, PlannedTrial, make_plans
 from mcalc.sweep.printing import dry_run, print_outcomes, print_plan
 from mcalc.sweep.storage import Storage, exists, storage_url
@@ -224,17 +224,7 @@ class _SweepRun:
         for trial in self.plan.trials:
             if not self.plan.base.rerun and is_done(newest.get(trial.key)):
                 self.outcomes[trial.key] = replace(skipped(newest[trial.key]), name=trial.name)
-        if self.launcher and self._open_runs():
-            runs = self._open_runs()
-            at_once = self.launcher.at_once(len(runs))
-            jobs = [job_overrides(self.plan, run, self.job, at_once) for run in runs]
-            with self.view.watching():
-                for outcomes in self.launcher.launch(jobs):
-                    self._take(outcomes)
-            self.view.update()
-        else:
-            for run in self._open_runs():
-                self._work(run)
+        self._work(self._open_runs())
         self._wait_for_others()
 
     def _open_runs(self) -> list[tuple[PlannedTrial, ...]]:
@@ -245,16 +235,23 @@ class _SweepRun:
         ]
         return [run for run in runs if run]
 
-    def _work(self, run: Sequence[PlannedTrial]) -> bool:
-        """Run the trials of one training run here; False where another worker is at them."""
+    def _work(self, runs: Sequence[Sequence[PlannedTrial]]) -> None:
+        """Run the trials of training runs, here or by the launcher, but for those others are at."""
         from mcalc.sweep.job import run_job
 
-        outcomes = run_job(self._config(run), self.place)
-        self._take(outcomes)
-        mine = [outcome for outcome in outcomes if outcome.state != "left"]
-        if mine:
+        if self.launcher and runs:
+            at_once = self.launcher.at_once(len(runs))
+            jobs = [job_overrides(self.plan, run, self.job, at_once) for run in runs]
+            with self.view.watching():
+                for outcomes in self.launcher.launch(jobs):
+                    self._take(outcomes)
             self.view.update()
-        return bool(mine)
+            return
+        for run in runs:
+            outcomes = run_job(self._config(run), self.place)
+            self._take(outcomes)
+            if any(outcome.state != "left" for outcome in outcomes):
+                self.view.update()
 
     def _take(self, outcomes: Sequence[Outcome]) -> None:
         for outcome in outcomes:
@@ -266,11 +263,11 @@ class _SweepRun:
         said: set[str] = set()
         while runs := self._open_runs():
             owners = self.place.claims.owners()
+            # with a launcher, what is left behind is no work for this process (a login node)
+            self._work([run for run in runs if run[0].trajectory not in owners])
             for run in runs:
                 owner = owners.get(run[0].trajectory)
-                if owner is None:
-                    self._work(run)
-                elif str(owner) not in said:
+                if owner is not None and str(owner) not in said:
                     said.add(str(owner))
                     names = ", ".join(trial.name for trial in run)
                     console.print(f"  waiting for {names}: {owner} runs it", style="yellow")
@@ -353,7 +350,7 @@ def job_overrides(
         f"values:{override_value(spec.values)}}}"
         for spec in specs_of(run)
     )
-    own = [f"{key}={override_value(value)}" for key, value in _longest(run).values.items()]
+    own = [override_of(key, value) for key, value in _longest(run).values.items()]
     return [*plan.fixed, *own, *_job_settings(job, beside), f"job.trials=[{specs}]"]
 
 

@@ -21,9 +21,9 @@ from mcalc.results import CurvePoint, Outcome
 from mcalc.run import Watch
 from mcalc.schedule import Trial
 from mcalc.sweep.claims import Lease, Owner
-from mcalc.sweep.files import Values, override_value
+from mcalc.sweep.files import Values, override_of
 from mcalc.sweep.space import Search
-from mcalc.sweep.study import DEFINITION, DONE, Attempt
+from mcalc.sweep.study import DEFINITION, DONE, Attempt, result
 from mcalc.sweep.workplace import Workplace, with_retries
 from mcalc.values import updated
 
@@ -130,7 +130,7 @@ class _Configuration:
         single = {key: value for key, value in self.values.items() if key not in GROUPS}
         base = self.step.config
         if groups:
-            chosen = [f"{key}={override_value(value)}" for key, value in groups.items()]
+            chosen = [override_of(key, value) for key, value in groups.items()]
             base = replace(compose_config([*self.step.fixed, *chosen]), job=base.job)
         config = updated(base, single)
         return [replace(config, seed=seed) for seed in self.step.search.seeds or [config.seed]]
@@ -152,7 +152,7 @@ class _Configuration:
             value: float = getattr(point, self.step.search.objective)
             return first and study.report(self.trial_id, evaluation, value)
 
-        def attempt(_: Sequence[str]) -> list[Outcome]:
+        def attempt(_: Sequence[str], __: bool) -> list[Outcome]:
             watch = Watch(
                 began=began, report=report, held=self.lease.held, known_runs=dict(self.runs)
             )
@@ -191,7 +191,7 @@ def is_used_up(search: Search, attempts: Sequence[FrozenTrial]) -> bool:
         return True
     if search.hours is None:
         return False
-    spent = sum(float(attempt.user_attrs.get("seconds", 0.0)) for attempt in attempts)
+    spent = sum(result(attempt).get("seconds", 0.0) for attempt in attempts)
     return spent >= search.hours * 3600
 
 

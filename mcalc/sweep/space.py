@@ -138,8 +138,7 @@ def parse_range(where: str, key: str, entry: Any) -> Range:
     """`[1, 10]` or `{low: 1, high: 30, log: true, step: 1}`; raises UserError."""
     if isinstance(entry, list) and entry:
         for value in entry:
-            if key not in GROUPS:
-                convert(key, value)
+            _check(where, key, value)
         if len({str(value) for value in entry}) < len(entry):
             raise UserError(f"{where}: {key} has a value twice; leave one out")
         return Choices(tuple(entry))
@@ -153,7 +152,7 @@ def parse_range(where: str, key: str, entry: Any) -> Range:
     assert low is not None
     assert high is not None
     for bound in (low, high):
-        convert(key, bound)
+        _check(where, key, bound)
     log = entry.get("log", False)
     if not isinstance(log, bool) or (log and (low <= 0 or step is not None)):
         raise UserError(f"{where}: {key}: log needs low above 0 and no step")
@@ -183,6 +182,16 @@ def _is_whole(key: str) -> bool:
         return isinstance(convert(key, 1), int) and not isinstance(read(Config(), key), str)
     except UserError:
         return False
+
+
+def _check(where: str, key: str, value: Any) -> None:
+    """Raise UserError for a value that is not of its key's type."""
+    if key in GROUPS:
+        return
+    try:
+        convert(key, value)
+    except UserError as error:
+        raise UserError(f"{where}: {error}") from error
 
 
 def _one_of(where: str, key: str, value: Any, known: Any) -> str:

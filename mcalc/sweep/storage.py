@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -13,22 +14,41 @@ from optuna.storages import RDBStorage
 from rich.console import Console
 from sqlalchemy import Engine, create_engine, event
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, OperationalError
+from sqlalchemy.exc import (
+    ArgumentError,
+    DBAPIError,
+    IntegrityError,
+    NoSuchModuleError,
+    OperationalError,
+    ProgrammingError,
+)
 
 from mcalc.config import Config
-from mcalc.errors import UserError
+from mcalc.errors import CutOffError, UserError, without_password
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
 DATABASE = "optuna.db"
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 10.0
+_CONNECT_SECONDS = 10
+"""How long one attempt to reach a server may take: a firewall may drop it without a word."""
+_REFUSALS = (
+    "password authentication failed",
+    "no password supplied",
+    "no pg_hba.conf entry",
+    "does not exist",
+    "failed to resolve host",
+    "could not translate host name",
+)
+"""What waiting does not mend, where the store has never answered before."""
+_TRIES = 4
 _LOCK_SECONDS = 60
 """How long a worker waits for another's write to SQLite."""
 
 _T = TypeVar("_T")
 
 
-class StorageUnreachableError(UserError):
+class StorageUnreachableError(CutOffError):
     """The store of a sweep did not answer in the time that was allowed."""
 
 
@@ -66,21 +86,41 @@ class Storage:
             if address.database:
                 _make_folder(Path(address.database).parent)
             arguments["connect_args"] = {"timeout": _LOCK_SECONDS}
+        elif address.get_backend_name() == "postgresql":
+            arguments["connect_args"] = {"connect_timeout": _CONNECT_SECONDS}
+        self._answered = False
+        self._given_up_after = 0.0
         self.engine = _engine(url, address, arguments)
-        self.optuna: RDBStorage = self.patiently(lambda: _optuna_storage(url, arguments))
+        self.optuna: RDBStorage = self.patiently(
+            lambda: after_others(lambda: _optuna_storage(url, arguments))
+        )
+        # a server is told when its connections are no longer needed
+        weakref.finalize(self, _close, self.engine, self.optuna.engine)
 
     def patiently(self, action: Callable[[], _T]) -> _T:
-        """The action's result, tried again while the store cannot be reached."""
+        """The action's result, tried again while the store cannot be reached.
+
+        Where that was in vain it fails at once from then on, until the store answers again: what
+        is left to do at a worker's end need not wait once more.
+        """
         began, pause, said = time.monotonic(), _FIRST_PAUSE, False
         while True:
             try:
-                return action()
+                result = action()
+                self._answered, self._given_up_after = True, 0.0
+                return result
             except (OperationalError, StorageInternalError) as error:
                 reason = _reason(error)
                 if reason is None:
                     raise
+                if not self._answered and any(words in reason for words in _REFUSALS):
+                    raise UserError(
+                        f"the store {shown(self.url)} refuses ({reason}): check user, password "
+                        "(best in ~/.pgpass), host and name in storage="
+                    ) from error
                 waited = time.monotonic() - began
-                if waited + pause > self.wait:
+                if self._given_up_after or waited + pause > self.wait:
+                    waited = self._given_up_after = self._given_up_after or waited
                     raise StorageUnreachableError(
                         f"the store {shown(self.url)} could not be reached for {waited:.0f} s "
                         f"({reason}): nothing recorded is lost; check that it runs and that this "
@@ -98,13 +138,27 @@ class Storage:
                 pause = min(2 * pause, _LONGEST_PAUSE)
 
 
+def after_others(make_tables: Callable[[], _T]) -> _T:
+    """Make tables that another worker may be making now: then the second try finds them."""
+    for attempt in range(_TRIES):
+        try:
+            return make_tables()
+        except (IntegrityError, ProgrammingError, OperationalError) as error:
+            # SQLite says that a table exists in the way in which others say that they are away
+            away = isinstance(error, OperationalError) and "already exists" not in str(error)
+            if away or attempt == _TRIES - 1:
+                raise
+            time.sleep(0.2 * (attempt + 1))
+    raise AssertionError("the last try returns or raises")
+
+
 def _address(url: str) -> URL:
     try:
         return make_url(url)
-    except ArgumentError as error:
+    except (ArgumentError, ValueError) as error:
         raise UserError(
-            f"storage={url} is no address of a database: expected postgresql+psycopg://USER@HOST/"
-            "NAME or sqlite:///FILE"
+            f"storage={without_password(url)} is no address of a database: expected "
+            "postgresql+psycopg://USER@HOST/NAME or sqlite:///FILE"
         ) from error
 
 
@@ -130,6 +184,11 @@ def _optuna_storage(url: str, arguments: dict[str, Any]) -> RDBStorage:
         # connections made before the listener was there are let go
         storage.engine.dispose()
     return storage
+
+
+def _close(*engines: Engine) -> None:
+    for engine in engines:
+        engine.dispose()
 
 
 def _write_ahead(connection: Any, _: Any) -> None:

@@ -27,6 +27,8 @@ from mcalc.sweep.storage import Storage
 
 SHARED, DEFINITION, RANGES, PARENT = "mcalc:shared", "mcalc:search", "mcalc:ranges", "mcalc:parent"
 """User attributes of a study."""
+RESULTS = ("accuracy_low", "accuracy_high", "auc", "iterations", "seconds")
+"""Metrics of a trial that the study keeps beside its value."""
 DONE = (TrialState.COMPLETE, TrialState.PRUNED)
 """States that are not run again."""
 _HYPERBAND_CUT = 3
@@ -55,6 +57,7 @@ class SweepStudy:
         self.storage = storage
         self.name = name
         self.study = study
+        self._shared: dict[str, Any] | None = None
         self._ranges: dict[str, Sequence[float]] | None = None
 
     @classmethod
@@ -86,6 +89,12 @@ class SweepStudy:
             lambda: optuna.load_study(study_name=name, storage=storage.optuna)
         )
         return cls(storage, name, study)
+
+    def shared(self) -> dict[str, Any]:
+        """Settings that all trials of the sweep share."""
+        if self._shared is None:
+            self._shared = self.storage.patiently(lambda: self.study.user_attrs).get(SHARED, {})
+        return self._shared
 
     def ranges(self) -> dict[str, Sequence[float]]:
         """From where to where each number ranges over the sweep's trials, by key."""
@@ -145,6 +154,14 @@ class SweepStudy:
                 found[key] = attempt
         return found
 
+    def current(self) -> list[FrozenTrial]:
+        """The last attempt at each trial, by name: what an edited row was before is left out."""
+        found: dict[str, FrozenTrial] = {}
+        for attempt in self.attempts():
+            if name := attempt.user_attrs.get("name"):
+                found[name] = attempt
+        return list(found.values())
+
     def begin(
         self, attempt: Attempt, space: Mapping[str, BaseDistribution], before: FrozenTrial | None
     ) -> int:
@@ -157,7 +174,7 @@ class SweepStudy:
             resumed = int(before.user_attrs.get("resumed", 0)) + 1
             self.set(trial_id, {"resumed": resumed})
             return trial_id
-        number = 1 + (int(before.user_attrs.get("attempt", 1)) if before else 0)
+        number = 1 + (int(before.user_attrs["identity"]["attempt"]) if before else 0)
         known = {name: value for name, value in attempt.values.items() if name in space}
         params = {
             name: float(value) if isinstance(space[name], FloatDistribution) else value
@@ -167,10 +184,7 @@ class SweepStudy:
             state=TrialState.RUNNING,
             params=params,
             distributions={name: space[name] for name in params},
-            user_attrs={
-                **_identity(attempt, self.study.user_attrs.get(SHARED, {})),
-                "attempt": number,
-            },
+            user_attrs=_identity(attempt, self.shared(), number),
         )
         storage = self.storage
         return storage.patiently(
@@ -188,10 +202,10 @@ class SweepStudy:
 
     def end(self, trial_id: int, outcome: Outcome, value: float | None) -> None:
         """Record what became of an attempt; the value is the study's objective."""
-        facts: dict[str, Any] = {"mlflow_run": outcome.run_id} if outcome.run_id else {}
-        for name in ("accuracy_low", "accuracy_high", "auc", "iterations", "seconds"):
-            if name in outcome.metrics and math.isfinite(outcome.metrics[name]):
-                facts[name] = outcome.metrics[name]
+        known = {name: outcome.metrics.get(name, math.nan) for name in RESULTS}
+        facts: dict[str, Any] = {
+            "result": {name: value for name, value in known.items() if math.isfinite(value)}
+        }
         if outcome.error:
             facts["error"] = outcome.error[:2000]
         self.set(trial_id, facts)
@@ -255,9 +269,7 @@ class SweepStudy:
 
     def describe(self, trial_id: int, attempt: Attempt) -> None:
         """Record what a drawn configuration is."""
-        self.set(
-            trial_id, {**_identity(attempt, self.study.user_attrs.get(SHARED, {})), "attempt": 1}
-        )
+        self.set(trial_id, _identity(attempt, self.shared(), 1))
 
 
 def _ranges(plan: Plan) -> dict[str, tuple[float, float]]:
@@ -273,9 +285,22 @@ def _ranges(plan: Plan) -> dict[str, tuple[float, float]]:
     }
 
 
+def trajectory_of(attempt: FrozenTrial) -> str:
+    """Key of the training run that an attempt is taken from."""
+    return str(attempt.user_attrs.get("identity", {}).get("trajectory", ""))
+
+
+def result(attempt: FrozenTrial) -> dict[str, float]:
+    """What the study keeps of an attempt's metrics: those of `RESULTS` that it had."""
+    return dict(attempt.user_attrs.get("result", {}))
+
+
 def why_new(plan: Plan, recorded: Sequence[FrozenTrial]) -> dict[str, str]:
     """By key, why a planned trial that is not recorded has to run: against the last of its name."""
-    by_name = {attempt.user_attrs.get("name"): attempt.user_attrs for attempt in recorded}
+    by_name = {
+        attempt.user_attrs.get("name"): attempt.user_attrs.get("identity", {})
+        for attempt in recorded
+    }
     keys = {attempt.user_attrs.get("key") for attempt in recorded}
     reasons = {}
     for trial in plan.trials:
@@ -301,17 +326,21 @@ def _difference(plan: Plan, config: Config, known: Mapping[str, Any]) -> str:
     return "changed: " + ", ".join(changed) if changed else "its settings changed"
 
 
-def _identity(attempt: Attempt, shared: Mapping[str, Any]) -> dict[str, Any]:
+def _identity(attempt: Attempt, shared: Mapping[str, Any], number: int) -> dict[str, Any]:
     settings = numeric_settings(attempt.config)
     return {
         "key": attempt.key,
         "name": attempt.name,
-        "trajectory": attempt.trajectory,
-        "values": attempt.values,
-        "numerics": NUMERICS_VERSION,
-        "fingerprint": attempt.fingerprint,
-        # what is not as all trials of the sweep have it
-        "settings": {k: v for k, v in settings.items() if k not in shared or shared[k] != v},
+        # in one piece, as each attribute is a row of its own in the store
+        "identity": {
+            "attempt": number,
+            "trajectory": attempt.trajectory,
+            "values": attempt.values,
+            "numerics": NUMERICS_VERSION,
+            "fingerprint": attempt.fingerprint,
+            # what is not as all trials of the sweep have it
+            "settings": {k: v for k, v in settings.items() if k not in shared or shared[k] != v},
+        },
     }
 
 

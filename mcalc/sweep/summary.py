@@ -15,7 +15,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from optuna.exceptions import ExperimentalWarning
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from mcalc.sweep.study import SweepStudy
+from mcalc.sweep.study import SweepStudy, result, trajectory_of
 from mcalc.sweep.view import best_of
 
 _FEWEST = 4
@@ -47,7 +47,7 @@ class Summary:
 
 def summarise(study: SweepStudy) -> Summary:
     """The summary of what a study holds now."""
-    newest = list(study.newest().values())
+    newest = study.current()
     complete = [a for a in newest if a.state is TrialState.COMPLETE and a.value is not None]
     counts = {state: sum(a.state is state for a in newest) for state in TrialState}
     values = [float(a.value or 0.0) for a in complete]
@@ -56,15 +56,15 @@ def summarise(study: SweepStudy) -> Summary:
         "trials_finished": float(counts[TrialState.COMPLETE]),
         "trials_pruned": float(counts[TrialState.PRUNED]),
         "trials_failed": float(counts[TrialState.FAIL]),
-        "trajectories": float(len({a.user_attrs.get("trajectory") for a in newest})),
+        "trajectories": float(len({trajectory_of(a) for a in newest})),
         **_compute(newest),
     }
     best = best_of(newest, study.study.direction)
     if best is not None and best.value is not None:
         metrics["best_value"] = best.value
         for name in ("accuracy_low", "accuracy_high"):
-            if name in best.user_attrs:
-                metrics[f"best_{name}"] = float(best.user_attrs[name])
+            if name in result(best):
+                metrics[f"best_{name}"] = result(best)[name]
         metrics["mean_value"] = statistics.fmean(values)
         if len(values) > 1:
             metrics["sd_value"] = statistics.stdev(values)
@@ -80,18 +80,18 @@ def _compute(newest: Sequence[FrozenTrial]) -> dict[str, float]:
     """Iterations trained, and those that sharing saved: each trial alone would take its own."""
     by_run: dict[str, list[float]] = {}
     for attempt in newest:
-        if attempt.user_attrs.get("iterations"):
-            run = str(attempt.user_attrs.get("trajectory"))
-            by_run.setdefault(run, []).append(float(attempt.user_attrs["iterations"]))
+        if "iterations" in result(attempt):
+            run = trajectory_of(attempt)
+            by_run.setdefault(run, []).append(result(attempt)["iterations"])
     trained = sum(max(each) for each in by_run.values())
     alone = sum(sum(each) for each in by_run.values())
     pruned = [a for a in newest if a.state is TrialState.PRUNED]
     whole = [
-        float(a.user_attrs["iterations"])
+        result(a)["iterations"]
         for a in newest
-        if a.state is TrialState.COMPLETE and "iterations" in a.user_attrs
+        if a.state is TrialState.COMPLETE and "iterations" in result(a)
     ]
-    cut = [float(a.user_attrs.get("iterations", 0.0)) for a in pruned]
+    cut = [result(a).get("iterations", 0.0) for a in pruned]
     # a pruned run might have gone on as long as the complete ones did on the average
     saved = sum(max(0.0, statistics.fmean(whole) - each) for each in cut) if whole else 0.0
     return {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections import Counter
@@ -13,7 +14,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from mcalc.progress import Display, console
 from mcalc.sweep.estimate import spelled_time
-from mcalc.sweep.study import SweepStudy
+from mcalc.sweep.study import SweepStudy, result
 
 _TERMINAL_SECONDS = 2.0
 _LINE_SECONDS = 30.0
@@ -30,12 +31,12 @@ class SweepView:
         self.display = display
         self._task = display.add(title, total)
         self._began = time.monotonic()
-        self._done_before = self._settled(study.newest().values())
+        self._done_before = self._settled(study.current())
         self._said = ""
 
     def update(self) -> None:
         """Look at the study and show what it says; plain lines where there is no terminal."""
-        newest = list(self.study.newest().values())
+        newest = self.study.current()
         line = self.line(newest)
         self.display.update(self._task, self._settled(newest), line, self.total)
         if not console.is_terminal and line != self._said:
@@ -101,11 +102,8 @@ def best_of(attempts: Sequence[FrozenTrial], direction: StudyDirection) -> Froze
 
 def spelled_best(best: FrozenTrial) -> str:
     """Name and value, with the interval where the value is an accuracy."""
-    facts = best.user_attrs
-    text = f"{facts.get('name')} {best.value:.4f}"
-    if (
-        "accuracy_low" in facts
-        and facts["accuracy_low"] <= (best.value or 0) <= facts["accuracy_high"]
-    ):
-        text += f" [{facts['accuracy_low']:.3f}, {facts['accuracy_high']:.3f}]"
-    return text
+    text = f"{best.user_attrs.get('name')} {best.value:.4f}"
+    known = result(best)
+    low, high = (known.get(f"accuracy_{side}", math.nan) for side in ("low", "high"))
+    # the value may be another figure than the accuracy
+    return f"{text} [{low:.3f}, {high:.3f}]" if low <= (best.value or 0.0) <= high else text

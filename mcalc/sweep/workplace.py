@@ -15,11 +15,10 @@ from mcalc.results import Outcome
 from mcalc.run import Watch, open_tracker, run_trials
 from mcalc.schedule import Trial
 from mcalc.sweep.claims import Claims
-from mcalc.sweep.slots import gpu_slot
+from mcalc.sweep.slots import cpu_share, gpu_slot
 from mcalc.sweep.storage import Storage, storage_url
-from mcalc.sweep.study import DONE, SweepStudy
+from mcalc.sweep.study import DONE, SweepStudy, result
 from mcalc.tracking import Tracker
-from mcalc.trajectory import ALL_CORES, uses_gpu
 
 Execute = Callable[[Config, OpenData, Sequence[Trial], Tracker, Watch], list[Outcome]]
 """What runs the trials of a training run and records them: `mcalc.run.run_trials`."""
@@ -57,7 +56,8 @@ class Workplace:
     def run(self, config: Config, trials: Sequence[Trial], watch: Watch) -> list[Outcome]:
         """Run the trials of one training run on this job's share of the machine."""
         with gpu_slot(config.trainer, config.trials_per_gpu) as gpu:
-            placed = replace(watch, gpu=gpu, cores=_share(config), display=self.display)
+            cores = cpu_share(config.trainer, config.job.beside)
+            placed = replace(watch, gpu=gpu, cores=cores, display=self.display)
             return self.execute(config, self.data(config), trials, self.tracker, placed)
 
 
@@ -75,13 +75,6 @@ class OpenedOnce:
         return self._known[name]
 
 
-def _share(config: Config) -> int | None:
-    """CPU threads of a job beside others; None takes all. A GPU's job needs few of its own."""
-    if config.job.beside <= 1 or uses_gpu(config.trainer):
-        return None
-    return max(1, ALL_CORES // config.job.beside)
-
-
 def is_done(attempt: FrozenTrial | None) -> bool:
     """Whether this attempt settles its trial."""
     return attempt is not None and attempt.state in DONE
@@ -91,22 +84,24 @@ def skipped(attempt: FrozenTrial) -> Outcome:
     """The outcome of a trial that is settled already."""
     known = attempt.user_attrs
     metrics = {} if attempt.value is None else {"accuracy": float(attempt.value)}
-    names = ("accuracy_low", "accuracy_high", "auc", "iterations", "seconds")
-    metrics |= {name: float(known[name]) for name in names if name in known}
+    metrics |= result(attempt)
     return Outcome(
         str(known["name"]), str(known["key"]), "skipped", known.get("mlflow_run"), metrics
     )
 
 
 def with_retries(
-    attempt: Callable[[Sequence[str]], list[Outcome]], keys: Sequence[str], retries: int
+    attempt: Callable[[Sequence[str], bool], list[Outcome]], keys: Sequence[str], retries: int
 ) -> list[Outcome]:
-    """Outcomes of `attempt` on the trials with these keys, those that failed tried again."""
+    """Outcomes of `attempt` on the trials with these keys, those that failed tried again.
+
+    `attempt` is told whether it is the first.
+    """
     settled: list[Outcome] = []
     for retry in range(retries + 1):
         if not keys:
             break
-        outcomes = attempt(keys)
+        outcomes = attempt(keys, not retry)
         failed = [o for o in outcomes if o.state == "failed" and o.retry and retry < retries]
         keys = [outcome.key for outcome in failed]
         settled += [outcome for outcome in outcomes if outcome.key not in keys]

@@ -98,3 +98,13 @@ def test_a_draw_depends_on_seed_epoch_and_position_alone(image: npt.NDArray[np.u
     assert (one(image, 3, 4) != Augment(settings, seed=2)(image, 3, 4)).any()
     assert one(image, 0, 0).dtype == np.uint8
     assert one(image, 0, 0).shape == image.shape
+
+
+def test_strength_multiplies_every_amount_but_the_flips(image: npt.NDArray[np.uint8]) -> None:
+    settings = replace(AugmentConfig(), strength=0, flip_horizontal=False, flip_vertical=False)
+    assert all((drawn == image).all() for drawn in draws(settings, image))
+    twice = draws(replace(NOTHING, noise=0.02, strength=2), image)
+    plain = draws(replace(NOTHING, noise=0.04), image)
+    assert all((a == b).all() for a, b in zip(twice, plain, strict=True))
+    flips = draws(replace(NOTHING, strength=0, flip_horizontal=True), image)
+    assert any((drawn == image[:, ::-1]).all() for drawn in flips)

@@ -11,7 +11,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mcalc.config import CsvSplit
-from mcalc.data.cases import find_csvs, read_cases
+from mcalc.data.cases import (
+    CALC_DISTRIBUTIONS,
+    CALC_TYPES,
+    CSV_NAMES,
+    find_csvs,
+    read_cases,
+    read_patients,
+)
 from mcalc.data.records import DefectKind, Pathology, Side, Split, View
 from mcalc.errors import UserError
 
@@ -33,8 +40,8 @@ def test_a_row_becomes_a_typed_lesion(tmp_path: Path, case_csv: CaseCsv) -> None
     assert row.image == "Calc-Training_P_00041_LEFT_MLO"
     assert (row.side, row.view, row.abnormality) == (Side.LEFT, View.MLO, 2)
     assert (row.density, row.assessment, row.subtlety) == (1, 2, 5)
-    assert row.calc_types == ("ROUND_AND_REGULAR", "EGGSHELL")
-    assert row.calc_distributions == ()
+    assert row.calc_types == {"ROUND_AND_REGULAR", "EGGSHELL"}
+    assert row.calc_distributions == frozenset()
     assert row.pathology is Pathology.BENIGN_WITHOUT_CALLBACK
     # the newline that the published file has inside the quotes is gone
     assert row.crop_path == cases.rows[0]["cropped image file path"]
@@ -97,7 +104,7 @@ def test_density_zero_and_absent_descriptors_are_unknown(tmp_path: Path, case_cs
     cases.add(number=3, breast_density="2.0")
     rows, defects = read_cases(cases.write(tmp_path / "c.csv"), Split.TRAIN)
     assert [row.density for row in rows] == [None, None, 2]
-    assert [row.calc_types for row in rows] == [(), (), ("PLEOMORPHIC",)]
+    assert [row.calc_types for row in rows] == [set(), set(), {"PLEOMORPHIC"}]
     assert defects == []
 
 
@@ -223,6 +230,46 @@ def test_no_csv_says_which_names_were_looked_for_where(tmp_path: Path) -> None:
     assert f"looked for {TEST} in {tmp_path} and {tmp_path / 'csv'};" in str(caught.value)
     assert "data.csv_dir=PATH" in str(caught.value)
     assert TRAIN not in str(caught.value)
+
+
+def test_descriptors_are_a_set_of_known_words_in_one_spelling(
+    tmp_path: Path, case_csv: CaseCsv
+) -> None:
+    cases = case_csv()
+    cases.add(number=1, calc_type="lucent centered-PLEOMORPHIC", calc_distribution="Clustered-N/A")
+    cases.add(number=2, calc_type="PLEOMORPHIC-LUCENT_CENTER-PLEOMORPHIC")
+    cases.add(number=3, calc_type="PLEOMORPHC")
+    rows, (defect,) = read_cases(cases.write(tmp_path / "c.csv"), Split.TRAIN)
+    assert rows[0].calc_types == rows[1].calc_types == {"LUCENT_CENTER", "PLEOMORPHIC"}
+    assert rows[0].calc_distributions == {"CLUSTERED"}
+    # an unknown word stays, and is told with the nearest known one
+    assert rows[2].calc_types == {"PLEOMORPHC"}
+    assert (defect.lesion, defect.kind) == (rows[2].id, DefectKind.BAD_VALUE)
+    assert "row 3: calc type 'PLEOMORPHC'" in defect.detail
+    assert "nearest: PLEOMORPHIC" in defect.detail
+    assert defect.action == "kept as it is"
+
+
+def test_patients_of_a_mass_csv_are_read_whatever_its_other_columns(tmp_path: Path) -> None:
+    path = tmp_path / "m.csv"
+    path.write_text('\ufeffPatient ID,mass shape\nP_1,"a\nb"\nP_2,\n\nP_1,x\n', encoding="utf-8")
+    assert read_patients(path) == {"P_1", "P_2"}
+    path.write_text("patient\nP_1\n")
+    with pytest.raises(UserError, match="lacks the column 'patient_id'"):
+        read_patients(path)
+
+
+@pytest.mark.shared
+def test_every_published_descriptor_is_known(shared_data: Path) -> None:
+    rows = []
+    for split, name in CSV_NAMES.items():
+        found, defects = read_cases(shared_data / "cbis-ddsm" / "csv" / name, split)
+        assert defects == []
+        rows.extend(found)
+    assert {word for row in rows for word in row.calc_types} == CALC_TYPES
+    assert {word for row in rows for word in row.calc_distributions} == CALC_DISTRIBUTIONS
+    # counted in the files with grep: 44 rows spell it CENTERED, 196 CENTER, none both
+    assert sum("LUCENT_CENTER" in row.calc_types for row in rows) == 240
 
 
 @pytest.mark.shared

@@ -3,6 +3,8 @@ from __future__ import annotations
 import csv
 import hashlib
 import os
+import re
+import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
@@ -13,9 +15,10 @@ import numpy as np
 import pydicom
 import pytest
 
-from mcalc.config import CsvSplit
+from mcalc.config import CsvSplit, Region
 from mcalc.data.cbis_ddsm import check_completeness, completeness, read_index
-from mcalc.data.dicom import image_size, read_image
+from mcalc.data.dicom import ImageHeader, image_size, read_header, read_image
+from mcalc.data.labels import BENIGN_ONLY
 from mcalc.data.records import (
     Defect,
     DefectKind,
@@ -30,6 +33,7 @@ from mcalc.errors import UserError
 
 TRAIN = "calc_case_description_train_set.csv"
 TEST = "calc_case_description_test_set.csv"
+NONE: frozenset[str] = frozenset()
 LAYOUTS = ("legacy", "older", "nbia", "kaggle")
 
 Make = Callable[..., Any]
@@ -336,7 +340,7 @@ def test_images_with_lesions_of_different_labels_have_one_row_each(
         (
             "Calc-Training_P_00005_RIGHT_MLO",
             "1 BENIGN, 2 BENIGN_WITHOUT_CALLBACK",
-            "all count as benign",
+            "all count as benign, unless benign without callback is a class of its own",
         ),
     ]
 
@@ -349,8 +353,11 @@ def test_both_csvs_are_read_in_order_or_one_of_them(
         cases = case_csv(prefix)
         builder.crop(cases.add())
         cases.write(tmp_path / name)
-    (tmp_path / "mass_case_description_train_set.csv").write_text("not looked at")
-    assert [lesion.split for lesion in read_index(tmp_path).lesions] == [Split.TRAIN, Split.TEST]
+    # a damaged CSV of the masses does no harm, and it is told that it could not be used
+    (tmp_path / "mass_case_description_train_set.csv").write_text("damaged")
+    index = read_index(tmp_path)
+    assert [lesion.split for lesion in index.lesions] == [Split.TRAIN, Split.TEST]
+    assert "mass_case_description_train_set.csv" in " ".join(index.unchecked)
     (lesion,) = read_index(tmp_path, csv_split=CsvSplit.test).lesions
     assert lesion.id == "Calc-Test_P_00005_RIGHT_CC_1"
 
@@ -441,7 +448,19 @@ def test_completeness_counts_missing_unreadable_and_left_out_lesions(
 @pytest.mark.parametrize("lost", range(1, 100))
 def test_the_minimum_that_the_message_names_does_allow_it(tmp_path: Path, lost: int) -> None:
     lesion = Lesion(
-        "", "P_1", Side.LEFT, View.CC, 1, None, (), (), 4, Pathology.BENIGN, 3, Split.TRAIN, None
+        "",
+        "P_1",
+        Side.LEFT,
+        View.CC,
+        1,
+        None,
+        NONE,
+        NONE,
+        4,
+        Pathology.BENIGN,
+        3,
+        Split.TRAIN,
+        None,
     )
     there = tmp_path / "x.dcm"
     lesions = tuple(
@@ -453,6 +472,220 @@ def test_the_minimum_that_the_message_names_does_allow_it(tmp_path: Path, lost: 
         check_completeness(index, 1.0)
     check_completeness(index, float(str(caught.value).rsplit("=", 1)[1]))
     check_completeness(index, (100 - lost) / 100)
+
+
+def test_each_region_counts_the_files_that_it_needs(
+    tmp_path: Path, case_csv: Make, build: Make
+) -> None:
+    builder, cases = build(tmp_path, "legacy"), case_csv()
+    rows = [cases.add(patient=f"P_0000{number}") for number in range(1, 5)]
+    for row in rows[:3]:
+        builder.crop(row)
+    for row in rows[:2]:
+        builder.full(row)
+    builder.mask(rows[0])
+    cases.write(tmp_path / TRAIN)
+    shares = {Region.crop: 0.75, Region.full: 0.5, Region.patch: 0.25}
+    for region, share in shares.items():
+        index = read_index(tmp_path, region=region)
+        assert completeness(index, (), region) == share
+        check_completeness(index, share, (), region)
+    with pytest.raises(UserError, match=r"3 of 4 lesions listed have no readable full image with"):
+        check_completeness(index, 0.5, (), Region.patch)
+
+
+def test_what_is_missing_is_told_as_needed_or_not(
+    tmp_path: Path, case_csv: Make, build: Make
+) -> None:
+    builder, cases = build(tmp_path, "legacy"), case_csv()
+    whole, bare, gone = (cases.add(patient=f"P_0000{number}") for number in (1, 2, 3))
+    builder.crop(whole), builder.mask(whole), builder.full(whole), builder.crop(bare)
+    cases.write(tmp_path / TRAIN)
+
+    def told(region: Region) -> list[tuple[str, str]]:
+        ledger = read_index(tmp_path, region=region).ledger
+        return [
+            (each.lesion.split("_")[2], each.action)
+            for each in ledger
+            if each.kind is DefectKind.FULL_MISSING
+        ]
+
+    assert gone["patient_id"] == "P_00003"
+    assert told(Region.crop) == [("00002", "not needed: went on")]
+    needed = "needed for data.region=full: lesion left out"
+    assert told(Region.full) == [("00002", needed), ("00003", needed)]
+
+
+def test_full_mammograms_alone_are_a_download_too(
+    tmp_path: Path, case_csv: Make, build: Make
+) -> None:
+    cases = case_csv()
+    full = build(tmp_path, "nbia").full(cases.add())
+    cases.write(tmp_path / TRAIN)
+    index = read_index(tmp_path, region=Region.full)
+    assert (index.lesions[0].crop, index.lesions[0].full) == (None, full)
+    assert index.layout == "nbia"
+    assert completeness(index, (), Region.full) == 1
+
+
+def test_defects_met_later_count_where_the_region_needs_the_file(tmp_path: Path) -> None:
+    file = tmp_path / "x.dcm"
+    lesion = Lesion(
+        "i_1", "P_1", Side.LEFT, View.CC, 1, None, NONE, NONE, 4, Pathology.BENIGN, 3, None,
+        file, file, file,
+    )  # fmt: skip
+    index = Index(tmp_path, "legacy", (lesion, replace(lesion, id="i_2")), ())
+    # a damaged mammogram takes both lesions on it, be it told by the image or by a lesion
+    for name, left in (("i", 0.0), ("i_2", 0.5)):
+        damaged = Defect(name, DefectKind.FULL_UNREADABLE, "x", "left out")
+        assert completeness(index, [damaged], Region.full) == left
+        assert completeness(index, [damaged], Region.patch) == left
+        assert completeness(index, [damaged], Region.crop) == 1
+    empty = Defect("i_1", DefectKind.MASK_EMPTY, "x", "left out")
+    assert completeness(index, [empty], Region.patch) == 0.5
+    assert completeness(index, [empty], Region.full) == 1
+
+
+def test_what_the_dicom_tree_lacks_comes_from_jpeg_copies_beside_it(
+    tmp_path: Path, case_csv: Make, build: Make
+) -> None:
+    nbia, kaggle, cases = build(tmp_path, "nbia"), build(tmp_path, "kaggle"), case_csv()
+    one, two, three = (cases.add(number=number) for number in (1, 2, 3))
+    crop, mask = nbia.crop(one), kaggle.mask(one)
+    own_mask, copy = nbia.mask(two), kaggle.crop(two)
+    damaged = nbia.crop(three)
+    damaged.write_bytes(b"\0" * 128 + b"DICM" + b"\xff" * 40)
+    spare = kaggle.crop(three)
+    cases.write(tmp_path / TRAIN)
+    index = read_index(tmp_path)
+    assert index.layout == "kaggle+nbia"
+    assert [(each.crop, each.mask) for each in index.lesions] == [
+        (crop, mask), (copy, own_mask), (spare, None)
+    ]  # fmt: skip
+    (defect,) = [each for each in index.ledger if each.kind is DefectKind.CROP_UNREADABLE]
+    assert (defect.lesion, defect.action) == (index.lesions[2].id, "its JPEG copy taken")
+    assert completeness(index) == 1
+
+
+def test_a_link_to_nothing_is_a_missing_file(tmp_path: Path, case_csv: Make, build: Make) -> None:
+    builder, cases = build(tmp_path, "nbia"), case_csv()
+    builder.crop(cases.add(number=1))
+    crop = builder.crop(cases.add(number=2))
+    crop.unlink()
+    crop.symlink_to(tmp_path / "gone.dcm")
+    cases.write(tmp_path / TRAIN)
+    index = read_index(tmp_path)
+    assert [each.crop is None for each in index.lesions] == [False, True]
+    assert DefectKind.CROP_MISSING in _kinds(index)
+
+
+def test_a_damaged_mask_is_not_called_missing(tmp_path: Path, case_csv: Make, build: Make) -> None:
+    builder, cases = build(tmp_path, "legacy"), case_csv()
+    for number in (1, 2):
+        row = cases.add(number=number)
+        builder.crop(row)
+        mask = builder.mask(row)
+    mask.write_bytes(b"\0" * 128 + b"DICM" + b"\xff" * 40)
+    cases.write(tmp_path / TRAIN)
+    index = read_index(tmp_path)
+    assert [each.mask is None for each in index.lesions] == [False, True]
+    assert DefectKind.MASK_MISSING not in _kinds(index)
+    (defect,) = [each for each in index.ledger if each.kind is DefectKind.MASK_UNREADABLE]
+    assert defect.lesion == index.lesions[1].id
+    assert str(tmp_path) not in defect.detail
+
+
+def test_patients_whose_masses_stand_in_another_split_have_a_row_each(
+    tmp_path: Path, case_csv: Make, build: Make
+) -> None:
+    builder = build(tmp_path, "legacy")
+    patients = {"Calc-Training": ("P_1", "P_2", "P_3"), "Calc-Test": ("P_4", "P_5")}
+    for prefix, name in (("Calc-Training", TRAIN), ("Calc-Test", TEST)):
+        cases = case_csv(prefix)
+        for patient in patients[prefix]:
+            builder.crop(cases.add(patient))
+        cases.write(tmp_path / "csv" / name)
+    for name, members in (("train", ("P_1", "P_5")), ("test", ("P_2", "P_5", "P_9"))):
+        text = "patient_id,breast_density\n" + "".join(f"{each},2\n" for each in members)
+        (tmp_path / "csv" / f"mass_case_description_{name}_set.csv").write_text(text)
+    index = read_index(tmp_path)
+    crossing = [each for each in index.ledger if each.kind is DefectKind.PATIENT_CROSSES]
+    assert [(each.lesion, each.detail) for each in crossing] == [
+        ("P_2", "calcifications: train; masses: test"),
+        ("P_5", "calcifications: test; masses: train and test"),
+    ]
+    assert index.unchecked == ()
+
+
+@pytest.mark.shared
+def test_thirty_one_patients_cross_the_official_splits(shared_data: Path) -> None:
+    folder = shared_data / "cbis-ddsm"
+    index = read_index(folder / "nbia", folder / "csv")
+    crossing = Counter(
+        each.detail for each in index.ledger if each.kind is DefectKind.PATIENT_CROSSES
+    )
+    assert crossing == {
+        "calcifications: train; masses: test": 18,
+        "calcifications: test; masses: train": 13,
+    }
+    # independently: every row of the four files begins with its patient, and no other line does
+    columns = {
+        (kind, split): set(
+            re.findall(
+                r"^(P_\d{5}),",
+                (folder / "csv" / f"{kind}_case_description_{split}_set.csv").read_text(),
+                re.MULTILINE,
+            )
+        )
+        for kind in ("calc", "mass")
+        for split in ("train", "test")
+    }
+    assert len(columns["calc", "train"] & columns["mass", "test"]) == 18
+    assert len(columns["calc", "test"] & columns["mass", "train"]) == 13
+
+
+@pytest.mark.shared
+@pytest.mark.slow
+def test_a_whole_tree_of_links_is_indexed_with_one_header_a_lesion(
+    shared_data: Path, tmp_path: Path, dicom: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = shared_data / "cbis-ddsm"
+    crops = sorted((folder / "nbia").rglob("*.dcm"))
+    blank = np.zeros((5000, 3000), np.uint8)
+    mask = dicom(tmp_path / "mask.dcm", blank, description="ROI mask images")
+    full = dicom(tmp_path / "full.dcm", blank.astype(np.uint16))
+    base = tmp_path / "tree" / "manifest-1" / "CBIS-DDSM"
+    links = 0
+    for name in sorted(path.name for path in (folder / "csv").iterdir()):
+        with (folder / "csv" / name).open(newline="") as file:
+            for row in csv.DictReader(file):
+                for column, target, leaf in (
+                    ("cropped image file path", crops[links % len(crops)], "1-1.dcm"),
+                    ("ROI mask file path", mask, "1-2.dcm"),
+                    ("image file path", full, "1-1.dcm"),
+                ):
+                    case, study, series, _ = row[column].strip().split("/")
+                    place = base / case / f"01-01-2017-DDSM-NA-{study[-5:]}"
+                    link = place / f"1.000000-ROI mask images-{series[-5:]}" / leaf
+                    if not link.is_symlink():
+                        link.parent.mkdir(parents=True, exist_ok=True)
+                        link.symlink_to(target)
+                        links += 1
+    assert links == 10_239  # as TCIA counts images
+    opened: list[Path] = []
+
+    def counted(path: Path) -> ImageHeader:
+        opened.append(path)
+        return read_header(path)
+
+    monkeypatch.setattr("mcalc.data.roles.read_header", counted)
+    started = time.perf_counter()
+    index = read_index(tmp_path / "tree", folder / "csv")
+    assert time.perf_counter() - started < 10
+    assert len(opened) == 1872
+    assert completeness(index) == completeness(index, (), Region.patch) == 1
+    assert {each.mask.resolve() for each in index.lesions if each.mask} == {mask}
+    assert set(_kinds(index)) == {DefectKind.LABEL_CONFLICT, DefectKind.PATIENT_CROSSES}
 
 
 @pytest.mark.shared
@@ -500,6 +733,12 @@ def test_the_nbia_download_gives_each_crop_that_is_on_disk(shared_data: Path, ro
     assert found == on_disk
     conflicts = [each for each in index.ledger if each.kind is DefectKind.LABEL_CONFLICT]
     assert len(conflicts) == 11
+    # nine mix benign and malignant; two mix only the kinds of benign
+    assert sorted(each.lesion for each in conflicts if each.action == BENIGN_ONLY) == [
+        "Calc-Training_P_00858_RIGHT_CC",
+        "Calc-Training_P_00858_RIGHT_MLO",
+    ]
+    assert len([each for each in index.ledger if each.kind is DefectKind.PATIENT_CROSSES]) == 31
     # the same crops lie in the Kaggle download, as 8-bit copies
     kaggle = {each.id: each.crop for each in read_index(folder / "kaggle").lesions}
     name = "Calc-Training_P_00005_RIGHT_MLO_1"

@@ -1,18 +1,19 @@
 from __future__ import annotations
 
-import csv
 import io
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from rich.console import Console
 
-from mcalc.data.__main__ import main
+from mcalc.config import CsvSplit, DataConfig, Region, Source, WithoutCallback
 from mcalc.data.cbis_ddsm import read_index
-from mcalc.data.check import PUBLISHED, Counts, count, print_check
-from mcalc.data.records import Index
+from mcalc.data.check import print_check
+from mcalc.data.counts import PUBLISHED, Counts, count, published_differences
+from mcalc.data.records import Defect, DefectKind, Index
 
 TRAIN = "calc_case_description_train_set.csv"
 
@@ -34,9 +35,10 @@ def download(
     return root
 
 
-def _printed(index: Index, **options: Any) -> str:
+def _printed(index: Index, source: Source = Source.cbis_ddsm, **settings: Any) -> str:
     out = io.StringIO()
-    print_check(index, Console(file=out, width=200), Path("ledger.csv"), **options)
+    data = DataConfig(source=source, root="there", **settings)
+    print_check(index, Console(file=out, width=200), Path("ledger.csv"), data)
     return out.getvalue()
 
 
@@ -74,55 +76,58 @@ def test_a_split_that_was_not_read_is_not_counted_as_nothing(download: Path) -> 
 
 
 def test_synthetic_data_has_no_published_counts_beside_it(download: Path) -> None:
-    assert "1546" not in _printed(read_index(download), published=False)
-
-
-def test_the_command_checks_a_download(
-    download: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    arguments = ["data=cbis_ddsm", f"data.root={download}", f"data.cache={tmp_path / 'cache'}"]
-    with pytest.raises(SystemExit) as left:
-        main(arguments)
-    assert left.value.code == 2
-    out, err = capsys.readouterr()
-    assert "legacy layout" in out
-    assert err.startswith("error: 1 of 4 lesions listed have no readable crop")
-    assert "data.min_completeness=0.75" in err
-    main([*arguments, "data.min_completeness=0.75"])
-    assert capsys.readouterr().err == ""
-    with (tmp_path / "cache" / "ledger.csv").open(newline="") as file:
-        kinds = [row["kind"] for row in csv.DictReader(file)]
-    assert "crop missing" in kinds
-    assert not (download / "ledger.csv").exists()
-
-
-def test_the_command_checks_a_phantom(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    main(["data=phantom", "data.phantom.lesions=12", f"data.cache={tmp_path}"])
-    out = capsys.readouterr().out
-    assert "crops on disk: for 12 of 12 lesions" in out
-    assert "1546" not in out
+    assert "1546" not in _printed(read_index(download), Source.phantom)
 
 
 @pytest.mark.parametrize(
-    ("arguments", "says"),
+    ("rule", "says"),
     [
-        (["data=cbis_ddsm"], "data.root=PATH"),
-        (["data=cbis_ddsm", "data.root=/nowhere"], "data.root=/nowhere does not exist"),
-        (["data.rot=x"], "did you mean 'data.root'?"),
+        (WithoutCallback.benign, "3 benign, 1 malignant"),
+        (WithoutCallback.exclude, "2 left out; 1 benign, 1 malignant"),
+        (WithoutCallback.own_class, "1 benign, 1 malignant, 2 benign without callback"),
     ],
 )
-def test_mistakes_are_one_line_and_exit_status_2(
-    arguments: list[str], says: str, capsys: pytest.CaptureFixture[str]
+def test_what_the_label_rule_makes_of_the_lesions_is_told(
+    download: Path, rule: WithoutCallback, says: str
 ) -> None:
-    with pytest.raises(SystemExit) as left:
-        main(arguments)
-    assert left.value.code == 2
-    err = capsys.readouterr().err
-    assert err.startswith("error: ")
-    assert says in err
-    assert err.count("\n") == 1
+    text = _printed(read_index(download), benign_without_callback=rule)
+    assert f"labels with data.benign_without_callback={rule.value}: {says}\n" in text
 
 
-def test_help_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
-    main(["--help"])
-    assert "python -m mcalc.data data=cbis_ddsm data.root=PATH" in capsys.readouterr().out
+def test_completeness_is_that_of_the_region(download: Path) -> None:
+    index = read_index(download)
+    text = _printed(index, region=Region.patch)
+    assert "complete: 0.0% (lesions with a full image and a mask, as data.region=patch" in text
+
+
+def test_what_was_met_in_pixels_counts(download: Path) -> None:
+    index = read_index(download)
+    damaged = Defect(index.lesions[0].id, DefectKind.CROP_UNREADABLE, "x", "left out")
+    out = io.StringIO()
+    data = DataConfig(source=Source.cbis_ddsm, root="there")
+    print_check(index, Console(file=out, width=200), Path("ledger.csv"), data, [damaged])
+    assert "complete: 50.0%" in out.getvalue()
+    assert "Pixels were not checked" not in out.getvalue()
+
+
+def test_notes_and_checks_that_could_not_be_made_are_told(download: Path) -> None:
+    index = replace(read_index(download), notes=("beware [of this]",))
+    text = _printed(index)
+    assert "Note: beware [of this]" in text
+    assert "Not checked: patients that cross the official splits" in text
+
+
+def test_counts_that_differ_from_the_published_ones_are_rows(download: Path) -> None:
+    lesions = read_index(download).lesions
+    train, test = published_differences(lesions, CsvSplit.all)
+    assert (train.lesion, train.kind) == ("train", DefectKind.COUNT_DIFFERS)
+    assert train.detail.startswith("4 rows (published: 1546), 2 images (published: 1227)")
+    assert test.lesion == "test"
+    assert "none of the 326 published lesions" in test.detail
+    assert [each.lesion for each in published_differences(lesions, CsvSplit.train)] == ["train"]
+
+
+@pytest.mark.shared
+def test_the_published_csvs_have_the_published_counts(shared_data: Path) -> None:
+    lesions = read_index(shared_data / "cbis-ddsm" / "nbia", shared_data / "cbis-ddsm" / "csv")
+    assert published_differences(lesions.lesions, CsvSplit.all) == []

@@ -281,15 +281,67 @@ def test_real_lossless_syntaxes_agree_with_run_length_coding(shared_data: Path, 
     np.testing.assert_array_equal(pixels, read_image(folder / "RG3_RLE.dcm"))
 
 
+REAL_FILES = {
+    # width, height, and the greys of its darkest and brightest pixel under its first VOI, by hand:
+    # 0..4095 through centre 2047, width 4095: (0 - 2046.5) / 4094 + 0.5 = 0.0001
+    "MG1_J2KI": (3064, 4664, 8, 65535),
+    # MONOCHROME1, 0..1023, centre 550, width 1024: 1 - ((1023 - 549.5) / 1023 + 0.5) = 0.0371
+    "RG3_J2KR": (1760, 1760, 2434, 65535),
+    "RG3_JLSL": (1760, 1760, 2434, 65535),
+    "RG3_JPLL": (1760, 1760, 2434, 65535),
+    "RG3_RLE": (1760, 1760, 2434, 65535),
+    # padding, and entry 3471 - 625 of the first VOI LUT, 3990 of 4095
+    "fodicom_GH133": (2394, 3062, 0, 63855),
+}
+
+
 @pytest.mark.shared
-def test_every_real_file_is_read_or_refused_clearly(shared_data: Path) -> None:
-    paths = sorted((shared_data / "dicom-syntaxes").glob("*.dcm"))
-    refused = [path for path in paths if path.stem == "RG3_JPLY"]
-    for path in refused:
-        with pytest.raises(UnreadableImage, match=r"JPEG Extended \(Process 2 and 4\)"):
-            read_image(path)
-    readable = [path for path in paths if path not in refused]
-    assert (len(readable), len(refused)) == (6, 1)
-    for path in readable:
-        width, height = image_size(path)
-        assert read_image(path).shape == (height, width)
+@pytest.mark.parametrize("name", REAL_FILES)
+def test_every_real_file_is_read(shared_data: Path, name: str) -> None:
+    width, height, darkest, brightest = REAL_FILES[name]
+    path = shared_data / "dicom-syntaxes" / f"{name}.dcm"
+    assert image_size(path) == (width, height)
+    pixels = read_image(path)
+    assert pixels.shape == (height, width)
+    assert pixels.dtype == np.uint16
+    assert (pixels.min(), pixels.max()) == (darkest, brightest)
+
+
+@pytest.mark.shared
+def test_twelve_bit_jpeg_is_the_only_real_file_refused(shared_data: Path) -> None:
+    folder = shared_data / "dicom-syntaxes"
+    assert {path.stem for path in folder.glob("*.dcm")} == {*REAL_FILES, "RG3_JPLY"}
+    with pytest.raises(UnreadableImage, match=r"JPEG Extended \(Process 2 and 4\).*convert it to"):
+        read_image(folder / "RG3_JPLY.dcm")
+
+
+@pytest.mark.parametrize("syntax", [JPEG2000Lossless])
+def test_compressed_pixels_of_another_size_are_refused_before_decoding(
+    tmp_path: Path, dicom: Write, grey: Any, syntax: str
+) -> None:
+    path = dicom(tmp_path / "x.dcm", grey(64, 48), syntax=syntax)
+    content = path.read_bytes()
+    # JPEG 2000's SIZ marker: capabilities, then the reference grid's width and height
+    at = content.index(b"\xff\x4f\xff\x51") + 8
+    path.write_bytes(content[:at] + struct.pack(">II", 32000, 32000) + content[at + 8 :])
+    with pytest.raises(UnreadableImage, match="claims 32000 x 32000 pixels"):
+        read_image(path)
+    path.write_bytes(content[:at] + struct.pack(">II", 48, 65) + content[at + 8 :])
+    with pytest.raises(UnreadableImage, match=r"holds 48 x 65 compressed pixels.*says 48 x 64"):
+        read_image(path)
+
+
+@pytest.mark.shared
+@pytest.mark.parametrize("name", ["RG3_JPLL", "RG3_JLSL"])
+def test_a_jpeg_stream_of_another_size_is_refused_before_decoding(
+    shared_data: Path, tmp_path: Path, name: str
+) -> None:
+    content = (shared_data / "dicom-syntaxes" / f"{name}.dcm").read_bytes()
+    # start of frame: length 11, precision, height and width
+    marker = b"\xff\xc3\x00\x0b" if name == "RG3_JPLL" else b"\xff\xf7\x00\x0b"
+    at = content.index(marker) + 5
+    assert struct.unpack(">HH", content[at : at + 4]) == (1760, 1760)
+    path = tmp_path / "x.dcm"
+    path.write_bytes(content[:at] + struct.pack(">HH", 60000, 60000) + content[at + 4 :])
+    with pytest.raises(UnreadableImage, match="claims 60000 x 60000 pixels"):
+        read_image(path)

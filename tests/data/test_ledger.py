@@ -32,6 +32,10 @@ def test_writing_replaces_and_leaves_nothing_beside(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_colleagues_may_read_it(tmp_path: Path) -> None:
+    assert write_ledger(LEDGER, tmp_path / "ledger.csv").stat().st_mode & 0o777 == 0o644
+
+
 def test_a_ledger_that_breaks_off_leaves_the_old_one(tmp_path: Path) -> None:
     path = write_ledger(LEDGER, tmp_path / "ledger.csv")
     before = path.read_bytes()

@@ -6,11 +6,25 @@ from typing import Any
 
 import numpy as np
 import pytest
+from pydicom.uid import RLELossless
 
-from mcalc.data.dicom import read_image
+from mcalc.data.dicom import ImageHeader, read_header, read_image
 from mcalc.data.roles import Tag, has_two_values, tag_of, tell_apart
 
 Write = Callable[..., Path]
+
+
+@pytest.fixture
+def opened(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    """Files whose header is read, one after another."""
+    seen: list[Path] = []
+
+    def counted(path: Path) -> ImageHeader:
+        seen.append(path)
+        return read_header(path)
+
+    monkeypatch.setattr("mcalc.data.roles.read_header", counted)
+    return seen
 
 
 def test_descriptions_as_published() -> None:
@@ -125,6 +139,40 @@ def test_a_damaged_file_is_a_problem_only_where_it_may_be_the_crop(
     assert str(damaged) in roles.problem
     crop = dicom(tmp_path / "1.dcm", grey(20, 30), description="cropped images")
     assert tell_apart([damaged, crop], {}).crop == crop
+
+
+def test_a_mask_that_its_bytes_tell_is_not_opened(
+    tmp_path: Path, dicom: Write, grey: Any, two_values: Any, opened: list[Path]
+) -> None:
+    crop = dicom(tmp_path / "2.dcm", grey(20, 30), description="cropped images")
+    mask = dicom(tmp_path / "1.dcm", two_values(200, 300), description="ROI mask images")
+    full = dicom(tmp_path / "full.dcm", grey(200, 300))
+    roles = tell_apart([mask, crop], {}, full)
+    assert (roles.crop, roles.mask, opened) == (crop, mask, [crop])
+    # a tag that is wrong is worth a look at both
+    wrong = dicom(tmp_path / "3.dcm", grey(20, 30), description="ROI mask images")
+    roles = tell_apart([mask, wrong], {}, full)
+    assert (roles.crop, roles.mask, roles.mistagged) == (wrong, mask, True)
+
+
+def test_bytes_decide_nothing_where_they_might_be_wrong(
+    tmp_path: Path, dicom: Write, grey: Any, two_values: Any, opened: list[Path]
+) -> None:
+    crop = dicom(tmp_path / "2.dcm", grey(60, 70), description="cropped images")
+    full = dicom(tmp_path / "full.dcm", grey(100, 150))
+    # compressed, the mask is the smaller file; and a tag in error calls it the crop
+    mask = dicom(tmp_path / "1.dcm", two_values(100, 150), "cropped images", syntax=RLELossless)
+    assert mask.stat().st_size < crop.stat().st_size
+    roles = tell_apart([mask, crop], {}, full)
+    assert (roles.crop, roles.mask, roles.mistagged) == (crop, mask, True)
+    assert set(opened) == {crop, mask}
+    # a mammogram beside the crop is no mask, however large
+    own = dicom(tmp_path / "4.dcm", grey(100, 150), description="full mammogram images")
+    small = dicom(tmp_path / "5.dcm", grey(20, 30), description="cropped images")
+    roles = tell_apart([own, small], {}, full)
+    assert (roles.crop, roles.mask) == (small, None)
+    # nor is one taken for it where no mammogram is there to compare with
+    assert tell_apart([own, small], {}, None).mask is None
 
 
 def test_two_values() -> None:

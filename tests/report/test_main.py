@@ -45,7 +45,7 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
     trial.curve((CurvePoint(50, 0.5, 0.7, 0.5, 0.6, 0.7),))
     trial.crops({"P_0": np.full((8, 8), 90, np.uint8)})
     trial.finish({"accuracy": 0.7, "iterations": 50}, {"mcalc.warnings": '["random weights"]'})
-    tracker.close_sweep(parent, {}, complete=True)
+    tracker.close_sweep(parent, {}, {}, complete=True)
     return folder
 
 
@@ -58,10 +58,12 @@ def test_everything_is_printed_and_written(
     assert sorted(path.name for path in out.iterdir()) == sorted(
         ["index.html"]
         + [f"table{n}.{e}" for n in (1, 2, 5, 6) for e in ("txt", "csv", "md", "tex")]
+        + [f"baselines.{e}" for e in ("txt", "csv", "md", "tex")]
     )
     for number in (1, 2, 5, 6):
         assert printed.count(f"Table {number}. ") == 1
         assert str(out / f"table{number}") in printed
+    assert printed.count("Baselines on the same split") == 1
     assert printed.count("random weights") == 1  # what tables share is printed once
     assert "9 of 10 trials not run" in printed
     with (out / "table1.csv").open(encoding="utf-8", newline="") as stream:

@@ -1,0 +1,122 @@
+"""What needs no network, scored on the same split, beside the networks' own mean."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from statistics import fmean
+
+from mcalc.metrics import Confusion, auc
+from mcalc.report.notes import names, units_of
+from mcalc.report.rendering import NOT_RUN, Column, Table
+from mcalc.results import RecordedTrial
+
+_ROWS = (
+    ("the training part's commoner class", "majority"),
+    ("crop size alone", "size"),
+    ("radiologist's descriptors", "descriptors"),
+    ("descriptors and BI-RADS assessment", "descriptors_assessment"),
+)
+"""What is scored -> the first part of its recorded metrics' names."""
+
+_SCORES = ("auc", "auc_low", "auc_high", "accuracy")
+
+_MOST_SPLITS = 4
+"""With more, as of a cross-validation, the means over the splits are shown in place of each."""
+
+
+def baselines_table(trials: Sequence[RecordedTrial]) -> Table:
+    """The block `Baselines on the same split`: four baselines and the networks a split.
+
+    The baselines' numbers are those recorded; the networks' are computed from their predictions.
+    Trials on different splits have rows of their own.
+    """
+    splits = _by_split(trials)
+    rows: list[tuple[str, ...]] = []
+    if len(splits) > _MOST_SPLITS:
+        rows = _over_splits(splits)
+    else:
+        for members in splits:
+            first = members[0]
+            whose, n = names(members, trials), str(first.predictions.labels.size)
+            for title, prefix in _ROWS:
+                values = [_recorded(first, prefix, score) for score in _SCORES]
+                rows.append((title, *map(_number, values), n, whose))
+            area, right = _networks(members)
+            cells = (_number(area), NOT_RUN, NOT_RUN, _number(right))
+            rows.append((f"networks, mean of {len(members)}", *cells, n, whose))
+    notes = [
+        "Baselines are logistic regressions fitted on the training part; none reads a pixel. The "
+        "descriptors are calcification type and distribution, breast density and subtlety.",
+        "A network has learnt something from the image only where its AUC is above that of the "
+        "crop's size. Intervals are 95 %, DeLong.",
+    ]
+    unknown = {trial.metrics.get("size_unknown", 0.0) for trial in trials} - {0.0}
+    if unknown:
+        notes.append(
+            f"The crop's size is not known of up to {max(unknown):.0f} reported lesions, which the "
+            "size baseline gives the training part's share of malignant ones."
+        )
+    if any("descriptors_auc" not in trial.metrics for trial in trials):
+        notes.append(f"{NOT_RUN}: the data does not say what the baseline needs, or an old record.")
+    return Table(
+        title=f"Baselines on the same split (scored: {units_of(trials)})",
+        columns=(
+            Column("scorer", "Scorer", text=True),
+            Column("auc", "AUC"),
+            Column("auc_low", "95% from"),
+            Column("auc_high", "95% to"),
+            Column("accuracy", "Accuracy"),
+            Column("n", "n"),
+            Column("trials", "Trials", text=True),
+        ),
+        rows=tuple(rows),
+        notes=tuple(notes) if trials else (),
+    )
+
+
+def _by_split(trials: Sequence[RecordedTrial]) -> list[list[RecordedTrial]]:
+    """Trials whose reported set and baselines are the same."""
+    groups: dict[tuple[object, ...], list[RecordedTrial]] = {}
+    for trial in trials:
+        recorded = tuple(
+            trial.metrics.get(f"{prefix}_{score}") for _, prefix in _ROWS for score in _SCORES
+        )
+        key = (trial.tags.get("mcalc.split"), trial.predictions.lesions, recorded)
+        groups.setdefault(key, []).append(trial)
+    return list(groups.values())
+
+
+def _over_splits(splits: Sequence[Sequence[RecordedTrial]]) -> list[tuple[str, ...]]:
+    """Means over splits, each of one weight; an interval of one split would not be theirs."""
+    sizes = [members[0].predictions.labels.size for members in splits]
+    n = f"{min(sizes)}–{max(sizes)}" if min(sizes) < max(sizes) else f"{sizes[0]}"
+    whose = f"mean over {len(splits)} splits"
+    rows: list[tuple[str, ...]] = []
+    for title, prefix in _ROWS:
+        area, right = (
+            fmean(_recorded(members[0], prefix, score) for members in splits)
+            for score in ("auc", "accuracy")
+        )
+        rows.append((title, _number(area), NOT_RUN, NOT_RUN, _number(right), n, whose))
+    each = [_networks(members) for members in splits]
+    area, right = (fmean(scores[place] for scores in each) for place in (0, 1))
+    trials = sum(len(members) for members in splits)
+    cells = (_number(area), NOT_RUN, NOT_RUN, _number(right))
+    return [*rows, (f"networks, mean of {trials}", *cells, n, whose)]
+
+
+def _networks(trials: Sequence[RecordedTrial]) -> tuple[float, float]:
+    """Mean AUC and accuracy of trials, from their predictions."""
+    each = [trial.predictions for trial in trials]
+    area = fmean(auc(one.labels, one.probabilities) for one in each)
+    right = fmean(Confusion.from_predictions(o.labels, o.probabilities).accuracy for o in each)
+    return area, right
+
+
+def _recorded(trial: RecordedTrial, prefix: str, score: str) -> float:
+    return trial.metrics.get(f"{prefix}_{score}", math.nan)
+
+
+def _number(value: float) -> str:
+    return NOT_RUN if math.isnan(value) else f"{value:.3f}"

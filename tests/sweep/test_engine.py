@@ -1,0 +1,392 @@
+"""What the engine promises, with trials that train nothing: real processes, stores and kills."""
+
+from __future__ import annotations
+
+import math
+import os
+import signal
+import time
+from collections import Counter
+from pathlib import Path
+
+import optuna
+import pytest
+from engine import Instant, score, settings, start, sweep
+from optuna.trial import TrialState
+
+from mcalc.compose import compose_config
+from mcalc.data.ready import open_data
+from mcalc.errors import UserError
+from mcalc.progress import console
+from mcalc.results import Outcome
+from mcalc.run import open_tracker
+from mcalc.sweep.check import Report, check
+from mcalc.sweep.claims import Claims
+from mcalc.sweep.run import run_sweep
+from mcalc.sweep.storage import Storage, storage_url
+from mcalc.sweep.study import SweepStudy
+from mcalc.sweep.summary import summarise
+
+RATES = "head.weight_lr=1,2,3,4"
+NAMES = [f"head.weight_lr={rate}" for rate in (1, 2, 3, 4)]
+
+
+def study_of(folder: Path, name: str | None = None) -> SweepStudy:
+    config = compose_config(settings(folder))
+    storage = Storage(storage_url(config), 5, console)
+    names = [name] if name else optuna.get_all_study_names(storage.optuna)
+    (only,) = names
+    found = SweepStudy.find(storage, only)
+    assert found is not None
+    return found
+
+
+def checked(folder: Path, name: str | None = None) -> Report:
+    study = study_of(folder, name)
+    tracker = open_tracker(compose_config(settings(folder)))
+    return check(study, tracker, Claims(study.storage, study.name))
+
+
+def each_once(folder: Path, names: list[str] = NAMES, name: str | None = None) -> None:
+    """Every trial is complete once in Optuna and finished once in MLflow, with one value."""
+    attempts = study_of(folder, name).attempts()
+    complete = [a for a in attempts if a.state is TrialState.COMPLETE]
+    assert Counter(a.user_attrs["name"] for a in complete) == dict.fromkeys(names, 1)
+    assert not [a for a in attempts if not a.state.is_finished()]
+    for attempt in complete:
+        assert attempt.value == score(attempt.user_attrs["key"])
+    tracker = open_tracker(compose_config(settings(folder)))
+    parent = study_of(folder, name).parent()
+    assert parent is not None
+    runs = [run for run in tracker.runs_of(parent) if not run.superseded]
+    assert Counter(run.name for run in runs) == dict.fromkeys(names, 1)
+    assert {run.state for run in runs} == {"finished"}
+    assert checked(folder, name).differences == []
+
+
+def begun(folder: Path) -> list[str]:
+    return (folder / "log").read_text().split("\n")[:-1]
+
+
+def states(outcomes: list[Outcome]) -> dict[str, str]:
+    return {outcome.name: outcome.state for outcome in outcomes}
+
+
+@pytest.mark.parametrize(
+    ("place", "again"),
+    [
+        # the trial that was under way is begun again, unless MLflow has its result
+        ("began", ["head.weight_lr=2", "head.weight_lr=3", "head.weight_lr=4"]),
+        ("recorded", ["head.weight_lr=3", "head.weight_lr=4"]),
+        ("told", ["head.weight_lr=3", "head.weight_lr=4"]),
+    ],
+)
+def test_wherever_a_worker_is_killed_no_trial_is_lost_or_repeated(
+    tmp_path: Path, place: str, again: list[str]
+) -> None:
+    worker = start(tmp_path, RATES, instant=Instant(tmp_path / "log", place, "head.weight_lr=2"))
+    worker.join(60)
+    assert worker.exitcode == -signal.SIGKILL
+    assert begun(tmp_path) == NAMES[:2]
+    before = checked(tmp_path)
+    if place == "began":
+        assert before.unfinished == ["head.weight_lr=2"]
+    outcomes = sweep(tmp_path, RATES)
+    assert begun(tmp_path)[2:] == again
+    assert set(states(outcomes)) == set(NAMES)
+    each_once(tmp_path)
+    # and once more: nothing is left to do
+    sweep(tmp_path, RATES)
+    assert begun(tmp_path)[2:] == again
+
+
+def test_three_workers_share_a_sweep_and_one_is_killed(tmp_path: Path) -> None:
+    rates = "head.weight_lr=range(1,13)"
+    names = [f"head.weight_lr={rate}" for rate in range(1, 13)]
+    slow = Instant(tmp_path / "log", seconds=0.5)
+    workers = [start(tmp_path, rates, instant=slow) for _ in range(3)]
+    while not (tmp_path / "log").exists() or len(begun(tmp_path)) < 4:
+        time.sleep(0.05)
+    victim = workers[0]
+    assert victim.pid is not None
+    os.kill(victim.pid, signal.SIGKILL)
+    for worker in workers:
+        worker.join(120)
+    assert [worker.exitcode for worker in workers] == [-signal.SIGKILL, 0, 0]
+    each_once(tmp_path, names)
+    # what the victim had begun is begun again by another, and nothing else is
+    repeated = [name for name, number in Counter(begun(tmp_path)).items() if number > 1]
+    assert len(repeated) <= 1
+
+
+def test_a_living_workers_trial_is_left_to_it(tmp_path: Path) -> None:
+    worker = start(tmp_path, RATES, instant=Instant(tmp_path / "log", seconds=1))
+    while not (tmp_path / "log").exists():
+        time.sleep(0.05)
+    sweep(tmp_path, RATES)
+    worker.join(60)
+    assert worker.exitcode == 0
+    assert Counter(begun(tmp_path)) == dict.fromkeys(NAMES, 1)
+    each_once(tmp_path)
+
+
+def test_more_rows_extend_a_sweep_and_an_edited_value_runs_alone(tmp_path: Path) -> None:
+    sweep(tmp_path, "head.weight_lr=1,2")
+    sweep(tmp_path, RATES)
+    assert begun(tmp_path) == NAMES
+    each_once(tmp_path)
+    # a place is no value
+    sweep(tmp_path, RATES, "trainer.workers=2", "tracking.save_network=false")
+    assert begun(tmp_path) == NAMES
+
+
+def test_an_edited_file_re_runs_what_the_edit_touches_and_a_dry_run_says_why(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "sweeps").mkdir()
+    file = tmp_path / "sweeps" / "mine.yaml"
+    file.write_text("rows:\n  A: {head.weight_lr: 1}\n  B: {head.weight_lr: 2}\n")
+    sweep(tmp_path, "sweep=mine")
+    file.write_text("# a comment\nrows:\n  A: {head.weight_lr: 1.0}\n  B: {head.weight_lr: 2}\n")
+    sweep(tmp_path, "sweep=mine")
+    assert begun(tmp_path) == ["A", "B"], "a comment and 1.0 for 1 change nothing"
+    file.write_text("rows:\n  A: {head.weight_lr: 1}\n  B: {head.weight_lr: 5}\n  C: {seed: 3}\n")
+    sweep(tmp_path, "sweep=mine", "dry_run=true")
+    said = capsys.readouterr().out
+    assert "A (finished)" in said
+    assert "B (changed: head.weight_lr 2.0 to 5.0)" in said
+    assert "C (new)" in said
+    assert "1 finished, 2 to run" in said
+    assert "at most" in said
+    assert "of disk" in said
+    sweep(tmp_path, "sweep=mine")
+    assert begun(tmp_path) == ["A", "B", "B", "C"]
+
+
+def test_changed_data_run_everything_again_and_the_plan_says_so(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sweep(tmp_path, RATES, "data.phantom.seed=1", "name=mine")
+    config = compose_config([*settings(tmp_path), "data.phantom.seed=1"])
+    crop = open_data(config.data).index.lesions[0].crop
+    assert crop is not None
+    content = bytearray(crop.read_bytes())
+    content[-3] ^= 1
+    crop.write_bytes(content)
+    capsys.readouterr()
+    sweep(tmp_path, RATES, "data.phantom.seed=1", "name=mine", "dry_run=true")
+    assert capsys.readouterr().out.count("(changed: the data changed)") == 4
+
+
+def test_rerun_runs_all_again_and_supersedes(tmp_path: Path) -> None:
+    sweep(tmp_path, RATES)
+    sweep(tmp_path, RATES, "rerun=true")
+    assert begun(tmp_path) == NAMES * 2
+    report = checked(tmp_path)
+    assert report.differences == []
+    parent = study_of(tmp_path).parent()
+    assert parent is not None
+    runs = open_tracker(compose_config(settings(tmp_path))).runs_of(parent)
+    assert [run.superseded for run in runs] == [True] * 4 + [False] * 4
+
+
+def test_a_failure_is_tried_again_as_often_as_allowed_and_then_recorded(tmp_path: Path) -> None:
+    flaky = Instant(tmp_path / "log", failures={"head.weight_lr=2": 2})
+    with pytest.raises(UserError, match=r"1 of 4 trials failed.*told to fail"):
+        sweep(tmp_path, RATES, "retries=1", instant=flaky)
+    assert Counter(begun(tmp_path)) == {**dict.fromkeys(NAMES, 1), "head.weight_lr=2": 2}
+    attempts = study_of(tmp_path).attempts()
+    failed = [a for a in attempts if a.state is TrialState.FAIL]
+    assert [a.user_attrs["error"] for a in failed] == ["it was told to fail"] * 2
+    assert checked(tmp_path).differences == []
+    # the same command tries it again, in the same MLflow run
+    sweep(tmp_path, RATES, "retries=1", instant=flaky)
+    each_once(tmp_path)
+
+
+def test_one_name_is_one_sweep_and_another_is_refused_with_the_difference(tmp_path: Path) -> None:
+    sweep(tmp_path, RATES, "name=mine")
+    with pytest.raises(UserError) as raised:
+        sweep(tmp_path, RATES, "name=mine", "trainer.lr=0.5", "protocol=patient")
+    said = str(raised.value)
+    assert "'mine' is recorded with other settings" in said
+    assert "trainer.lr: 0.0001 before, 0.5 now" in said
+    assert "protocol.name: paper before, patient now" in said
+    assert "name=NAME" in said
+    with pytest.raises(UserError, match="explicit trials before, a search now"):
+        sweep(tmp_path, "head.weight_lr=interval(1,3)", "budget.trials=2", "name=mine")
+    assert len(begun(tmp_path)) == 4
+
+
+@pytest.mark.parametrize("sampler", ["tpe", "random", "qmc", "cmaes"])
+def test_a_search_ends_with_its_budget_and_goes_on_with_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sampler: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "sweeps").mkdir()
+    (tmp_path / "sweeps" / "mine.yaml").write_text(
+        "space:\n  head.weight_lr: {low: 1, high: 30, log: true}\n  trainer.lr: {low: 1.0e-5, "
+        f"high: 0.1}}\nsampler: {sampler}\nbudget: {{trials: 4}}\n"
+    )
+    sweep(tmp_path, "sweep=mine")
+    assert len(begun(tmp_path)) == 4
+    sweep(tmp_path, "sweep=mine")
+    assert len(begun(tmp_path)) == 4
+    sweep(tmp_path, "sweep=mine", "budget.trials=6")
+    attempts = study_of(tmp_path).attempts()
+    assert [a.state for a in attempts] == [TrialState.COMPLETE] * 6
+    drawn = {tuple(a.params.values()) for a in attempts}
+    assert len(drawn) == 6, "a worker that starts later draws other values"
+    for attempt in attempts:
+        assert 1 <= attempt.params["head.weight_lr"] <= 30
+        assert attempt.value == score(attempt.user_attrs["key"])
+    assert checked(tmp_path).differences == []
+
+
+def test_a_search_of_few_choices_runs_none_twice(tmp_path: Path) -> None:
+    sweep(tmp_path, "seed=interval(0,1)", "head.bias_lr=1,2", "budget.trials=9")
+    attempts = study_of(tmp_path).attempts()
+    assert len(attempts) == 9
+    assert len(begun(tmp_path)) == len({tuple(a.params.values()) for a in attempts}) <= 4
+    by_params: dict[tuple[object, ...], set[float | None]] = {}
+    for attempt in attempts:
+        by_params.setdefault(tuple(attempt.params.values()), set()).add(attempt.value)
+    assert all(len(values) == 1 for values in by_params.values())
+    assert checked(tmp_path).differences == []
+
+
+def test_a_budget_in_hours_counts_the_training_of_all(tmp_path: Path) -> None:
+    # each trial reports 36 s: a hundredth of an hour
+    sweep(tmp_path, "head.weight_lr=interval(1,30)", "budget.hours=0.025")
+    assert len(begun(tmp_path)) == 3
+
+
+@pytest.mark.parametrize("pruner", ["hyperband", "median", "patient"])
+def test_pruned_trials_are_marked_in_both_stores_and_not_run_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pruner: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "sweeps").mkdir()
+    (tmp_path / "sweeps" / "mine.yaml").write_text(
+        "space:\n  head.weight_lr: {low: 1, high: 30}\n"
+        f"pruner: {pruner}\nsampler: random\nbudget: {{trials: 14}}\n"
+    )
+    instant = Instant(tmp_path / "log", evaluations=12)
+    sweep(tmp_path, "sweep=mine", instant=instant)
+    attempts = study_of(tmp_path).attempts()
+    pruned = [a for a in attempts if a.state is TrialState.PRUNED]
+    assert pruned
+    assert len(pruned) < len(attempts)
+    assert all(len(a.intermediate_values) < 12 for a in pruned)
+    report = checked(tmp_path)
+    assert report.differences == []
+    assert report.counts["pruned"] == len(pruned)
+    sweep(tmp_path, "sweep=mine", instant=instant)
+    assert len(begun(tmp_path)) == 14
+    figures = summarise(study_of(tmp_path)).metrics
+    assert figures["trials_pruned"] == len(pruned)
+    assert figures["iterations_saved_by_pruning"] > 0
+
+
+def test_a_search_with_seeds_judges_a_configuration_by_their_mean(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "sweeps").mkdir()
+    (tmp_path / "sweeps" / "mine.yaml").write_text(
+        "space:\n  head.weight_lr: {low: 1, high: 30}\nseeds: [0, 1, 2]\nbudget: {trials: 2}\n"
+    )
+    worker = start(
+        tmp_path, "sweep=mine", instant=Instant(tmp_path / "log", "recorded", "#1, seed=1")
+    )
+    worker.join(60)
+    assert worker.exitcode == -signal.SIGKILL
+    sweep(tmp_path, "sweep=mine")
+    assert Counter(begun(tmp_path)) == {
+        f"#{number}, seed={seed}": 1 for number in (0, 1) for seed in (0, 1, 2)
+    }, "seeds that were finished before the kill are not run again"
+    for attempt in study_of(tmp_path).attempts():
+        runs = attempt.user_attrs["runs"]
+        assert len(runs) == 3
+        assert attempt.value == pytest.approx(sum(map(score, runs)) / 3)
+    assert checked(tmp_path).differences == []
+
+
+def test_workers_that_search_together_do_not_overdraw(tmp_path: Path) -> None:
+    arguments = ("head.weight_lr=interval(1,30)", "budget.trials=7")
+    slow = Instant(tmp_path / "log", seconds=0.2)
+    workers = [start(tmp_path, *arguments, instant=slow) for _ in range(3)]
+    for worker in workers:
+        worker.join(120)
+    assert [worker.exitcode for worker in workers] == [0, 0, 0]
+    assert len(begun(tmp_path)) == 7
+    assert [a.state for a in study_of(tmp_path).attempts()] == [TrialState.COMPLETE] * 7
+    assert checked(tmp_path).differences == []
+
+
+def test_the_parent_run_sums_up(tmp_path: Path) -> None:
+    sweep(tmp_path, "head.weight_lr=1,5", "stopping.patience=3,9", "seed=0,1")
+    summary = summarise(study_of(tmp_path))
+    values = [a.value for a in study_of(tmp_path).attempts()]
+    assert summary.metrics["best_value"] == max(values)  # type: ignore[type-var]
+    assert summary.metrics["mean_value"] == pytest.approx(sum(values) / 8)  # type: ignore[arg-type]
+    # runs of patience 3 and 9 take 30 and 90 iterations, and share the first 30
+    assert summary.metrics["iterations_trained"] == 4 * 90
+    assert summary.metrics["iterations_saved_by_sharing"] == 4 * 30
+    by_name = {a.user_attrs["name"]: a.value for a in study_of(tmp_path).attempts()}
+    found = summary.over_seeds["head.weight_lr=1, stopping.patience=3"]
+    two = [by_name[f"head.weight_lr=1, stopping.patience=3, seed={seed}"] for seed in (0, 1)]
+    assert found["mean"] == pytest.approx(sum(two) / 2)
+    assert found["sd"] == pytest.approx(abs(two[0] - two[1]) / math.sqrt(2))
+    assert sum(summary.importance.values()) == pytest.approx(1)
+    tracker = open_tracker(compose_config(settings(tmp_path)))
+    parent = tracker.run(study_of(tmp_path).parent() or "")
+    assert parent is not None
+    assert parent.metrics["best_value"] == summary.metrics["best_value"]
+
+
+def test_the_check_says_what_differs(tmp_path: Path) -> None:
+    sweep(tmp_path, RATES)
+    tracker = open_tracker(compose_config(settings(tmp_path)))
+    runs = {run.name: run for run in tracker.runs_of(study_of(tmp_path).parent() or "")}
+    tracker.client.delete_run(runs[NAMES[0]].run_id)
+    tracker.client.set_terminated(runs[NAMES[1]].run_id, "FAILED")
+    tracker.open_trial("a stray", "k", {}, {}, study_of(tmp_path).parent())
+    differences = "\n".join(checked(tmp_path).differences)
+    assert f"{NAMES[0]}: Optuna names run" in differences
+    assert f"{NAMES[1]}: COMPLETE in Optuna, failed in MLflow" in differences
+    assert "a stray: MLflow has a run" in differences
+    assert NAMES[2] not in differences
+
+
+@pytest.mark.parametrize(
+    ("argument", "said"),
+    [
+        ("storage=nonsense", "is no address of a database"),
+        ("storage=nosuchdb://host/x", "no driver for it is installed"),
+    ],
+)
+def test_a_store_that_is_none_is_said(tmp_path: Path, argument: str, said: str) -> None:
+    with pytest.raises(UserError, match=said):
+        sweep(tmp_path, RATES, argument)
+
+
+def test_a_store_that_does_not_answer_is_waited_for_and_then_given_up(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("psycopg", reason="pip install psycopg[binary]")
+    # nothing listens there
+    address = "storage='postgresql+psycopg://somebody:secret@127.0.0.1:9/mcalc'"
+    with pytest.raises(UserError) as raised:
+        sweep(tmp_path, RATES, address, "storage_wait=1")
+    assert "could not be reached" in str(raised.value)
+    printed = capsys.readouterr().out + str(raised.value)
+    assert "waiting up to 1 s" in printed
+    assert "secret" not in printed
+    assert not (tmp_path / "log").exists()
+
+
+def test_a_plan_alone_makes_no_store(tmp_path: Path) -> None:
+    run_sweep([*settings(tmp_path), RATES, "dry_run=true"], compose_config)
+    assert not (tmp_path / "mlruns").exists()

@@ -1,0 +1,114 @@
+"""Sweeps in processes of their own, as a user starts them (found by pytest's `pythonpath`)."""
+
+from __future__ import annotations
+
+import csv
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import optuna
+from optuna.storages import RDBStorage
+from optuna.trial import FrozenTrial
+from sqlalchemy import create_engine, text
+
+from mcalc.tracking import RecordedRun, Tracker
+
+ROOT = Path(__file__).resolve().parents[1]
+SMALL = (
+    "backbone=squeezenet",
+    "backbone.weights=none",
+    "data.phantom.lesions=32",
+    "trainer.batch_size=4",
+    "trainer.max_iterations=6",
+    "trainer.val_every=2",
+    "trainer.threads=1",
+    "tracking.save_network=false",
+)
+"""A trial of a few seconds on one core."""
+PATIENCE_SECONDS = 240.0
+
+
+@dataclass(frozen=True)
+class Worker:
+    """A started `python -m mcalc.train -m ...`, with what it prints in a file."""
+
+    process: subprocess.Popen[bytes]
+    log: Path
+
+    def printed(self) -> str:
+        return self.log.read_text()
+
+    def ended(self) -> int:
+        """Wait for its end; the exit status."""
+        return self.process.wait(PATIENCE_SECONDS)
+
+
+def start(*arguments: str, log: Path, **environment: str) -> Worker:
+    with log.open("wb") as out:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "mcalc.train", "-m", *SMALL, *arguments],
+            cwd=ROOT,
+            stdout=out,
+            stderr=subprocess.STDOUT,
+            env={**os.environ, **environment},
+        )
+    return Worker(process, log)
+
+
+def wait_for(condition: Callable[[], object], *workers: Worker) -> None:
+    """Wait until it holds; a worker that ends before fails the test with what it printed."""
+    until = time.monotonic() + PATIENCE_SECONDS
+    while not condition():
+        for worker in workers:
+            assert worker.process.poll() is None, worker.printed()
+        assert time.monotonic() < until, [worker.printed() for worker in workers]
+        time.sleep(0.2)
+
+
+def at_work(storage: str) -> dict[str, int]:
+    """Process numbers of workers that hold a training run, by run."""
+    engine = create_engine(storage)
+    try:
+        with engine.connect() as connection:
+            rows = connection.execute(
+                text("SELECT work, process FROM mcalc_claims WHERE work <> 'parent run'")
+            ).all()
+        return {row.work: row.process for row in rows}
+    except Exception:  # the table is not there yet
+        return {}
+    finally:
+        engine.dispose()
+
+
+def attempts(storage: str) -> list[FrozenTrial]:
+    """Every attempt of the one sweep that a store holds."""
+    opened = RDBStorage(storage)
+    try:
+        (name,) = optuna.get_all_study_names(opened)
+        return optuna.load_study(study_name=name, storage=opened).get_trials()
+    finally:
+        opened.engine.dispose()
+
+
+def recorded(runs: Path) -> list[RecordedRun]:
+    """Every trial's run of the one sweep that MLflow holds."""
+    tracker = Tracker(runs, "mcalc")
+    (parent,) = tracker._search({"mcalc.kind": "sweep"})
+    return tracker.runs_of(parent.info.run_id)
+
+
+def predictions(runs: Path) -> dict[str, dict[str, str]]:
+    """By name of each finished trial, each lesion's probability, with every digit."""
+    tracker = Tracker(runs, "mcalc")
+    found = {}
+    for run in tracker._search({"mcalc.kind": "trial"}, state="FINISHED"):
+        file = tracker.client.download_artifacts(run.info.run_id, "predictions.csv")
+        with Path(file).open(newline="") as table:
+            rows = {row["lesion"]: row["probability"] for row in csv.DictReader(table)}
+        found[str(run.info.run_name)] = rows
+    return found
