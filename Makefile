@@ -10,10 +10,12 @@ VENV   := .venv
 RUN    := $(VENV)/bin/python
 READY  := $(VENV)/.installed
 PORT   ?= 5000
+DASHBOARD_PORT ?= 8080
 DATA   ?=
 ARGS   ?=
 TESTS  ?= tests
 RUNS   ?= mlruns
+STORAGE ?= sqlite:///$(RUNS)/optuna.db
 REPORT ?= report
 
 TRAIN := $(RUN) -m mcalc.train -m 'tracking.dir=$(RUNS)'
@@ -31,7 +33,7 @@ endif
 TABLES := $(RUN) -m mcalc.report 'dir=$(RUNS)' 'out=$(REPORT)'
 
 .DEFAULT_GOAL := help
-.PHONY: help install sweeps tables table1 table2 table3 table4 table5 table6 report ui test lint \
+.PHONY: help install sweeps tables table1 table2 table3 table4 table5 table6 report ui dashboard test lint \
         format bench clean-cache
 
 help:  ## Show this list
@@ -73,6 +75,10 @@ report: $(READY)  ## Write every table and the HTML page from what is recorded
 ui: $(READY)  ## Open MLflow on 127.0.0.1:PORT (5000) over RUNS (mlruns)
 	@echo 'open http://127.0.0.1:$(PORT)/#/experiments/1/runs?workflowType=machine_learning'
 	@$(VENV)/bin/mlflow server --backend-store-uri 'sqlite:///$(RUNS)/mlflow.db' --host 127.0.0.1 --port $(PORT)
+
+dashboard: $(READY)  ## Open Optuna's dashboard on 127.0.0.1:DASHBOARD_PORT (8080) over STORAGE
+	@echo 'open http://127.0.0.1:$(DASHBOARD_PORT)/dashboard/'
+	@$(VENV)/bin/optuna-dashboard '$(STORAGE)' --host 127.0.0.1 --port $(DASHBOARD_PORT)
 
 test: $(READY)  ## Run the tests
 	$(RUN) -m pytest -n auto --dist loadgroup $(TESTS)

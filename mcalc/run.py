@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import errno
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -151,10 +152,7 @@ class _Recording:
             self._close_open(str(error), "", retry=not isinstance(error, DivergedError))
         except Exception as error:
             if is_full_disk(error):
-                raise FullDiskError(
-                    f"no room is left to record {self._names()} in {self.config.tracking.dir}: "
-                    "what is finished is kept; make room and give the same command again"
-                ) from error
+                raise full_disk(self.config) from error
             # whatever a trial fails of, it is recorded, and the other trials of a sweep go on
             self._close_open(f"{type(error).__name__}: {error}", traceback.format_exc())
         finally:
@@ -338,8 +336,36 @@ def validation_metrics(result: TrialResult) -> dict[str, float]:
     return {}
 
 
-_FULL = ("disk is full", "No space left", "File too large", "file write failed")
+_FULL = (
+    "disk is full",
+    "disk I/O error",
+    "No space left",
+    "File too large",
+    "file write failed",
+    "fail at inline_container.cc",
+)
 """What SQLite, the system and torch's writer say, where no error number comes through."""
+
+
+def full_disk(config: Config) -> FullDiskError:
+    """What to tell a user whose disk is full."""
+    return FullDiskError(
+        f"no room is left to record in {config.tracking.dir}: what is finished is kept; make room "
+        "and give the same command again"
+    )
+
+
+@contextmanager
+def full_disk_said(config: Config) -> Iterator[None]:
+    """Turn whatever a full disk raises inside, in whichever library, into FullDiskError."""
+    try:
+        yield
+    except UserError:
+        raise
+    except Exception as error:
+        if is_full_disk(error):
+            raise full_disk(config) from error
+        raise
 
 
 def is_full_disk(error: BaseException | None) -> bool:

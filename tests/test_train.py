@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import shutil
 import signal
 import subprocess
@@ -18,7 +19,8 @@ import pytest
 from mlflow.tracking import MlflowClient
 from optuna.trial import TrialState
 
-from mcalc.sweep.study import storage_uri
+from mcalc.results import RecordedTrial
+from mcalc.sweep.storage import DATABASE
 from mcalc.tracking import database_uri, read_trials
 
 pytestmark = pytest.mark.slow
@@ -42,6 +44,10 @@ rows:
   C: {head.weight_lr: 1.0e+30}
   D: {head.weight_lr: 15}
 """
+
+
+def storage_uri(folder: Path) -> str:
+    return f"sqlite:///{folder / DATABASE}"
 
 
 def command(*arguments: str) -> list[str]:
@@ -187,14 +193,14 @@ def test_a_single_trial_runs_once_and_again_on_request(tmp_path: Path) -> None:
     assert [line for line in rerun.splitlines() if "mine: accuracy" in line]
 
 
-@pytest.mark.parametrize("blow", [signal.SIGINT, signal.SIGKILL])
-def test_a_sweep_that_was_stopped_goes_on_without_loss_or_repetition(
-    tmp_path: Path, blow: signal.Signals
-) -> None:
-    arguments = ["-m", *SMALL, "trainer.max_iterations=80", "head.weight_lr=1,5,10"]
+LONG = [*SMALL, "trainer.max_iterations=60", "trainer.val_every=10", "stopping.network=best"]
+
+
+def cut_off(folder: Path, blow: signal.Signals, *arguments: str) -> subprocess.Popen[str]:
+    """Start a sweep and stop it when its second training run has written a checkpoint."""
     process = subprocess.Popen(
         command(*arguments),
-        cwd=tmp_path,
+        cwd=folder,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -204,28 +210,92 @@ def test_a_sweep_that_was_stopped_goes_on_without_loss_or_repetition(
     )
     assert process.stdout is not None
     for line in process.stdout:
-        if "1 of 3 training runs done" in line:
+        if "1 of 2 done" in line:
             break
-    time.sleep(3)  # into the second training run
+    deadline = time.monotonic() + 60
+    while not list((folder / "mlruns" / "checkpoints").glob("*.pth")):
+        assert time.monotonic() < deadline, "no checkpoint was written"
+        time.sleep(0.05)
     process.send_signal(blow)
+    return process
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, RecordedTrial]:
+    """The trials of a sweep that nothing disturbed, by name."""
+    folder = tmp_path_factory.mktemp("undisturbed")
+    ended_well(run(folder, "-m", *LONG, "head.weight_lr=1,5", "name=mine"))
+    return {trial.name: trial for trial in read_trials(folder / "mlruns", "mine")}
+
+
+@pytest.mark.xdist_group("undisturbed")
+@pytest.mark.parametrize("blow", [signal.SIGINT, signal.SIGKILL])
+def test_a_sweep_that_was_stopped_goes_on_from_its_checkpoint_to_the_same_numbers(
+    tmp_path: Path, undisturbed: dict[str, RecordedTrial], blow: signal.Signals
+) -> None:
+    arguments = ["-m", *LONG, "head.weight_lr=1,5", "name=mine"]
+    process = cut_off(tmp_path, blow, *arguments, "tracking.checkpoint_minutes=0.001")
     _, error = process.communicate(timeout=120)
     if blow is signal.SIGINT:
         assert process.returncode == 130
         assert "the same command goes on" in error
         assert "Traceback" not in error
+    first = read_trials(tmp_path / "mlruns", "mine")
     printed = ended_well(run(tmp_path, *arguments))
-    assert "1 finished, 2 to run" in printed
-    study = optuna.load_study(study_name=None, storage=storage_uri(tmp_path / "mlruns"))
-    finished = Counter(
-        trial.user_attrs["name"] for trial in study.trials if trial.state is TrialState.COMPLETE
-    )
-    assert finished == {f"head.weight_lr={rate}": 1 for rate in (1, 5, 10)}
-    assert not [trial for trial in study.trials if not trial.state.is_finished()]
-    client = MlflowClient(tracking_uri=database_uri(tmp_path / "mlruns"))
-    runs = client.search_runs([client.get_experiment_by_name("mcalc").experiment_id])
-    assert not [run for run in runs if run.info.status == "RUNNING"]
-    done = [run for run in runs if run.info.status == "FINISHED"]
-    assert Counter(run.data.tags["mcalc.kind"] for run in done) == {"trial": 3, "sweep": 1}
+    assert "1 finished, 1 to run" in printed
+    assert "goes on from iteration" in printed
+    trials = {trial.name: trial for trial in read_trials(tmp_path / "mlruns", "mine")}
+    assert trials.keys() == undisturbed.keys()
+    assert trials[first[0].name].run_id == first[0].run_id, "what was finished is untouched"
+    for name, trial in trials.items():
+        whole = undisturbed[name]
+        assert trial.curve == whole.curve
+        np.testing.assert_array_equal(
+            trial.predictions.probabilities, whole.predictions.probabilities
+        )
+        timeless = {key: value for key, value in trial.metrics.items() if key != "seconds"}
+        assert timeless == {key: whole.metrics[key] for key in timeless}
+    assert not list((tmp_path / "mlruns" / "checkpoints").iterdir())
+    checked = subprocess.run(
+        [sys.executable, "-m", "mcalc.sweep", "check"],
+        cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+    assert "mine: 2 complete" in checked.stdout
+    assert "agree" in checked.stdout
+
+
+def test_a_full_disk_stops_the_sweep_and_the_same_command_goes_on(tmp_path: Path) -> None:
+    arguments = ["-m", *SMALL, "tracking.save_network=true", "head.weight_lr=1,5", "name=mine"]
+    # the stores are made while there is room
+    ended_well(run(tmp_path, "-m", *SMALL, "head.weight_lr=1,3", "name=other"))
+
+    def nearly_full() -> None:
+        # files may not grow beyond this; the network is larger, the databases are not
+        resource.setrlimit(resource.RLIMIT_FSIZE, (2_500_000, 2_500_000))
+
+    full = subprocess.run(
+        command(*arguments), cwd=tmp_path, capture_output=True, text=True, timeout=300,
+        check=False, preexec_fn=nearly_full,
+    )  # fmt: skip
+    message = refused(full)
+    assert "no room is left to record in mlruns" in message
+    assert "give the same command again" in message
+    ended_well(run(tmp_path, *arguments))
+    trials = read_trials(tmp_path / "mlruns", "mine")
+    assert [trial.name for trial in trials] == ["head.weight_lr=1", "head.weight_lr=5"]
+    checked = subprocess.run(
+        [sys.executable, "-m", "mcalc.sweep", "check"],
+        cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+
+
+def test_three_classes_train_and_are_scored_as_malignant_against_the_rest(tmp_path: Path) -> None:
+    ended_well(run(tmp_path, *SMALL, "name=three", "data.benign_without_callback=own_class"))
+    (trial,) = read_trials(tmp_path / "mlruns")
+    assert set(trial.predictions.labels) == {0, 1}
+    assert trial.params["data.benign_without_callback"] == "own_class"
 
 
 @pytest.mark.parametrize(

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import socket
 import traceback
+from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from mcalc.compose import to_config
@@ -42,7 +46,8 @@ class Task:
         try:
             config = to_config(composed)
             self._check(config)
-            return Ended(run_job(config))
+            with _own_log(config):
+                return Ended(run_job(config))
         except UserError as error:
             return Ended([], str(error))
         except Exception as error:
@@ -64,6 +69,16 @@ class Task:
                 "safely: name a database with storage=postgresql+psycopg://USER@HOST/NAME "
                 "(docs/parallel.md)"
             )
+
+
+@contextlib.contextmanager
+def _own_log(config: Config) -> Iterator[None]:
+    """What is printed goes to a log of this process: the terminal shows the sweep."""
+    logs = Path(config.tracking.dir) / "logs"
+    logs.mkdir(parents=True, exist_ok=True)
+    name = f"{config.job.sweep}-{socket.gethostname()}-{os.getpid()}.log".replace(os.sep, "_")
+    with (logs / name).open("a", buffering=1) as log, contextlib.redirect_stdout(log):
+        yield
 
 
 def task() -> Task:

@@ -6,12 +6,6 @@ the same work, and one of them does it.
 
 from __future__ import annotations
 
-import contextlib
-import os
-import socket
-from collections.abc import Iterator
-from pathlib import Path
-
 from mcalc.config import Config
 from mcalc.errors import UserError
 from mcalc.results import Outcome
@@ -28,21 +22,7 @@ def run_job(config: Config, place: Workplace | None = None) -> list[Outcome]:
     """
     if config.job.sweep is None:
         raise UserError("job.sweep is set by the sweep engine alone: start a sweep with -m")
-    with _own_corner(config):
-        place = place or Workplace(config, config.job.sweep)
-        if config.job.trials:
-            return Rows(place, config).run()
-        return SearchStep(place, config).run()
-
-
-@contextlib.contextmanager
-def _own_corner(config: Config) -> Iterator[None]:
-    """Beside other jobs, what is printed goes to a log of its own and not over theirs."""
-    if config.job.beside <= 1:
-        yield
-        return
-    logs = Path(config.tracking.dir) / "logs"
-    logs.mkdir(parents=True, exist_ok=True)
-    name = f"{config.job.sweep}-{socket.gethostname()}-{os.getpid()}.log".replace(os.sep, "_")
-    with (logs / name).open("a", buffering=1) as log, contextlib.redirect_stdout(log):
-        yield
+    place = place or Workplace(config, config.job.sweep)
+    if config.job.trials:
+        return Rows(place, config).run()
+    return SearchStep(place, config).run()

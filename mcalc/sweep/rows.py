@@ -121,6 +121,7 @@ class Rows:
     def keep(self, outcome: Outcome, before: FrozenTrial | None = None) -> Outcome:
         """Tell the study of a trial that MLflow knows to be finished or pruned."""
         trial_id = self._begin(outcome.key, before)
+        self.place.study.set(trial_id, {"mlflow_run": outcome.run_id})
         self.place.study.end(trial_id, outcome, outcome.metrics.get("accuracy"))
         console.print(f"  {outcome.name} was finished when its worker was stopped: kept")
         return replace(outcome, state="skipped")

@@ -54,17 +54,21 @@ def run_sweep(
     plans = make_plans(arguments, compose, opened.fingerprint)
     planning = compose([word for word in arguments if word.startswith("dry_run=")]).dry_run
     outcomes: list[Outcome] = []
+    from mcalc.run import full_disk_said  # late: a mistyped plan is answered before torch is there
+
     for plan in plans:
         storage = None
         if exists(plan.base) or not planning:
-            storage = Storage(storage_url(plan.base), plan.base.storage_wait, console)
+            with full_disk_said(plan.base):
+                storage = Storage(storage_url(plan.base), plan.base.storage_wait, console)
         if planning:
             study = SweepStudy.find(storage, plan.sweep) if storage else None
             dry_run(plan, study, opened.data(plan.base.data))
             continue
         assert storage is not None
-        run = _SweepRun(plan, storage, launcher, opened, execute)
-        outcomes += run.run()
+        with full_disk_said(plan.base):
+            run = _SweepRun(plan, storage, launcher, opened, execute)
+            outcomes += run.run()
     failed = [outcome for outcome in outcomes if outcome.state == "failed"]
     if failed:
         raise UserError(

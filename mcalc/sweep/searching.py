@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import time
@@ -20,7 +21,7 @@ from mcalc.progress import console
 from mcalc.results import CurvePoint, Outcome
 from mcalc.run import Watch
 from mcalc.schedule import Trial
-from mcalc.sweep.claims import Lease, Owner
+from mcalc.sweep.claims import Lease
 from mcalc.sweep.files import Values, override_of
 from mcalc.sweep.space import Search
 from mcalc.sweep.study import DEFINITION, DONE, Attempt, result
@@ -45,14 +46,12 @@ class SearchStep:
     def run(self) -> list[Outcome]:
         """The configuration's outcome; nothing where the budget is used up."""
         self.place.study.search_with(self.search, self._evaluations())
-        drawn = self._draw()
-        if drawn is None:
-            return []
-        number, values = drawn
-        with self.place.claims.hold(work_of(number)) as held:
-            if isinstance(held, Owner):
-                return [Outcome(f"#{number}", "", "left", None, {}, str(held))]
-            return [_Configuration(self, number, values, held).run()]
+        with contextlib.ExitStack() as until_done:
+            drawn = self._draw(until_done)
+            if drawn is None:
+                return []
+            number, values, lease = drawn
+            return [_Configuration(self, number, values, lease).run()]
 
     def _evaluations(self) -> int:
         """About how many a whole run has: what a pruner reckons with."""
@@ -62,19 +61,29 @@ class SearchStep:
         iterations = min(iterations, settings.max_iterations or iterations)
         return max(2, math.ceil(iterations / settings.val_every) + 1)
 
-    def _draw(self) -> tuple[int, Values] | None:
-        """Number in the study and values; None where the budget is used up."""
+    def _draw(self, until_done: contextlib.ExitStack) -> tuple[int, Values, Lease] | None:
+        """Number in the study, values and claim, held until `until_done` closes.
+
+        It is claimed before the next worker may draw, to whom it would look like one that a dead
+        worker left. None where the budget is used up.
+        """
         study, claims = self.place.study, self.place.claims
         while True:
-            with claims.hold(_DRAWING) as held:
-                if isinstance(held, Lease):
+            with claims.hold(_DRAWING) as drawing:
+                if isinstance(drawing, Lease):
                     attempts = study.attempts()
-                    owners = claims.owners()
                     for attempt in attempts:
-                        running = attempt.state is TrialState.RUNNING
-                        if running and work_of(attempt.number) not in owners:
-                            return attempt.number, dict(attempt.params)
-                    return None if is_used_up(self.search, attempts) else study.ask(self.search)
+                        if attempt.state is TrialState.RUNNING:
+                            held = until_done.enter_context(claims.hold(work_of(attempt.number)))
+                            # its worker may have ended it since
+                            if isinstance(held, Lease) and study.is_running(attempt.number):
+                                return attempt.number, dict(attempt.params), held
+                    if is_used_up(self.search, attempts):
+                        return None
+                    number, values = study.ask(self.search)
+                    held = until_done.enter_context(claims.hold(work_of(number)))
+                    assert isinstance(held, Lease)  # nobody else knows of it yet
+                    return number, values, held
             time.sleep(_PAUSE)
 
 

@@ -33,7 +33,12 @@ def cpu_share(settings: TrainerConfig, beside: int) -> int | None:
     """
     if beside <= 1 or uses_gpu(settings):
         return None
-    return max(1, min(ALL_CORES, cores_here() // beside))
+    return share_of(cores_here(), ALL_CORES, beside)
+
+
+def share_of(cores: int, limit: int, beside: int) -> int:
+    """Threads of one of `beside` runs on so many cores, of which a process may take `limit`."""
+    return max(1, min(limit, cores // beside))
 
 
 @contextmanager

@@ -154,6 +154,12 @@ class SweepStudy:
                 found[key] = attempt
         return found
 
+    def is_running(self, number: int) -> bool:
+        """Whether the attempt with this number has not ended."""
+        trial_id = self.id_of(number)
+        trial = self.storage.patiently(lambda: self.storage.optuna.get_trial(trial_id))
+        return trial.state is TrialState.RUNNING
+
     def current(self) -> list[FrozenTrial]:
         """The last attempt at each trial, by name: what an edited row was before is left out."""
         found: dict[str, FrozenTrial] = {}

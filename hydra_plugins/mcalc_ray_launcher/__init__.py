@@ -1,0 +1,1 @@
+"""Hydra finds mcalc's Ray launcher here."""

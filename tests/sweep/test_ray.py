@@ -1,0 +1,88 @@
+"""`hydra/launcher=mcalc_ray` on a real Ray cluster of three nodes; one worker process is killed."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+from optuna.trial import TrialState
+from sweep_processes import at_work, attempts, predictions, recorded, start, wait_for
+
+from mcalc.errors import UserError
+from mcalc.sweep.__main__ import main
+
+os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+cluster_utils = pytest.importorskip("ray.cluster_utils", reason='needs `pip install "mcalc[ray]"`')
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.xdist_group("ray"),
+    # files and processes that Ray leaves to the garbage collector
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+]
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[str]:
+    """The address of a cluster whose head takes no job and whose two other nodes take one each."""
+    made = cluster_utils.Cluster(initialize_head=True, head_node_args={"num_cpus": 0})
+    try:
+        for _ in range(2):
+            made.add_node(num_cpus=1)
+        made.wait_for_nodes()
+        yield made.address
+    finally:
+        made.shutdown()
+
+
+def test_a_sweep_on_several_nodes_outlives_a_killed_worker(
+    cluster: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    runs = tmp_path / "runs"
+    storage = f"sqlite:///{runs / 'optuna.db'}"
+    arguments = (
+        "head.weight_lr=1,10",
+        "seed=0,1",
+        "trainer.max_iterations=10",
+        f"data.cache={tmp_path / 'cache'}",
+    )
+    worker = start(
+        *arguments,
+        "hydra/launcher=mcalc_ray",
+        f"hydra.launcher.address={cluster}",
+        f"tracking.dir={runs}",
+        log=tmp_path / "log",
+    )
+    wait_for(
+        lambda: (
+            len(at_work(storage)) == 2
+            and any("mlflow_run" in attempt.user_attrs for attempt in attempts(storage))
+        ),
+        worker,
+    )
+    processes = set(at_work(storage).values())
+    # two at once, in processes of two nodes
+    assert len({psutil.Process(process).ppid() for process in processes}) == 2
+    os.kill(processes.pop(), signal.SIGKILL)
+    assert worker.ended() == 0, worker.printed()
+    made = attempts(storage)
+    assert [attempt.state for attempt in made] == [TrialState.COMPLETE] * 4
+    assert [run.state for run in recorded(runs)] == ["finished"] * 4
+    assert main(["check", f"tracking.dir={runs}"]) == 0
+    assert "Optuna and MLflow agree" in capsys.readouterr().out
+    assert len(predictions(runs)) == 4
+
+
+def test_a_cluster_that_is_not_there_is_named_at_once() -> None:
+    from hydra_plugins.mcalc_ray_launcher._tasks import _connect
+
+    began = time.monotonic()
+    with pytest.raises(UserError, match=r"no Ray cluster answers at 127\.0\.0\.1:1 .*refused"):
+        _connect("127.0.0.1:1")
+    assert time.monotonic() - began < 5
