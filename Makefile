@@ -33,8 +33,8 @@ endif
 TABLES := $(RUN) -m mcalc.report 'dir=$(RUNS)' 'out=$(REPORT)'
 
 .DEFAULT_GOAL := help
-.PHONY: help install sweeps tables table1 table2 table3 table4 table5 table6 report ui dashboard test lint \
-        format bench clean-cache
+.PHONY: help install sweeps tables table1 table2 table3 table4 table5 table6 report ui dashboard \
+        test test-all lint format bench clean-cache
 
 help:  ## Show this list
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## */\1\t/' | expand -t 14
@@ -80,7 +80,10 @@ dashboard: $(READY)  ## Open Optuna's dashboard on 127.0.0.1:DASHBOARD_PORT (808
 	@echo 'open http://127.0.0.1:$(DASHBOARD_PORT)/dashboard/'
 	@$(VENV)/bin/optuna-dashboard '$(STORAGE)' --host 127.0.0.1 --port $(DASHBOARD_PORT)
 
-test: $(READY)  ## Run the tests
+test: $(READY)  ## Run the tests, but for those of launchers, Ray and PostgreSQL
+	$(RUN) -m pytest -n auto --dist loadgroup -m 'not distributed' $(TESTS)
+
+test-all: $(READY)  ## Run every test
 	$(RUN) -m pytest -n auto --dist loadgroup $(TESTS)
 
 lint: $(READY)  ## Check format, lint and types

@@ -8,10 +8,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 
 from mcalc.config import PhantomConfig
 from mcalc.data.phantom import write_phantom
+from mcalc.train import main as train
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -49,7 +52,7 @@ def test_every_command_is_of_a_kind_that_is_tested_here() -> None:
     for words in COMMANDS:
         assert words[0] == "make" or words[:2] == ["python", "-m"], words
         if words[1] == "-m":
-            assert words[2] in ("mcalc.train", "mcalc.data", "mcalc.report"), words
+            assert words[2] in ("mcalc.train", "mcalc.data", "mcalc.report", "mcalc.sweep"), words
 
 
 def test_every_make_target_of_the_readme_exists_and_help_names_it() -> None:
@@ -61,13 +64,51 @@ def test_every_make_target_of_the_readme_exists_and_help_names_it() -> None:
         assert re.search(rf"^{target} ", listed, flags=re.MULTILINE), target
 
 
+def own_images(arguments: list[str], folder: Path) -> list[str]:
+    """The arguments with the README's example of a folder of images put where there is one."""
+    rows = ["path,label,patient"]
+    (folder / "images").mkdir()
+    draw = np.random.default_rng(0)
+    for number in range(24):
+        picture = draw.integers(0, 256, (40, 50), dtype=np.uint8)
+        cv2.imwrite(str(folder / "images" / f"{number}.png"), picture)
+        rows.append(f"{number}.png,{('benign', 'malignant')[number % 2]},patient {number // 2}")
+    (folder / "labels.csv").write_text("\n".join(rows))
+    places = {"/path/to/images": "images", "/path/to/labels.csv": "labels.csv"}
+    given = []
+    for argument in arguments:
+        key, _, value = argument.partition("=")
+        given.append(f"{key}={folder / places[value]}" if value in places else argument)
+    return given
+
+
+def inside(
+    arguments: list[str],
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> str:
+    """What `python -m mcalc.train ARGUMENTS` does, without importing torch once more for each."""
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr(sys, "argv", ["mcalc.train", *arguments])
+    capsys.readouterr()
+    train()
+    return capsys.readouterr().out
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("arguments", of("mcalc.train"), ids=shlex.join)
-def test_training_commands(arguments: list[str], tmp_path: Path) -> None:
-    small = ["data.phantom.lesions=24"]
+def test_training_commands(
+    arguments: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    small = ["data.phantom.lesions=40"]
+    arguments = own_images(arguments, tmp_path)
     # a sweep of AlexNets is for another time than a test: its plan is enough here
     more = [*small, "dry_run=true"] if "-m" in arguments else [*TINY, *small]
-    printed = call([sys.executable, "-m", "mcalc.train", *arguments, *more], tmp_path)
+    printed = inside([*arguments, *more], tmp_path, monkeypatch, capsys)
     if "sweep=alexnet,googlenet" in arguments:
         assert printed.count("10 trials in 7 training runs") == 2
     elif "backbone=alexnet,googlenet" in arguments:
@@ -77,12 +118,19 @@ def test_training_commands(arguments: list[str], tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_looking_at_sweeps(tmp_path: Path) -> None:
+    call([sys.executable, "-m", "mcalc.train", "-m", *TINY, "head.weight_lr=1,2"], tmp_path)
+    for arguments in of("mcalc.sweep"):
+        assert "agree" in call([sys.executable, "-m", "mcalc.sweep", *arguments], tmp_path)
+
+
+@pytest.mark.slow
 def test_checking_a_download(tmp_path: Path) -> None:
-    root = write_phantom(tmp_path / "download", PhantomConfig(lesions=24))
+    root = write_phantom(tmp_path / "download", PhantomConfig(lesions=40))
     for arguments in of("mcalc.data"):
         given = [word.replace("/path/to/CBIS-DDSM", str(root)) for word in arguments]
         assert str(root) in shlex.join(given)
-        assert "24" in call([sys.executable, "-m", "mcalc.data", *given], tmp_path)
+        assert "40" in call([sys.executable, "-m", "mcalc.data", *given], tmp_path)
 
 
 @pytest.mark.slow

@@ -22,6 +22,7 @@ from optuna.trial import TrialState
 from mcalc.results import RecordedTrial
 from mcalc.sweep.storage import DATABASE
 from mcalc.tracking import database_uri, read_trials
+from mcalc.train import main
 
 pytestmark = pytest.mark.slow
 of_the_sweep = pytest.mark.xdist_group("swept")  # one process runs it for all of them
@@ -302,7 +303,7 @@ def test_three_classes_train_and_are_scored_as_malignant_against_the_rest(tmp_pa
     ("arguments", "said"),
     [
         (["head.wieght_lr=1"], ["unknown key 'head.wieght_lr'", "did you mean 'head.weight_lr'"]),
-        (["-m", "head.weight_lr=1,ten"], ["head.weight_lr='ten'", "expected a number"]),
+        (["-m", "head.weight_lr=1,ten"], ["head.weight_lr=ten", "expected a number"]),
         (["-m", "sweep=alexnot"], ["no such sweep", "did you mean 'alexnet'"]),
         (["-m", "seed=1"], ["needs something to vary"]),
         (["sweep=alexnet"], ["add -m"]),
@@ -316,12 +317,29 @@ def test_three_classes_train_and_are_scored_as_malignant_against_the_rest(tmp_pa
     ],
 )  # fmt: skip
 def test_a_mistake_is_one_sentence_and_exit_status_2(
-    tmp_path: Path, arguments: list[str], said: list[str]
+    tmp_path: Path,
+    arguments: list[str],
+    said: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
+    # the door's own function: a process for each would spend its time importing torch
     (tmp_path / "empty").mkdir()
-    message = refused(run(tmp_path, *arguments))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["mcalc.train", *arguments])
+    with pytest.raises(SystemExit) as left:
+        main()
+    printed = capsys.readouterr()
+    assert left.value.code == 2, printed.out + printed.err
+    (message,) = [line for line in printed.err.splitlines() if line.startswith("error: ")]
+    assert "Traceback" not in printed.out + printed.err
     for part in said:
         assert part in message
+
+
+def test_a_mistake_looks_the_same_from_outside(tmp_path: Path) -> None:
+    message = refused(run(tmp_path, "head.wieght_lr=1"))
+    assert "did you mean 'head.weight_lr'" in message
 
 
 def test_imagenet_without_a_network_fails_with_the_remedy_or_falls_back_loudly(

@@ -57,7 +57,7 @@ def main(arguments: Sequence[str]) -> int:
 
 def _open(config: Config, names: Sequence[str]) -> tuple[Storage, list[SweepStudy]]:
     storage = Storage(storage_url(config), config.storage_wait, console)
-    known = optuna.get_all_study_names(storage.optuna)
+    known = storage.patiently(lambda: optuna.get_all_study_names(storage.optuna))
     for name in names:
         if name not in known:
             raise UserError(

@@ -258,7 +258,14 @@ class _SweepRun:
                 self.view.update()
 
     def _take(self, outcomes: Sequence[Outcome]) -> None:
+        planned = {trial.key for trial in self.plan.trials}
         for outcome in outcomes:
+            if outcome.key not in planned:
+                raise UserError(
+                    f"{outcome.name} came back as another trial than was planned: did its code, "
+                    "its data or a file of weights change while the sweep ran? Give the same "
+                    "command again to plan anew"
+                )
             if outcome.state != "left":
                 self.outcomes[outcome.key] = outcome
 

@@ -39,7 +39,7 @@ class SearchStep:
     def __init__(self, place: Workplace, config: Config) -> None:
         self.place = place
         self.config = config
-        definition = place.study.study.user_attrs[DEFINITION]
+        definition = place.storage.patiently(lambda: place.study.study.user_attrs)[DEFINITION]
         self.search = Search.from_definition(definition, config.budget)
         self.fixed: list[str] = json.loads(config.job.fixed)
 
@@ -80,6 +80,8 @@ class SearchStep:
                                 return attempt.number, dict(attempt.params), held
                     if is_used_up(self.search, attempts):
                         return None
+                    # again, as what is drawn follows from how many have been drawn
+                    study.search_with(self.search, self._evaluations())
                     number, values = study.ask(self.search)
                     held = until_done.enter_context(claims.hold(work_of(number)))
                     assert isinstance(held, Lease)  # nobody else knows of it yet
@@ -102,7 +104,6 @@ class _Configuration:
         known = next(attempt for attempt in attempts if attempt.number == number)
         self.runs: dict[str, str] = dict(known.user_attrs.get("runs", {}))
         """MLflow run by trial key: one a seed."""
-        self.others = [attempt for attempt in attempts if attempt.number != number]
 
     def run(self) -> Outcome:
         study = self.place.study
@@ -121,12 +122,24 @@ class _Configuration:
                 key, self.name, trajectory_key(configs[0], data), self.values, configs[0], data
             ),
         )
-        same = next((a for a in self.others if _is_same(a, key)), None)
-        if same is not None:
-            console.print(f"  {self.name} is the configuration of #{same.number}: not run again")
-            study.set(self.trial_id, {"copy_of": same.number})
-            outcome = Outcome(self.name, key, "finished", None, {})
-            return self._end(outcome, same.value)
+        while True:
+            # two workers may have drawn one configuration at once
+            with self.place.claims.hold(f"key {key}") as held:
+                if isinstance(held, Lease):
+                    return self._copy(key) or self._train(configs, keys, key)
+            time.sleep(_PAUSE)
+
+    def _copy(self, key: str) -> Outcome | None:
+        """The outcome of another attempt at the same configuration, if one is complete."""
+        study = self.place.study
+        others = [a for a in study.attempts() if a.number != self.number and _is_same(a, key)]
+        if not others:
+            return None
+        console.print(f"  {self.name} is the configuration of #{others[0].number}: not run again")
+        study.set(self.trial_id, {"copy_of": others[0].number})
+        return self._end(Outcome(self.name, key, "finished", None, {}), others[0].value)
+
+    def _train(self, configs: Sequence[Config], keys: Sequence[str], key: str) -> Outcome:
         outcomes: list[Outcome] = []
         for config, own in zip(configs, keys, strict=True):
             outcomes.append(self._seed(config, own, first=not outcomes))

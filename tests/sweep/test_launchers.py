@@ -33,7 +33,7 @@ from mcalc.sweep.__main__ import main
 from mcalc.sweep.elsewhere import Task
 from mcalc.sweep.run import run_sweep
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("launchers")]
+pytestmark = [pytest.mark.slow, pytest.mark.distributed, pytest.mark.xdist_group("launchers")]
 
 SWEEP = ("head.weight_lr=1,5,10,20",)
 JOBLIB = ("hydra/launcher=joblib", "hydra.launcher.n_jobs=2")

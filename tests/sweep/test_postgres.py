@@ -25,7 +25,7 @@ from mcalc.progress import console
 from mcalc.sweep.__main__ import main
 from mcalc.sweep.storage import Storage, StorageUnreachableError
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("postgres")]
+pytestmark = [pytest.mark.slow, pytest.mark.distributed, pytest.mark.xdist_group("postgres")]
 
 PASSWORD = "hunter2-not-for-logs"
 

@@ -21,6 +21,7 @@ cluster_utils = pytest.importorskip("ray.cluster_utils", reason='needs `pip inst
 
 pytestmark = [
     pytest.mark.slow,
+    pytest.mark.distributed,
     pytest.mark.xdist_group("ray"),
     # files and processes that Ray leaves to the garbage collector
     pytest.mark.filterwarnings("ignore::ResourceWarning"),
