@@ -19,3 +19,8 @@ def shared_data() -> Path:
     if not SHARED_DATA.is_dir():
         pytest.skip(f"no real data beside the repository (looked for {SHARED_DATA})")
     return SHARED_DATA
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Slow tests first: side by side, the last one to end is then a short one."""
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)

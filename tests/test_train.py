@@ -20,6 +20,7 @@ from mlflow.tracking import MlflowClient
 from optuna.trial import TrialState
 
 from mcalc.results import RecordedTrial
+from mcalc.sweep.__main__ import main as look
 from mcalc.sweep.storage import DATABASE
 from mcalc.tracking import database_uri, read_trials
 from mcalc.train import main
@@ -221,6 +222,15 @@ def cut_off(folder: Path, blow: signal.Signals, *arguments: str) -> subprocess.P
     return process
 
 
+def agree(folder: Path, capsys: pytest.CaptureFixture[str], counted: str) -> None:
+    """Optuna and MLflow say the same of the folder's sweeps."""
+    capsys.readouterr()
+    assert look(["check", f"tracking.dir={folder / 'mlruns'}"]) == 0
+    printed = capsys.readouterr().out
+    assert counted in printed
+    assert "agree" in printed
+
+
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, RecordedTrial]:
     """The trials of a sweep that nothing disturbed, by name."""
@@ -232,7 +242,10 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, RecordedT
 @pytest.mark.xdist_group("undisturbed")
 @pytest.mark.parametrize("blow", [signal.SIGINT, signal.SIGKILL])
 def test_a_sweep_that_was_stopped_goes_on_from_its_checkpoint_to_the_same_numbers(
-    tmp_path: Path, undisturbed: dict[str, RecordedTrial], blow: signal.Signals
+    tmp_path: Path,
+    undisturbed: dict[str, RecordedTrial],
+    blow: signal.Signals,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     arguments = ["-m", *LONG, "head.weight_lr=1,5", "name=mine"]
     process = cut_off(tmp_path, blow, *arguments, "tracking.checkpoint_minutes=0.001")
@@ -257,16 +270,12 @@ def test_a_sweep_that_was_stopped_goes_on_from_its_checkpoint_to_the_same_number
         timeless = {key: value for key, value in trial.metrics.items() if key != "seconds"}
         assert timeless == {key: whole.metrics[key] for key in timeless}
     assert not list((tmp_path / "mlruns" / "checkpoints").iterdir())
-    checked = subprocess.run(
-        [sys.executable, "-m", "mcalc.sweep", "check"],
-        cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False,
-    )  # fmt: skip
-    assert checked.returncode == 0, checked.stdout + checked.stderr
-    assert "mine: 2 complete" in checked.stdout
-    assert "agree" in checked.stdout
+    agree(tmp_path, capsys, "mine: 2 complete")
 
 
-def test_a_full_disk_stops_the_sweep_and_the_same_command_goes_on(tmp_path: Path) -> None:
+def test_a_full_disk_stops_the_sweep_and_the_same_command_goes_on(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     arguments = ["-m", *SMALL, "tracking.save_network=true", "head.weight_lr=1,5", "name=mine"]
     # the stores are made while there is room
     ended_well(run(tmp_path, "-m", *SMALL, "head.weight_lr=1,3", "name=other"))
@@ -285,11 +294,7 @@ def test_a_full_disk_stops_the_sweep_and_the_same_command_goes_on(tmp_path: Path
     ended_well(run(tmp_path, *arguments))
     trials = read_trials(tmp_path / "mlruns", "mine")
     assert [trial.name for trial in trials] == ["head.weight_lr=1", "head.weight_lr=5"]
-    checked = subprocess.run(
-        [sys.executable, "-m", "mcalc.sweep", "check"],
-        cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False,
-    )  # fmt: skip
-    assert checked.returncode == 0, checked.stdout + checked.stderr
+    agree(tmp_path, capsys, "mine: 2 complete")
 
 
 def test_three_classes_train_and_are_scored_as_malignant_against_the_rest(tmp_path: Path) -> None:

@@ -27,6 +27,8 @@ from mcalc.sweep.storage import Storage, storage_url
 from mcalc.sweep.study import SweepStudy
 from mcalc.sweep.summary import summarise
 
+pytestmark = pytest.mark.slow
+
 RATES = "head.weight_lr=1,2,3,4"
 NAMES = [f"head.weight_lr={rate}" for rate in (1, 2, 3, 4)]
 
