@@ -33,6 +33,7 @@ class SweepView:
         self._began = time.monotonic()
         self._done_before = self._settled(study.current())
         self._said = ""
+        display.update(self._task, self._done_before, self.line(study.current()), total)
 
     def update(self) -> None:
         """Look at the study and show what it says; plain lines where there is no terminal."""
