@@ -11,8 +11,6 @@ from typing import Any
 import optuna
 from optuna.distributions import BaseDistribution, FloatDistribution
 from optuna.exceptions import ExperimentalWarning
-from optuna.pruners import BasePruner, HyperbandPruner, MedianPruner, NopPruner, PatientPruner
-from optuna.samplers import BaseSampler, CmaEsSampler, QMCSampler, RandomSampler, TPESampler
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
@@ -22,6 +20,7 @@ from mcalc.keys import NUMERICS_VERSION, numeric_settings
 from mcalc.results import Outcome
 from mcalc.sweep.files import Values
 from mcalc.sweep.plan import Plan
+from mcalc.sweep.sampling import pruner_of, sampler_of
 from mcalc.sweep.space import OBJECTIVES, Search, distributions
 from mcalc.sweep.storage import Storage
 
@@ -31,8 +30,6 @@ RESULTS = ("accuracy_low", "accuracy_high", "auc", "iterations", "seconds")
 """Metrics of a trial that the study keeps beside its value."""
 DONE = (TrialState.COMPLETE, TrialState.PRUNED)
 """States that are not run again."""
-_HYPERBAND_CUT = 3
-"""Hyperband keeps one of three at each rung (Li et al. 2018)."""
 
 
 @dataclass(frozen=True)
@@ -263,8 +260,8 @@ class SweepStudy:
         with warnings.catch_warnings():
             # constant_liar, QMC and PatientPruner are marked experimental: their interface may move
             warnings.simplefilter("ignore", ExperimentalWarning)
-            self.study.sampler = _sampler(search, done)
-            self.study.pruner = _pruner(search, evaluations)
+            self.study.sampler = sampler_of(search, done)
+            self.study.pruner = pruner_of(search, evaluations)
 
     def ask(self, search: Search) -> tuple[int, Values]:
         """Draw the next configuration: its number in the study, and its values."""
@@ -348,39 +345,6 @@ def _identity(attempt: Attempt, shared: Mapping[str, Any], number: int) -> dict[
             "settings": {k: v for k, v in settings.items() if k not in shared or shared[k] != v},
         },
     }
-
-
-def _sampler(search: Search, done: int) -> BaseSampler:
-    # a worker that starts later must not draw what the first one drew
-    seed = search.seed * 1_000_003 + done
-    match search.sampler:
-        case "random":
-            return RandomSampler(seed=seed)
-        case "qmc":
-            # its sequence is kept in the study: one seed for all workers
-            return QMCSampler(seed=search.seed, scramble=True)
-        case "cmaes":
-            return CmaEsSampler(seed=seed)
-        case _:
-            return TPESampler(seed=seed, multivariate=False, constant_liar=True)
-
-
-def _pruner(search: Search, evaluations: int) -> BasePruner:
-    match search.pruner:
-        case "hyperband":
-            return HyperbandPruner(
-                min_resource=max(1, evaluations // _HYPERBAND_CUT**3),
-                max_resource=max(2, evaluations),
-                reduction_factor=_HYPERBAND_CUT,
-            )
-        case "median":
-            return MedianPruner(n_startup_trials=5, n_warmup_steps=max(1, evaluations // 10))
-        case "patient":
-            return PatientPruner(
-                MedianPruner(n_startup_trials=5), patience=max(2, evaluations // 10)
-            )
-        case _:
-            return NopPruner()
 
 
 def _names(storage: Storage) -> list[str]:
