@@ -35,12 +35,12 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from mcalc.config import DataConfig, Region, Unit
-from mcalc.data.digests import file_digests
-from mcalc.data.fit import fit
-from mcalc.data.prepare import enhance_region, prepare
+from mcalc.config.schema import DataConfig, Region, Unit
+from mcalc.data.images.file_hashes import file_digests
+from mcalc.data.images.prepare import enhance_region, prepare
+from mcalc.data.images.regions import cut, read_source
+from mcalc.data.images.resize import fit
 from mcalc.data.records import Lesion, Pathology, Side, View
-from mcalc.data.regions import cut, read_source
 
 SIZE = 224
 """Network pixels a side."""

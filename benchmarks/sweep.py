@@ -12,17 +12,17 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from mcalc.compose import compose_config
-from mcalc.config import Config, flatten
-from mcalc.data.ready import OpenData
-from mcalc.keys import is_numeric
-from mcalc.progress import console as engine_console
+from mcalc.config.compose import compose_config
+from mcalc.config.identity import is_numeric
+from mcalc.config.schema import Config, flatten
+from mcalc.console import console as engine_console
+from mcalc.data.pipeline import OpenData
 from mcalc.results import Outcome
-from mcalc.run import Watch
-from mcalc.schedule import Trial
-from mcalc.sweep.plan import make_plans
-from mcalc.sweep.run import run_sweep
-from mcalc.tracking import Tracker
+from mcalc.sweep.engine import run_sweep
+from mcalc.sweep.planning.plan import make_plans
+from mcalc.tracking.tracker import Tracker
+from mcalc.training.validation import Trial
+from mcalc.trials.runner import Watch
 
 PLANNED, RUN, EDGE = 10_000, 1_000, 100
 """Trials planned, trials run, and how many at each end are compared."""

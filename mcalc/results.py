@@ -41,7 +41,7 @@ class TrialResult:
 
     name: str
     key: str
-    """Hash of what changes its numbers (`mcalc.keys`)."""
+    """Hash of what changes its numbers (`mcalc.config.identity`)."""
     patience: int | None
     iterations: int
     stop_reason: str

@@ -1,7 +1,8 @@
 """The Hydra door: `python -m mcalc.train`.
 
-Without -m one trial runs, by `mcalc.run.run`; it is imported late, as a mistyped key should be
-answered at once and torch takes seconds to import. With -m the arguments go to `mcalc.sweep`.
+Without -m one trial runs, by `mcalc.trials.runner.run`; it is imported late, as a mistyped key
+should be answered at once and torch takes seconds to import. With -m the arguments go to
+`mcalc.sweep`.
 """
 
 from __future__ import annotations
@@ -10,7 +11,13 @@ import os
 import sys
 from typing import TYPE_CHECKING, Any
 
-from mcalc.compose import CONF_DIR, config_errors, parse_overrides, register_schema, to_config
+from mcalc.config.compose import (
+    CONF_DIR,
+    config_errors,
+    parse_overrides,
+    register_schema,
+    to_config,
+)
 from mcalc.errors import UserError, spoken
 
 if TYPE_CHECKING:
@@ -27,7 +34,7 @@ def _task(composed: Any) -> list[Outcome]:
                 f"sweep={config.sweep} runs many trials: add -m, as in "
                 f"`python -m mcalc.train -m sweep={config.sweep}`"
             )
-        from mcalc.run import run
+        from mcalc.trials.runner import run
 
         outcomes = run(config)
         for outcome in outcomes:

@@ -11,16 +11,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from mcalc.compose import compose_config
-from mcalc.config import Config, flatten
-from mcalc.data.ready import OpenData
-from mcalc.keys import is_numeric
-from mcalc.progress import console
+from mcalc.config.compose import compose_config
+from mcalc.config.identity import is_numeric
+from mcalc.config.schema import Config, flatten
+from mcalc.console import console
+from mcalc.data.pipeline import OpenData
 from mcalc.results import CurvePoint, Outcome
-from mcalc.run import Watch
-from mcalc.schedule import Trial
-from mcalc.sweep.run import run_sweep
-from mcalc.tracking import Tracker
+from mcalc.sweep.engine import run_sweep
+from mcalc.tracking.tracker import Tracker
+from mcalc.training.validation import Trial
+from mcalc.trials.runner import Watch
 
 # imported once by a server process, from which the others are forked
 _CONTEXT = multiprocessing.get_context("forkserver")

@@ -16,7 +16,7 @@ from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial
 from sqlalchemy import create_engine, text
 
-from mcalc.tracking import RecordedRun, Tracker
+from mcalc.tracking.tracker import RecordedRun, Tracker
 
 ROOT = Path(__file__).resolve().parents[1]
 SMALL = (

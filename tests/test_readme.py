@@ -12,8 +12,8 @@ import cv2
 import numpy as np
 import pytest
 
-from mcalc.config import PhantomConfig
-from mcalc.data.phantom import write_phantom
+from mcalc.config.schema import PhantomConfig
+from mcalc.data.phantom.download import write_phantom
 from mcalc.train import main as train
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -21,8 +21,8 @@ from optuna.trial import TrialState
 
 from mcalc.results import RecordedTrial
 from mcalc.sweep.__main__ import main as look
-from mcalc.sweep.storage import DATABASE
-from mcalc.tracking import database_uri, read_trials
+from mcalc.sweep.store.storage import DATABASE
+from mcalc.tracking.tracker import database_uri, read_trials
 from mcalc.train import main
 
 pytestmark = pytest.mark.slow

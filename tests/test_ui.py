@@ -16,7 +16,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from mcalc.results import Predictions
-from mcalc.tracking import Tracker
+from mcalc.tracking.tracker import Tracker
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -19,7 +19,7 @@ from omegaconf import DictConfig, open_dict
 if TYPE_CHECKING:
     from mcalc.errors import UserError
     from mcalc.results import Outcome
-    from mcalc.sweep.elsewhere import Ended
+    from mcalc.sweep.worker.remote import Ended
 
 _BASIC = "BasicLauncher"
 _JOBLIB = "JoblibLauncher"
@@ -31,7 +31,7 @@ _GONE = ("UncompletedJobError", "FailedJobError", "RayError")
 
 def launcher_of(context: HydraContext, config: DictConfig) -> Any:
     """The launcher that `hydra/launcher` names; None for Hydra's basic one."""
-    from mcalc.sweep.run import Launcher
+    from mcalc.sweep.engine import Launcher
 
     target = str(config.hydra.launcher._target_)
     if target.endswith(_BASIC):
@@ -44,7 +44,7 @@ class _Launching:
     """One of Hydra's launchers, for one sweep."""
 
     def __init__(self, context: HydraContext, config: DictConfig, kind: str) -> None:
-        from mcalc.sweep.elsewhere import task
+        from mcalc.sweep.worker.remote import task
 
         self.context = context
         self.config = config
@@ -67,8 +67,8 @@ class _Launching:
 
         Raises UserError where a job could not run at all, or workers die over and over.
         """
+        from mcalc.console import console
         from mcalc.errors import UserError
-        from mcalc.progress import console
 
         while True:
             ended, killed = self._round(jobs)
@@ -94,7 +94,7 @@ class _Launching:
 
     def _round(self, jobs: Sequence[Sequence[str]]) -> tuple[list[Ended], str]:
         """What every job came to; beside it, what is known of those that did not end."""
-        from mcalc.sweep.elsewhere import Ended
+        from mcalc.sweep.worker.remote import Ended
 
         step = len(jobs)
         if self.kind == _JOBLIB:
@@ -150,9 +150,9 @@ def _places(config: DictConfig) -> int:
     """How many jobs this machine takes at once: by its GPUs, else by its cores."""
     import torch
 
-    from mcalc.compose import to_config
-    from mcalc.sweep.slots import cores_here
-    from mcalc.trajectory import uses_gpu
+    from mcalc.config.compose import to_config
+    from mcalc.sweep.worker.resources import cores_here
+    from mcalc.training.trajectory import uses_gpu
 
     settings = to_config(config)
     if uses_gpu(settings.trainer):

@@ -28,7 +28,7 @@ ConfigStore.instance().store(
 
 
 class McalcSweeper(Sweeper):
-    """Gives the arguments of a multirun to `mcalc.sweep.run`, and its jobs to Hydra's launchers."""
+    """Hands the arguments of a multirun to `mcalc.sweep`, and its jobs to Hydra's launchers."""
 
     def setup(
         self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
@@ -40,8 +40,8 @@ class McalcSweeper(Sweeper):
     def sweep(self, arguments: list[str]) -> Any:
         """Plan and run the sweep that the arguments describe."""
         from hydra_plugins.mcalc_sweeper.launching import launcher_of
-        from mcalc.compose import to_config
-        from mcalc.sweep.run import run_sweep
+        from mcalc.config.compose import to_config
+        from mcalc.sweep.engine import run_sweep
 
         loader = self._context.config_loader
 

@@ -15,16 +15,16 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import Progress
 
-from mcalc.compose import compose_config
-from mcalc.config import DataConfig
-from mcalc.data.cbis_ddsm import check_completeness
+from mcalc.config.compose import compose_config
+from mcalc.config.schema import DataConfig
 from mcalc.data.check import print_check
-from mcalc.data.digests import file_digests
+from mcalc.data.images.file_hashes import file_digests
+from mcalc.data.images.prepare import prepare
 from mcalc.data.ledger import write_ledger
-from mcalc.data.prepare import prepare
 from mcalc.data.records import Defect, Index
-from mcalc.data.sources import open_source
-from mcalc.data.splitting import export_split
+from mcalc.data.sources.cbis_ddsm.index import check_completeness
+from mcalc.data.sources.open_source import open_source
+from mcalc.data.splits.split_file import export_split
 from mcalc.errors import UserError, spoken
 
 USAGE = """usage: python -m mcalc.data [KEY=VALUE ...] [pixels=true] [split_to=FILE]
@@ -35,7 +35,7 @@ Index a data set and check it: counts against the published ones, and a ledger o
   python -m mcalc.data data=folder data.root=PATH       images of one's own
   python -m mcalc.data data=phantom                     the synthetic data set
 Settings: data.csv_dir, data.csv_split, data.labels, data.region, data.min_completeness, data.cache
-(mcalc/config.py); the ledger is written to data.cache.
+(mcalc/config/schema.py); the ledger is written to data.cache.
 pixels=true decodes every image that data.region needs, as training does, and keeps what it makes
 of them in data.cache.
 split_to=FILE also writes the split that protocol=... and seed=... make of it, as CSV.

@@ -10,11 +10,11 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from mcalc.config import DataConfig, Region, Source, WithoutCallback
-from mcalc.data.cbis_ddsm import completeness
-from mcalc.data.counts import PUBLISHED, Counts, count
+from mcalc.config.schema import DataConfig, Region, Source, WithoutCallback
 from mcalc.data.ledger import count_by_kind
 from mcalc.data.records import Defect, DefectKind, Index, Lesion, Pathology, Split
+from mcalc.data.sources.cbis_ddsm.index import completeness
+from mcalc.data.sources.cbis_ddsm.published_counts import PUBLISHED, Counts, count
 
 _MADE_OF = {
     Region.crop: "a crop",

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from mcalc.config import Region
+from mcalc.config.schema import Region
 
 
 class Side(StrEnum):
@@ -55,9 +55,9 @@ class Lesion:
     density: int | None
     """BI-RADS breast density 1..4; None where the CSV says 0 or nothing."""
     calc_types: frozenset[str]
-    """Descriptors as `mcalc.data.cases.CALC_TYPES` spells them; `N/A` gives none."""
+    """Descriptors as `case_csv.CALC_TYPES` spells them; `N/A` gives none."""
     calc_distributions: frozenset[str]
-    """As `mcalc.data.cases.CALC_DISTRIBUTIONS` spells them."""
+    """As `case_csv.CALC_DISTRIBUTIONS` spells them."""
     assessment: int | None
     """BI-RADS assessment 0..5."""
     pathology: Pathology

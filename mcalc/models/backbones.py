@@ -5,7 +5,7 @@ To add a backbone:
 1. add one `Backbone` to `BACKBONES` below: a function that builds the network with its 1000
    classes, one that puts a layer of so many outputs in place of its classifier, the input contract
    of its ImageNet weights, and its stages;
-2. add `conf/backbone/NAME.yaml` with the fields of `mcalc.config.BackboneConfig`.
+2. add `conf/backbone/NAME.yaml` with the fields of `mcalc.config.schema.BackboneConfig`.
 
 The tests of this module run over every entry, and tell what a new one lacks.
 """
@@ -31,7 +31,7 @@ from torchvision.models import (
     WeightsEnum,
 )
 
-from mcalc.config import BackboneConfig, MissingWeights
+from mcalc.config.schema import BackboneConfig, MissingWeights
 from mcalc.errors import UserError, nearest
 from mcalc.models.googlenet_bvlc import BvlcGoogLeNet, caffe_key
 from mcalc.models.weights import (
@@ -242,7 +242,7 @@ def build_classifier(backbone: BackboneConfig, seed: int, classes: int = CLASSES
         seed: 0 or more. Draws the head, and the weights where they are random, from two streams
             of their own: the head is the same whatever the weights below it are, and the global
             random number generator stays where it was.
-        classes: outputs of the head, from 2 (`mcalc.data.samples.class_count`).
+        classes: outputs of the head, from 2 (`mcalc.data.splits.samples.class_count`).
 
     Raises UserError for an unknown backbone, weights that cannot be had (unless
     `on_missing_weights=random`) and a file that is missing, damaged or of another network.

@@ -13,9 +13,9 @@ from pathlib import Path
 from mcalc.errors import UserError, nearest, spoken
 from mcalc.paper.tables import NETWORKS
 from mcalc.report.baselines import baselines_table
+from mcalc.report.formats import FORMATS, Table, as_text, bullets
 from mcalc.report.html import page
-from mcalc.report.rendering import FORMATS, Table, as_text, bullets
-from mcalc.report.tables import TABLES, Record, build
+from mcalc.report.paper_tables import TABLES, Record, build
 from mcalc.results import RecordedTrial
 
 USAGE = """\
@@ -119,7 +119,7 @@ def main(arguments: Sequence[str]) -> None:
 
 def _read(options: Options) -> Record:
     # the record needs mlflow, which takes over a second to import: not for a mistyped argument
-    from mcalc.tracking import read_trials
+    from mcalc.tracking.tracker import read_trials
 
     sweeps = {network: getattr(options, network) for network in NETWORKS}
     # by name, as trials that share a training run are recorded in the order in which they stop

@@ -6,9 +6,9 @@ import math
 from collections.abc import Sequence
 from statistics import fmean
 
-from mcalc.metrics import Confusion, auc
-from mcalc.report.notes import names, units_of
-from mcalc.report.rendering import NOT_RUN, Column, Table
+from mcalc.evaluation.metrics import Confusion, auc
+from mcalc.report.cautions import names, units_of
+from mcalc.report.formats import NOT_RUN, Column, Table
 from mcalc.results import RecordedTrial
 
 _ROWS = (

@@ -16,13 +16,13 @@ from jinja2 import Environment, StrictUndefined
 from matplotlib.figure import Figure
 from PIL import Image
 
-from mcalc.figures import confusion_figure, crops_figure, curve_figure
+from mcalc.evaluation.figures import confusion_figure, crops_figure, curve_figure
 from mcalc.paper.assumptions import ASSUMPTIONS
 from mcalc.paper.tables import NETWORK_TITLES, NETWORKS
 from mcalc.report.baselines import baselines_table
-from mcalc.report.notes import cautions, provenance
-from mcalc.report.rendering import Table
-from mcalc.report.tables import SETTINGS, Record, Row, confusion_of, match
+from mcalc.report.cautions import cautions, provenance
+from mcalc.report.formats import Table
+from mcalc.report.paper_tables import SETTINGS, Record, Row, confusion_of, match
 from mcalc.results import RecordedTrial
 
 _CROPS = 12
@@ -63,7 +63,7 @@ def page(
     """The whole page.
 
     Args:
-        tables: tables of `mcalc.report.tables.build` by number, shown in that order.
+        tables: tables of `mcalc.report.paper_tables.build` by number, shown in that order.
         record: network -> recorded trials, whose figures are drawn.
         progress: called with each trial's name before its figures are drawn (a second each).
 

@@ -9,16 +9,16 @@ from pathlib import Path
 import optuna
 from rich.table import Table
 
-from mcalc.compose import compose_config
-from mcalc.config import Config
+from mcalc.config.compose import compose_config
+from mcalc.config.schema import Config
+from mcalc.console import console
 from mcalc.errors import UserError, nearest, spoken
-from mcalc.progress import console
-from mcalc.run import open_tracker
-from mcalc.sweep.check import check
-from mcalc.sweep.claims import Claims
-from mcalc.sweep.storage import Storage, exists, shown, storage_url
-from mcalc.sweep.study import SweepStudy
-from mcalc.sweep.summary import summarise
+from mcalc.sweep.consistency import check
+from mcalc.sweep.display.summary import summarise
+from mcalc.sweep.store.leases import Claims
+from mcalc.sweep.store.storage import Storage, exists, shown, storage_url
+from mcalc.sweep.store.study import SweepStudy
+from mcalc.trials.runner import open_tracker
 
 USAGE = """usage: python -m mcalc.sweep COMMAND [SWEEP ...] [KEY=VALUE ...]
 
@@ -27,7 +27,7 @@ USAGE = """usage: python -m mcalc.sweep COMMAND [SWEEP ...] [KEY=VALUE ...]
   show SWEEP         figures: best, mean and SD over seeds, importance of parameters
   url                address of Optuna's store, as optuna-dashboard takes it
 
-Settings: tracking.dir, storage, storage_wait (mcalc/config.py).
+Settings: tracking.dir, storage, storage_wait (mcalc/config/schema.py).
 Exit status: 0 all is well; 1 the stores differ; 2 a mistake."""
 
 

@@ -9,11 +9,16 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from mcalc.config import CsvSplit, DataConfig, Region, Source, WithoutCallback
-from mcalc.data.cbis_ddsm import read_index
+from mcalc.config.schema import CsvSplit, DataConfig, Region, Source, WithoutCallback
 from mcalc.data.check import print_check
-from mcalc.data.counts import PUBLISHED, Counts, count, published_differences
 from mcalc.data.records import Defect, DefectKind, Index
+from mcalc.data.sources.cbis_ddsm.index import read_index
+from mcalc.data.sources.cbis_ddsm.published_counts import (
+    PUBLISHED,
+    Counts,
+    count,
+    published_differences,
+)
 
 TRAIN = "calc_case_description_train_set.csv"
 

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torchvision.models import AlexNet_Weights, SqueezeNet1_1_Weights, WeightsEnum
 from torchvision.models._api import Weights
 
-from mcalc.config import BackboneConfig, MissingWeights
+from mcalc.config.schema import BackboneConfig, MissingWeights
 from mcalc.errors import UserError
 from mcalc.models.backbones import (
     BACKBONES,

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from mcalc.config import Config, flatten
-from mcalc.metrics import wilson_interval
+from mcalc.config.schema import Config, flatten
+from mcalc.evaluation.metrics import wilson_interval
 from mcalc.paper.assumptions import ASSUMPTIONS
 from mcalc.paper.tables import (
     BENIGN,

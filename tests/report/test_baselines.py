@@ -9,10 +9,10 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from mcalc.report.baselines import baselines_table
+from mcalc.report.cautions import cautions, provenance
+from mcalc.report.formats import NOT_RUN, as_text
 from mcalc.report.html import page
-from mcalc.report.notes import cautions, provenance
-from mcalc.report.rendering import NOT_RUN, as_text
-from mcalc.report.tables import TABLES, build
+from mcalc.report.paper_tables import TABLES, build
 
 RECORDED = {
     "majority_accuracy": 0.7143,

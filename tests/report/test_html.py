@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from mcalc.report.html import page, shown_crops
-from mcalc.report.tables import TABLES, Record, build
+from mcalc.report.paper_tables import TABLES, Record, build
 
 VOID = {"meta", "col", "img", "br", "link", "hr", "input"}
 

@@ -12,7 +12,7 @@ import pytest
 from mcalc.errors import UserError
 from mcalc.report.__main__ import USAGE, Options, main, parse
 from mcalc.results import CurvePoint, Predictions
-from mcalc.tracking import Tracker
+from mcalc.tracking.tracker import Tracker
 
 # MLflow itself uses what the installed SQLAlchemy and pandas deprecate
 pytestmark = [

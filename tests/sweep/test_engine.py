@@ -14,18 +14,18 @@ import pytest
 from engine import Instant, score, settings, start, sweep
 from optuna.trial import TrialState
 
-from mcalc.compose import compose_config
-from mcalc.data.ready import open_data
+from mcalc.config.compose import compose_config
+from mcalc.console import console
+from mcalc.data.pipeline import open_data
 from mcalc.errors import UserError
-from mcalc.progress import console
 from mcalc.results import Outcome
-from mcalc.run import open_tracker
-from mcalc.sweep.check import Report, check
-from mcalc.sweep.claims import Claims
-from mcalc.sweep.run import run_sweep
-from mcalc.sweep.storage import Storage, storage_url
-from mcalc.sweep.study import SweepStudy
-from mcalc.sweep.summary import summarise
+from mcalc.sweep.consistency import Report, check
+from mcalc.sweep.display.summary import summarise
+from mcalc.sweep.engine import run_sweep
+from mcalc.sweep.store.leases import Claims
+from mcalc.sweep.store.storage import Storage, storage_url
+from mcalc.sweep.store.study import SweepStudy
+from mcalc.trials.runner import open_tracker
 
 pytestmark = pytest.mark.slow
 

@@ -20,10 +20,10 @@ from optuna.trial import TrialState
 from sqlalchemy.engine import make_url
 from sweep_processes import at_work, attempts, recorded, start, wait_for
 
+from mcalc.console import console
 from mcalc.errors import UserError
-from mcalc.progress import console
 from mcalc.sweep.__main__ import main
-from mcalc.sweep.storage import Storage, StorageUnreachableError
+from mcalc.sweep.store.storage import Storage, StorageUnreachableError
 
 pytestmark = [pytest.mark.slow, pytest.mark.distributed, pytest.mark.xdist_group("postgres")]
 

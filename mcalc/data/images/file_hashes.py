@@ -1,0 +1,224 @@
+"""What image files contain, as hashes, and the data set's fingerprint made of them.
+
+CBIS-DDSM has 163 GB, so a file's SHA-256 is kept in `<cache>/digests.sqlite` under its path, size
+and time of change, for any number of processes. Hashes of files changed within the last seconds
+are not kept: such a file could change once more without its time showing it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sqlite3
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
+from dataclasses import astuple, dataclass
+from itertools import islice
+from pathlib import Path
+
+from mcalc.config.schema import DataConfig, Region, WithoutCallback
+from mcalc.data.records import Lesion, needed_files
+
+DATABASE = "digests.sqlite"
+SETTLED_SECONDS = 3.0
+"""A file's time of change tells its versions apart once it is older than this."""
+
+_PATIENCE_SECONDS = 30.0
+_WRITE_EVERY_SECONDS = 10.0
+
+Progress = Callable[[int, int], None]
+"""Called with (files done, files in all)."""
+
+
+@dataclass(frozen=True, slots=True)
+class LesionDigests:
+    """SHA-256 of a lesion's files; empty where the region has no use for it, or it is not read."""
+
+    crop: str = ""
+    mask: str = ""
+    full: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class _State:
+    """A file as the disk lists it; equal states are one content."""
+
+    path: str
+    size: int
+    mtime_ns: int
+
+
+def file_digests(
+    lesions: Sequence[Lesion], region: Region, cache: Path, progress: Progress | None = None
+) -> list[LesionDigests]:
+    """Digests of the files that the region is made of, and of crops, whose size is a baseline.
+
+    Files are read only where the cache does not know them; one that cannot be read has an empty
+    digest, and `prepare` says why. A cache that cannot be written, or is damaged, costs time only.
+    """
+    files = [_hashed_files(lesion, region) for lesion in lesions]
+    wanted = {path for named in files for path in named.values() if path is not None}
+    known = _digests(sorted(wanted), cache, progress)
+    return [
+        LesionDigests(**{name: known.get(path, "") for name, path in named.items() if path})
+        for named in files
+    ]
+
+
+def fingerprint(
+    lesions: Sequence[Lesion], digests: Sequence[LesionDigests], settings: DataConfig
+) -> str:
+    """Hash of what the data is: which lesions, of whom, with what label and which pixels.
+
+    Independent of the rows' order and of where the files lie. Of the files, those that
+    `settings.region` is made of; the pathology too where BENIGN_WITHOUT_CALLBACK is not simply
+    benign.
+    """
+    rows = sorted(
+        "|".join(_row(lesion, content, settings))
+        for lesion, content in zip(lesions, digests, strict=True)
+    )
+    return hashlib.sha256("\n".join(rows).encode()).hexdigest()[:16]
+
+
+def _row(lesion: Lesion, content: LesionDigests, settings: DataConfig) -> Iterator[str]:
+    yield from (lesion.id, lesion.patient, str(lesion.label))
+    yield from (getattr(content, name) for name in needed_files(lesion, settings.region))
+    if settings.benign_without_callback is not WithoutCallback.benign:
+        yield lesion.pathology
+
+
+def _hashed_files(lesion: Lesion, region: Region) -> dict[str, Path | None]:
+    return {"crop": lesion.crop, **needed_files(lesion, region)}
+
+
+def _digests(paths: Sequence[Path], cache: Path, progress: Progress | None) -> dict[Path, str]:
+    states = {path: state for path in paths if (state := _state(path)) is not None}
+    kept = _read_kept(cache, states.values())
+    found = {path: kept[state] for path, state in states.items() if state in kept}
+    missing = [path for path in states if path not in found]
+    fresh: dict[_State, str] = {}
+    written = time.monotonic()
+    try:
+        for path, digest in _hash_all(missing):
+            found[path] = digest
+            if digest and _is_settled(states[path]):
+                fresh[states[path]] = digest
+            if progress:
+                progress(len(found) + len(paths) - len(states), len(paths))
+            if time.monotonic() - written > _WRITE_EVERY_SECONDS:
+                _keep(cache, fresh)
+                fresh, written = {}, time.monotonic()
+    finally:
+        # what was hashed before an interruption need not be hashed again
+        _keep(cache, fresh)
+    return found
+
+
+def _hash_all(paths: Iterable[Path]) -> Iterator[tuple[Path, str]]:
+    """Each path and its digest as they come, a few files at a time."""
+    rest = iter(paths)
+    with ThreadPoolExecutor() as pool:
+        running: dict[Future[str], Path] = {}
+        try:
+            while True:
+                # twice as many as threads: none waits, and nothing piles up
+                for path in islice(rest, 2 * (os.cpu_count() or 1) - len(running)):
+                    running[pool.submit(_hash, path)] = path
+                if not running:
+                    return
+                done, _ = wait(running, return_when=FIRST_COMPLETED)
+                for future in done:
+                    yield running.pop(future), future.result()
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _hash(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError:
+        # unreadable: `prepare` says so, with the lesion's name
+        return ""
+
+
+def _state(path: Path) -> _State | None:
+    try:
+        status = path.stat()
+        return _State(os.path.realpath(path), status.st_size, status.st_mtime_ns)
+    except OSError:
+        return None
+
+
+def _is_settled(state: _State) -> bool:
+    return time.time() - state.mtime_ns / 1e9 > SETTLED_SECONDS
+
+
+def _read_kept(cache: Path, states: Iterable[_State]) -> dict[_State, str]:
+    """What the database knows of files in these very states."""
+    if not (cache / DATABASE).is_file():
+        return {}
+    with _database(cache) as database:
+        if database is None:
+            return {}
+        query = "SELECT sha256 FROM digests WHERE path = ? AND size = ? AND mtime_ns = ?"
+        rows = ((state, database.execute(query, astuple(state)).fetchone()) for state in states)
+        return {state: row[0] for state, row in rows if row}
+    return {}
+
+
+def _keep(cache: Path, fresh: dict[_State, str]) -> None:
+    if not fresh:
+        return
+    with _database(cache) as database:
+        if database is not None:
+            database.executemany(
+                "INSERT OR REPLACE INTO digests VALUES (?, ?, ?, ?)",
+                [(*astuple(state), digest) for state, digest in fresh.items()],
+            )
+            database.commit()
+
+
+@contextmanager
+def _database(cache: Path) -> Iterator[sqlite3.Connection | None]:
+    """The open database; None where it cannot be had. A damaged one is removed.
+
+    Its loss is no error at any point: whatever it would have known is hashed again.
+    """
+    place = cache / DATABASE
+    connection = None
+    try:
+        cache.mkdir(parents=True, exist_ok=True)
+        connection = sqlite3.connect(place, timeout=_PATIENCE_SECONDS)
+        connection.execute(
+            "CREATE TABLE IF NOT EXISTS digests "
+            "(path TEXT PRIMARY KEY, size INTEGER, mtime_ns INTEGER, sha256 TEXT) WITHOUT ROWID"
+        )
+    except (sqlite3.Error, OSError) as error:
+        _close(connection)
+        _remove_if_damaged(place, error)
+        yield None
+        return
+    try:
+        yield connection
+    except sqlite3.Error as error:
+        _remove_if_damaged(place, error)
+    finally:
+        _close(connection)
+
+
+def _close(connection: sqlite3.Connection | None) -> None:
+    if connection is not None:
+        connection.close()
+
+
+def _remove_if_damaged(place: Path, error: Exception) -> None:
+    # an OperationalError is a lock, a full disk, a folder that cannot be written: not damage
+    damaged = isinstance(error, sqlite3.DatabaseError) and not isinstance(
+        error, sqlite3.OperationalError
+    )
+    if damaged:
+        place.unlink(missing_ok=True)

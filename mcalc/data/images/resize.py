@@ -1,0 +1,71 @@
+"""A region's pixels to the network's square input."""
+
+from __future__ import annotations
+
+import math
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from mcalc.config.schema import Fit
+
+Grey8 = npt.NDArray[np.uint8]
+
+
+def fit(pixels: Grey8, size: int, how: Fit = Fit.stretch, scale: float = 1.0) -> Grey8:
+    """`pixels` (H, W) to (size, size), uint8.
+
+    - `stretch`: to the square, aspect and scale lost.
+    - `letterbox`: the longer side to `size`, centred on black; scale lost.
+    - `native`: by `scale` (network pixels a pixel of the image) whatever the size, to the nearest
+      pixel; centred on black where smaller than the square, cut to its middle where larger.
+
+    Area average where it shrinks, bilinear where it grows.
+    """
+    match how:
+        case Fit.stretch:
+            return _resize(pixels, size, size)
+        case Fit.letterbox:
+            height, width = pixels.shape
+            longest = max(height, width)
+            return _centre(
+                _resize(pixels, _scaled(width, size / longest), _scaled(height, size / longest)),
+                size,
+            )
+        case Fit.native:
+            # only what will be seen is resized: a mammogram that grows would not fit into memory
+            seen = _middle(pixels, max(1, math.ceil(size / scale)))
+            height, width = seen.shape
+            return _centre(_resize(seen, _scaled(width, scale), _scaled(height, scale)), size)
+
+
+def _scaled(side: int, scale: float) -> int:
+    return max(1, round(side * scale))
+
+
+def _resize(pixels: Grey8, width: int, height: int) -> Grey8:
+    if pixels.shape == (height, width):
+        return pixels
+    shrinks = max(pixels.shape) > max(height, width)
+    resized = cv2.resize(
+        pixels, (width, height), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+    )
+    return np.asarray(resized, dtype=np.uint8)
+
+
+def _middle(pixels: Grey8, side: int) -> Grey8:
+    """At most `side` rows and columns of the middle."""
+    height, width = pixels.shape
+    top, left = max(0, (height - side) // 2), max(0, (width - side) // 2)
+    return pixels[top : top + side, left : left + side]
+
+
+def _centre(pixels: Grey8, size: int) -> Grey8:
+    """(size, size): on black where smaller, its middle where larger."""
+    seen = _middle(pixels, size)
+    height, width = seen.shape
+    top, left = (size - height) // 2, (size - width) // 2
+    square = np.zeros((size, size), dtype=np.uint8)
+    square[top : top + height, left : left + width] = seen
+    return square

@@ -1,0 +1,1 @@
+"""Batches: sampling order, augmentation and the data module."""

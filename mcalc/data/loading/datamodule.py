@@ -1,0 +1,138 @@
+"""Batches for Lightning: grey uint8 crops and labels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+import pytorch_lightning as pl
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from mcalc.config.schema import AugmentConfig, ProtocolName, TrainerConfig
+from mcalc.data.loading.augment import Augment
+from mcalc.data.loading.sampler import MiniBatches
+from mcalc.data.splits.protocols import Split
+from mcalc.data.splits.samples import Sample
+from mcalc.errors import UserError
+
+Batch = tuple[Tensor, Tensor]
+"""Images (B, 1, S, S) uint8 0..255 and labels (B,) int64, 1 malignant."""
+
+
+class Crops(Dataset[Batch]):
+    """Prepared images by (epoch, position); evaluation has no augmentation."""
+
+    def __init__(
+        self,
+        images: npt.NDArray[np.uint8],
+        members: Sequence[Sample],
+        augment: Augment | None = None,
+        copies: Augment | None = None,
+    ) -> None:
+        self.images = images
+        self.members = members
+        self.augment = augment
+        self.copies = copies
+
+    def __len__(self) -> int:
+        return len(self.members)
+
+    def __getitem__(self, draw: tuple[int, int]) -> Batch:
+        """Image (1, S, S) uint8 and its label."""
+        epoch, position = draw
+        sample = self.members[position]
+        image = np.array(self.images[sample.image])
+        if sample.copy and self.copies:
+            image = self.copies(image, sample.copy, sample.image)
+        if self.augment:
+            image = self.augment(image, epoch, position)
+        return torch.from_numpy(image)[None], torch.tensor(sample.label)
+
+
+class CropData(pl.LightningDataModule):
+    """The sides of a split as loaders."""
+
+    def __init__(
+        self,
+        images: npt.NDArray[np.uint8],
+        samples: Sequence[Sample],
+        split: Split,
+        augment: AugmentConfig,
+        trainer: TrainerConfig,
+        seed: int,
+    ) -> None:
+        super().__init__()
+        if len(split.train) < trainer.batch_size:
+            raise UserError(
+                f"trainer.batch_size={trainer.batch_size} is more than the {len(split.train)} "
+                "training images, and a partial batch is dropped: take a smaller batch or more data"
+            )
+        self.settings = trainer
+        self.seed = seed
+        self.start = 0
+        """Iterations that a resumed run has behind it."""
+        copies = Augment(augment, split.seed)
+        copied = split.protocol is ProtocolName.paper_augment_first
+        if copied and not augment.enabled:
+            raise UserError(
+                "protocol=paper_augment_first makes its copies with augment.*, which "
+                "augment.enabled=false switches off: leave it on, or take protocol=paper"
+            )
+        # there the copies are the augmentation, made before the split: none is drawn on top
+        online = None if copied else Augment(augment, seed)
+        sides = [
+            [samples[i] for i in side] for side in (split.train, split.validation, split.reported)
+        ]
+        self.train = Crops(images, sides[0], online, copies)
+        self.validation = Crops(images, sides[1], copies=copies)
+        self.reported = Crops(images, sides[2], copies=copies)
+        self.reported_apart = split.validation != split.reported
+        """Whether what is reported is kept from all that training looks at."""
+
+    @property
+    def iterations_per_epoch(self) -> int:
+        """Whole batches in an epoch."""
+        return len(self.train) // self.settings.batch_size
+
+    def train_dataloader(self) -> DataLoader[Batch]:
+        """The mini-batches of the whole run, one epoch after another, from iteration `start`."""
+        batches = MiniBatches(
+            len(self.train),
+            self.settings.batch_size,
+            self.settings.max_epochs,
+            self.settings.shuffle,
+            self.seed,
+            self.start,
+        )
+        return DataLoader(
+            self.train,
+            batch_sampler=batches,
+            generator=_own_generator(),
+            num_workers=self.settings.workers,
+            pin_memory=torch.cuda.is_available(),
+        )
+
+    def evaluation_dataloader(self, side: Crops) -> DataLoader[Batch]:
+        """`validation` or `reported` in the split's order.
+
+        Not called val_dataloader, as Lightning would then validate on a schedule of its own.
+        """
+        return DataLoader(
+            side,
+            batch_size=self.settings.eval_batch_size,
+            sampler=[(0, position) for position in range(len(side))],
+            generator=_own_generator(),
+            pin_memory=torch.cuda.is_available(),
+        )
+
+
+def _own_generator() -> torch.Generator:
+    """A loader draws a seed for its workers whenever it is iterated, needed or not.
+
+    From a generator of its own, so that neither evaluation nor the number of workers moves the
+    global one, from which dropout draws.
+    """
+    return torch.Generator().manual_seed(0)

@@ -1,0 +1,1 @@
+"""The synthetic data set, written as a small CBIS-DDSM download."""

@@ -1,0 +1,95 @@
+"""The phantom's case CSVs, and where each row's files lie: as in CBIS-DDSM's legacy layout."""
+
+from __future__ import annotations
+
+import csv
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+from mcalc.config.schema import PhantomConfig
+from mcalc.data.phantom.cases import PhantomRow
+from mcalc.data.phantom.dicom import case_uid
+from mcalc.data.records import Split
+
+CSV_NAMES = {
+    Split.TRAIN: "calc_case_description_train_set.csv",
+    Split.TEST: "calc_case_description_test_set.csv",
+}
+CSV_COLUMNS = (
+    "patient_id",
+    "breast density",
+    "left or right breast",
+    "image view",
+    "abnormality id",
+    "abnormality type",
+    "calc type",
+    "calc distribution",
+    "assessment",
+    "pathology",
+    "subtlety",
+    "image file path",
+    "cropped image file path",
+    "ROI mask file path",
+)
+"""Of the calcification CSVs of CBIS-DDSM, in their order."""
+
+CsvRecord = dict[str, str]
+"""One row by column, in the columns' order."""
+
+
+def _series_folder(case: str, settings: PhantomConfig) -> str:
+    return f"{case}/{case_uid(settings, case, 'study')}/{case_uid(settings, case, 'series')}"
+
+
+def image_path(row: PhantomRow, settings: PhantomConfig) -> str:
+    """Path of the row's full image below the root, as in the CSV."""
+    return f"{_series_folder(row.image_case, settings)}/000000.dcm"
+
+
+def crop_path(row: PhantomRow, settings: PhantomConfig) -> str:
+    """Path of the row's crop below the root, as in the CSV."""
+    return f"{_series_folder(row.lesion_case, settings)}/000001.dcm"
+
+
+def mask_path(row: PhantomRow, settings: PhantomConfig) -> str:
+    """Path of the row's mask below the root, as in the CSV."""
+    return f"{_series_folder(row.lesion_case, settings)}/000000.dcm"
+
+
+def csv_record(row: PhantomRow, settings: PhantomConfig) -> CsvRecord:
+    """The row as its CSV has it; the crop's path ends in a line feed, as in the real files."""
+    values = (
+        row.patient_id,
+        row.density_written,
+        row.side.value,
+        row.view.value,
+        row.abnormality,
+        "calcification",
+        row.types_written,
+        row.distribution_written,
+        row.finding.assessment,
+        row.finding.pathology.value,
+        row.finding.subtlety,
+        image_path(row, settings),
+        crop_path(row, settings) + "\n",
+        mask_path(row, settings),
+    )
+    return {column: str(value) for column, value in zip(CSV_COLUMNS, values, strict=True)}
+
+
+def write_case_csvs(root: Path, records: Mapping[Split, Sequence[CsvRecord]]) -> None:
+    """Write the two case CSVs, each with its split's records in their order, below `root`."""
+    for split, name in CSV_NAMES.items():
+        rows = (list(record.values()) for record in records[split])
+        write_csv(root / name, CSV_COLUMNS, rows)
+
+
+def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Write a CSV whose lines end in CR LF, as the real files do."""
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\r\n")
+        writer.writerow(columns)
+        writer.writerows(rows)
+        file.flush()
+        os.fsync(file.fileno())

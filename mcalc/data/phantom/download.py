@@ -1,0 +1,288 @@
+"""A synthetic CBIS-DDSM download: what `data=phantom` reads where no data set is named.
+
+Folders, case CSVs and DICOM files have the shape of CBIS-DDSM in its legacy layout (`<case>/
+<StudyUID>/<SeriesUID>/00000N.dcm`), quirks included, so that the ordinary reader indexes it. The
+pictures are physics, not patients: see `phantom_film` and `phantom_texture` (breast, film),
+`phantom_calcifications` (shapes), `phantom_outline` (masks), `phantom_cases` (labels and
+`difficulty`), `phantom_grid` (resolution) and `phantom_defects` (what can be wrong). What may be
+concluded from them is in docs/phantoms.md.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import uuid
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from itertools import groupby
+from pathlib import Path
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from mcalc.config.schema import PhantomConfig
+from mcalc.data.phantom.calcifications import calcification_density, expose
+from mcalc.data.phantom.case_csv import (
+    crop_path,
+    csv_record,
+    image_path,
+    mask_path,
+    write_case_csvs,
+)
+from mcalc.data.phantom.cases import PhantomRow, generator, phantom_rows
+from mcalc.data.phantom.defects import check_room_for_defects, plant_defects, write_expected
+from mcalc.data.phantom.dicom import Pixels, write_dicom
+from mcalc.data.phantom.film import breast_film
+from mcalc.data.phantom.grid import FilmGrid, film_grid
+from mcalc.data.phantom.outline import outline_mask
+from mcalc.data.phantom.texture import FloatImage, add_film_noise, magnify
+from mcalc.data.records import Side, Split, View
+from mcalc.errors import UserError
+
+MARKER = "phantom.json"
+FORMAT_VERSION = 2
+"""Raised whenever the same settings would give other bytes."""
+
+_FOR_FILM, _FOR_LESION, _FOR_FILM_NOISE, _FOR_OUTLINE = 11, 12, 13, 14
+_PIXELS_AT_ONCE = 64_000_000
+"""Film pixels that are drawn at one time, by all threads: about 25 bytes of memory each."""
+
+
+def write_phantom(
+    root: Path,
+    settings: PhantomConfig,
+    progress: Callable[[int, int], None] | None = None,
+) -> Path:
+    """Write a phantom download to `root`, or keep the same one that is already there.
+
+    The same settings give the same bytes in every file, however many cores draw them. Writing is
+    atomic: other processes see no phantom or a whole one, and of two that write at once the first
+    to finish wins.
+
+    Args:
+        root: the download's folder; it must not exist, be empty, or hold the same phantom.
+        settings: number of lesions, seed, difficulty, size of full images, defects.
+        progress: called with (lesions written, lesions in all) after each full image.
+
+    Returns:
+        `root`.
+
+    Raises:
+        UserError: `root` holds something else, or cannot be written, or defects are asked for and
+            there are too few lesions to carry them.
+    """
+    if _is_there_already(root, settings):
+        return root
+    if settings.defects:
+        check_room_for_defects(settings)
+    # A link is followed, so that the folder it names is replaced and not the link.
+    target = root.resolve()
+    draft = target.parent / f".{target.name}.{uuid.uuid4().hex}.partial"
+    try:
+        draft.mkdir(parents=True)
+        _write_download(draft, settings, progress)
+        _move_into_place(draft, target, settings)
+    except OSError as error:
+        raise UserError(
+            f"the phantom cannot be written to {root}: {error.strerror or error}; make room or "
+            "name a folder that can be written with data.root=PATH or data.cache=PATH"
+        ) from error
+    finally:
+        if draft.exists():
+            shutil.rmtree(draft)
+    return root
+
+
+def _move_into_place(draft: Path, target: Path, settings: PhantomConfig) -> None:
+    try:
+        draft.rename(target)
+    except OSError:
+        # Another process may have finished first; anything else in the way is an error.
+        if not _is_there_already(target, settings):
+            raise
+
+
+def _marker_content(settings: PhantomConfig) -> dict[str, object]:
+    return {
+        "format_version": FORMAT_VERSION,
+        "lesions": settings.lesions,
+        "seed": settings.seed,
+        # 1 and 1.0 are one difficulty, and must be one text.
+        "difficulty": float(settings.difficulty),
+        "defects": settings.defects,
+        "full_height": settings.full_height,
+    }
+
+
+def _is_there_already(root: Path, settings: PhantomConfig) -> bool:
+    """Whether `root` holds this phantom; UserError where it holds anything else."""
+    if not root.exists():
+        return False
+    remedy = "delete that folder or name another one with data.root=PATH"
+    if not root.is_dir():
+        raise UserError(
+            f"{root} is a file where the phantom's folder is expected: name another folder with "
+            "data.root=PATH"
+        )
+    if not any(root.iterdir()):
+        return False
+    marker = root / MARKER
+    if not marker.is_file():
+        raise UserError(
+            f"{root} holds files that are no phantom (it has no {MARKER}), and they are not "
+            "overwritten: name another folder with data.root=PATH"
+        )
+    try:
+        found = json.loads(marker.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise UserError(f"{marker} is not valid JSON ({error}): {remedy}") from error
+    wanted = _marker_content(settings)
+    if found != wanted:
+        raise UserError(
+            f"{root} holds a phantom made with other settings ({json.dumps(found)}) than the "
+            f"ones asked for ({json.dumps(wanted)}): {remedy}"
+        )
+    return True
+
+
+def _write_download(
+    root: Path, settings: PhantomConfig, progress: Callable[[int, int], None] | None
+) -> None:
+    rows = phantom_rows(settings)
+    _write_films(root, rows, settings, progress)
+    records = {row.lesion_case: csv_record(row, settings) for row in rows}
+    tables = {
+        split: [records[row.lesion_case] for row in rows if row.split is split] for split in Split
+    }
+    if settings.defects:
+        write_expected(root, plant_defects(root, rows, records, tables, settings))
+    write_case_csvs(root, tables)
+    with (root / MARKER).open("w", encoding="utf-8", newline="\n") as file:
+        file.write(json.dumps(_marker_content(settings), indent=2) + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _write_films(
+    root: Path,
+    rows: tuple[PhantomRow, ...],
+    settings: PhantomConfig,
+    progress: Callable[[int, int], None] | None,
+) -> None:
+    """Every film with its crops and masks, one a thread: transforms and files need no GIL."""
+    grid = film_grid(settings)
+    films = [tuple(on_film) for _, on_film in groupby(rows, key=lambda row: row.image_case)]
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    threads = min(cores or 1, max(_PIXELS_AT_ONCE // (grid.rows * grid.columns), 1))
+    written = 0
+    with ThreadPoolExecutor(threads) as pool:
+        try:
+            tasks = [pool.submit(_write_film, root, film, settings, grid) for film in films]
+            for film, task in zip(films, tasks, strict=True):
+                task.result()
+                written += len(film)
+                if progress is not None:
+                    progress(written, len(rows))
+        except BaseException:
+            # Ctrl-C included: films that were not begun are not waited for
+            pool.shutdown(wait=True, cancel_futures=True)
+            raise
+
+
+# --- pictures -----------------------------------------------------------------------------------
+
+
+def _write_film(
+    root: Path, rows: tuple[PhantomRow, ...], settings: PhantomConfig, grid: FilmGrid
+) -> None:
+    """The full image of these rows, and each row's crop and mask."""
+    first = rows[0]
+    rng = generator(settings.seed, _FOR_FILM, *first.place)
+    film = breast_film(first.view is View.MLO, first.density, grid, rng)
+    finer_crops = {}
+    for row in rows:
+        lesion_rng = generator(settings.seed, _FOR_LESION, *row.place, row.abnormality)
+        density = _lesion_density(row, lesion_rng)
+        if grid.magnification > 1:
+            background = magnify(film[row.box], grid, lesion_rng)
+            finer_crops[row] = add_film_noise(expose(background, density), lesion_rng)
+            density = _film_density(density, grid)
+        film[row.box] = expose(film[row.box], density)
+    noise_rng = generator(settings.seed, _FOR_FILM_NOISE, *first.place)
+    film = add_film_noise(film, noise_rng, averaged_pixels=grid.magnification)
+    pixels = _as_16_bit(film)
+    del film
+    write_dicom(
+        root / image_path(first, settings),
+        _hang(pixels, first.side),
+        first,
+        first.image_case,
+        "full mammogram images",
+        settings,
+    )
+    for row in rows:
+        crop = finer_crops[row] if grid.magnification > 1 else pixels[row.box].astype(np.float64)
+        outline_rng = generator(settings.seed, _FOR_OUTLINE, *row.place, row.abnormality)
+        mask = np.zeros(grid.shape, dtype=np.uint8)
+        mask[row.box] = outline_mask(mask[row.box].shape, outline_rng)
+        _write_crop_and_mask(root, row, settings, _stretched(crop), mask)
+
+
+def _lesion_density(row: PhantomRow, rng: np.random.Generator) -> FloatImage:
+    """Optical thickness of the lesion's calcium, shape of its crop."""
+    return calcification_density(
+        (row.height, row.width),
+        row.finding.types,
+        row.finding.distribution,
+        row.finding.subtlety,
+        rng,
+    )
+
+
+def _film_density(density: FloatImage, grid: FilmGrid) -> FloatImage:
+    """What the full image's coarser pixels see of a crop's calcium: the mean over each."""
+    height, width = density.shape
+    size = (width // grid.magnification, height // grid.magnification)
+    return np.asarray(cv2.resize(density, size, interpolation=cv2.INTER_AREA), dtype=np.float32)
+
+
+def _as_16_bit(film: FloatImage) -> npt.NDArray[np.uint16]:
+    """Brightness 0..1 as 0..65535."""
+    return np.asarray(np.round(film * np.float32(65535)), dtype=np.uint16)
+
+
+def _stretched(crop: npt.NDArray[np.floating]) -> npt.NDArray[np.uint16]:
+    """The crop over the full range of 16 bits, as CBIS-DDSM stores it."""
+    lowest = crop.min()
+    stretched = (crop - lowest) / (crop.max() - lowest)
+    return np.asarray(np.round(stretched * 65535), dtype=np.uint16)
+
+
+def _hang(pixels: Pixels, side: Side) -> Pixels:
+    """Left breasts hang with the chest wall on the left, right breasts mirrored."""
+    return pixels if side is Side.LEFT else pixels[:, ::-1]
+
+
+# --- files --------------------------------------------------------------------------------------
+
+
+def _write_crop_and_mask(
+    root: Path,
+    row: PhantomRow,
+    settings: PhantomConfig,
+    crop: npt.NDArray[np.uint16],
+    mask: npt.NDArray[np.uint8],
+) -> None:
+    crop_file, mask_file = crop_path(row, settings), mask_path(row, settings)
+    if row.swapped:
+        crop_file, mask_file = mask_file, crop_file
+    for file, pixels, description in (
+        (crop_file, crop, "cropped images"),
+        (mask_file, mask, "ROI mask images"),
+    ):
+        write_dicom(
+            root / file, _hang(pixels, row.side), row, row.lesion_case, description, settings
+        )

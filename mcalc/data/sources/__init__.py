@@ -1,0 +1,1 @@
+"""Data sets: one module each turns a download into an `Index` of lesions."""

@@ -1,0 +1,377 @@
+"""The case CSVs of CBIS-DDSM's calcifications: text rows to typed rows.
+
+Source: Lee et al. 2017 (Scientific Data 4:170177), TCIA doi 10.7937/k9/tcia.2016.7o02s9cy. Quirks
+of the published files that are met here: paths that end in a newline inside their quotes, `N/A` or
+`NA` where there is no descriptor, density 0, `breast_density` for `breast density`, and after a
+spreadsheet has been at them a byte order mark, other line ends and `4.0` for `4`.
+"""
+
+from __future__ import annotations
+
+import csv
+import difflib
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, fields
+from enum import StrEnum
+from pathlib import Path
+from typing import TypeVar
+
+from mcalc.config.schema import CsvSplit
+from mcalc.data.records import Defect, DefectKind, Pathology, Side, Split, View
+from mcalc.errors import UserError
+
+CSV_NAMES = {
+    Split.TRAIN: "calc_case_description_train_set.csv",
+    Split.TEST: "calc_case_description_test_set.csv",
+}
+"""The official file names."""
+
+MASS_CSV_NAMES = {
+    Split.TRAIN: "mass_case_description_train_set.csv",
+    Split.TEST: "mass_case_description_test_set.csv",
+}
+"""Of the other part of CBIS-DDSM; only the patients of it are ever read."""
+
+_ID_PREFIX = {Split.TRAIN: "Calc-Training", Split.TEST: "Calc-Test"}
+
+COLUMNS = (
+    "patient_id",
+    "breast density",
+    "left or right breast",
+    "image view",
+    "abnormality id",
+    "calc type",
+    "calc distribution",
+    "assessment",
+    "pathology",
+    "subtlety",
+    "image file path",
+    "cropped image file path",
+    "ROI mask file path",
+)
+"""Columns that are needed. `abnormality type` is looked at where there is one."""
+
+CALC_TYPES = frozenset(
+    {
+        "AMORPHOUS",
+        "COARSE",
+        "DYSTROPHIC",
+        "EGGSHELL",
+        "FINE_LINEAR_BRANCHING",
+        "LARGE_RODLIKE",
+        "LUCENT_CENTER",
+        "MILK_OF_CALCIUM",
+        "PLEOMORPHIC",
+        "PUNCTATE",
+        "ROUND_AND_REGULAR",
+        "SKIN",
+        "VASCULAR",
+    }
+)
+CALC_DISTRIBUTIONS = frozenset(
+    {"CLUSTERED", "DIFFUSELY_SCATTERED", "LINEAR", "REGIONAL", "SEGMENTAL"}
+)
+"""Every word of the published files: 13 types (one of them spelt in two ways) and 5
+distributions."""
+
+_SPELLINGS = {"LUCENT_CENTERED": "LUCENT_CENTER"}
+"""The published files spell one type in two ways: 44 and 196 times."""
+
+_NOTHING = ("", "n/a", "na")
+
+_Choice = TypeVar("_Choice", bound=StrEnum)
+
+
+@dataclass(frozen=True, slots=True)
+class CaseRow:
+    """One lesion as its CSV describes it, before any file is looked for."""
+
+    id: str
+    """`Calc-Training_P_00005_RIGHT_CC_1`."""
+    patient: str
+    side: Side
+    view: View
+    abnormality: int
+    density: int | None
+    calc_types: frozenset[str]
+    calc_distributions: frozenset[str]
+    assessment: int
+    pathology: Pathology
+    subtlety: int
+    split: Split
+    full_path: str
+    """As the CSV has it but for white space around it; `crop_path` and `mask_path` too."""
+    crop_path: str
+    mask_path: str
+
+    @property
+    def image(self) -> str:
+        """The mammogram's name: the lesion's without its number."""
+        return self.id.rsplit("_", 1)[0]
+
+
+@dataclass(frozen=True, slots=True)
+class _Doubt:
+    """A value that is odd and yet no reason to leave its row out."""
+
+    text: str
+    action: str
+
+
+class _BadValueError(Exception):
+    """A value of one row that is not understood; the text says which and what was expected."""
+
+
+def find_csvs(root: Path, csv_dir: Path | None, csv_split: CsvSplit) -> dict[Split, Path]:
+    """The case CSVs to read, of those that exist: in `csv_dir` if given, else `root`, `root/csv`.
+
+    With `CsvSplit.all` one of the two is enough. Raises UserError when none is found.
+    """
+    folders = [csv_dir] if csv_dir is not None else [root, root / "csv"]
+    wanted = [split for split in Split if csv_split in (CsvSplit.all, split.value)]
+    found = {}
+    for split in wanted:
+        for folder in folders:
+            candidate = folder / CSV_NAMES[split]
+            if candidate.is_file():
+                found[split] = candidate
+                break
+    if not found:
+        names = " or ".join(CSV_NAMES[split] for split in wanted)
+        raise UserError(
+            f"no case CSV found: looked for {names} in {' and '.join(map(str, folders))}; name the "
+            "folder that holds it with data.csv_dir=PATH"
+        )
+    return found
+
+
+def read_cases(path: Path, split: Split) -> tuple[list[CaseRow], list[Defect]]:
+    """The lesions of one case CSV in file order, and what was wrong with other rows.
+
+    A row with a value that is not understood is left out (BAD_VALUE, one ledger row for it; only
+    an odd breast density passes as unknown and a descriptor of no known spelling as it stands, both
+    with a ledger row), a lesion's second row too (DUPLICATE_ROW). Rows whose every field is blank
+    say nothing and are skipped.
+
+    Raises UserError when the file is no CSV, lacks columns, has no rows or none that is understood.
+    """
+    rows: dict[str, CaseRow] = {}
+    defects: list[Defect] = []
+    number = 0
+    for number, record in enumerate(_records(path), start=1):
+        place = f"{path.name} row {number}"
+        try:
+            row, doubts = _case_row(record, split)
+        except _BadValueError as bad:
+            defects.append(Defect(place, DefectKind.BAD_VALUE, str(bad), "lesion left out"))
+            continue
+        if row.id in rows:
+            defects.append(_duplicate(row, rows[row.id], place))
+            continue
+        defects.extend(
+            Defect(row.id, DefectKind.BAD_VALUE, f"{place}: {doubt.text}", doubt.action)
+            for doubt in doubts
+        )
+        rows[row.id] = row
+    if not number:
+        raise UserError(
+            f"{path} has a header but no rows: expected one row a lesion; download it again"
+        )
+    if not rows:
+        raise UserError(
+            f"none of the {number} rows of {path} is understood (the first: "
+            f"{defects[0].detail}): expected the official case CSV; download it again"
+        )
+    return list(rows.values()), defects
+
+
+def find_mass_csvs(calc_csvs: Iterable[Path]) -> dict[Split, Path]:
+    """The mass case CSVs that lie in the folders of these calcification CSVs."""
+    folders = dict.fromkeys(path.parent for path in calc_csvs)
+    found = {}
+    for split, name in MASS_CSV_NAMES.items():
+        there = [folder / name for folder in folders if (folder / name).is_file()]
+        if there:
+            found[split] = there[0]
+    return found
+
+
+def read_patients(path: Path) -> set[str]:
+    """The distinct `patient_id` of a case CSV, whatever its other columns.
+
+    Raises UserError when the file is no CSV or has no such column.
+    """
+    records = _rows(path)
+    columns = [_column_key(name) for name in next(records, [])]
+    key = _column_key("patient_id")
+    if key not in columns:
+        raise UserError(f"{path} lacks the column 'patient_id': download it again")
+    at = columns.index(key)
+    return {row[at].strip() for row in records if len(row) > at and row[at].strip()}
+
+
+def _rows(path: Path) -> Iterator[list[str]]:
+    """The rows of a CSV as text, its header first."""
+    try:
+        # utf-8-sig takes a byte order mark away; newline="" leaves those inside quotes to csv
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            # strict: a quote left open would swallow every row after it
+            yield from csv.reader(file, strict=True)
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path} is not UTF-8 text: save it as CSV in UTF-8") from error
+    except csv.Error as error:
+        raise UserError(f"{path} is not a CSV file ({error}): download it again") from error
+    except OSError as error:
+        raise UserError(f"{path} cannot be read ({error.strerror}): check its rights") from error
+
+
+def _records(path: Path) -> Iterator[dict[str, str]]:
+    """Data rows as {column: stripped text}, columns under their official names."""
+    rows = _rows(path)
+    columns = _official_names(next(rows, []), path)
+    for row in rows:
+        values = [value.strip() for value in row]
+        if any(values):
+            yield _record(columns, values)
+
+
+def _record(columns: list[str], values: list[str]) -> dict[str, str]:
+    record = dict(zip(columns, values, strict=False))
+    surplus = [value for value in values[len(columns) :] if value]
+    if len(values) < len(columns) or surplus:
+        # the count stands in for the columns, so that the row is refused and not misread
+        return {"": f"{len(values)} of {len(columns)}"}
+    return record
+
+
+def _official_names(header: list[str], path: Path) -> list[str]:
+    """The header with each needed column under its official name, whatever its case and spaces."""
+    official = {_column_key(name): name for name in COLUMNS}
+    named = [official.get(_column_key(name), _column_key(name)) for name in header]
+    missing = [name for name in COLUMNS if name not in named]
+    if missing:
+        if len(header) == 1 and ";" in header[0]:
+            raise UserError(
+                f"{path} is separated by semicolons: expected commas; save it as a comma-separated "
+                "CSV, or download it again"
+            )
+        others = [name for name in named if name not in COLUMNS]
+        lacks = ", ".join(f"'{name}'{_nearest_there(name, others)}" for name in missing)
+        raise UserError(
+            f"{path} lacks the column(s) {lacks}: expected the official case CSV with the columns "
+            f"{', '.join(COLUMNS)}"
+        )
+    return named
+
+
+def _column_key(name: str) -> str:
+    return " ".join(name.replace("_", " ").split()).casefold()
+
+
+def _nearest_there(name: str, others: list[str]) -> str:
+    close = difflib.get_close_matches(_column_key(name), others, n=1)
+    return f" (nearest there: '{close[0]}')" if close else ""
+
+
+def _case_row(record: Mapping[str, str], split: Split) -> tuple[CaseRow, list[_Doubt]]:
+    """The typed row, and doubts about values that need not be known."""
+    if "" in record and len(record) == 1:
+        raise _BadValueError(f"row has {record['']} fields")
+    kind = record.get("abnormality type", "")
+    if kind and kind.casefold() != "calcification":
+        raise _BadValueError(f"abnormality type {kind!r}: expected calcification")
+    patient = record["patient_id"]
+    # it becomes part of file and folder names
+    if not re.fullmatch(r"[A-Za-z0-9_-]+", patient):
+        raise _BadValueError(
+            f"patient_id {patient!r}: expected letters, digits, - and _, as P_00005"
+        )
+    side = _choice(record, "left or right breast", Side)
+    view = _choice(record, "image view", View)
+    abnormality = _whole(record, "abnormality id", 1, 10_000)
+    doubts: list[_Doubt] = []
+    density = _density(record, doubts)
+    types = _descriptors(record, "calc type", CALC_TYPES, doubts)
+    distributions = _descriptors(record, "calc distribution", CALC_DISTRIBUTIONS, doubts)
+    row = CaseRow(
+        id=f"{_ID_PREFIX[split]}_{patient}_{side}_{view}_{abnormality}",
+        patient=patient,
+        side=side,
+        view=view,
+        abnormality=abnormality,
+        density=density,
+        calc_types=types,
+        calc_distributions=distributions,
+        assessment=_whole(record, "assessment", 0, 5),
+        pathology=_choice(record, "pathology", Pathology),
+        subtlety=_whole(record, "subtlety", 1, 5),
+        split=split,
+        full_path=record["image file path"],
+        crop_path=record["cropped image file path"],
+        mask_path=record["ROI mask file path"],
+    )
+    return row, doubts
+
+
+def _choice(record: Mapping[str, str], column: str, choices: type[_Choice]) -> _Choice:
+    text = "_".join(record[column].upper().split())
+    try:
+        return choices(text)
+    except ValueError:
+        raise _BadValueError(
+            f"{column} {record[column]!r}: expected {', '.join(choices)}"
+        ) from None
+
+
+def _whole(record: Mapping[str, str], column: str, low: int, high: int) -> int:
+    # `4.0` is what a spreadsheet or pandas makes of 4
+    match = re.fullmatch(r"([0-9]{1,6})(\.0*)?", record[column])
+    if match is None or not low <= int(match.group(1)) <= high:
+        raise _BadValueError(
+            f"{column} {record[column]!r}: expected a whole number {low} to {high}"
+        )
+    return int(match.group(1))
+
+
+def _density(record: Mapping[str, str], doubts: list[_Doubt]) -> int | None:
+    """BI-RADS density; None for the published files' 0, for nothing, and with a doubt if odd."""
+    if record["breast density"].casefold() in _NOTHING:
+        return None
+    try:
+        return _whole(record, "breast density", 0, 4) or None
+    except _BadValueError as odd:
+        doubts.append(_Doubt(str(odd), "taken as unknown"))
+        return None
+
+
+def _descriptors(
+    record: Mapping[str, str], column: str, known: frozenset[str], doubts: list[_Doubt]
+) -> frozenset[str]:
+    """`ROUND_AND_REGULAR-EGGSHELL` as a set of two, with a doubt for each unknown word."""
+    text = record[column]
+    if text.casefold() in _NOTHING:
+        return frozenset()
+    written = {"_".join(part.upper().split()) for part in text.split("-") if part.strip()}
+    # N/A beside a descriptor says nothing either
+    words = {_SPELLINGS.get(word, word) for word in written if word.casefold() not in _NOTHING}
+    for word in sorted(words - known):
+        expected = f"; nearest: {close[0]}" if (close := _close(word, known)) else ""
+        doubts.append(
+            _Doubt(f"{column} {word!r} is no known descriptor{expected}", "kept as it is")
+        )
+    return frozenset(words)
+
+
+def _close(word: str, known: frozenset[str]) -> list[str]:
+    return difflib.get_close_matches(word, sorted(known), n=1)
+
+
+def _duplicate(row: CaseRow, first: CaseRow, place: str) -> Defect:
+    differing = [
+        entry.name
+        for entry in fields(CaseRow)
+        if getattr(row, entry.name) != getattr(first, entry.name)
+    ]
+    detail = f"differs in {', '.join(differing)}" if differing else "says the same"
+    return Defect(row.id, DefectKind.DUPLICATE_ROW, f"{place} {detail}", "first row kept")

@@ -1,0 +1,201 @@
+"""The files of one row of CBIS-DDSM's case CSVs after another, and what is wrong with them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from mcalc.data.images.dicom import UnreadableImage, image_size
+from mcalc.data.records import Defect, DefectKind, Lesion
+from mcalc.data.sources.cbis_ddsm.case_csv import CaseRow
+from mcalc.data.sources.cbis_ddsm.crop_or_mask import Roles, tell_apart
+from mcalc.data.sources.cbis_ddsm.layouts import (
+    CsvPath,
+    Download,
+    Found,
+    Layout,
+    UnsafePath,
+    parse_csv_path,
+    read_descriptions,
+    shows_series,
+)
+
+_KEPT = "lesion kept without a crop"
+
+
+@dataclass(frozen=True, slots=True)
+class _RowPaths:
+    """The row's three paths, None where the CSV has none or an unsafe one."""
+
+    crop: CsvPath | None
+    mask: CsvPath | None
+    full: CsvPath | None
+
+
+class Finder:
+    """Finds the files of one row after another, keeping the ledger."""
+
+    def __init__(self, root: Path, csv_dir: Path | None) -> None:
+        self.download = Download(root)
+        self.layouts: set[Layout] = set()
+        self.ledger: list[Defect] = []
+        self._root = root
+        self._descriptions = read_descriptions(root, csv_dir)
+        self._full: dict[str, Path | None] = {}
+
+    def lesion(self, row: CaseRow) -> Lesion:
+        """The row's lesion with those of its files that are on disk."""
+        paths = self._paths(row)
+        full = self._full_image(row, paths.full)
+        crop, mask = self._crop_and_mask(row, paths, full)
+        return Lesion(
+            id=row.id,
+            patient=row.patient,
+            side=row.side,
+            view=row.view,
+            abnormality=row.abnormality,
+            density=row.density,
+            calc_types=row.calc_types,
+            calc_distributions=row.calc_distributions,
+            assessment=row.assessment,
+            pathology=row.pathology,
+            subtlety=row.subtlety,
+            split=row.split,
+            crop=crop,
+            mask=mask,
+            full=full,
+        )
+
+    def _note(self, lesion: str, kind: DefectKind, detail: str, action: str) -> None:
+        self.ledger.append(Defect(lesion, kind, detail, action))
+
+    def _paths(self, row: CaseRow) -> _RowPaths:
+        return _RowPaths(
+            crop=self._safe(row, "cropped image file path", row.crop_path),
+            mask=self._safe(row, "ROI mask file path", row.mask_path),
+            full=self._safe(row, "image file path", row.full_path),
+        )
+
+    def _safe(self, row: CaseRow, column: str, text: str) -> CsvPath | None:
+        try:
+            return parse_csv_path(text) if text else None
+        except UnsafePath:
+            self._note(
+                row.id,
+                DefectKind.UNSAFE_PATH,
+                f"{column} is absolute or climbs with '..'",
+                _KEPT if column == "cropped image file path" else "path not followed",
+            )
+            return None
+
+    def _crop_and_mask(
+        self, row: CaseRow, paths: _RowPaths, full: Path | None
+    ) -> tuple[Path | None, Path | None]:
+        if paths.crop is None and not row.crop_path:
+            self._lost(row, DefectKind.CROP_MISSING, "the CSV names no crop")
+        named = [path for path in (paths.crop, paths.mask) if path is not None]
+        if not named:
+            return None, None
+        found = self.download.find(row.id, named)
+        if found.layout is None:
+            if paths.crop is not None:
+                where = f"no file in a case folder {row.id} nor in jpeg/{paths.crop.series}"
+                self._lost(row, DefectKind.CROP_MISSING, where)
+            return None, None
+        self.layouts.add(found.layout)
+        roles = self._roles(found, full)
+        if roles.crop is None or roles.mask is None:
+            roles = self._with_copies(row, roles, named, full)
+        if roles.mask is None and roles.mask_problem is not None:
+            detail = self._relative(roles.mask_problem)
+            self._note(row.id, DefectKind.MASK_UNREADABLE, detail, "lesion kept without a mask")
+        if paths.crop is None:
+            # what is not named safely is not taken, be it found beside the mask
+            return None, roles.mask
+        if roles.crop is None:
+            kind = DefectKind.CROP_UNREADABLE if roles.unreadable else DefectKind.CROP_MISSING
+            self._lost(row, kind, self._relative(roles.problem or "no crop"))
+        elif roles.mistagged or (paths.mask and _stands_as(roles.crop, paths.crop, paths.mask)):
+            says = "its own description" if roles.mistagged else "the CSV"
+            where = roles.crop.relative_to(self._root).as_posix()
+            self._note(
+                row.id,
+                DefectKind.SWAPPED,
+                f"{where} is the crop, where {says} calls it the mask",
+                "put right",
+            )
+        return roles.crop, roles.mask
+
+    def _roles(self, found: Found, full: Path | None) -> Roles:
+        return tell_apart(found.files, self._described(found.files), full)
+
+    def _with_copies(
+        self, row: CaseRow, roles: Roles, named: Sequence[CsvPath], full: Path | None
+    ) -> Roles:
+        """Roles with what the DICOM files lack taken from Kaggle's JPEGs, where they are there."""
+        copies = self.download.find_jpegs(named)
+        if copies.layout is None:
+            return roles
+        others = self._roles(copies, full)
+        if roles.crop is None and others.crop is not None:
+            if roles.unreadable:
+                detail = self._relative(roles.problem or "")
+                self._note(row.id, DefectKind.CROP_UNREADABLE, detail, "its JPEG copy taken")
+            self.layouts.add(copies.layout)
+            roles = replace(roles, crop=others.crop, mistagged=others.mistagged, problem=None)
+        if roles.mask is None and others.mask is not None:
+            self.layouts.add(copies.layout)
+            roles = replace(roles, mask=others.mask)
+        return roles
+
+    def _lost(self, row: CaseRow, kind: DefectKind, detail: str) -> None:
+        self._note(row.id, kind, detail, _KEPT)
+
+    def _relative(self, message: str) -> str:
+        return message.replace(f"{self._root}/", "")
+
+    def _described(self, files: Sequence[Path]) -> Mapping[Path, str]:
+        keyed = ((path, self._descriptions.get((path.parent.name, path.name))) for path in files)
+        return {path: text for path, text in keyed if text}
+
+    def _full_image(self, row: CaseRow, path: CsvPath | None) -> Path | None:
+        """The mammogram, once for all lesions on it: the largest file where there are several."""
+        if path is None:
+            return None
+        if row.image not in self._full:
+            self._full[row.image] = self._find_full(row.image, path)
+        return self._full[row.image]
+
+    def _find_full(self, image: str, path: CsvPath) -> Path | None:
+        found = self.download.find(image, [path])
+        if found.layout is None:
+            return None
+        self.layouts.add(found.layout)
+        if len(found.files) == 1:
+            return found.files[0]
+        sizes: dict[Path, int] = {}
+        damaged = []
+        for file in found.files:
+            try:
+                width, height = image_size(file)
+            except UnreadableImage as error:
+                damaged.append(self._relative(str(error)))
+                continue
+            sizes[file] = width * height
+        if not sizes:
+            kept = "lesions kept without it"
+            self._note(image, DefectKind.FULL_UNREADABLE, damaged[0], kept)
+            return None
+        return max(sizes, key=sizes.__getitem__)
+
+
+def _stands_as(file: Path, crop: CsvPath, mask: CsvPath) -> bool:
+    """Whether the file found to be the crop stands where the CSV puts the mask."""
+    if crop.series and mask.series and crop.series != mask.series:
+        folder = file.parent
+        return shows_series(folder, mask.series) and not shows_series(folder, crop.series)
+    if crop.name is None or mask.name is None:
+        return False
+    stem = file.stem.casefold()
+    return stem == Path(mask.name).stem.casefold() != Path(crop.name).stem.casefold()

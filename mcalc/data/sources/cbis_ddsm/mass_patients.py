@@ -1,0 +1,54 @@
+"""Patients of CBIS-DDSM whose calcifications and masses stand in different official splits."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from mcalc.data.records import Defect, DefectKind, Split
+from mcalc.data.sources.cbis_ddsm.case_csv import (
+    MASS_CSV_NAMES,
+    CaseRow,
+    find_mass_csvs,
+    read_patients,
+)
+from mcalc.errors import UserError
+
+
+def crossing_patients(
+    rows: Sequence[CaseRow], csvs: Mapping[Split, Path]
+) -> tuple[list[Defect], tuple[str, ...]]:
+    """One row a patient whose calcifications and masses stand in different official splits.
+
+    And what could not be checked because mass CSVs, which are optional, are not beside `csvs`, in
+    words. Of the masses only patients are read.
+    """
+    masses = find_mass_csvs(csvs.values())
+    of_masses: dict[Split, set[str]] = {}
+    for split, path in masses.items():
+        # of no use beyond this check: a damaged one must not stop the calcifications
+        with suppress(UserError):
+            of_masses[split] = read_patients(path)
+    of_calcifications: dict[str, set[Split]] = defaultdict(set)
+    for row in rows:
+        of_calcifications[row.patient].add(row.split)
+    defects = []
+    for patient, here in of_calcifications.items():
+        there = {split for split, patients in of_masses.items() if patient in patients}
+        if len(here | there) > 1:
+            detail = f"calcifications: {_names(here)}; masses: {_names(there) or 'none'}"
+            action = "kept: only calcifications are read"
+            defects.append(Defect(patient, DefectKind.PATIENT_CROSSES, detail, action))
+    absent = [name for split, name in MASS_CSV_NAMES.items() if split not in of_masses]
+    if not absent:
+        return defects, ()
+    return defects, (
+        "patients that cross the official splits of calcifications and masses: "
+        f"{', '.join(absent)} not beside the case CSVs, or not readable",
+    )
+
+
+def _names(splits: Collection[Split]) -> str:
+    return " and ".join(split.value for split in Split if split in splits)

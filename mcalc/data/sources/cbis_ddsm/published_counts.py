@@ -1,0 +1,73 @@
+"""How many lesions, images and patients a data set lists, beside what TCIA publishes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+
+from mcalc.config.schema import CsvSplit
+from mcalc.data.records import Defect, DefectKind, Lesion, Pathology, Split
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """How many of each there are in one split, or in all."""
+
+    rows: int
+    images: int
+    patients: int
+    benign: int
+    benign_without_callback: int
+    malignant: int
+
+
+PUBLISHED = {
+    Split.TRAIN: Counts(1546, 1227, 602, 528, 474, 544),
+    Split.TEST: Counts(326, 284, 151, 130, 67, 129),
+}
+"""Calcifications of CBIS-DDSM by official split, counted in the case CSVs that TCIA publishes (doi
+10.7937/k9/tcia.2016.7o02s9cy); Lee et al. 2017 give the same 753 patients in all."""
+
+
+def count(lesions: Sequence[Lesion]) -> Counts:
+    """Lesions, distinct images and patients, and lesions of each pathology."""
+    by_pathology = {
+        pathology: sum(lesion.pathology is pathology for lesion in lesions)
+        for pathology in Pathology
+    }
+    return Counts(
+        rows=len(lesions),
+        images=len({lesion.image for lesion in lesions}),
+        patients=len({lesion.patient for lesion in lesions}),
+        benign=by_pathology[Pathology.BENIGN],
+        benign_without_callback=by_pathology[Pathology.BENIGN_WITHOUT_CALLBACK],
+        malignant=by_pathology[Pathology.MALIGNANT],
+    )
+
+
+def published_differences(lesions: Sequence[Lesion], csv_split: CsvSplit) -> list[Defect]:
+    """One COUNT_DIFFERS row for each official split, of those asked for, that is not as published.
+
+    Its `lesion` is the split's name.
+    """
+    defects = []
+    for split, published in PUBLISHED.items():
+        if csv_split not in (CsvSplit.all, split.value):
+            continue
+        found = count([lesion for lesion in lesions if lesion.split is split])
+        if not found.rows:
+            detail = (
+                f"none of the {published.rows} published lesions listed: its case CSV is not there"
+            )
+        else:
+            differing = [
+                f"{getattr(found, entry.name)} {entry.name.replace('_', ' ')} "
+                f"(published: {getattr(published, entry.name)})"
+                for entry in fields(Counts)
+                if getattr(found, entry.name) != getattr(published, entry.name)
+            ]
+            detail = ", ".join(differing)
+        if detail:
+            action = "went on with what is listed"
+            defects.append(Defect(split.value, DefectKind.COUNT_DIFFERS, detail, action))
+    return defects

@@ -1,0 +1,293 @@
+"""The Chinese Mammography Database (CMMD): its clinical table, and its tree of full mammograms.
+
+Cui et al. 2021, TCIA, doi 10.7937/tcia.eqde-4b16, licence CC BY 4.0. The table
+(`CMMD_clinicaldata_revision`, a spreadsheet that has to be saved as CSV) has a row a breast:
+`ID1, LeftRight, Age, number, abnormality, classification, subtype`, with what biopsy found. Images
+lie in `CMMD/D1-0001/<date>-NA-NA-<n>/1.000000-NA-<n>/1-1.dcm`, four a patient or the two of one
+breast; which breast and view a file shows stands in its own tags alone.
+
+A record here is one image of a breast with calcification, labelled as the breast: CMMD marks no
+lesions, so there are no crops and no masks.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pydicom
+from pydicom.dataset import Dataset
+
+from mcalc.config.schema import Region
+from mcalc.data.records import Defect, DefectKind, Index, Lesion, Pathology, Side, View
+from mcalc.data.sources.cbis_ddsm.layouts import IMAGE_SUFFIXES, entries
+from mcalc.data.sources.user_csv import read_table
+from mcalc.errors import UserError
+
+Progress = Callable[[int, int], None]
+"""Called with (patients done, patients in all)."""
+
+TABLE = "CMMD_clinicaldata_revision"
+"""How the clinical table's name begins."""
+
+_TAGS = ["ImageLaterality", "Laterality", "ViewPosition", "ViewCodeSequence"]
+"""All that is ever loaded of a header here."""
+
+_VIEW_CODES = {
+    "399162004": View.CC,
+    "399368009": View.MLO,
+    "R-10242": View.CC,
+    "R-10226": View.MLO,
+}
+"""Of DICOM's context group 4014: SNOMED CT, and SNOMED-RT as older files have it."""
+
+_SIDES = {"L": Side.LEFT, "R": Side.RIGHT}
+_WITH_CALCIFICATION = ("calcification", "both")
+_WITHOUT = ("mass",)
+
+
+@dataclass(frozen=True, slots=True)
+class _Breast:
+    """A row of the clinical table."""
+
+    patient: str
+    side: Side
+    abnormality: str
+    pathology: Pathology
+    images: int | None
+    """How many images the table says there are; None where it does not."""
+
+    @property
+    def name(self) -> str:
+        return f"CMMD_{self.patient}_{self.side}"
+
+
+def read_cmmd(
+    root: Path, csv_dir: Path | None, region: Region, progress: Progress | None = None
+) -> Index:
+    """Index every image of the breasts with calcification; headers are read, no pixels.
+
+    Breasts with a mass alone are left out, each with a ledger row. A breast of which no image is on
+    disk stays in the index as one record without a file.
+
+    Raises UserError when root or table is missing, when the table is not usable, when no patient
+    folder is found, and for a region other than `full`.
+    """
+    root = root.expanduser().absolute()
+    if not root.is_dir():
+        raise UserError(
+            f"data.root={root} is no folder: expected the folder of a CMMD download; check the path"
+        )
+    if region is not Region.full:
+        raise UserError(
+            f"data.region={region} needs crops or masks, which CMMD has none of: take "
+            "data.region=full with data.unit=breast (labels are of breasts), image or patient"
+        )
+    ledger: list[Defect] = []
+    breasts = _read_breasts(_find_table(root, csv_dir), ledger)
+    folders = _patient_folders(root)
+    if not folders:
+        raise UserError(
+            f"no patient folder of CMMD below {root}: expected folders like CMMD/D1-0001; name the "
+            "folder that holds CMMD with data.root=PATH"
+        )
+    of_patient: dict[str, list[_Breast]] = defaultdict(list)
+    for breast in breasts:
+        of_patient[breast.patient].append(breast)
+    lesions: list[Lesion] = []
+    for done, (patient, group) in enumerate(of_patient.items(), start=1):
+        shown = _images_by_side(root, folders.get(patient, []), ledger)
+        for breast in group:
+            lesions.extend(_lesions(breast, shown.get(breast.side, []), ledger))
+        if progress:
+            progress(done, len(of_patient))
+    both = sum(breast.abnormality == "both" for breast in breasts)
+    note = (
+        "labels are of breasts, not of lesions"
+        + f": {both} of {len(breasts)} breasts with calcification have a mass too" * bool(both)
+    )
+    return Index(root, "cmmd", tuple(lesions), tuple(ledger), notes=(note,))
+
+
+def _find_table(root: Path, csv_dir: Path | None) -> Path:
+    folders = [csv_dir] if csv_dir is not None else [*_bases(root), root.parent]
+    named = [
+        path
+        for folder in folders
+        if folder.is_dir()
+        for path in entries(folder)
+        if path.name.casefold().startswith(TABLE.casefold())
+    ]
+    for path in named:
+        if path.suffix.casefold() == ".csv":
+            return path
+    remedy = "open it in a spreadsheet program, save it as CSV (UTF-8)"
+    if named:
+        raise UserError(
+            f"{named[0]} is a spreadsheet, which is not read: {remedy} beside it, as {TABLE}.csv"
+        )
+    raise UserError(
+        f"no clinical table {TABLE}.csv in {' or '.join(map(str, folders))}: TCIA publishes it as "
+        f"{TABLE}.xlsx; {remedy}, and name its folder with data.csv_dir=PATH if it is elsewhere"
+    )
+
+
+def _read_breasts(table: Path, ledger: list[Defect]) -> list[_Breast]:
+    """The breasts with calcification, in the table's order, each once."""
+    found: dict[str, _Breast] = {}
+    rows = 0
+    needed = ("ID1", "LeftRight", "abnormality", "classification")
+    for number, row in read_table(table, needed, ("number",)):
+        rows += 1
+        place = f"{table.name} row {number}"
+        breast, problem = _breast(row)
+        if breast is None:
+            ledger.append(Defect(place, DefectKind.BAD_VALUE, problem, "breast left out"))
+        elif breast.name in found:
+            detail = f"{place} {'says the same' if found[breast.name] == breast else 'differs'}"
+            ledger.append(Defect(breast.name, DefectKind.DUPLICATE_ROW, detail, "first row kept"))
+        else:
+            found[breast.name] = breast
+    breasts = [each for each in found.values() if each.abnormality in _WITH_CALCIFICATION]
+    for each in found.values():
+        if each.abnormality in _WITHOUT:
+            detail = f"abnormality: {each.abnormality}"
+            action = "left out: no calcification"
+            ledger.append(Defect(each.name, DefectKind.EXCLUDED, detail, action))
+    if not breasts:
+        raise UserError(
+            f"{table} lists no breast with calcification in its {rows} rows: expected CMMD's "
+            "clinical table; save it as CSV again"
+        )
+    return breasts
+
+
+def _breast(row: Mapping[str, str]) -> tuple[_Breast | None, str]:
+    """The row's breast, or None and what is not understood."""
+    patient = row["ID1"]
+    # it becomes part of file and folder names
+    if not re.fullmatch(r"[A-Za-z0-9_-]+", patient):
+        return None, f"ID1 {patient!r}: expected a patient as D1-0001"
+    side = _SIDES.get(row["LeftRight"].upper())
+    if side is None:
+        return None, f"LeftRight {row['LeftRight']!r}: expected L or R"
+    abnormality = row["abnormality"].casefold()
+    if abnormality not in (*_WITH_CALCIFICATION, *_WITHOUT):
+        expected = ", ".join((*_WITH_CALCIFICATION, *_WITHOUT))
+        return None, f"abnormality {row['abnormality']!r}: expected {expected}"
+    classes = {"benign": Pathology.BENIGN, "malignant": Pathology.MALIGNANT}
+    pathology = classes.get(row["classification"].casefold())
+    if pathology is None:
+        return None, f"classification {row['classification']!r}: expected Benign or Malignant"
+    number = re.fullmatch(r"([0-9]{1,3})(\.0*)?", row["number"])
+    images = int(number.group(1)) if number else None
+    return _Breast(patient, side, abnormality, pathology, images), ""
+
+
+def _bases(root: Path) -> list[Path]:
+    """Folders that patients' folders may lie in: the root may be any of the upper levels."""
+    manifests = [path for path in entries(root) if path.name.casefold().startswith("manifest")]
+    tops = [root, *manifests]
+    return [base for top in tops for base in (top, top / "CMMD") if base.is_dir()]
+
+
+def _patient_folders(root: Path) -> dict[str, list[Path]]:
+    """By patient; several where a download was resumed into a second manifest folder."""
+    folders: dict[str, list[Path]] = defaultdict(list)
+    for base in _bases(root):
+        for path in entries(base):
+            if re.fullmatch(r"D[0-9]-[0-9]+", path.name) and path.is_dir():
+                folders[path.name].append(path)
+    return folders
+
+
+def _images_by_side(
+    root: Path, folders: Sequence[Path], ledger: list[Defect]
+) -> dict[Side, list[tuple[View | None, Path]]]:
+    """A patient's images, each once, by path; those whose side is not told go to the ledger."""
+    shown: dict[Side, list[tuple[View | None, Path]]] = defaultdict(list)
+    seen = set()
+    for folder in folders:
+        for path in _files(folder, depth=3):
+            inner = path.relative_to(folder)
+            if inner in seen:
+                continue
+            seen.add(inner)
+            where = path.relative_to(root).as_posix()
+            try:
+                side, view = _side_and_view(path)
+            except Exception as error:  # a damaged file makes the parser stumble in any way
+                detail = f"cannot be parsed as DICOM ({type(error).__name__})"
+                ledger.append(Defect(where, DefectKind.FULL_UNREADABLE, detail, "left out"))
+                continue
+            if side is None:
+                detail = "its tags do not say which breast it shows"
+                ledger.append(Defect(where, DefectKind.BAD_VALUE, detail, "left out"))
+                continue
+            shown[side].append((view, path))
+    return shown
+
+
+def _files(folder: Path, depth: int) -> Iterator[Path]:
+    """Image files at most `depth` folders down, in order."""
+    for path in entries(folder):
+        if path.is_dir():
+            if depth:
+                yield from _files(path, depth - 1)
+        elif path.suffix.lower() in IMAGE_SUFFIXES:
+            yield path
+
+
+def _side_and_view(path: Path) -> tuple[Side | None, View | None]:
+    dataset = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=_TAGS)
+    text = str(dataset.get("ImageLaterality") or dataset.get("Laterality") or "")
+    return _SIDES.get(text.strip().upper()), _view(dataset)
+
+
+def _view(dataset: Dataset) -> View | None:
+    """None for a view that is neither CC nor MLO, or is not told."""
+    position = str(dataset.get("ViewPosition") or "").strip().upper()
+    if position in list(View):
+        return View(position)
+    codes = dataset.get("ViewCodeSequence") or []
+    return _VIEW_CODES.get(str(codes[0].get("CodeValue") or "")) if len(codes) else None
+
+
+def _lesions(
+    breast: _Breast, images: Sequence[tuple[View | None, Path]], ledger: list[Defect]
+) -> list[Lesion]:
+    if breast.images is not None and images and len(images) != breast.images:
+        detail = f"{len(images)} images on disk, {breast.images} in the clinical table"
+        action = "went on with those on disk"
+        ledger.append(Defect(breast.name, DefectKind.COUNT_DIFFERS, detail, action))
+    blank = Lesion(
+        id=breast.name,
+        patient=breast.patient,
+        side=breast.side,
+        view=None,
+        abnormality=1,
+        density=None,
+        calc_types=frozenset(),
+        calc_distributions=frozenset(),
+        assessment=None,
+        pathology=breast.pathology,
+        subtlety=None,
+        split=None,
+        crop=None,
+        mammogram=breast.name,
+    )
+    if not images:
+        detail = "no image of this breast on disk"
+        ledger.append(Defect(breast.name, DefectKind.FULL_MISSING, detail, "breast left out"))
+        return [blank]
+    number: Counter[View | None] = Counter()
+    lesions = []
+    for view, path in images:
+        number[view] += 1
+        # a second image of one view is another mammogram, not another lesion on the first
+        name = f"{breast.name}_{view or 'OTHER'}_{number[view]}"
+        lesions.append(replace(blank, id=name, view=view, full=path, mammogram=name))
+    return lesions

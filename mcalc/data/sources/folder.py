@@ -1,0 +1,291 @@
+"""Images of one's own: class sub-folders, or a CSV that says what each file is.
+
+Class folders: `<root>/benign/...` and `<root>/malignant/...`, files at any depth. The first folder
+below the class is taken as the patient; a file that lies in the class folder itself has an unknown
+one, and then counts as a patient of its own, which lets a patient stand on both sides of a split.
+
+CSV (data.labels=PATH): columns `path,label,patient`, and where known `side,view,image,split`; one
+row a file, its path relative to data.root.
+
+With data.region=crop a file is a lesion's crop, with data.region=full a whole mammogram.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import TypeVar
+
+from mcalc.config.schema import DataConfig, Region, Unit
+from mcalc.data.records import (
+    Defect,
+    DefectKind,
+    Index,
+    Lesion,
+    Pathology,
+    Side,
+    Split,
+    View,
+)
+from mcalc.data.sources.cbis_ddsm.layouts import IMAGE_SUFFIXES, UnsafePath, entries, safe_parts
+from mcalc.data.sources.label_conflicts import label_conflicts
+from mcalc.data.sources.user_csv import read_table
+from mcalc.errors import UserError
+
+Progress = Callable[[int, int], None]
+"""Called with (files done, files in all)."""
+
+CLASSES: Mapping[str, Pathology] = {
+    "benign": Pathology.BENIGN,
+    "b": Pathology.BENIGN,
+    "0": Pathology.BENIGN,
+    "negative": Pathology.BENIGN,
+    "benign_without_callback": Pathology.BENIGN_WITHOUT_CALLBACK,
+    "malignant": Pathology.MALIGNANT,
+    "m": Pathology.MALIGNANT,
+    "1": Pathology.MALIGNANT,
+    "positive": Pathology.MALIGNANT,
+    "cancer": Pathology.MALIGNANT,
+}
+"""What a class folder or a label may be called, whatever its case; blanks count as `_`."""
+
+_SIDES = {"l": Side.LEFT, "left": Side.LEFT, "r": Side.RIGHT, "right": Side.RIGHT}
+_VIEWS = {"cc": View.CC, "mlo": View.MLO}
+_SPLITS = {"train": Split.TRAIN, "training": Split.TRAIN, "test": Split.TEST}
+
+EXAMPLES = 3
+"""Mistakes of a CSV that a message names before it says how many more there are."""
+
+_Word = TypeVar("_Word", bound=StrEnum)
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """A file as its folder or its row describes it."""
+
+    name: str
+    """Path relative to the root, `/` between its parts."""
+    pathology: Pathology
+    patient: str | None
+    side: Side | None = None
+    view: View | None = None
+    image: str | None = None
+    split: Split | None = None
+
+
+def read_folder(root: Path, data: DataConfig, progress: Progress | None = None) -> Index:
+    """Index the files below `root` as `data.labels` or their class folders say; opens no image.
+
+    A file that a row names and that is not there stays in the index, with None and a ledger row.
+
+    Raises UserError when root or CSV is missing, when a class folder or a value is not understood
+    (with its row), when a path leaves the root, when nothing is found, and for settings that need
+    what such a folder does not tell.
+    """
+    root = root.expanduser().absolute()
+    if not root.is_dir():
+        raise UserError(
+            f"data.root={root} is no folder: expected the folder of the images; check the path"
+        )
+    if data.region is Region.patch:
+        raise UserError(
+            "data.region=patch needs full mammograms with masks, which data=folder does not know: "
+            "take data.region=crop (a file is a crop) or data.region=full (a whole mammogram)"
+        )
+    ledger: list[Defect] = []
+    unchecked: tuple[str, ...] = ()
+    if data.labels:
+        table = Path(data.labels).expanduser()
+        found, layout = _from_table(table, ledger), "table"
+    else:
+        found, unchecked = _from_class_folders(root, ledger)
+        layout = "class folders"
+    _require_sides(found, data)
+    lesions = []
+    for done, entry in enumerate(found, start=1):
+        lesions.append(_lesion(root, entry, data.region, ledger))
+        if progress:
+            progress(done, len(found))
+    ledger.extend(label_conflicts(lesions))
+    notes = _unknown_patients(found, ledger)
+    return Index(root, layout, tuple(lesions), tuple(ledger), notes, unchecked)
+
+
+def _lesion(root: Path, entry: _Entry, region: Region, ledger: list[Defect]) -> Lesion:
+    file: Path | None = root / entry.name
+    if file is not None and not file.is_file():
+        kind = DefectKind.FULL_MISSING if region is Region.full else DefectKind.CROP_MISSING
+        ledger.append(Defect(entry.name, kind, "no such file below the root", "lesion left out"))
+        file = None
+    return Lesion(
+        id=entry.name,
+        patient=entry.patient or entry.name,
+        side=entry.side,
+        view=entry.view,
+        abnormality=1,
+        density=None,
+        calc_types=frozenset(),
+        calc_distributions=frozenset(),
+        assessment=None,
+        pathology=entry.pathology,
+        subtlety=None,
+        split=entry.split,
+        crop=None if region is Region.full else file,
+        full=file if region is Region.full else None,
+        mammogram=entry.image or entry.name,
+    )
+
+
+def _require_sides(found: Sequence[_Entry], data: DataConfig) -> None:
+    without = sum(entry.side is None for entry in found)
+    if data.unit is Unit.breast and without:
+        raise UserError(
+            f"data.unit=breast needs the side of every image, and {without} of {len(found)} have "
+            "none: add a column `side` (LEFT or RIGHT) to the CSV of data.labels, or take another "
+            "data.unit"
+        )
+
+
+def _unknown_patients(found: Sequence[_Entry], ledger: list[Defect]) -> tuple[str, ...]:
+    unknown = sum(entry.patient is None for entry in found)
+    if not unknown:
+        return ()
+    detail = f"{unknown} of {len(found)} files tell no patient"
+    action = "each counts as a patient of its own"
+    ledger.append(Defect("*", DefectKind.PATIENT_UNKNOWN, detail, action))
+    return (
+        f"PATIENTS UNKNOWN for {unknown} of {len(found)} images: each counts as a patient of its "
+        "own, so images of one patient may stand both in training and in what is reported, and "
+        "results may be too good; name patients by a folder each below the class folders, or in a "
+        "CSV (data.labels=PATH with columns path,label,patient)",
+    )
+
+
+def _from_class_folders(root: Path, ledger: list[Defect]) -> tuple[list[_Entry], tuple[str, ...]]:
+    classes, strangers, loose = [], [], []
+    for path in entries(root):
+        if not path.is_dir():
+            loose.append(path)
+        elif (pathology := CLASSES.get(_word(path.name))) is not None:
+            classes.append((path, pathology))
+        else:
+            strangers.append(path.name)
+    if strangers or not classes:
+        here = f"has the folder(s) {', '.join(strangers)}" if strangers else "has no class folder"
+        raise UserError(
+            f"data.root={root} {here}: expected one folder a class, called "
+            f"{' or '.join(CLASSES)} (any case), or a CSV named by data.labels=PATH with columns "
+            "path,label,patient"
+        )
+    found, others = [], 0
+    for path in loose:
+        if _is_image(path):
+            detail = "lies in no class folder"
+            ledger.append(Defect(path.name, DefectKind.BAD_VALUE, detail, "left out"))
+    for folder, pathology in classes:
+        for path in _files(folder, set()):
+            if not _is_image(path):
+                others += 1
+                continue
+            inner = path.relative_to(folder).parts
+            patient = inner[0] if len(inner) > 1 else None
+            found.append(_Entry(path.relative_to(root).as_posix(), pathology, patient))
+    if not found:
+        raise UserError(
+            f"no image in the class folders of data.root={root}: expected DICOM, JPEG or PNG files"
+        )
+    skipped = f"{others} files that are neither DICOM, JPEG nor PNG were not looked at"
+    return found, (skipped,) if others else ()
+
+
+def _files(folder: Path, above: set[Path]) -> Iterator[Path]:
+    """Files at any depth in order; a link to a folder that holds it is not followed."""
+    own = folder.resolve()
+    if own in above:
+        return
+    for path in entries(folder):
+        if path.is_dir():
+            yield from _files(path, above | {own})
+        else:
+            yield path
+
+
+def _is_image(path: Path) -> bool:
+    """By its suffix, or by its content: scanners often write DICOM files without one."""
+    if path.suffix.lower() in IMAGE_SUFFIXES:
+        return True
+    try:
+        with path.open("rb") as file:
+            return file.read(132)[128:] == b"DICM"
+    except OSError:
+        return False
+
+
+def _from_table(table: Path, ledger: list[Defect]) -> list[_Entry]:
+    by_name: dict[str, tuple[int, _Entry]] = {}
+    mistakes = []
+    for number, row in read_table(
+        table, ("path", "label", "patient"), ("side", "view", "image", "split")
+    ):
+        try:
+            entry = _entry(row)
+        except _BadValueError as bad:
+            mistakes.append(f"row {number}: {bad}")
+            continue
+        first, known = by_name.setdefault(entry.name, (number, entry))
+        if first == number:
+            continue
+        if known != entry:
+            mistakes.append(f"row {number}: says otherwise than row {first} of the same file")
+            continue
+        detail = f"{table.name} row {number} says the same as row {first}"
+        ledger.append(Defect(entry.name, DefectKind.DUPLICATE_ROW, detail, "first row kept"))
+    if mistakes:
+        more = f"; and {len(mistakes) - EXAMPLES} more" if len(mistakes) > EXAMPLES else ""
+        raise UserError(
+            f"{table} (the header is row 1): {'; '.join(mistakes[:EXAMPLES])}{more}; mend the CSV"
+        )
+    if not by_name:
+        raise UserError(f"{table} has a header but no rows: expected one row a file")
+    return [entry for _, entry in by_name.values()]
+
+
+class _BadValueError(Exception):
+    """A value that is not understood; the text says which and what was expected."""
+
+
+def _entry(row: Mapping[str, str]) -> _Entry:
+    try:
+        parts = safe_parts(row["path"])
+    except UnsafePath:
+        raise _BadValueError(
+            f"path {row['path']!r} leaves the root: expected a path relative to data.root"
+        ) from None
+    if not parts:
+        raise _BadValueError("no path: expected a path relative to data.root")
+    if not row["patient"]:
+        raise _BadValueError(
+            "no patient: expected a name; images of one patient must not be split apart"
+        )
+    return _Entry(
+        name="/".join(parts),
+        pathology=_choice(row, "label", CLASSES),
+        patient=row["patient"],
+        side=_choice(row, "side", _SIDES) if row["side"] else None,
+        view=_choice(row, "view", _VIEWS) if row["view"] else None,
+        image=row["image"] or None,
+        split=_choice(row, "split", _SPLITS) if row["split"] else None,
+    )
+
+
+def _choice(row: Mapping[str, str], column: str, words: Mapping[str, _Word]) -> _Word:
+    found = words.get(_word(row[column]))
+    if found is None:
+        raise _BadValueError(f"{column} {row[column]!r}: expected {' or '.join(words)}")
+    return found
+
+
+def _word(text: str) -> str:
+    return "_".join(text.casefold().replace("-", " ").replace("_", " ").split())

@@ -1,0 +1,1 @@
+"""Samples, the protocols that split them, split files and scoring units."""

@@ -1,0 +1,181 @@
+"""What a network sees: one entry an image, with its label and the unit that it is scored in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from mcalc.config.schema import DataConfig, MixedLabels, Region, Unit, WithoutCallback
+from mcalc.data.records import Lesion, Pathology
+from mcalc.data.records import Split as OfficialSplit
+from mcalc.errors import UserError
+
+BENIGN = 0
+MALIGNANT = 1
+"""The positive class, whatever other classes there are."""
+WITHOUT_CALLBACK = 2
+"""Benign without callback, where `data.benign_without_callback=own_class`."""
+
+LABEL_NAMES = ("benign", "malignant", "benign_without_callback")
+"""Names of the classes to learn, by label."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """An image, or an offline copy of one, and what it is trained on."""
+
+    id: str
+    """The lesion's or the image's id; unique, copies included."""
+    image: int
+    """Position in `Prepared.images`."""
+    label: int
+    """Class to learn: 0 benign, 1 malignant, 2 benign without callback where that is a class."""
+    patient: str
+    unit: str
+    """Id of what it is scored as: itself, its image, breast or patient."""
+    copy: int = 0
+    """0: the image itself; n: its n-th offline copy, augmented once and then always the same."""
+    official: OfficialSplit | None = None
+    """The data set's own split; None where it has none, or lesions of the image differ in it."""
+    lesions: tuple[int, ...] = ()
+    """Positions in `Prepared.lesions` of what it shows: one, or all lesions of a whole image."""
+
+
+@dataclass(frozen=True, slots=True)
+class Samples:
+    """The samples of a data set, and what was left out of it."""
+
+    samples: tuple[Sample, ...]
+    warnings: tuple[str, ...]
+    """What a setting left out, counted, in sentences without a full stop."""
+
+
+def class_count(data: DataConfig) -> int:
+    """How many classes a network learns: 3 with benign_without_callback=own_class, else 2."""
+    return 3 if data.benign_without_callback is WithoutCallback.own_class else 2
+
+
+def make_samples(lesions: Sequence[Lesion], pictures: Sequence[int], data: DataConfig) -> Samples:
+    """The samples of lesions, by region, unit and rule for labels.
+
+    Regions `crop` and `patch` give a sample a lesion, `full` a sample a mammogram: malignant where
+    any of its lesions is. A unit (`data.unit`) is malignant where any of its lesions is; with
+    `data.mixed_labels=exclude`, a unit with malignant and other lesions is left out, with all its
+    samples, from training too.
+
+    Args:
+        lesions: those that can be read.
+        pictures: of each lesion, the position of its picture; lesions of one image may share one.
+        data: `region`, `unit`, `mixed_labels` and `benign_without_callback` are looked at.
+
+    Raises UserError where nothing is left, `own_class` is asked for without such lesions, or the
+    breast of a lesion is unknown and the unit.
+    """
+    if data.unit is Unit.breast:
+        _require_sides(lesions)
+    kept = list(range(len(lesions)))
+    warnings = []
+    without_callback = [i for i in kept if _without_callback(lesions[i])]
+    match data.benign_without_callback:
+        case WithoutCallback.benign:
+            pass
+        case WithoutCallback.exclude:
+            kept = [i for i in kept if not _without_callback(lesions[i])]
+            if without_callback:
+                warnings.append(
+                    f"{len(without_callback)} of {len(lesions)} lesions left out: benign without "
+                    "callback (data.benign_without_callback=exclude)"
+                )
+        case WithoutCallback.own_class:
+            if not without_callback:
+                raise UserError(
+                    "data.benign_without_callback=own_class, but no lesion of this data is benign "
+                    "without callback: take data.benign_without_callback=benign"
+                )
+    samples = _samples(lesions, pictures, kept, data)
+    if data.mixed_labels is MixedLabels.exclude:
+        mixed = _mixed_units(lesions, samples)
+        if mixed:
+            left = [sample for sample in samples if sample.unit not in mixed]
+            lost = sum(len(sample.lesions) for sample in samples if sample.unit in mixed)
+            units = len({sample.unit for sample in samples})
+            warnings.append(
+                f"{len(mixed)} of {units} {data.unit.value}s left out, with {lost} lesions: their "
+                "lesions differ in label (data.mixed_labels=exclude)"
+            )
+            samples = left
+    if not samples:
+        raise UserError(
+            "no lesion is left after data.benign_without_callback="
+            f"{data.benign_without_callback.value} and data.mixed_labels={data.mixed_labels.value}:"
+            " name more data or another rule"
+        )
+    return Samples(tuple(samples), tuple(warnings))
+
+
+def joint_label(labels: Iterable[int]) -> int:
+    """The label of several together: malignant if any is, else benign if any is, else the third."""
+    present = set(labels)
+    return MALIGNANT if MALIGNANT in present else min(present)
+
+
+def _samples(
+    lesions: Sequence[Lesion], pictures: Sequence[int], kept: Sequence[int], data: DataConfig
+) -> list[Sample]:
+    shown: dict[str, list[int]] = {}
+    for i in kept:
+        lesion = lesions[i]
+        shown.setdefault(lesion.image if data.region is Region.full else lesion.id, []).append(i)
+    samples = []
+    for name, members in shown.items():
+        first = lesions[members[0]]
+        official = {lesions[i].split for i in members}
+        samples.append(
+            Sample(
+                id=name,
+                image=pictures[members[0]],
+                label=joint_label(_label(lesions[i], data) for i in members),
+                patient=first.patient,
+                unit=_unit(first, data.unit),
+                official=official.pop() if len(official) == 1 else None,
+                lesions=tuple(members),
+            )
+        )
+    return samples
+
+
+def _label(lesion: Lesion, data: DataConfig) -> int:
+    own_class = data.benign_without_callback is WithoutCallback.own_class
+    return WITHOUT_CALLBACK if own_class and _without_callback(lesion) else lesion.label
+
+
+def _without_callback(lesion: Lesion) -> bool:
+    return lesion.pathology is Pathology.BENIGN_WITHOUT_CALLBACK
+
+
+def _unit(lesion: Lesion, unit: Unit) -> str:
+    match unit:
+        case Unit.lesion:
+            return lesion.id
+        case Unit.image:
+            return lesion.image
+        case Unit.breast:
+            return lesion.breast
+        case Unit.patient:
+            return lesion.patient
+
+
+def _mixed_units(lesions: Sequence[Lesion], samples: Sequence[Sample]) -> set[str]:
+    seen: dict[str, set[int]] = {}
+    for sample in samples:
+        seen.setdefault(sample.unit, set()).update(lesions[i].label for i in sample.lesions)
+    return {unit for unit, labels in seen.items() if len(labels) > 1}
+
+
+def _require_sides(lesions: Sequence[Lesion]) -> None:
+    unknown = [lesion.id for lesion in lesions if lesion.side is None]
+    if unknown:
+        raise UserError(
+            f"data.unit=breast, but the breast of {len(unknown)} lesions is unknown (the first: "
+            f"{unknown[0]}): take data.unit=image or patient, or data that names the side"
+        )

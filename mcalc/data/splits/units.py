@@ -1,0 +1,46 @@
+"""From scores of images to scores of units: the lesion, image, breast or patient."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from mcalc.config.schema import UnitScore
+from mcalc.data.splits.samples import Sample
+from mcalc.results import Predictions
+
+
+def by_unit(
+    units: Sequence[str],
+    labels: npt.ArrayLike,
+    probabilities: npt.ArrayLike,
+    how: UnitScore,
+) -> Predictions:
+    """One prediction a unit, in the order in which units first come.
+
+    Args:
+        units: of each entry, the unit that it belongs to.
+        labels: 0 benign, 1 malignant; shape (n,). A unit is malignant where any entry of it is.
+        probabilities: of malignant, 0..1; shape (n,). A unit's is the mean or the largest.
+        how: which of the two.
+    """
+    truth = np.asarray(labels, dtype=np.int64)
+    scores = np.asarray(probabilities, dtype=np.float64)
+    members: dict[str, list[int]] = {}
+    for i, unit in enumerate(units):
+        members.setdefault(unit, []).append(i)
+    joint = np.mean if how is UnitScore.mean else np.max
+    return Predictions(
+        tuple(members),
+        np.array([truth[entries].max() for entries in members.values()], dtype=np.int64),
+        np.array([joint(scores[entries]) for entries in members.values()], dtype=np.float64),
+    )
+
+
+def score_units(predictions: Predictions, samples: Sequence[Sample], how: UnitScore) -> Predictions:
+    """Predictions by unit, from predictions of samples (by their ids); as they are for lesions."""
+    unit_of = {sample.id: sample.unit for sample in samples}
+    units = [unit_of[name] for name in predictions.lesions]
+    return by_unit(units, predictions.labels, predictions.probabilities, how)

@@ -1,0 +1,1 @@
+"""Metrics, baselines without an image, and figures: functions of predictions."""

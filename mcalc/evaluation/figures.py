@@ -1,0 +1,209 @@
+"""Figures of one trial: training curve, sheet of classified crops, confusion matrix.
+
+Each function returns a matplotlib `Figure` of its own; pyplot and its global state are not used,
+so figures may be drawn in any thread and without a display. Widths are chosen to be read at 400
+pixels. Colours are of the Okabe-Ito palette, which the colour-blind can tell apart, and nothing is
+said by colour alone.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.patches import Rectangle
+
+from mcalc.evaluation.metrics import Confusion
+from mcalc.results import CurvePoint
+
+CLASSES = ("benign", "malignant")
+"""Names of labels 0 and 1."""
+
+_BLUE = "#0072b2"
+_VERMILION = "#d55e00"
+_INK = "#222222"
+_GREY = "#8a8a8a"
+_WIDTH = 4.0  # inches: 400 pixels at 100 dots an inch
+
+
+def curve_figure(curve: Sequence[CurvePoint], title: str, stopped_at: int | None) -> Figure:
+    """Accuracy above loss over iterations, as in MATLAB's training-progress window.
+
+    Args:
+        curve: validation evaluations in order; accuracies 0..1, losses in nats.
+        title: of the whole figure.
+        stopped_at: iteration at which training stopped, marked in both panels; None marks none.
+    """
+    figure = Figure(figsize=(_WIDTH, 4.6), layout="constrained")
+    _title(figure, title)
+    accuracy, loss = figure.subplots(2, 1, sharex=True)
+    iterations = [point.iteration for point in curve]
+    _panel(
+        accuracy,
+        iterations,
+        [100 * point.train_accuracy for point in curve],
+        [100 * point.val_accuracy for point in curve],
+    )
+    accuracy.set_ylabel("accuracy, %", fontsize=9)
+    accuracy.set_ylim(0, 102)
+    _panel(
+        loss,
+        iterations,
+        [point.train_loss for point in curve],
+        [point.val_loss for point in curve],
+    )
+    loss.set_ylabel("cross-entropy loss", fontsize=9)
+    loss.set_ylim(bottom=0)
+    loss.set_xlabel("iteration", fontsize=9)
+    for panel in (accuracy, loss):
+        if stopped_at is not None:
+            label = f"stopped at {stopped_at}"
+            panel.axvline(stopped_at, color=_GREY, linewidth=1.4, linestyle=":", label=label)
+        if not curve:
+            panel.text(0.5, 0.5, "no validation yet", ha="center", transform=panel.transAxes)
+    handles, labels = accuracy.get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=3, fontsize=8, frameon=False)
+    return figure
+
+
+def confusion_figure(confusion: Confusion, title: str) -> Figure:
+    """Counts with shares of each row and column, as MATLAB's `confusionchart` with both summaries.
+
+    Rows are the true class, columns the predicted one. The cells on the right split each row into
+    right and wrong (specificity and recall), those below split each column (precision). A share of
+    nothing is shown as a dash.
+    """
+    counts = np.array([[confusion.tn, confusion.fp], [confusion.fn, confusion.tp]])
+    figure = Figure(figsize=(_WIDTH, 3.7), layout="constrained")
+    _title(figure, title)
+    axes = figure.subplots()
+    largest = max(int(counts.max()), 1)
+    for row in range(2):
+        for column in range(2):
+            right = row == column
+            depth = 0.12 + 0.68 * counts[row, column] / largest
+            _cell(axes, column, row, f"{counts[row, column]}", right, depth, large=True)
+    row_totals, column_totals = counts.sum(axis=1), counts.sum(axis=0)
+    for index in range(2):
+        hit = int(counts[index, index])
+        for place, total in (("row", row_totals[index]), ("column", column_totals[index])):
+            # the first cell holds what was right, the second what was wrong
+            for offset, part in enumerate((hit, int(total) - hit)):
+                share = part / int(total) if total else math.nan
+                x, y = (2.2 + offset, index) if place == "row" else (index, 2.2 + offset)
+                text = "—" if math.isnan(share) else f"{100 * share:.1f}%"
+                depth = 0.12 if math.isnan(share) else 0.12 + 0.68 * share
+                _cell(axes, x, y, text, offset == 0, depth, large=False)
+    axes.set_xlim(-0.02, 4.22)
+    axes.set_ylim(4.22, -0.02)
+    axes.set_xticks([0.5, 1.5, 2.7, 3.7], [*CLASSES, "right", "wrong"], fontsize=8)
+    axes.set_yticks([0.5, 1.5, 2.7, 3.7], [*CLASSES, "right", "wrong"], fontsize=8)
+    axes.set_xlabel("predicted class (left), share of the row (right)", fontsize=8)
+    axes.set_ylabel("true class (top), share of the column", fontsize=8)
+    axes.tick_params(length=0)
+    axes.spines[:].set_visible(False)
+    return figure
+
+
+def crops_figure(
+    images: Sequence[npt.NDArray[np.uint8]],
+    labels: Sequence[int],
+    probabilities: Sequence[float],
+    title: str,
+    columns: int = 4,
+) -> Figure:
+    """Sheet of crops: a frame and a mark for right or wrong, predicted and true class, probability.
+
+    Args:
+        images: grey crops, 0..255; each (H, W), sizes may differ.
+        labels: 0 benign, 1 malignant.
+        probabilities: of malignant, 0..1; above 0.5 the crop is called malignant.
+        title: of the whole sheet.
+        columns: crops a row, from 1.
+
+    Raises:
+        ValueError: the three sequences differ in length.
+    """
+    rows = max(1, math.ceil(len(images) / columns))
+    tight = ConstrainedLayoutEngine(w_pad=0.02, h_pad=0.04)  # inches; crops take what is left
+    figure = Figure(figsize=(_WIDTH, 0.6 + 1.2 * rows), layout=tight)
+    _title(figure, title)
+    figure.supxlabel("p: probability of malignant; ✓ solid: right, ✗ dashed: wrong", fontsize=7)
+    panels = figure.subplots(rows, columns, squeeze=False).ravel()
+    for panel in panels:
+        panel.set_axis_off()
+    for panel, image, label, probability in zip(
+        panels[: len(images)], images, labels, probabilities, strict=True
+    ):
+        predicted = int(probability > 0.5)
+        right = predicted == label
+        colour = _BLUE if right else _VERMILION
+        height, width = image.shape
+        panel.imshow(image, cmap="gray", vmin=0, vmax=255)
+        panel.add_patch(
+            Rectangle(
+                (-0.5, -0.5), width, height, fill=False, edgecolor=colour, linewidth=4,
+                linestyle="-" if right else "--",
+            )
+        )  # fmt: skip
+        mark = "✓" if right else "✗"
+        panel.set_title(
+            f"{mark} called {CLASSES[predicted]}\nis {CLASSES[label]}, p {probability:.2f}",
+            fontsize=6.8,
+            color=colour,
+            pad=2,
+        )
+    return figure
+
+
+def _title(figure: Figure, title: str) -> None:
+    # parse_math off: a `$` in a trial's name is not a formula
+    figure.suptitle(title, fontsize=10, color=_INK, parse_math=False)
+
+
+def _panel(
+    panel: Axes,
+    iterations: Sequence[int],
+    train: Sequence[float],
+    validation: Sequence[float],
+) -> None:
+    # markers make a lone evaluation visible and would only blur a long curve
+    dots = "o" if len(iterations) <= 40 else ""
+    panel.plot(iterations, train, color=_BLUE, linewidth=1.4, label="training")
+    panel.plot(
+        iterations,
+        validation,
+        color=_INK,
+        linewidth=1.2,
+        linestyle="--",
+        marker=dots,
+        markersize=2.5,
+        label="validation",
+    )
+    panel.grid(color="#e4e4e4", linewidth=0.6)
+    panel.tick_params(labelsize=8)
+    panel.spines[["top", "right"]].set_visible(False)
+
+
+def _cell(
+    axes: Axes, x: float, y: float, text: str, right: bool, depth: float, large: bool
+) -> None:
+    """One unit square at (x, y) downwards; `depth` 0..1 is the opacity of its colour."""
+    axes.add_patch(
+        Rectangle((x, y), 1, 1, facecolor=_BLUE if right else _VERMILION, alpha=depth, linewidth=0)
+    )
+    axes.add_patch(Rectangle((x, y), 1, 1, fill=False, edgecolor="white", linewidth=1.5))
+    axes.text(
+        x + 0.5,
+        y + 0.5,
+        text,
+        ha="center",
+        va="center",
+        fontsize=12 if large else 9,
+        color=_INK,  # readable on both colours at any depth drawn here
+    )

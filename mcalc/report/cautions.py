@@ -1,0 +1,236 @@
+"""The sentences that must stand beside the numbers: what to beware of, and how they were made."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+
+from mcalc.evaluation.metrics import Confusion, majority_rate
+from mcalc.paper.tables import BENIGN, MALIGNANT, REPORTED
+from mcalc.results import RecordedTrial
+
+_UNKNOWN = "not recorded"
+
+_PLURAL = {"lesion": "lesions", "image": "images", "breast": "breasts", "patient": "patients"}
+"""Value of data.unit -> what is counted."""
+
+
+def cautions(trials: Sequence[RecordedTrial]) -> tuple[str, ...]:
+    """What a reader must know before believing a number, most important first."""
+    if not trials:
+        return ()
+    found: list[str] = []
+    phantoms = [
+        trial
+        for trial in trials
+        if trial.params.get("data.source") == "phantom"
+        # most say so in a warning of their own
+        and not any("phantom" in text for text in trial.warnings)
+    ]
+    if phantoms:
+        found.append(
+            f"Phantom data{_whose(phantoms, trials)}: the images are synthetic, so these numbers "
+            "show that the machinery works and say nothing about mammograms."
+        )
+    copied = [t for t in trials if t.tags.get("mcalc.protocol") == "paper_augment_first"]
+    if copied:
+        leak = grouped(copied, lambda trial: trial.tags.get("mcalc.leak", _UNKNOWN))
+        found.append(
+            f"Protocol paper_augment_first{_whose(copied, trials)}: images were augmented before "
+            f"the split, so that copies of one lesion are trained on and reported (here: {leak}). "
+            "This tests how the paper may have come by its 901 images; it says nothing about "
+            "lesions that were never seen."
+        )
+    published = [
+        trial
+        for trial in trials
+        if trial.tags.get("mcalc.protocol") == "paper"
+        and trial.param("protocol.validation") is None
+    ]
+    if published:
+        leak = grouped(published, lambda trial: trial.tags.get("mcalc.leak", _UNKNOWN))
+        found.append(
+            f"Protocol paper{_whose(published, trials)}: as published, the held-out part both "
+            "stops training and is reported, and a patient may have lesions on both sides of the "
+            f"split (here: {leak}); accuracies are optimistic. protocol=patient keeps patients "
+            "apart."
+        )
+    explained = {trial.run_id for trial in (*published, *copied)}
+    leaking = [
+        trial
+        for trial in trials
+        if trial.run_id not in explained and trial.tags.get("mcalc.leak", "none") != "none"
+    ]
+    if leaking:
+        leak = grouped(leaking, lambda trial: trial.tags["mcalc.leak"])
+        found.append(f"The split{_whose(leaking, trials)} leaks: {leak}.")
+    texts = dict.fromkeys(text for trial in trials for text in trial.warnings)
+    for text in texts:
+        whose = [trial for trial in trials if text in trial.warnings]
+        found.append(f"Warning{_whose(whose, trials)}: {text}")
+    if len({trial.predictions.lesions for trial in trials}) > 1:
+        found.append(
+            "The trials do not report on the same lesions, so a difference between two rows may be "
+            "one between lesions."
+        )
+    unstopped = [
+        trial
+        for trial in trials
+        if trial.param("stopping.patience") is not None
+        and trial.tags.get("mcalc.stop_reason", "patience") != "patience"
+    ]
+    if unstopped:
+        found.append(
+            f"{len(unstopped)} of {len(trials)} trials with a patience ended at their limit of "
+            f"training before it was used up ({names(unstopped, trials)}); two of them that differ "
+            "in patience alone are one network."
+        )
+    found.extend(_contradictions(trials))
+    return tuple(found)
+
+
+def provenance(trials: Sequence[RecordedTrial]) -> tuple[str, ...]:
+    """How the numbers were made: set, baselines, protocol, weights, data, device and scale."""
+    if not trials:
+        return ()
+
+    def tag(name: str) -> str:
+        return grouped(trials, lambda trial: trial.tags.get(f"mcalc.{name}", _UNKNOWN))
+
+    return (
+        f"Reported set: {grouped(trials, _reported)}. The paper's has {REPORTED} images "
+        f"({BENIGN} benign, {MALIGNANT} malignant): counts compare only where n is the same, "
+        "rates always.",
+        f"Intervals are 95 %: Wilson for accuracy, DeLong for AUC. They take {units_of(trials)} as "
+        "independent; several of one patient are not, which makes them too narrow.",
+        f"Always naming the commoner class scores {grouped(trials, _majority)}; in the paper "
+        f"{BENIGN / REPORTED:.4f}.",
+        f"Crop size alone (no pixel read) reaches {grouped(trials, _area('size'))}; a network has "
+        "learnt something from the image only where its AUC is above that.",
+        "What the radiologist wrote down reaches without the BI-RADS assessment "
+        f"{grouped(trials, _area('descriptors'))}, with it "
+        f"{grouped(trials, _area('descriptors_assessment'))}.",
+        f"Protocol: {tag('protocol')}; leak: {tag('leak')}.",
+        f"Weights: {tag('weights')}.",
+        f"Data: {tag('data')}; fingerprint {tag('fingerprint')}.",
+        f"Device: {tag('device')}.",
+        f"Scale: {grouped(trials, _scale)}.",
+        f"Iterations trained: {_spread(trials, 'iterations')}; stopped by {tag('stop_reason')}.",
+    )
+
+
+def names(chosen: Sequence[RecordedTrial], among: Sequence[RecordedTrial]) -> str:
+    """`AL1, AL5–AL7`: the chosen trials' names, runs of neighbours among all drawn together."""
+    run_ids = {trial.run_id for trial in chosen}
+    places = [index for index, trial in enumerate(among) if trial.run_id in run_ids]
+    runs: list[list[int]] = []
+    for place in places:
+        if runs and place == runs[-1][-1] + 1:
+            runs[-1].append(place)
+        else:
+            runs.append([place])
+    parts: list[str] = []
+    for run in runs:
+        if len(run) > 2:
+            parts.append(f"{among[run[0]].name}–{among[run[-1]].name}")
+        else:
+            parts.extend(among[place].name for place in run)
+    return ", ".join(parts)
+
+
+def grouped(trials: Sequence[RecordedTrial], value: Callable[[RecordedTrial], str]) -> str:
+    """The value where all trials share it, else each value with the trials that have it."""
+    values = dict.fromkeys(value(trial) for trial in trials)
+    if len(values) == 1:
+        return next(iter(values))
+    return "; ".join(
+        f"{one} ({names([trial for trial in trials if value(trial) == one], trials)})"
+        for one in values
+    )
+
+
+def _whose(chosen: Sequence[RecordedTrial], among: Sequence[RecordedTrial]) -> str:
+    return "" if len(chosen) == len(among) else f" ({names(chosen, among)})"
+
+
+def _reported(trial: RecordedTrial) -> str:
+    labels = trial.predictions.labels
+    malignant = int(labels.sum())
+    return (
+        f"n = {labels.size} {_units(trial)} ({labels.size - malignant} benign, "
+        f"{malignant} malignant)"
+    )
+
+
+def units_of(trials: Sequence[RecordedTrial]) -> str:
+    """What trials are scored on, in the plural: `lesions`, `images`, `breasts` or `patients`."""
+    return grouped(trials, _units) if trials else "lesions"
+
+
+def _units(trial: RecordedTrial) -> str:
+    word = _PLURAL.get(trial.params.get("data.unit", "lesion"), "lesions")
+    copied = trial.tags.get("mcalc.protocol") == "paper_augment_first"
+    return f"{word} and copies of {word}" if copied else word
+
+
+def _majority(trial: RecordedTrial) -> str:
+    return f"{majority_rate(trial.predictions.labels):.4f}"
+
+
+def _area(baseline: str) -> Callable[[RecordedTrial], str]:
+    """What gives a trial's recorded AUC of a baseline, with its interval, as text."""
+
+    def text(trial: RecordedTrial) -> str:
+        area = _metric(trial, f"{baseline}_auc")
+        if math.isnan(area):
+            return f"AUC {_UNKNOWN}"
+        low, high = (_metric(trial, f"{baseline}_auc_{end}") for end in ("low", "high"))
+        interval = "" if math.isnan(low + high) else f" ({low:.3f}–{high:.3f})"
+        return f"AUC {area:.3f}{interval}"
+
+    return text
+
+
+def _scale(trial: RecordedTrial) -> str:
+    def known(key: str) -> str:
+        value = trial.param(key)
+        return _UNKNOWN if value is None else f"{value}"
+
+    limit = trial.param("trainer.max_iterations")
+    parts = [
+        f"at most {known('trainer.max_epochs')} epochs"
+        + ("" if limit is None else f" or {limit} iterations"),
+        f"batches of {known('trainer.batch_size')}",
+        f"validation every {known('trainer.val_every')} iterations",
+        f"base rate {known('trainer.lr')}",
+    ]
+    if trial.params.get("data.source") == "phantom":
+        parts.append(f"{known('data.phantom.lesions')} phantom lesions")
+    return ", ".join(parts)
+
+
+def _spread(trials: Sequence[RecordedTrial], key: str) -> str:
+    values = [trial.metrics[key] for trial in trials if not math.isnan(_metric(trial, key))]
+    if not values:
+        return _UNKNOWN
+    low, high = min(values), max(values)
+    return f"{low:.0f}" if low == high else f"{low:.0f}–{high:.0f}"
+
+
+def _metric(trial: RecordedTrial, key: str) -> float:
+    return trial.metrics.get(key, math.nan)
+
+
+def _contradictions(trials: Sequence[RecordedTrial]) -> list[str]:
+    """Recorded accuracies that the recorded predictions do not give."""
+    found = []
+    for trial in trials:
+        recorded = _metric(trial, "accuracy")
+        predictions = trial.predictions
+        own = Confusion.from_predictions(predictions.labels, predictions.probabilities).accuracy
+        if not math.isnan(recorded) and abs(recorded - own) > 1e-6:
+            found.append(
+                f"{trial.name}: the record's accuracy {recorded:.4f} is not that of its "
+                f"predictions, {own:.4f}; the predictions are shown."
+            )
+    return found

@@ -1,0 +1,338 @@
+"""Tables 1, 2, 5 and 6 of the paper, filled from recorded trials beside the published values.
+
+Every number of ours is computed here from the recorded predictions with `evaluation.metrics`; the
+floats recorded with a run are not used. So all tables and figures of a report agree with one
+another and with the code that is installed, whatever version wrote the record, and a record that
+contradicts itself is found (`mcalc.report.cautions`) and not passed on.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from statistics import fmean
+
+from mcalc.evaluation.metrics import Confusion, auc, auc_interval, wilson_interval
+from mcalc.paper.tables import NETWORK_TITLES, NETWORKS, PAPER_TRIALS, PaperTrial
+from mcalc.report.cautions import cautions, names, provenance
+from mcalc.report.formats import NOT_RUN, Column, Table
+from mcalc.results import RecordedTrial
+
+TABLES = (1, 2, 5, 6)
+"""Numbers of the tables built here; 3 and 4 are figures."""
+
+Record = Mapping[str, Sequence[RecordedTrial]]
+"""Network (`alexnet`, `googlenet`) -> its recorded trials; a network may be absent."""
+
+SETTINGS = ("stopping.patience", "head.weight_lr", "head.bias_lr", "head.weight_l2")
+"""Configuration keys of the parameters in Tables 1 and 2, in their order."""
+
+_RATES = (
+    ("recall", "Recall"),
+    ("precision", "Prec."),
+    ("specificity", "Spec."),
+    ("f_measure", "F"),
+)
+
+_CSV_ONLY = tuple(
+    Column(key, key, text=True, csv_only=True)
+    for key in ("run_id", "protocol", "leak", "weights", "data", "fingerprint", "warnings")
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A trial of the paper, ours, or both side by side."""
+
+    label: str
+    """`AL1`; with the seed where one name was recorded more than once."""
+    paper: PaperTrial | None
+    """None for a recorded trial that the paper does not have."""
+    trial: RecordedTrial | None
+    """None for a trial of the paper that has not been run."""
+
+
+def match(network: str, trials: Sequence[RecordedTrial]) -> list[Row]:
+    """The paper's rows in order, each with what is recorded of it, then all other trials."""
+    times = Counter(trial.name for trial in trials)
+
+    def label(trial: RecordedTrial) -> str:
+        if times[trial.name] == 1:
+            return trial.name
+        return f"{trial.name} (seed {trial.params.get('seed', '?')})"
+
+    rows: list[Row] = []
+    for published in PAPER_TRIALS[network]:
+        own = [trial for trial in trials if trial.name == published.name]
+        rows += [Row(label(trial), published, trial) for trial in own]
+        if not own:
+            rows.append(Row(published.name, published, None))
+    known = {published.name for published in PAPER_TRIALS[network]}
+    rows += [Row(label(trial), None, trial) for trial in trials if trial.name not in known]
+    return rows
+
+
+def confusion_of(trial: RecordedTrial) -> Confusion:
+    """Counts of a recorded trial's predictions."""
+    return Confusion.from_predictions(trial.predictions.labels, trial.predictions.probabilities)
+
+
+def build(number: int, record: Record) -> Table:
+    """One table of the paper.
+
+    Args:
+        number: an entry of `TABLES`.
+        record: what has been run. A row that has not is shown with dashes, never left out.
+
+    Raises:
+        ValueError: another number.
+    """
+    if number == 1:
+        return _accuracy_table(1, "alexnet", record)
+    if number == 2:
+        return _accuracy_table(2, "googlenet", record)
+    if number == 5:
+        return _counts_table(record)
+    if number == 6:
+        return _rates_table(record)
+    raise ValueError(f"table {number}: expected one of {TABLES}")
+
+
+def _accuracy_table(number: int, network: str, record: Record) -> Table:
+    trials = record.get(network, ())
+    rows = match(network, trials)
+    columns = (
+        Column("name", "Name", text=True),
+        Column("patience", "Patience"),
+        Column("weight_lr", "Weight LR"),
+        Column("bias_lr", "Bias LR"),
+        Column("weight_l2", "Weight L2"),
+        Column("accuracy", "Accuracy"),
+        Column("accuracy_low", "95% from"),
+        Column("accuracy_high", "95% to"),
+        Column("accuracy_paper", "Paper"),
+        Column("accuracy_paper_low", "Paper from"),
+        Column("accuracy_paper_high", "Paper to"),
+        Column("accuracy_difference", "Difference"),
+        Column("auc", "AUC"),
+        Column("auc_low", "AUC from", csv_only=True),
+        Column("auc_high", "AUC to", csv_only=True),
+        Column("n", "n", csv_only=True),
+        *_CSV_ONLY,
+    )
+    return Table(
+        title=f"Table {number}. Fine-tuned {NETWORK_TITLES[network]}: parameters and accuracy on "
+        "the reported set, ours and the paper's",
+        columns=columns,
+        rows=tuple(_accuracy_row(row) for row in rows),
+        notes=(*_completeness(network, trials), _means(network, trials), *_departures(rows)),
+        provenance=(*cautions(trials), *provenance(trials)),
+    )
+
+
+def _accuracy_row(row: Row) -> tuple[str, ...]:
+    paper = [NOT_RUN] * 3
+    published = math.nan
+    if row.paper is not None:
+        published = float(row.paper.accuracy)
+        counts = row.paper.confusion
+        interval = wilson_interval(counts.correct, counts.total)
+        paper = [str(row.paper.accuracy), *(_number(bound, 3) for bound in interval)]
+    if row.trial is None:
+        ours, area, n = [NOT_RUN] * 3, [NOT_RUN] * 3, NOT_RUN
+        difference = NOT_RUN
+    else:
+        counts = confusion_of(row.trial)
+        bounds = wilson_interval(counts.correct, counts.total)
+        ours = [_number(counts.accuracy, 4), *(_number(bound, 3) for bound in bounds)]
+        predictions = row.trial.predictions
+        areas = (
+            auc(predictions.labels, predictions.probabilities),
+            *auc_interval(predictions.labels, predictions.probabilities),
+        )
+        area, n = [_number(value, 3) for value in areas], str(counts.total)
+        difference = _signed(counts.accuracy - published)
+    return (row.label, *_settings(row), *ours, *paper, difference, *area, n, *_extra(row.trial))
+
+
+def _counts_table(record: Record) -> Table:
+    columns = (
+        Column("name", "Name", text=True),
+        Column("source", "Source", text=True),
+        Column("n", "n"),
+        Column("tn", "TN"),
+        Column("fn", "FN"),
+        Column("tp", "TP"),
+        Column("fp", "FP"),
+        Column("tn_share", "TN/n"),
+        Column("fn_share", "FN/n"),
+        Column("tp_share", "TP/n"),
+        Column("fp_share", "FP/n"),
+        Column("accuracy", "Accuracy"),
+        *_CSV_ONLY,
+    )
+    rows: list[tuple[str, ...]] = []
+    for row in _all_rows(record):
+        ours = [NOT_RUN] * 10
+        if row.trial is not None:
+            counts = confusion_of(row.trial)
+            ours = [*_counts(counts), _number(counts.accuracy, 4)]
+        rows.append((row.label, "ours", *ours, *_extra(row.trial)))
+        paper = [NOT_RUN] * 10
+        if row.paper is not None:
+            paper = [*_counts(row.paper.confusion), str(row.paper.table5_accuracy)]
+        rows.append((row.label, "paper", *paper, *_extra(None)))
+    return Table(
+        title="Table 5. True and false negatives and positives (positive = malignant), as counts "
+        "and as shares of n, and accuracy",
+        columns=columns,
+        rows=tuple(rows),
+        notes=_notes_of_both(record),
+        provenance=_provenance_of_both(record),
+    )
+
+
+def _rates_table(record: Record) -> Table:
+    columns = [Column("name", "Name", text=True)]
+    for key, heading in _RATES:
+        columns += [
+            Column(key, heading),
+            Column(f"{key}_paper", f"{heading} paper"),
+            Column(f"{key}_difference", f"{heading} diff."),
+        ]
+    rows: list[tuple[str, ...]] = []
+    for row in _all_rows(record):
+        cells = [row.label]
+        counts = confusion_of(row.trial) if row.trial is not None else None
+        for key, _ in _RATES:
+            ours = getattr(counts, key) if counts is not None else math.nan
+            printed: Decimal | None = getattr(row.paper, key) if row.paper is not None else None
+            published = math.nan if printed is None else float(printed)
+            cells += [
+                _number(ours, 4),
+                NOT_RUN if printed is None else str(printed),
+                _signed(ours - published),
+            ]
+        rows.append((*cells, *_extra(row.trial)))
+    return Table(
+        title="Table 6. Recall, precision (Prec.), specificity (Spec.) and F-measure (F), ours, "
+        "the paper's and the difference",
+        columns=(*columns, *_CSV_ONLY),
+        rows=tuple(rows),
+        notes=(
+            *_notes_of_both(record),
+            "A dash in the row of a trial that was run means 0/0: precision where nothing was "
+            "called malignant, for example.",
+        ),
+        provenance=_provenance_of_both(record),
+    )
+
+
+def _all_rows(record: Record) -> list[Row]:
+    return [row for network in NETWORKS for row in match(network, record.get(network, ()))]
+
+
+def _notes_of_both(record: Record) -> tuple[str, ...]:
+    found: list[str] = []
+    for network in NETWORKS:
+        trials = record.get(network, ())
+        found += [*_completeness(network, trials), *_departures(match(network, trials))]
+    return tuple(found)
+
+
+def _provenance_of_both(record: Record) -> tuple[str, ...]:
+    trials = [trial for network in NETWORKS for trial in record.get(network, ())]
+    return (*cautions(trials), *provenance(trials))
+
+
+def _completeness(network: str, trials: Sequence[RecordedTrial]) -> tuple[str, ...]:
+    recorded = {trial.name for trial in trials}
+    missing = [row.name for row in PAPER_TRIALS[network] if row.name not in recorded]
+    if not missing:
+        return ()
+    total = len(PAPER_TRIALS[network])
+    return (
+        f"{NETWORK_TITLES[network]}: {len(missing)} of {total} trials not run ({NOT_RUN}): "
+        f"{', '.join(missing)}; python -m mcalc.train -m sweep={network} runs them.",
+    )
+
+
+def _means(network: str, trials: Sequence[RecordedTrial]) -> str:
+    published = [float(row.accuracy) for row in PAPER_TRIALS[network]]
+    whole = f"all {len(published)} rows of the paper {fmean(published):.4f}"
+    both = [
+        row for row in match(network, trials) if row.paper is not None and row.trial is not None
+    ]
+    if not both:
+        return f"Mean accuracy: {whole}."
+    own = fmean(confusion_of(row.trial).accuracy for row in both if row.trial is not None)
+    paper = fmean(float(row.paper.accuracy) for row in both if row.paper is not None)
+    return (
+        f"Mean accuracy over the {len(both)} rows run: ours {own:.4f}, the paper's {paper:.4f}; "
+        f"{whole}."
+    )
+
+
+def _departures(rows: Sequence[Row]) -> tuple[str, ...]:
+    """Trials that carry a row's name without its parameters or its network."""
+    found: list[str] = []
+    for row in rows:
+        if row.paper is None or row.trial is None:
+            continue
+        expected: dict[str, object] = {"backbone.name": row.paper.network, **row.paper.settings}
+        different = [
+            f"{key}={row.trial.params.get(key, 'not recorded')} (paper: {value})"
+            for key, value in expected.items()
+            if row.trial.param(key) != value
+        ]
+        if different:
+            found.append(f"{row.label} is not the paper's row: {', '.join(different)}.")
+    others = [row.trial for row in rows if row.paper is None and row.trial is not None]
+    if others:
+        found.append(f"Not in the paper: {names(others, others)}.")
+    return tuple(found)
+
+
+def _settings(row: Row) -> tuple[str, ...]:
+    if row.trial is None:
+        return tuple(str(row.paper.settings[key]) if row.paper else NOT_RUN for key in SETTINGS)
+    return tuple(_setting(row.trial, key) for key in SETTINGS)
+
+
+def _setting(trial: RecordedTrial, key: str) -> str:
+    if key not in trial.params:
+        return NOT_RUN
+    value = trial.param(key)
+    return "Inf" if value is None else str(value)  # MATLAB's name for a patience without end
+
+
+def _counts(counts: Confusion) -> list[str]:
+    each = (counts.tn, counts.fn, counts.tp, counts.fp)
+    shares = [_number(count / counts.total, 3) for count in each]
+    return [str(counts.total), *map(str, each), *shares]
+
+
+def _extra(trial: RecordedTrial | None) -> tuple[str, ...]:
+    """Cells of the columns that only the CSV has."""
+    if trial is None:
+        return (NOT_RUN,) * len(_CSV_ONLY)
+    tags = ("protocol", "leak", "weights", "data", "fingerprint")
+    return (
+        trial.run_id,
+        *(trial.tags.get(f"mcalc.{tag}", NOT_RUN) for tag in tags),
+        "; ".join(trial.warnings),
+    )
+
+
+def _number(value: float, digits: int) -> str:
+    return NOT_RUN if math.isnan(value) else f"{value:.{digits}f}"
+
+
+def _signed(value: float) -> str:
+    if math.isnan(value):
+        return NOT_RUN
+    text = f"{value:+.4f}"
+    return "0.0000" if text in ("+0.0000", "-0.0000") else text

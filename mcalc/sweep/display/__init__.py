@@ -1,0 +1,1 @@
+"""What a sweep prints: plan, estimate, status line, results."""

@@ -1,0 +1,129 @@
+"""How long a plan takes at most on this machine, and what it leaves on the disk."""
+
+from __future__ import annotations
+
+import platform
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+
+from mcalc.config.schema import Config, MissingWeights
+from mcalc.data.pipeline import OpenData
+from mcalc.models.backbones import build_classifier
+from mcalc.models.classifier import Classifier
+from mcalc.sweep.planning.plan import PlannedTrial
+from mcalc.tracking.tracker import read_speeds
+from mcalc.training.trajectory import ALL_CORES, resolve_precision, uses_gpu
+from mcalc.trials.provenance import hardware
+
+_MEASURED_STEPS = 2
+_EVALUATION_SHARE = 1 / 3
+"""Of a training step's work, a forward pass."""
+_RECORD_BYTES = 2_000_000
+"""Tables, figures and small crops of a trial, about."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What a plan takes at most: patience and pruning may end its runs sooner."""
+
+    seconds: float
+    recorded: int
+    """Training runs of it whose speed this machine has recorded; the others' was measured."""
+    runs: int
+    disk: int
+    """Bytes that stay."""
+    checkpoint: int
+    """Bytes of the largest checkpoint while a run is under way."""
+
+
+def estimate(runs: Sequence[Sequence[PlannedTrial]], data: OpenData, directory: Path) -> Estimate:
+    """Estimate training runs from this machine's own record, else from a few steps taken now."""
+    known: dict[tuple[str, ...], tuple[float, int, bool]] = {}
+    seconds, recorded, disk, largest = 0.0, 0, 0, 0
+    for run in runs:
+        config = run[0].config
+        kind = _kind(config)
+        if kind not in known:
+            known[kind] = _speed(config, kind, data, directory)
+        each, size, was_recorded = known[kind]
+        seconds += each * _iterations(config, data)
+        recorded += was_recorded
+        kept = sum(size for trial in run if trial.config.tracking.save_network)
+        disk += kept + _RECORD_BYTES * len(run)
+        if config.tracking.checkpoint_minutes:
+            largest = max(largest, (3 if config.stopping.network.value == "best" else 2) * size)
+    return Estimate(seconds, recorded, len(runs), disk, largest)
+
+
+def _kind(config: Config) -> tuple[str, ...]:
+    """What a training step's time depends on."""
+    here = hardware(config.trainer)
+    return (
+        config.backbone.name,
+        str(config.trainer.batch_size),
+        *(here[f"mcalc.{name}"] for name in ("device", "precision", "threads", "memory_format")),
+    )
+
+
+def _iterations(config: Config, data: OpenData) -> int:
+    trained = len(data.index.lesions) * (1 - config.protocol.held_out)
+    total = int(trained // config.trainer.batch_size) * config.trainer.max_epochs
+    return min(total, config.trainer.max_iterations or total)
+
+
+def _speed(
+    config: Config, kind: tuple[str, ...], data: OpenData, directory: Path
+) -> tuple[float, int, bool]:
+    """Seconds an iteration, bytes of the network, and whether the time is a recorded one."""
+    # random weights are as fast, and need no network
+    plain = replace(config.backbone, weights="none", on_missing_weights=MissingWeights.error)
+    built = build_classifier(plain, 0)
+    size = sum(v.numel() * v.element_size() for v in built.model.state_dict().values())
+    recorded = read_speeds(directory, platform.node()).get(kind)
+    if recorded is not None:
+        return recorded, size, True
+    torch.set_num_threads(config.trainer.threads or ALL_CORES)
+    device = torch.device("cuda" if uses_gpu(config.trainer) else "cpu")
+    module = Classifier(built, config.backbone, config.head, config.trainer).to(device)
+    if config.trainer.channels_last:
+        module = module.to(memory_format=torch.channels_last)
+    optimizer = module.configure_optimizers()
+    side, batch = built.contract.size, config.trainer.batch_size
+    images = torch.zeros(batch, 1, side, side, dtype=torch.uint8, device=device)
+    labels = torch.zeros(batch, dtype=torch.int64, device=device)
+    low = resolve_precision(config.trainer).value == "bf16"
+    began = 0.0
+    for step in range(1 + _MEASURED_STEPS):
+        if step == 1:  # the first one allocates
+            began = _now(device)
+        with torch.autocast(device.type, torch.bfloat16, enabled=low):
+            loss = module.training_step((images, labels), 0)
+        optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+    each = (_now(device) - began) / _MEASURED_STEPS
+    held_out = len(data.index.lesions) * config.protocol.held_out
+    evaluation = each / batch * _EVALUATION_SHARE * held_out
+    return each + evaluation / config.trainer.val_every, size, False
+
+
+def _now(device: torch.device) -> float:
+    if device.type == "cuda":
+        torch.cuda.synchronize()
+    return time.perf_counter()
+
+
+def spelled_time(seconds: float) -> str:
+    """`40 s`, `12 min`, `3.5 h`."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def spelled_bytes(size: float) -> str:
+    """`800 MB`, `4.6 GB`."""
+    return f"{size / 1e6:.0f} MB" if size < 1e9 else f"{size / 1e9:.1f} GB"

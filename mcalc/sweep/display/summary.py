@@ -1,0 +1,153 @@
+"""A sweep in figures: what its parent run in MLflow keeps when it ends."""
+
+from __future__ import annotations
+
+import json
+import re
+import statistics
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import optuna
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
+from optuna.exceptions import ExperimentalWarning
+from optuna.trial import FrozenTrial, TrialState, create_trial
+
+from mcalc.sweep.display.status_line import best_of
+from mcalc.sweep.store.study import SweepStudy, result, trajectory_of
+
+_FEWEST = 4
+"""Complete trials below which the importance of a parameter says nothing."""
+_SEED = re.compile(r", seed=\d+$")
+
+
+@dataclass(frozen=True)
+class Summary:
+    """Figures over the trials that count: the last attempt at each."""
+
+    metrics: dict[str, float]
+    best: str | None
+    over_seeds: dict[str, dict[str, float]]
+    """By configuration that was run with several seeds: n, mean and SD of the value."""
+    importance: dict[str, float]
+    """Share (0..1) of the value's variance that goes with each parameter (Optuna's fANOVA)."""
+
+    def as_json(self) -> str:
+        """All of it, for MLflow."""
+        content: dict[str, Any] = {
+            "figures": self.metrics,
+            "best": self.best,
+            "over seeds": self.over_seeds,
+            "importance of parameters": self.importance,
+        }
+        return json.dumps(content, indent=2, ensure_ascii=False)
+
+
+def summarise(study: SweepStudy) -> Summary:
+    """The summary of what a study holds now."""
+    newest = study.current()
+    complete = [a for a in newest if a.state is TrialState.COMPLETE and a.value is not None]
+    counts = {state: sum(a.state is state for a in newest) for state in TrialState}
+    values = [float(a.value or 0.0) for a in complete]
+    metrics = {
+        "trials": float(len(newest)),
+        "trials_finished": float(counts[TrialState.COMPLETE]),
+        "trials_pruned": float(counts[TrialState.PRUNED]),
+        "trials_failed": float(counts[TrialState.FAIL]),
+        "trajectories": float(len({trajectory_of(a) for a in newest})),
+        **_compute(newest),
+    }
+    best = best_of(newest, study.study.direction)
+    if best is not None and best.value is not None:
+        metrics["best_value"] = best.value
+        for name in ("accuracy_low", "accuracy_high"):
+            if name in result(best):
+                metrics[f"best_{name}"] = result(best)[name]
+        metrics["mean_value"] = statistics.fmean(values)
+        if len(values) > 1:
+            metrics["sd_value"] = statistics.stdev(values)
+    return Summary(
+        metrics=metrics,
+        best=str(best.user_attrs.get("name")) if best else None,
+        over_seeds=_over_seeds(complete),
+        importance=_importance(study, complete),
+    )
+
+
+def _compute(newest: Sequence[FrozenTrial]) -> dict[str, float]:
+    """Iterations trained, and those that sharing saved: each trial alone would take its own."""
+    by_run: dict[str, list[float]] = {}
+    for attempt in newest:
+        if "iterations" in result(attempt):
+            run = trajectory_of(attempt)
+            by_run.setdefault(run, []).append(result(attempt)["iterations"])
+    trained = sum(max(each) for each in by_run.values())
+    alone = sum(sum(each) for each in by_run.values())
+    pruned = [a for a in newest if a.state is TrialState.PRUNED]
+    whole = [
+        result(a)["iterations"]
+        for a in newest
+        if a.state is TrialState.COMPLETE and "iterations" in result(a)
+    ]
+    cut = [result(a).get("iterations", 0.0) for a in pruned]
+    # a pruned run might have gone on as long as the complete ones did on the average
+    saved = sum(max(0.0, statistics.fmean(whole) - each) for each in cut) if whole else 0.0
+    return {
+        "iterations_trained": trained,
+        "iterations_saved_by_sharing": alone - trained,
+        "iterations_saved_by_pruning": saved,
+    }
+
+
+def _over_seeds(complete: Sequence[FrozenTrial]) -> dict[str, dict[str, float]]:
+    groups: dict[str, list[float]] = {}
+    for attempt in complete:
+        name = str(attempt.user_attrs.get("name"))
+        if _SEED.search(name):
+            groups.setdefault(_SEED.sub("", name), []).append(float(attempt.value or 0.0))
+    return {
+        name: {
+            "n": float(len(values)),
+            "mean": statistics.fmean(values),
+            "sd": statistics.stdev(values),
+        }
+        for name, values in groups.items()
+        if len(values) > 1
+    }
+
+
+def _importance(study: SweepStudy, complete: Sequence[FrozenTrial]) -> dict[str, float]:
+    """Optuna's importances, over trials whose ranges are made one.
+
+    Rows added later widen the range of a number, and Optuna compares only what has one range.
+    """
+    if len(complete) < _FEWEST or len({attempt.value for attempt in complete}) < 2:
+        return {}
+    names = set.intersection(*(set(attempt.params) for attempt in complete))
+    seen = {name: [attempt.params[name] for attempt in complete] for name in names}
+    space: dict[str, BaseDistribution] = {}
+    for name, values in seen.items():
+        if len(set(values)) < 2:
+            continue
+        if all(isinstance(value, int | float) for value in values):
+            space[name] = FloatDistribution(float(min(values)), float(max(values)))
+        else:
+            space[name] = CategoricalDistribution(tuple(sorted({str(v) for v in values})))
+    if not space:
+        return {}
+    own = optuna.create_study(direction=study.study.direction)
+    for attempt in complete:
+        params = {
+            name: float(attempt.params[name])
+            if isinstance(entry, FloatDistribution)
+            else str(attempt.params[name])
+            for name, entry in space.items()
+        }
+        own.add_trial(create_trial(params=params, distributions=space, value=attempt.value))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ExperimentalWarning)
+        evaluator = optuna.importance.FanovaImportanceEvaluator(seed=0)
+        found = optuna.importance.get_param_importances(own, evaluator=evaluator)
+    return {name: float(share) for name, share in found.items()}

@@ -1,0 +1,1 @@
+"""From sweep files and the command line to planned trials, without running anything."""

@@ -1,0 +1,327 @@
+"""From a sweep file or the command line to trials, and from trials to trajectories. Pure."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from hydra.core.override_parser.types import Glob, IntervalSweep, Override, QuotedString
+
+from mcalc.config.assign import read, updated
+from mcalc.config.compose import GROUPS, choices, parse_overrides
+from mcalc.config.identity import (
+    digest,
+    is_numeric,
+    keys_of,
+    numeric_settings,
+    trajectory_key,
+    trial_key,
+)
+from mcalc.config.schema import Config, DataConfig, flatten
+from mcalc.errors import UserError
+from mcalc.sweep.planning.search_space import Interval, Range, Search, check_budget, parse_range
+from mcalc.sweep.planning.sweep_file import (
+    SweepFile,
+    Values,
+    available,
+    check_choice,
+    load,
+    override_of,
+    product,
+)
+
+Compose = Callable[[Sequence[str]], Config]
+"""Overrides to the config that they give."""
+Fingerprint = Callable[[DataConfig], str]
+"""The fingerprint of the data that a config names."""
+
+_OWN = ("sweep", "dry_run", "name")
+"""Keys that choose a plan and are no part of its trials."""
+_SELECTING = ("data.source", "data.csv_split", "data.phantom.")
+"""What chooses the data: part of what a sweep is, beside the settings that change numbers."""
+
+
+@dataclass(frozen=True)
+class PlannedTrial:
+    """One configuration and seed, with its identity."""
+
+    name: str
+    key: str
+    trajectory: str
+    """Trials with the same one share a training run."""
+    values: Values
+    """What sets it apart in its sweep."""
+    config: Config = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The trials of one sweep, or how to search for them."""
+
+    title: str
+    """`alexnet`; of a product, the keys that vary."""
+    sweep: str
+    """Identity: the title where the sweep is as its name says, else with a hash of what the
+    command line changes. The same command goes on with the same sweep."""
+    description: str
+    fixed: tuple[str, ...]
+    """Overrides that all trials share."""
+    shared: dict[str, Any]
+    """Settings that all trials share and that matter to what the sweep is."""
+    base: Config = field(repr=False)
+    """The config of `fixed`."""
+    fingerprint: str
+    """Of the base's data."""
+    trials: tuple[PlannedTrial, ...] = ()
+    search: Search | None = None
+
+    def trajectories(self) -> list[tuple[PlannedTrial, ...]]:
+        """Trials by the training run they share, in the order of each one's first trial."""
+        runs: dict[str, list[PlannedTrial]] = {}
+        for trial in self.trials:
+            runs.setdefault(trial.trajectory, []).append(trial)
+        return [tuple(run) for run in runs.values()]
+
+
+def make_plans(arguments: Sequence[str], compose: Compose, fingerprint: Fingerprint) -> list[Plan]:
+    """One plan a named sweep file, or one for what the command line varies.
+
+    Raises UserError for anything in the arguments or the files that does not hold.
+    """
+    overrides = parse_overrides(arguments)
+    sweeps = [name for o in overrides if o.key_or_group == "sweep" for name in _names(o)]
+    name = next((_text(o) for o in overrides if o.key_or_group == "name"), None)
+    own = [o for o in overrides if o.key_or_group not in _OWN and not o.is_hydra_override()]
+    given = [str(o.input_line) for o in own if not o.is_sweep_override()]
+    varied = {o.get_key_element(): o for o in own if o.is_sweep_override()}
+    planner = _Planner(given, compose, fingerprint, name)
+    if sweeps:
+        if name and len(sweeps) > 1:
+            raise UserError(
+                f"name={name} with {len(sweeps)} sweeps: a name is one sweep's; give it to one"
+            )
+        lists = {key: _values_of(override) for key, override in varied.items()}
+        return [planner.of_file(load(sweep), product(lists)) for sweep in sweeps]
+    if not varied:
+        raise UserError(
+            "-m needs something to vary: a comma list, as in head.weight_lr=1,10, or a file of "
+            "sweeps/, as in sweep=alexnet"
+        )
+    title = " x ".join(varied)
+    if any(_is_interval(override) for override in varied.values()):
+        space = {key: _range_of(override) for key, override in varied.items()}
+        file = SweepFile(title, "search on the command line", (), {}, Search(space))
+        return [planner.of_file(file, {})]
+    rows = product({key: _values_of(override) for key, override in varied.items()})
+    return [planner.of_file(SweepFile(title, "product of comma lists", (), rows), {})]
+
+
+class _Planner:
+    """What all plans of one command share."""
+
+    def __init__(
+        self,
+        given: Sequence[str],
+        compose: Compose,
+        fingerprint: Fingerprint,
+        name: str | None,
+    ) -> None:
+        self.given = given
+        self.compose = compose
+        self.fingerprint = fingerprint
+        self.name = name
+
+    def of_file(self, file: SweepFile, times: Mapping[str, Values]) -> Plan:
+        """The plan of a file, its rows times the rows of `times`."""
+        parse_overrides(file.overrides)
+        # the command line has the last word
+        fixed = (*file.overrides, *self.given)
+        base = self.compose(fixed)
+        title = self.name or file.name
+        if file.search:
+            if times and any(times.values()):
+                raise UserError(
+                    f"{title} is a search: it draws its own values; fix a key, or put it into "
+                    "its `space`"
+                )
+            varied = set(file.search.space) | ({"seed"} if file.seeds else set())
+        else:
+            varied = {key for row in (*file.rows.values(), *times.values()) for key in row}
+            varied |= {"seed"} if file.seeds else set()
+        shared = _shared(base, varied)
+        data = self.fingerprint(base.data)
+        plan = Plan(
+            title=title,
+            sweep=self._identity(title, file, base, shared, varied, data),
+            description=file.description,
+            fixed=fixed,
+            shared=shared,
+            base=base,
+            fingerprint=data,
+        )
+        if file.search:
+            return replace(
+                plan, search=self._budgeted(title, replace(file.search, seeds=file.seeds), base)
+            )
+        rows = _times(_times(file.rows, times), product({"seed": list(file.seeds)}))
+        return replace(plan, trials=tuple(self._trials(title, fixed, base, rows)))
+
+    def _identity(
+        self,
+        title: str,
+        file: SweepFile,
+        base: Config,
+        shared: dict[str, Any],
+        varied: set[str],
+        data: str,
+    ) -> str:
+        """The title, with a hash where the command line makes another sweep of it than its own."""
+        if self.name or _shared(self.compose(file.overrides), varied) == shared:
+            return title
+        return f"{title}-{digest([data, numeric_settings(base)], 8)}"
+
+    def _budgeted(self, title: str, search: Search, base: Config) -> Search:
+        budget = base.budget
+        trials = search.trials if budget.trials is None else budget.trials
+        hours = search.hours if budget.hours is None else budget.hours
+        if trials is None and hours is None:
+            raise UserError(
+                f"{title} is a search and has no end: give it budget.trials=N or budget.hours=H"
+            )
+        check_budget(title, trials, hours)
+        return replace(search, trials=trials, hours=hours)
+
+    def _trials(
+        self, title: str, fixed: Sequence[str], base: Config, rows: Mapping[str, Values]
+    ) -> list[PlannedTrial]:
+        bases = _Bases(fixed, base, self.compose, self.fingerprint)
+        trials: dict[str, PlannedTrial] = {}
+        for name, values in rows.items():
+            try:
+                trial = bases.trial(name, values)
+            except UserError as error:
+                raise UserError(f"trial {name!r} of {title}: {error}") from error
+            if trial.key in trials:
+                raise UserError(
+                    f"{title}: trials {trials[trial.key].name!r} and {name!r} are the same "
+                    "configuration; leave one out"
+                )
+            trials[trial.key] = trial
+        return list(trials.values())
+
+
+class _Bases:
+    """Configs by choice of groups: composed once each, as composing takes milliseconds."""
+
+    def __init__(
+        self, fixed: Sequence[str], base: Config, compose: Compose, fingerprint: Fingerprint
+    ) -> None:
+        self.fixed = fixed
+        self.compose = compose
+        self.fingerprint = fingerprint
+        self._known: dict[tuple[str, ...], tuple[Config, dict[str, Any]]] = {
+            (): (base, numeric_settings(base))
+        }
+
+    def trial(self, name: str, values: Values) -> PlannedTrial:
+        """The trial that these values make."""
+        groups = tuple(override_of(key, value) for key, value in values.items() if key in GROUPS)
+        if groups not in self._known:
+            for key, value in values.items():
+                check_choice(key, value)
+            composed = self.compose((*self.fixed, *groups))
+            self._known[groups] = composed, numeric_settings(composed)
+        base, settings = self._known[groups]
+        single = {key: value for key, value in values.items() if key not in GROUPS}
+        config = updated(base, single)
+        data = self.fingerprint(config.data)
+        if single.keys() & {"backbone.weights", "protocol.split_file"}:
+            # files count by their content
+            key, trajectory = trial_key(config, data), trajectory_key(config, data)
+        else:
+            changed = {key: _plain(read(config, key)) for key in single if is_numeric(key)}
+            key, trajectory = keys_of({**settings, **changed}, data)
+        return PlannedTrial(name, key, trajectory, values, config)
+
+
+def _plain(value: Any) -> Any:
+    return getattr(value, "value", value)
+
+
+def _shared(config: Config, varied: set[str]) -> dict[str, Any]:
+    # a group chosen by name (`backbone`) varies all of its section
+    without = (*varied, *(f"{key}." for key in varied))
+    settings = numeric_settings(config, without=without)
+    selecting = {
+        key: value
+        for key, value in flatten(config).items()
+        if key.startswith(_SELECTING) and key not in varied and "data" not in varied
+    }
+    return {**settings, **selecting}
+
+
+def _times(rows: Mapping[str, Values], more: Mapping[str, Values]) -> dict[str, Values]:
+    """Every row with every one of `more`; as it is where there are none."""
+    if not more:
+        return dict(rows)
+    return {
+        f"{name}, {other}" if other else name: {**values, **others}
+        for (name, values), (other, others) in itertools.product(rows.items(), more.items())
+    }
+
+
+def _values_of(override: Override) -> list[Any]:
+    """The values that `a,b`, choice(), range() or glob() gives a key."""
+    key = override.get_key_element()
+    if _is_interval(override):
+        raise UserError(
+            f"{override.input_line}: an interval is searched, not listed; leave sweep= out, or "
+            f"give values, as in {key}=1,10,15"
+        )
+    swept = override.value()
+    if isinstance(swept, Glob):
+        if key not in GROUPS:
+            raise UserError(f"{override.input_line}: glob() chooses files of a group, as backbone")
+        values: list[Any] = swept.filter(list(choices(key)))
+    else:
+        values = [_element(value) for value in override.sweep_iterator()]
+    if not values:
+        raise UserError(f"{override.input_line}: matches nothing")
+    if len({str(value) for value in values}) < len(values):
+        raise UserError(f"{override.input_line}: a value stands there twice; leave one out")
+    return values
+
+
+def _range_of(override: Override) -> Range:
+    key = override.get_key_element()
+    swept = override.value()
+    if not isinstance(swept, IntervalSweep):
+        return parse_range("the command line", key, _values_of(override))
+    assert swept.start is not None
+    assert swept.end is not None
+    parsed = parse_range("the command line", key, {"low": swept.start, "high": swept.end})
+    assert isinstance(parsed, Interval)
+    return replace(parsed, log="log" in swept.tags)
+
+
+def _is_interval(override: Override) -> bool:
+    return override.is_interval_sweep()
+
+
+def _element(value: Any) -> Any:
+    return value.text if isinstance(value, QuotedString) else value
+
+
+def _names(override: Override) -> list[str]:
+    if not override.is_sweep_override():
+        return [_text(override)]
+    swept = override.value()
+    if isinstance(swept, Glob):
+        return swept.filter(sorted(available()))
+    return [str(_element(name)) for name in override.sweep_iterator()]
+
+
+def _text(override: Override) -> str:
+    return override.get_value_element_as_str().strip("'\"")

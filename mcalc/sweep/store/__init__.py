@@ -1,0 +1,1 @@
+"""What a sweep keeps in Optuna's database: study, leases, samplers."""

@@ -1,0 +1,46 @@
+"""Optuna's samplers and pruners, as a search names them."""
+
+from __future__ import annotations
+
+from optuna.pruners import BasePruner, HyperbandPruner, MedianPruner, NopPruner, PatientPruner
+from optuna.samplers import BaseSampler, CmaEsSampler, QMCSampler, RandomSampler, TPESampler
+
+from mcalc.sweep.planning.search_space import Search
+
+_HYPERBAND_CUT = 3
+"""Hyperband keeps one of three at each rung (Li et al. 2018)."""
+
+
+def sampler_of(search: Search, done: int) -> BaseSampler:
+    """What draws the next configuration, `done` having been drawn."""
+    # a worker that starts later must not draw what the first one drew
+    seed = search.seed * 1_000_003 + done
+    match search.sampler:
+        case "random":
+            return RandomSampler(seed=seed)
+        case "qmc":
+            # its sequence is kept in the study: one seed for all workers
+            return QMCSampler(seed=search.seed, scramble=True)
+        case "cmaes":
+            return CmaEsSampler(seed=seed)
+        case _:
+            return TPESampler(seed=seed, multivariate=False, constant_liar=True)
+
+
+def pruner_of(search: Search, evaluations: int) -> BasePruner:
+    """What ends a run early; `evaluations` is about how many a whole one has."""
+    match search.pruner:
+        case "hyperband":
+            return HyperbandPruner(
+                min_resource=max(1, evaluations // _HYPERBAND_CUT**3),
+                max_resource=max(2, evaluations),
+                reduction_factor=_HYPERBAND_CUT,
+            )
+        case "median":
+            return MedianPruner(n_startup_trials=5, n_warmup_steps=max(1, evaluations // 10))
+        case "patient":
+            return PatientPruner(
+                MedianPruner(n_startup_trials=5), patience=max(2, evaluations // 10)
+            )
+        case _:
+            return NopPruner()

@@ -1,0 +1,371 @@
+"""The Optuna study of a sweep: what is recorded of each trial, and how a search goes on."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import optuna
+from optuna.distributions import BaseDistribution, FloatDistribution
+from optuna.exceptions import ExperimentalWarning
+from optuna.study import StudyDirection
+from optuna.trial import FrozenTrial, TrialState, create_trial
+
+from mcalc.config.identity import NUMERICS_VERSION, numeric_settings
+from mcalc.config.schema import Config
+from mcalc.errors import UserError
+from mcalc.results import Outcome
+from mcalc.sweep.planning.plan import Plan
+from mcalc.sweep.planning.search_space import OBJECTIVES, Search, distributions
+from mcalc.sweep.planning.sweep_file import Values
+from mcalc.sweep.store.samplers import pruner_of, sampler_of
+from mcalc.sweep.store.storage import Storage
+
+SHARED, DEFINITION, RANGES, PARENT = "mcalc:shared", "mcalc:search", "mcalc:ranges", "mcalc:parent"
+"""User attributes of a study."""
+RESULTS = ("accuracy_low", "accuracy_high", "auc", "iterations", "seconds")
+"""Metrics of a trial that the study keeps beside its value."""
+DONE = (TrialState.COMPLETE, TrialState.PRUNED)
+"""States that are not run again."""
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """What is recorded of a trial when it begins."""
+
+    key: str
+    name: str
+    trajectory: str
+    values: Values
+    config: Config
+    fingerprint: str
+
+
+class SweepStudy:
+    """One study a sweep; a trial is known by its key, of several attempts the last one counts.
+
+    Value of explicit trials: accuracy on the reported side; of a search's: its objective.
+    """
+
+    def __init__(self, storage: Storage, name: str, study: optuna.Study) -> None:
+        self.storage = storage
+        self.name = name
+        self.study = study
+        self._shared: dict[str, Any] | None = None
+        self._ranges: dict[str, Sequence[float]] | None = None
+
+    @classmethod
+    def create(cls, plan: Plan, storage: Storage) -> SweepStudy:
+        """The study of a plan, made where it is not there yet.
+
+        Raises UserError where a sweep of this name is recorded with other settings.
+        """
+        direction = OBJECTIVES[plan.search.objective] if plan.search else "maximize"
+        study = storage.patiently(
+            lambda: optuna.create_study(
+                storage=storage.optuna,
+                study_name=plan.sweep,
+                load_if_exists=True,
+                direction=StudyDirection[direction.upper()],
+            )
+        )
+        made = cls(storage, plan.sweep, study)
+        made.refuse_another(plan)
+        storage.patiently(lambda: made._describe(plan))
+        return made
+
+    @classmethod
+    def find(cls, storage: Storage, name: str) -> SweepStudy | None:
+        """The study of this name, if there is one."""
+        if name not in storage.patiently(lambda: _names(storage)):
+            return None
+        study = storage.patiently(
+            lambda: optuna.load_study(study_name=name, storage=storage.optuna)
+        )
+        return cls(storage, name, study)
+
+    def shared(self) -> dict[str, Any]:
+        """Settings that all trials of the sweep share."""
+        if self._shared is None:
+            self._shared = self.storage.patiently(lambda: self.study.user_attrs).get(SHARED, {})
+        return self._shared
+
+    def ranges(self) -> dict[str, Sequence[float]]:
+        """From where to where each number ranges over the sweep's trials, by key."""
+        if self._ranges is None:
+            self._ranges = self.storage.patiently(lambda: self.study.user_attrs).get(RANGES, {})
+        return self._ranges
+
+    def _describe(self, plan: Plan) -> None:
+        known = self.study.user_attrs
+        entries: dict[str, Any] = {SHARED: {**known.get(SHARED, {}), **plan.shared}}
+        if plan.search:
+            entries[DEFINITION] = plan.search.definition()
+        else:
+            before = known.get(RANGES, {})
+            entries[RANGES] = before | {
+                name: [min(low, *before.get(name, [])), max(high, *before.get(name, []))]
+                if name in before
+                else [low, high]
+                for name, (low, high) in _ranges(plan).items()
+            }
+        for name, value in entries.items():
+            if known.get(name) != value:
+                self.study.set_user_attr(name, value)
+
+    def refuse_another(self, plan: Plan) -> None:
+        """Raise UserError, with the difference, where what is recorded is another sweep."""
+        known = self.storage.patiently(lambda: self.study.user_attrs)
+        recorded = {**known.get(SHARED, {}), **_flat(known.get(DEFINITION, {}))}
+        wanted = {**plan.shared, **_flat(plan.search.definition() if plan.search else {})}
+        if bool(plan.search) != (DEFINITION in known) and SHARED in known:
+            kinds = ("explicit trials", "a search")
+            raise _another(
+                plan.title, [f"{kinds[not plan.search]} before, {kinds[bool(plan.search)]} now"]
+            )
+        differing = [
+            f"{key}: {_spelled(recorded[key])} before, {_spelled(value)} now"
+            for key, value in wanted.items()
+            if key in recorded and recorded[key] != value
+        ]
+        if plan.search and DEFINITION in known:
+            differing += [f"{key}: new" for key in wanted if key not in recorded and ":" in key]
+            differing += [f"{key}: gone" for key in recorded if key not in wanted and ":" in key]
+        if differing:
+            raise _another(plan.title, differing)
+
+    # --- what is recorded -------------------------------------------------------------------
+
+    def attempts(self) -> list[FrozenTrial]:
+        """Every attempt at every trial, in the order in which they began."""
+        return self.storage.patiently(lambda: self.study.get_trials(deepcopy=False))
+
+    def newest(self) -> dict[str, FrozenTrial]:
+        """The last attempt at each trial, by key."""
+        found: dict[str, FrozenTrial] = {}
+        for attempt in self.attempts():
+            if key := attempt.user_attrs.get("key"):
+                found[key] = attempt
+        return found
+
+    def is_running(self, number: int) -> bool:
+        """Whether the attempt with this number has not ended."""
+        trial_id = self.id_of(number)
+        trial = self.storage.patiently(lambda: self.storage.optuna.get_trial(trial_id))
+        return trial.state is TrialState.RUNNING
+
+    def current(self) -> list[FrozenTrial]:
+        """The last attempt at each trial, by name: what an edited row was before is left out."""
+        found: dict[str, FrozenTrial] = {}
+        for attempt in self.attempts():
+            if name := attempt.user_attrs.get("name"):
+                found[name] = attempt
+        return list(found.values())
+
+    def begin(
+        self, attempt: Attempt, space: Mapping[str, BaseDistribution], before: FrozenTrial | None
+    ) -> int:
+        """Record that a trial runs; goes on with `before` where its worker died over it.
+
+        Returns Optuna's id of the attempt.
+        """
+        if before is not None and before.state is TrialState.RUNNING:
+            trial_id = self.id_of(before.number)
+            resumed = int(before.user_attrs.get("resumed", 0)) + 1
+            self.set(trial_id, {"resumed": resumed})
+            return trial_id
+        number = 1 + (int(before.user_attrs["identity"]["attempt"]) if before else 0)
+        known = {name: value for name, value in attempt.values.items() if name in space}
+        params = {
+            name: float(value) if isinstance(space[name], FloatDistribution) else value
+            for name, value in known.items()
+        }
+        template = create_trial(
+            state=TrialState.RUNNING,
+            params=params,
+            distributions={name: space[name] for name in params},
+            user_attrs=_identity(attempt, self.shared(), number),
+        )
+        storage = self.storage
+        return storage.patiently(
+            lambda: storage.optuna.create_new_trial(self._id(), template_trial=template)
+        )
+
+    def set(self, trial_id: int, attributes: Mapping[str, Any]) -> None:
+        """Add what is known of an attempt."""
+        for name, value in attributes.items():
+            self.storage.patiently(
+                lambda name=name, value=value: self.storage.optuna.set_trial_user_attr(  # type: ignore[misc]
+                    trial_id, name, value
+                )
+            )
+
+    def end(self, trial_id: int, outcome: Outcome, value: float | None) -> None:
+        """Record what became of an attempt; the value is the study's objective."""
+        known = {name: outcome.metrics.get(name, math.nan) for name in RESULTS}
+        facts: dict[str, Any] = {
+            "result": {name: value for name, value in known.items() if math.isfinite(value)}
+        }
+        if outcome.error:
+            facts["error"] = outcome.error[:2000]
+        self.set(trial_id, facts)
+        state = {"finished": TrialState.COMPLETE, "pruned": TrialState.PRUNED}.get(
+            outcome.state, TrialState.FAIL
+        )
+        values = None if value is None or state is TrialState.FAIL else [value]
+        self.storage.patiently(
+            lambda: self.storage.optuna.set_trial_state_values(trial_id, state, values)
+        )
+
+    def report(self, trial_id: int, step: int, value: float) -> bool:
+        """Add an evaluation of a running trial; True where the pruner ends it.
+
+        A step that was recorded before a worker died stands.
+        """
+        storage = self.storage.optuna
+        frozen = self.storage.patiently(lambda: storage.get_trial(trial_id))
+        if step not in frozen.intermediate_values:
+            self.storage.patiently(
+                lambda: storage.set_trial_intermediate_value(trial_id, step, value)
+            )
+        return self.storage.patiently(
+            lambda: self.study.pruner.prune(self.study, storage.get_trial(trial_id))
+        )
+
+    def parent(self, run_id: str | None = None) -> str | None:
+        """The MLflow run of the sweep; kept where one is given."""
+        if run_id:
+            self.storage.patiently(lambda: self.study.set_user_attr(PARENT, run_id))
+            return run_id
+        found = self.storage.patiently(lambda: self.study.user_attrs).get(PARENT)
+        return str(found) if found else None
+
+    def id_of(self, number: int) -> int:
+        """Optuna's id of the attempt with this number."""
+        return self.storage.patiently(
+            lambda: self.storage.optuna.get_trial_id_from_study_id_trial_number(self._id(), number)
+        )
+
+    def _id(self) -> int:
+        return self.storage.optuna.get_study_id_from_name(self.name)
+
+    # --- searching --------------------------------------------------------------------------
+
+    def search_with(self, search: Search, evaluations: int) -> None:
+        """Draw and prune as the search says; `evaluations` is what a whole run has."""
+        done = len(self.attempts())
+        with warnings.catch_warnings():
+            # constant_liar, QMC and PatientPruner are marked experimental: their interface may move
+            warnings.simplefilter("ignore", ExperimentalWarning)
+            self.study.sampler = sampler_of(search, done)
+            self.study.pruner = pruner_of(search, evaluations)
+
+    def ask(self, search: Search) -> tuple[int, Values]:
+        """Draw the next configuration: its number in the study, and its values."""
+        asked = self.storage.patiently(
+            lambda: self.study.ask(fixed_distributions=distributions(search))
+        )
+        return asked.number, dict(asked.params)
+
+    def describe(self, trial_id: int, attempt: Attempt) -> None:
+        """Record what a drawn configuration is."""
+        self.set(trial_id, _identity(attempt, self.shared(), 1))
+
+
+def _ranges(plan: Plan) -> dict[str, tuple[float, float]]:
+    """From where to where the numbers of a plan's trials range, by key."""
+    seen: dict[str, list[Any]] = {}
+    for trial in plan.trials:
+        for name, value in trial.values.items():
+            seen.setdefault(name, []).append(value)
+    return {
+        name: (float(min(values)), float(max(values)))
+        for name, values in seen.items()
+        if all(isinstance(v, int | float) and not isinstance(v, bool) for v in values)
+    }
+
+
+def trajectory_of(attempt: FrozenTrial) -> str:
+    """Key of the training run that an attempt is taken from."""
+    return str(attempt.user_attrs.get("identity", {}).get("trajectory", ""))
+
+
+def result(attempt: FrozenTrial) -> dict[str, float]:
+    """What the study keeps of an attempt's metrics: those of `RESULTS` that it had."""
+    return dict(attempt.user_attrs.get("result", {}))
+
+
+def why_new(plan: Plan, recorded: Sequence[FrozenTrial]) -> dict[str, str]:
+    """By key, why a planned trial that is not recorded has to run: against the last of its name."""
+    by_name = {
+        attempt.user_attrs.get("name"): attempt.user_attrs.get("identity", {})
+        for attempt in recorded
+    }
+    keys = {attempt.user_attrs.get("key") for attempt in recorded}
+    reasons = {}
+    for trial in plan.trials:
+        if trial.key in keys:
+            continue
+        known = by_name.get(trial.name)
+        reasons[trial.key] = "new" if known is None else _difference(plan, trial.config, known)
+    return reasons
+
+
+def _difference(plan: Plan, config: Config, known: Mapping[str, Any]) -> str:
+    if known.get("numerics") != NUMERICS_VERSION:
+        return f"the code's numerics changed ({known.get('numerics')} to {NUMERICS_VERSION})"
+    now = numeric_settings(config)
+    was = {**plan.shared, **known.get("settings", {})}
+    changed = [
+        f"{key} {_spelled(was[key])} to {_spelled(value)}"
+        for key, value in now.items()
+        if key in was and was[key] != value
+    ]
+    if known.get("fingerprint") != plan.fingerprint:
+        changed.append("the data changed")
+    return "changed: " + ", ".join(changed) if changed else "its settings changed"
+
+
+def _identity(attempt: Attempt, shared: Mapping[str, Any], number: int) -> dict[str, Any]:
+    settings = numeric_settings(attempt.config)
+    return {
+        "key": attempt.key,
+        "name": attempt.name,
+        # in one piece, as each attribute is a row of its own in the store
+        "identity": {
+            "attempt": number,
+            "trajectory": attempt.trajectory,
+            "values": attempt.values,
+            "numerics": NUMERICS_VERSION,
+            "fingerprint": attempt.fingerprint,
+            # what is not as all trials of the sweep have it
+            "settings": {k: v for k, v in settings.items() if k not in shared or shared[k] != v},
+        },
+    }
+
+
+def _names(storage: Storage) -> list[str]:
+    return optuna.get_all_study_names(storage.optuna)
+
+
+def _flat(definition: Mapping[str, Any]) -> dict[str, Any]:
+    """`{"space: head.weight_lr": {...}, "search: sampler": "tpe"}`."""
+    flat = {f"search: {key}": value for key, value in definition.items() if key != "space"}
+    for key, entry in definition.get("space", {}).items():
+        flat[f"space: {key}"] = entry
+    return flat
+
+
+def _another(title: str, differing: Sequence[str]) -> UserError:
+    more = f"; and {len(differing) - 8} more" if len(differing) > 8 else ""
+    return UserError(
+        f"a sweep {title!r} is recorded with other settings ({'; '.join(differing[:8])}{more}): "
+        "give this one a name of its own with name=NAME, or another tracking.dir"
+    )
+
+
+def _spelled(value: Any) -> str:
+    return "null" if value is None else str(value)

@@ -1,0 +1,117 @@
+"""What the jobs of one sweep share in one process, and how each of them runs a training run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from optuna.trial import FrozenTrial
+
+from mcalc.config.schema import Config
+from mcalc.console import Display, console
+from mcalc.data.pipeline import OpenData, open_data
+from mcalc.errors import UserError
+from mcalc.results import Outcome
+from mcalc.sweep.store.leases import Claims
+from mcalc.sweep.store.storage import Storage, storage_url
+from mcalc.sweep.store.study import DONE, SweepStudy, result
+from mcalc.sweep.worker.resources import cpu_share, gpu_slot
+from mcalc.tracking.tracker import Tracker
+from mcalc.training.validation import Trial
+from mcalc.trials.runner import Watch, open_tracker, run_trials
+
+Execute = Callable[[Config, OpenData, Sequence[Trial], Tracker, Watch], list[Outcome]]
+"""What runs the trials of a training run and records them: `mcalc.trials.runner.run_trials`."""
+
+
+class Workplace:
+    """The stores, opened once, and the data.
+
+    Raises UserError where a store cannot be opened or does not know the sweep.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        sweep: str,
+        *,
+        storage: Storage | None = None,
+        study: SweepStudy | None = None,
+        tracker: Tracker | None = None,
+        execute: Execute = run_trials,
+        display: Display | None = None,
+        opened: Callable[[Config], OpenData] | None = None,
+    ) -> None:
+        self.storage = storage or Storage(storage_url(config), config.storage_wait, console)
+        found = study or SweepStudy.find(self.storage, sweep)
+        if found is None:
+            raise UserError(f"the store knows no sweep {sweep!r}: was it deleted while it ran?")
+        self.study = found
+        self.claims = Claims(self.storage, sweep)
+        self.tracker = tracker or open_tracker(config)
+        self.execute = execute
+        self.display = display
+        self.data = opened or OpenedOnce()
+
+    def run(self, config: Config, trials: Sequence[Trial], watch: Watch) -> list[Outcome]:
+        """Run the trials of one training run on this job's share of the machine."""
+        with gpu_slot(config.trainer, config.trials_per_gpu) as gpu:
+            cores = cpu_share(config.trainer, config.job.beside)
+            placed = replace(watch, gpu=gpu, cores=cores, display=self.display)
+            return self.execute(config, self.data(config), trials, self.tracker, placed)
+
+
+class OpenedOnce:
+    """The data that a config names, opened once."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, OpenData] = {}
+
+    def __call__(self, config: Config) -> OpenData:
+        """The config's data."""
+        name = repr(config.data)
+        if name not in self._known:
+            self._known[name] = open_data(config.data)
+        return self._known[name]
+
+
+def is_done(attempt: FrozenTrial | None) -> bool:
+    """Whether this attempt settles its trial."""
+    return attempt is not None and attempt.state in DONE
+
+
+def skipped(attempt: FrozenTrial) -> Outcome:
+    """The outcome of a trial that is settled already."""
+    known = attempt.user_attrs
+    metrics = {} if attempt.value is None else {"accuracy": float(attempt.value)}
+    metrics |= result(attempt)
+    return Outcome(
+        str(known["name"]), str(known["key"]), "skipped", known.get("mlflow_run"), metrics
+    )
+
+
+def with_retries(
+    attempt: Callable[[Sequence[str], bool], list[Outcome]], keys: Sequence[str], retries: int
+) -> list[Outcome]:
+    """Outcomes of `attempt` on the trials with these keys, those that failed tried again.
+
+    `attempt` is told whether it is the first.
+    """
+    settled: list[Outcome] = []
+    for retry in range(retries + 1):
+        if not keys:
+            break
+        outcomes = attempt(keys, not retry)
+        failed = [o for o in outcomes if o.state == "failed" and o.retry and retry < retries]
+        keys = [outcome.key for outcome in failed]
+        settled += [outcome for outcome in outcomes if outcome.key not in keys]
+        for outcome in failed:
+            console.print(
+                f"  {outcome.name} failed: {outcome.error}; trying again "
+                f"({retry + 1} of {retries})",
+                style="yellow",
+            )
+    for outcome in settled:
+        if outcome.state == "failed":
+            console.print(f"  {outcome.name} failed: {outcome.error}", style="red")
+    return settled

@@ -1,0 +1,222 @@
+"""A worker's turn at a search: one configuration, a dead worker's or the next that is drawn."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from statistics import fmean
+from typing import Any
+
+from optuna.trial import FrozenTrial, TrialState
+
+from mcalc.config.assign import updated
+from mcalc.config.compose import GROUPS, compose_config
+from mcalc.config.identity import digest, trajectory_key, trial_key
+from mcalc.config.schema import Config
+from mcalc.console import console
+from mcalc.errors import UserError
+from mcalc.results import CurvePoint, Outcome
+from mcalc.sweep.planning.search_space import Search
+from mcalc.sweep.planning.sweep_file import Values, override_of
+from mcalc.sweep.store.leases import Lease
+from mcalc.sweep.store.study import DEFINITION, DONE, Attempt, result
+from mcalc.sweep.worker.context import Workplace, with_retries
+from mcalc.training.validation import Trial
+from mcalc.trials.runner import Watch
+
+_DRAWING = "next configuration"
+"""The claim under which a search draws: one worker at a time, so that no budget is overdrawn."""
+_PAUSE = 0.2
+
+
+class SearchStep:
+    """One configuration of the search that `config.job.sweep` names, with each of its seeds."""
+
+    def __init__(self, place: Workplace, config: Config) -> None:
+        self.place = place
+        self.config = config
+        definition = place.storage.patiently(lambda: place.study.study.user_attrs)[DEFINITION]
+        self.search = Search.from_definition(definition, config.budget)
+        self.fixed: list[str] = json.loads(config.job.fixed)
+
+    def run(self) -> list[Outcome]:
+        """The configuration's outcome; nothing where the budget is used up."""
+        self.place.study.search_with(self.search, self._evaluations())
+        with contextlib.ExitStack() as until_done:
+            drawn = self._draw(until_done)
+            if drawn is None:
+                return []
+            number, values, lease = drawn
+            return [_Configuration(self, number, values, lease).run()]
+
+    def _evaluations(self) -> int:
+        """About how many a whole run has: what a pruner reckons with."""
+        settings, data = self.config.trainer, self.place.data(self.config)
+        per_epoch = len(data.index.lesions) * (1 - self.config.protocol.held_out)
+        iterations = per_epoch / settings.batch_size * settings.max_epochs
+        iterations = min(iterations, settings.max_iterations or iterations)
+        return max(2, math.ceil(iterations / settings.val_every) + 1)
+
+    def _draw(self, until_done: contextlib.ExitStack) -> tuple[int, Values, Lease] | None:
+        """Number in the study, values and claim, held until `until_done` closes.
+
+        It is claimed before the next worker may draw, to whom it would look like one that a dead
+        worker left. None where the budget is used up.
+        """
+        study, claims = self.place.study, self.place.claims
+        while True:
+            with claims.hold(_DRAWING) as drawing:
+                if isinstance(drawing, Lease):
+                    attempts = study.attempts()
+                    for attempt in attempts:
+                        if attempt.state is TrialState.RUNNING:
+                            held = until_done.enter_context(claims.hold(work_of(attempt.number)))
+                            # its worker may have ended it since
+                            if isinstance(held, Lease) and study.is_running(attempt.number):
+                                return attempt.number, dict(attempt.params), held
+                    if is_used_up(self.search, attempts):
+                        return None
+                    # again, as what is drawn follows from how many have been drawn
+                    study.search_with(self.search, self._evaluations())
+                    number, values = study.ask(self.search)
+                    held = until_done.enter_context(claims.hold(work_of(number)))
+                    assert isinstance(held, Lease)  # nobody else knows of it yet
+                    return number, values, held
+            time.sleep(_PAUSE)
+
+
+class _Configuration:
+    """One attempt of the study."""
+
+    def __init__(self, step: SearchStep, number: int, values: Values, lease: Lease) -> None:
+        self.step = step
+        self.place = step.place
+        self.number = number
+        self.name = f"#{number}"
+        self.values = values
+        self.lease = lease
+        self.trial_id = self.place.study.id_of(number)
+        attempts = self.place.study.attempts()
+        known = next(attempt for attempt in attempts if attempt.number == number)
+        self.runs: dict[str, str] = dict(known.user_attrs.get("runs", {}))
+        """MLflow run by trial key: one a seed."""
+
+    def run(self) -> Outcome:
+        study = self.place.study
+        try:
+            configs = self._configs()
+        except UserError as error:
+            console.print(f"  {self.name} failed: {error}", style="red")
+            return self._end(Outcome(self.name, "", "failed", None, {}, str(error)))
+        data = self.place.data(configs[0]).fingerprint
+        keys = [trial_key(config, data) for config in configs]
+        # with one seed a configuration is a trial
+        key = keys[0] if len(keys) == 1 else digest(keys)
+        study.describe(
+            self.trial_id,
+            Attempt(
+                key, self.name, trajectory_key(configs[0], data), self.values, configs[0], data
+            ),
+        )
+        while True:
+            # two workers may have drawn one configuration at once
+            with self.place.claims.hold(f"key {key}") as held:
+                if isinstance(held, Lease):
+                    return self._copy(key) or self._train(configs, keys, key)
+            time.sleep(_PAUSE)
+
+    def _copy(self, key: str) -> Outcome | None:
+        """The outcome of another attempt at the same configuration, if one is complete."""
+        study = self.place.study
+        others = [a for a in study.attempts() if a.number != self.number and _is_same(a, key)]
+        if not others:
+            return None
+        console.print(f"  {self.name} is the configuration of #{others[0].number}: not run again")
+        study.set(self.trial_id, {"copy_of": others[0].number})
+        return self._end(Outcome(self.name, key, "finished", None, {}), others[0].value)
+
+    def _train(self, configs: Sequence[Config], keys: Sequence[str], key: str) -> Outcome:
+        outcomes: list[Outcome] = []
+        for config, own in zip(configs, keys, strict=True):
+            outcomes.append(self._seed(config, own, first=not outcomes))
+            if outcomes[-1].state != "finished":
+                return self._end(replace(outcomes[-1], key=key, name=self.name))
+        return self._end(self._mean(key, outcomes), self._value(outcomes))
+
+    def _configs(self) -> list[Config]:
+        groups = {key: value for key, value in self.values.items() if key in GROUPS}
+        single = {key: value for key, value in self.values.items() if key not in GROUPS}
+        base = self.step.config
+        if groups:
+            chosen = [override_of(key, value) for key, value in groups.items()]
+            base = replace(compose_config([*self.step.fixed, *chosen]), job=base.job)
+        config = updated(base, single)
+        return [replace(config, seed=seed) for seed in self.step.search.seeds or [config.seed]]
+
+    def _seed(self, config: Config, key: str, *, first: bool) -> Outcome:
+        """One trial; a search with several seeds prunes by the first one's evaluations."""
+        name = self.name if len(self.step.search.seeds) < 2 else f"{self.name}, seed={config.seed}"
+        trial = Trial(name, key, config.stopping.patience)
+        study = self.place.study
+        known = self.place.tracker.run(self.runs[key]) if key in self.runs else None
+        if known is not None and known.state in ("finished", "pruned"):
+            return Outcome(name, key, known.state, known.run_id, known.metrics)
+
+        def began(key: str, run_id: str) -> None:
+            self.runs[key] = run_id
+            study.set(self.trial_id, {"runs": self.runs, "mlflow_run": run_id})
+
+        def report(_: str, evaluation: int, point: CurvePoint) -> bool:
+            value: float = getattr(point, self.step.search.objective)
+            return first and study.report(self.trial_id, evaluation, value)
+
+        def attempt(_: Sequence[str], __: bool) -> list[Outcome]:
+            watch = Watch(
+                began=began, report=report, held=self.lease.held, known_runs=dict(self.runs)
+            )
+            return self.place.run(config, [trial], watch)
+
+        (outcome,) = with_retries(attempt, [key], config.retries)
+        return outcome
+
+    def _end(self, outcome: Outcome, value: float | None = None) -> Outcome:
+        self.place.study.end(self.trial_id, outcome, value)
+        return outcome
+
+    def _value(self, outcomes: Sequence[Outcome]) -> float:
+        name = f"reported_{self.step.search.objective}"
+        return fmean(outcome.metrics[name] for outcome in outcomes)
+
+    def _mean(self, key: str, outcomes: Sequence[Outcome]) -> Outcome:
+        if len(outcomes) == 1:
+            return replace(outcomes[0], name=self.name)
+        common = set.intersection(*(set(outcome.metrics) for outcome in outcomes))
+        # an interval of a mean is not the mean of intervals
+        kept = {name for name in common if not name.endswith(("_low", "_high"))}
+        metrics = {name: fmean(outcome.metrics[name] for outcome in outcomes) for name in kept}
+        metrics["seconds"] = sum(outcome.metrics["seconds"] for outcome in outcomes)
+        return Outcome(self.name, key, "finished", outcomes[-1].run_id, metrics)
+
+
+def work_of(number: int) -> str:
+    """The claim of a search's configuration."""
+    return f"configuration {number}"
+
+
+def is_used_up(search: Search, attempts: Sequence[FrozenTrial]) -> bool:
+    """Whether the budget allows no further configuration."""
+    if search.trials is not None and len(attempts) >= search.trials:
+        return True
+    if search.hours is None:
+        return False
+    spent = sum(result(attempt).get("seconds", 0.0) for attempt in attempts)
+    return spent >= search.hours * 3600
+
+
+def _is_same(attempt: FrozenTrial, key: str) -> bool:
+    facts: dict[str, Any] = attempt.user_attrs
+    return attempt.state in DONE and attempt.value is not None and facts.get("key") == key

@@ -1,0 +1,1 @@
+"""The MLflow record: written by `tracker`. No other package imports mlflow."""

@@ -1,0 +1,168 @@
+"""Where a training run stands, on disk: a killed one goes on from there with the same numbers.
+
+All that a run's future depends on is in it: weights, momentum, the random generators that dropout
+draws from, statistics under way and the curve so far. Order and augmentation are functions of seed
+and iteration (`mcalc.data.loading.sampler`) and need no state.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, astuple, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from mcalc.results import CurvePoint, Predictions
+
+FORMAT = 1
+Weights = Mapping[str, Tensor]
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A network that may be reported, with what it says of the side that is."""
+
+    iteration: int
+    predictions: Predictions
+    weights: Weights | None
+    """None for the network as it stands now."""
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What has to be the same for the same numbers, beside the trial's settings."""
+
+    device: str
+    """`cpu` or `cuda`."""
+    precision: str
+    threads: int
+    """CPU threads of the arithmetic."""
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A training run after `iteration` iterations."""
+
+    setup: Setup
+    iteration: int
+    weights: Weights
+    optimizer: dict[str, Any]
+    random: Sequence[Tensor]
+    """States of torch's generators: the CPU's, then each CUDA device's."""
+    tally: Tensor
+    """(k, 2): loss sums and correct counts of training since the last evaluation."""
+    tally_seen: int
+    """Images behind `tally`."""
+    curve: tuple[CurvePoint, ...]
+    best: Snapshot | None
+    """The network of lowest validation loss, where that one is reported."""
+    seconds: float
+    """Wall time of the run so far."""
+
+
+class CheckpointFile:
+    """One run's checkpoint. Written aside and renamed, so that it is whole or the one before."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def save(self, checkpoint: Checkpoint) -> None:
+        """Replace the file. Raises OSError (also for torch's own error of a full disk)."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        draft = self.path.with_name(f".{self.path.name}.{os.getpid()}")
+        try:
+            with draft.open("wb") as file:
+                torch.save(_plain(checkpoint), file)
+                file.flush()
+                os.fsync(file.fileno())
+            draft.replace(self.path)
+        except RuntimeError as error:  # torch's writer has no error class of its own
+            raise OSError(f"torch could not write it: {str(error).splitlines()[0]}") from error
+        finally:
+            draft.unlink(missing_ok=True)
+
+    def load(self) -> Checkpoint | None:
+        """What was saved last; None where there is nothing.
+
+        Raises ValueError for a file that holds no checkpoint of this format.
+        """
+        if not self.path.is_file():
+            return None
+        try:
+            plain = torch.load(self.path, map_location="cpu", weights_only=True)
+            if plain["format"] != FORMAT:
+                raise ValueError(f"its format is {plain['format']}, not {FORMAT}")
+            return _restored(plain)
+        except (OSError, RuntimeError, KeyError, TypeError, EOFError, pickle.UnpicklingError) as e:
+            raise ValueError(f"it cannot be read ({type(e).__name__})") from e
+
+    def remove(self) -> None:
+        """Delete the file, if there is one."""
+        if self.path.is_file():
+            self.path.unlink()
+
+
+def checkpoint_path(directory: Path, trajectory: str) -> Path:
+    """Where the run with this trajectory key keeps its checkpoint."""
+    return directory / "checkpoints" / f"{trajectory}.pth"
+
+
+def _plain(checkpoint: Checkpoint) -> dict[str, Any]:
+    """Tensors, numbers, text and containers of them: what torch loads without running code."""
+    best = checkpoint.best
+    return {
+        "format": FORMAT,
+        "setup": asdict(checkpoint.setup),
+        "iteration": checkpoint.iteration,
+        "weights": dict(checkpoint.weights),
+        "optimizer": checkpoint.optimizer,
+        "random": list(checkpoint.random),
+        "tally": checkpoint.tally,
+        "tally_seen": checkpoint.tally_seen,
+        "curve": [list(astuple(point)) for point in checkpoint.curve],
+        "best": None
+        if best is None
+        else {
+            "iteration": best.iteration,
+            "weights": dict(best.weights or {}),
+            "lesions": list(best.predictions.lesions),
+            "labels": torch.from_numpy(best.predictions.labels.copy()),
+            "probabilities": torch.from_numpy(best.predictions.probabilities.copy()),
+        },
+        "seconds": checkpoint.seconds,
+    }
+
+
+def _restored(plain: Mapping[str, Any]) -> Checkpoint:
+    best = plain["best"]
+    names = [entry.name for entry in fields(CurvePoint)]
+    return Checkpoint(
+        setup=Setup(**plain["setup"]),
+        iteration=plain["iteration"],
+        weights=plain["weights"],
+        optimizer=plain["optimizer"],
+        random=plain["random"],
+        tally=plain["tally"],
+        tally_seen=plain["tally_seen"],
+        curve=tuple(
+            CurvePoint(**dict(zip(names, values, strict=True))) for values in plain["curve"]
+        ),
+        best=None
+        if best is None
+        else Snapshot(
+            best["iteration"],
+            Predictions(
+                tuple(best["lesions"]),
+                np.asarray(best["labels"].numpy(), dtype=np.int64),
+                np.asarray(best["probabilities"].numpy(), dtype=np.float64),
+            ),
+            best["weights"],
+        ),
+        seconds=plain["seconds"],
+    )

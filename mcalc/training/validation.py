@@ -1,0 +1,306 @@
+"""What happens between a training run's iterations: evaluations, the ends of trials, checkpoints.
+
+Validation is MATLAB's (trainNetwork): after the first iteration, after every `val_every`-th one,
+and after the last.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from mcalc.config.schema import Network, TrainerConfig
+from mcalc.data.loading.datamodule import CropData, Crops
+from mcalc.data.splits.samples import MALIGNANT
+from mcalc.errors import UserError
+from mcalc.evaluation.metrics import auc
+from mcalc.models.classifier import Classifier
+from mcalc.results import CurvePoint, Predictions, TrialResult
+from mcalc.training.checkpoint import Checkpoint, CheckpointFile, Setup, Snapshot, Weights
+from mcalc.training.patience import ValidationPatience
+
+
+class DivergedError(UserError):
+    """Training lost its way: a loss is no number."""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What one trial adds to its trajectory."""
+
+    name: str
+    key: str
+    patience: int | None
+
+
+@dataclass
+class Observer:
+    """What to call while a trajectory runs; each does nothing unless given."""
+
+    resumed: Callable[[Checkpoint], None] = lambda _checkpoint: None
+    """Before the first iteration of a run that goes on from a checkpoint."""
+    point: Callable[[CurvePoint, Sequence[Trial]], None] = lambda _point, _open: None
+    """After each evaluation, with the trials that still run."""
+    prune: Callable[[CurvePoint, Trial], bool] = lambda _point, _trial: False
+    """After each evaluation, for each trial that still runs: True ends it without a result."""
+    pruned: Callable[[Trial, Sequence[CurvePoint], float], None] = lambda _t, _curve, _s: None
+    """When a trial was pruned, with its curve and seconds."""
+    finished: Callable[[TrialResult, Weights], None] = lambda _result, _weights: None
+    """When a trial has its result, with the reported network's weights."""
+    note: Callable[[str], None] = lambda _text: None
+    """What a user should know and need not act on."""
+    callbacks: list[pl.Callback] = field(default_factory=list)
+    """Further Lightning callbacks (a progress display)."""
+
+
+@dataclass(frozen=True)
+class Checkpointing:
+    """Where a run keeps its checkpoint and how often it writes one."""
+
+    file: CheckpointFile
+    minutes: float
+    """At least so long between two; 0: none, but for an interruption."""
+
+
+class ValidationSchedule(pl.Callback):
+    """Evaluates on MATLAB's schedule, ends each trial where its patience ends, and checkpoints."""
+
+    def __init__(
+        self,
+        trials: Sequence[Trial],
+        data: CropData,
+        settings: TrainerConfig,
+        network: Network,
+        observer: Observer,
+        conditions: Setup,
+        checkpointing: Checkpointing | None = None,
+        start: Checkpoint | None = None,
+    ) -> None:
+        self.open = {trial.key: (trial, ValidationPatience(trial.patience)) for trial in trials}
+        self.data = data
+        self.settings = settings
+        self.network = network
+        self.observer = observer
+        self.conditions = conditions
+        self.checkpointing = checkpointing
+        self.start = start
+        self.curve: list[CurvePoint] = list(start.curve) if start else []
+        self.results: list[TrialResult] = []
+        self.best = start.best if start else None
+        self.latest: Snapshot | None = None
+        self.interrupted = False
+        """Set from outside to stop after the iteration under way."""
+        for point in self.curve:
+            for _, patience in self.open.values():
+                patience.update(point.val_loss)
+        self.best_loss = min((point.val_loss for point in self.curve), default=math.inf)
+        self.began = time.perf_counter() - (start.seconds if start else 0.0)
+        self._saved = time.monotonic()
+
+    @property
+    def iterations(self) -> int:
+        """Iterations of the whole run, if nothing ends it before."""
+        total = self.data.iterations_per_epoch * self.settings.max_epochs
+        return min(total, self.settings.max_iterations or total)
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Put the optimizer and the random generators where the checkpoint has them."""
+        if self.start is None:
+            return
+        trainer.optimizers[0].load_state_dict(self.start.optimizer)
+        _classifier(trainer).put_training_tally(self.start.tally, self.start.tally_seen)
+        torch.set_rng_state(self.start.random[0])
+        for device, state in enumerate(self.start.random[1 : 1 + torch.cuda.device_count()]):
+            torch.cuda.set_rng_state(state, device)
+        self.observer.resumed(self.start)
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any
+    ) -> None:
+        """Evaluate where the schedule says, and end the trials whose patience is out."""
+        iteration = self._iteration(trainer)
+        if iteration == 1 or iteration % self.settings.val_every == 0:
+            self._evaluation(trainer, iteration)
+            if not self.open:
+                trainer.should_stop = True
+                return
+        if iteration < self.iterations:
+            self._checkpoint(trainer, iteration)
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Evaluate the last iteration's network and end the trials that are still open."""
+        if not self.open:
+            return
+        iteration = self._iteration(trainer)
+        if self.latest is None or self.latest.iteration != iteration:
+            self._evaluate(trainer, iteration)
+        limit = self.settings.max_iterations
+        reason = "max_iterations" if limit and iteration >= limit else "max_epochs"
+        for trial, _ in list(self.open.values()):
+            self._finish(trainer, trial, reason)
+
+    def _iteration(self, trainer: pl.Trainer) -> int:
+        return trainer.global_step + (self.start.iteration if self.start else 0)
+
+    def _evaluation(self, trainer: pl.Trainer, iteration: int) -> None:
+        point = self._evaluate(trainer, iteration)
+        for trial, patience in list(self.open.values()):
+            if patience.update(point.val_loss):
+                self._finish(trainer, trial, "patience")
+            elif self.observer.prune(point, trial):
+                del self.open[trial.key]
+                self.observer.pruned(trial, self.curve, time.perf_counter() - self.began)
+
+    def _evaluate(self, trainer: pl.Trainer, iteration: int) -> CurvePoint:
+        module = _classifier(trainer)
+        train_loss, train_accuracy = module.take_training_means()
+        predictions, logits, labels = predict(trainer, module, self.data, self.data.validation)
+        loss = float(F.cross_entropy(logits, labels))
+        if not (math.isfinite(loss) and math.isfinite(train_loss)):
+            raise DivergedError(
+                f"training diverged: at iteration {iteration} the loss is no longer a number "
+                f"(training {train_loss:g}, validation {loss:g}); try a smaller trainer.lr "
+                f"(it is {self.settings.lr:g}) or smaller head.weight_lr and head.bias_lr"
+            )
+        self.latest = Snapshot(iteration, predictions, None)
+        if loss < self.best_loss:
+            self.best_loss = loss
+            if self.network is Network.best:
+                self.best = Snapshot(iteration, predictions, _copy(module.model.state_dict()))
+        point = CurvePoint(
+            iteration=iteration,
+            epoch=iteration / self.data.iterations_per_epoch,
+            train_loss=train_loss,
+            train_accuracy=train_accuracy,
+            val_loss=loss,
+            val_accuracy=float((logits.argmax(1) == labels).double().mean()),
+            val_auc=auc(predictions.labels, predictions.probabilities),
+        )
+        self.curve.append(point)
+        self.observer.point(point, [trial for trial, _ in self.open.values()])
+        return point
+
+    def _finish(self, trainer: pl.Trainer, trial: Trial, reason: str) -> None:
+        reported = self.best if self.network is Network.best else self.latest
+        assert reported is not None  # a trial ends on an evaluation, never before the first
+        if self.data.reported_apart:
+            reported = self._predict_reported(trainer, reported)
+        result = TrialResult(
+            name=trial.name,
+            key=trial.key,
+            patience=trial.patience,
+            iterations=self.curve[-1].iteration,
+            stop_reason=reason,
+            reported_iteration=reported.iteration,
+            predictions=reported.predictions,
+            curve=tuple(self.curve),
+            seconds=time.perf_counter() - self.began,
+        )
+        del self.open[trial.key]
+        self.results.append(result)
+        weights = reported.weights
+        if weights is None:
+            weights = _classifier(trainer).model.state_dict()
+        self.observer.finished(result, weights)
+
+    def _predict_reported(self, trainer: pl.Trainer, snapshot: Snapshot) -> Snapshot:
+        """The snapshot with what its network says of the reported side, kept apart until now."""
+        model = _classifier(trainer).model
+        now = _copy(model.state_dict()) if snapshot.weights else None
+        if snapshot.weights:
+            model.load_state_dict(snapshot.weights)
+        predictions, *_ = predict(trainer, _classifier(trainer), self.data, self.data.reported)
+        if now:
+            model.load_state_dict(now)
+        return replace(snapshot, predictions=predictions)
+
+    def _checkpoint(self, trainer: pl.Trainer, iteration: int) -> None:
+        """Write a checkpoint where one is due; stop on one where an interruption came."""
+        if self.checkpointing:
+            due = self.checkpointing.minutes * 60
+            if self.interrupted or 0 < due <= time.monotonic() - self._saved:
+                self._save(trainer, iteration, self.checkpointing.file)
+        if self.interrupted:
+            raise KeyboardInterrupt
+
+    def _save(self, trainer: pl.Trainer, iteration: int, file: CheckpointFile) -> None:
+        module = _classifier(trainer)
+        tally, seen = module.training_tally()
+        checkpoint = Checkpoint(
+            setup=self.conditions,
+            iteration=iteration,
+            weights=module.model.state_dict(),
+            optimizer=trainer.optimizers[0].state_dict(),
+            random=[torch.get_rng_state(), *torch.cuda.get_rng_state_all()]
+            if self.conditions.device == "cuda"
+            else [torch.get_rng_state()],
+            tally=tally,
+            tally_seen=seen,
+            curve=tuple(self.curve),
+            best=self.best,
+            seconds=time.perf_counter() - self.began,
+        )
+        try:
+            file.save(checkpoint)
+        except OSError as error:
+            # training itself can go on; only a kill before the next checkpoint would lose more
+            self.observer.note(
+                f"no checkpoint at iteration {iteration}: {file.path.parent} cannot be written "
+                f"({error.strerror or error}); make room there"
+            )
+        self._saved = time.monotonic()
+
+
+def resumable(checkpoint: Checkpoint, trials: Sequence[Trial]) -> bool:
+    """Whether none of the trials ends before the checkpoint's place, by its validation losses."""
+    for trial in trials:
+        patience = ValidationPatience(trial.patience)
+        if any(patience.update(point.val_loss) for point in checkpoint.curve):
+            return False
+    return True
+
+
+def evaluate(
+    trainer: pl.Trainer, module: Classifier, data: CropData, side: Crops
+) -> tuple[Tensor, Tensor]:
+    """Logits (n, classes) float64 and labels (n,) of one side of the split, on the CPU."""
+    was_training = module.training
+    module.eval()
+    logits, labels = [], []
+    with torch.inference_mode():
+        for images, truth in data.evaluation_dataloader(side):
+            with trainer.precision_plugin.forward_context():
+                logits.append(module(images.to(module.device, non_blocking=True)).double().cpu())
+            labels.append(truth)
+    module.train(was_training)
+    # cloned, as tensors of inference mode could not be used with autograd by a caller
+    return torch.cat(logits).clone(), torch.cat(labels).clone()
+
+
+def predict(
+    trainer: pl.Trainer, module: Classifier, data: CropData, side: Crops
+) -> tuple[Predictions, Tensor, Tensor]:
+    """Probabilities of malignant on one side of the split, with the logits and labels behind."""
+    logits, labels = evaluate(trainer, module, data, side)
+    probabilities = torch.softmax(logits, dim=1)[:, MALIGNANT].numpy()
+    truth = (labels == MALIGNANT).long().numpy()
+    ids = tuple(sample.id for sample in side.members)
+    return Predictions(ids, truth, probabilities), logits, labels
+
+
+def _classifier(trainer: pl.Trainer) -> Classifier:
+    module = trainer.lightning_module
+    assert isinstance(module, Classifier)
+    return module
+
+
+def _copy(weights: Weights) -> Weights:
+    return {name: tensor.detach().clone() for name, tensor in weights.items()}

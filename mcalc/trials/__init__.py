@@ -1,0 +1,1 @@
+"""From data to a recorded trial: runs it, writes its artifacts and its environment."""

@@ -1,0 +1,220 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from mcalc.config.schema import DataConfig, Region, Source, Unit
+from mcalc.data.images.dicom import read_image
+from mcalc.data.records import DefectKind, Pathology, Side, Split, View
+from mcalc.data.sources.cbis_ddsm.index import completeness
+from mcalc.data.sources.open_source import open_source
+from mcalc.errors import UserError
+
+Make = Callable[..., Any]
+
+
+def _data(root: Path, **settings: Any) -> DataConfig:
+    return DataConfig(source=Source.folder, root=str(root), **settings)
+
+
+def _png(path: Path) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(np.arange(48, dtype=np.uint8).reshape(6, 8)).save(path)
+    return path
+
+
+def test_class_folders_with_a_folder_a_patient(
+    tmp_path: Path, dicom: Make, jpeg: Make, grey: Make
+) -> None:
+    files = [
+        _png(tmp_path / "Benign" / "ann" / "1.PNG"),
+        dicom(tmp_path / "Benign" / "bea" / "scan" / "IM0001", grey(8, 9)),
+        jpeg(tmp_path / "1" / "ann" / "left.jpeg", (grey(8, 9) >> 8).astype(np.uint8)),
+        dicom(tmp_path / "1" / "cleo" / "x.DCM", grey(8, 9)),
+    ]
+    index = open_source(_data(tmp_path))
+    lesions = {lesion.id: lesion for lesion in index.lesions}
+    assert {name: lesion.crop for name, lesion in lesions.items()} == {
+        path.relative_to(tmp_path).as_posix(): path for path in files
+    }
+    assert {name: (each.patient, each.label) for name, each in lesions.items()} == {
+        "Benign/ann/1.PNG": ("ann", 0),
+        "Benign/bea/scan/IM0001": ("bea", 0),
+        "1/ann/left.jpeg": ("ann", 1),
+        "1/cleo/x.DCM": ("cleo", 1),
+    }
+    assert index.notes == ()
+    assert index.ledger == ()
+    assert completeness(index) == 1
+    # each is an image of its own, and can be read
+    assert len({lesion.image for lesion in index.lesions}) == 4
+    assert all(read_image(path).ndim == 2 for path in files)
+
+
+def test_unknown_patients_are_told_loudly(tmp_path: Path) -> None:
+    _png(tmp_path / "b" / "1.png"), _png(tmp_path / "b" / "ann" / "2.png")
+    _png(tmp_path / "M" / "1.png")
+    index = open_source(_data(tmp_path))
+    assert [lesion.patient for lesion in index.lesions] == ["M/1.png", "b/1.png", "ann"]
+    (note,) = index.notes
+    assert note.startswith("PATIENTS UNKNOWN for 2 of 3 images")
+    (defect,) = index.ledger
+    assert (defect.kind, defect.detail) == (
+        DefectKind.PATIENT_UNKNOWN,
+        "2 of 3 files tell no patient",
+    )
+
+
+def test_what_is_no_image_is_counted_and_an_image_without_a_class_is_lost(tmp_path: Path) -> None:
+    _png(tmp_path / "benign" / "ann" / "1.png")
+    (tmp_path / "benign" / "notes.txt").write_text("x")
+    (tmp_path / "benign" / ".DS_Store").write_text("x")
+    (tmp_path / "readme.txt").write_text("x")
+    _png(tmp_path / "stray.png")
+    index = open_source(_data(tmp_path))
+    assert [lesion.id for lesion in index.lesions] == ["benign/ann/1.png"]
+    assert index.unchecked == ("1 files that are neither DICOM, JPEG nor PNG were not looked at",)
+    (defect,) = index.ledger
+    assert (defect.lesion, defect.kind) == ("stray.png", DefectKind.BAD_VALUE)
+    assert completeness(index) == 0.5
+
+
+def test_folders_of_no_known_class_are_refused_with_the_list(tmp_path: Path) -> None:
+    _png(tmp_path / "benign" / "1.png"), _png(tmp_path / "odd" / "1.png")
+    with pytest.raises(UserError) as caught:
+        open_source(_data(tmp_path))
+    message = str(caught.value)
+    assert "has the folder(s) odd" in message
+    assert "benign or b or 0" in message
+    assert "data.labels=PATH" in message
+
+
+@pytest.mark.parametrize("made", ["nothing", "empty class"])
+def test_a_folder_without_images_is_a_mistake(tmp_path: Path, made: str) -> None:
+    if made == "empty class":
+        (tmp_path / "benign").mkdir()
+    with pytest.raises(UserError, match=r"has no class folder|no image in the class folders"):
+        open_source(_data(tmp_path))
+    with pytest.raises(UserError, match="is no folder"):
+        open_source(_data(tmp_path / "gone"))
+    with pytest.raises(UserError, match=r"data=folder needs data\.root=PATH"):
+        open_source(DataConfig(source=Source.folder))
+
+
+def test_links_are_followed_but_not_round_and_round(tmp_path: Path) -> None:
+    image = _png(tmp_path / "store" / "1.png")
+    patient = tmp_path / "root" / "malignant" / "ann"
+    patient.mkdir(parents=True)
+    (patient / "1.png").symlink_to(image)
+    (patient / "again").symlink_to(patient.parent)
+    (tmp_path / "root" / "benign").symlink_to(tmp_path / "store")
+    index = open_source(_data(tmp_path / "root"))
+    assert [lesion.id for lesion in index.lesions] == ["benign/1.png", "malignant/ann/1.png"]
+
+
+HEADER = "path,label,patient,side,view,image,split\n"
+
+
+def _labels(path: Path, *rows: str, header: str = HEADER) -> str:
+    path.write_text(header + "".join(f"{row}\n" for row in rows))
+    return str(path)
+
+
+def test_a_table_says_what_each_file_is(tmp_path: Path) -> None:
+    root = tmp_path / "images"
+    for name in ("a/1.png", "a/2.png", "b 3.png"):
+        _png(root / name)
+    labels = _labels(
+        tmp_path / "labels.csv",
+        "a/1.png,Malignant,ann,L,CC,ann left cc,train",
+        r"a\2.png,0,ann,left,cc,ann left cc,train",
+        "./b 3.png,benign without callback,bea,Right,MLO,,Test",
+    )
+    index = open_source(_data(root, labels=labels, unit=Unit.breast))
+    one, two, three = index.lesions
+    assert (one.crop, one.patient, one.pathology) == (root / "a/1.png", "ann", Pathology.MALIGNANT)
+    assert (one.side, one.view, one.split) == (Side.LEFT, View.CC, Split.TRAIN)
+    assert (one.image, one.breast) == ("ann left cc", "ann_LEFT")
+    assert (two.crop, two.image) == (root / "a/2.png", one.image)
+    assert (three.id, three.image, three.breast) == ("b 3.png", "b 3.png", "bea_RIGHT")
+    assert (three.pathology, three.split) == (Pathology.BENIGN_WITHOUT_CALLBACK, Split.TEST)
+    assert index.notes == ()
+    # two lesions of one image differ
+    assert [(each.lesion, each.kind) for each in index.ledger] == [
+        ("ann left cc", DefectKind.LABEL_CONFLICT)
+    ]
+
+
+def test_a_file_that_is_not_there_is_counted_and_a_row_that_stands_twice_is_one(
+    tmp_path: Path,
+) -> None:
+    _png(tmp_path / "1.png")
+    labels = _labels(
+        tmp_path / "t.csv", "1.png,b,ann", "2.png,m,bea", "1.png,benign,ann",
+        header="path,label,patient\n",
+    )  # fmt: skip
+    index = open_source(_data(tmp_path, labels=labels))
+    assert [lesion.crop for lesion in index.lesions] == [tmp_path / "1.png", None]
+    assert [(each.lesion, each.kind) for each in index.ledger] == [
+        ("1.png", DefectKind.DUPLICATE_ROW),
+        ("2.png", DefectKind.CROP_MISSING),
+    ]
+    assert completeness(index) == 0.5
+
+
+@pytest.mark.parametrize(
+    ("row", "says"),
+    [
+        ("1.png,odd,ann", "row 3: label 'odd': expected benign or b"),
+        ("1.png,m,", "row 3: no patient"),
+        (",m,ann", "row 3: no path"),
+        ("../1.png,m,ann", "row 3: path '../1.png' leaves the root"),
+        ("/etc/passwd,m,ann", "leaves the root"),
+        (r"C:\x.png,m,ann", "leaves the root"),
+        ("0.png,b,ann", "row 3: says otherwise than row 2 of the same file"),
+        ("1.png,m,ann,up", "row 3 has 4 fields"),
+    ],
+)
+def test_mistakes_of_a_table_are_told_with_their_row(tmp_path: Path, row: str, says: str) -> None:
+    labels = _labels(tmp_path / "t.csv", "0.png,m,ann", row, header="path,label,patient\n")
+    with pytest.raises(UserError) as caught:
+        open_source(_data(tmp_path, labels=labels))
+    assert says in str(caught.value)
+
+
+def test_a_table_of_one_s_own_needs_patients(tmp_path: Path) -> None:
+    labels = _labels(tmp_path / "t.csv", "0.png,m", header="path,label\n")
+    with pytest.raises(UserError, match=r"lacks the column\(s\) 'patient'"):
+        open_source(_data(tmp_path, labels=labels))
+
+
+def test_regions_and_units_need_what_a_folder_tells(tmp_path: Path) -> None:
+    image = _png(tmp_path / "benign" / "ann" / "1.png")
+    whole = open_source(_data(tmp_path, region=Region.full, unit=Unit.image))
+    assert (whole.lesions[0].full, whole.lesions[0].crop) == (image, None)
+    assert completeness(whole, (), Region.full) == 1
+    with pytest.raises(UserError, match=r"data\.region=patch needs full mammograms with masks"):
+        open_source(_data(tmp_path, region=Region.patch))
+    with pytest.raises(UserError, match=r"data\.unit=breast needs the side"):
+        open_source(_data(tmp_path, unit=Unit.breast))
+
+
+@pytest.mark.shared
+def test_real_crops_in_class_folders(shared_data: Path, tmp_path: Path) -> None:
+    kaggle = open_source(
+        DataConfig(source=Source.cbis_ddsm, root=str(shared_data / "cbis-ddsm" / "kaggle"))
+    )
+    for lesion in kaggle.lesions[:40]:
+        assert lesion.crop is not None
+        link = tmp_path / lesion.pathology.lower() / lesion.patient / f"{lesion.id}.jpg"
+        link.parent.mkdir(parents=True, exist_ok=True)
+        link.symlink_to(lesion.crop)
+    index = open_source(_data(tmp_path))
+    assert {(Path(each.id).stem, each.patient, each.pathology) for each in index.lesions} == {
+        (each.id, each.patient, each.pathology) for each in kaggle.lesions[:40]
+    }

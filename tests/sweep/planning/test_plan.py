@@ -1,0 +1,170 @@
+"""Plans: which trials, which share a run, and an identity that survives extension."""
+
+from __future__ import annotations
+
+import pytest
+
+from mcalc.config.compose import compose_config
+from mcalc.config.identity import trajectory_key, trial_key
+from mcalc.config.schema import DataConfig
+from mcalc.errors import UserError
+from mcalc.paper.tables import PAPER_TRIALS
+from mcalc.sweep.planning.plan import Plan, make_plans
+from mcalc.sweep.planning.search_space import Choices, Interval
+from mcalc.sweep.planning.sweep_file import override_of
+
+
+def plans(*arguments: str, data: str = "data") -> list[Plan]:
+    def fingerprint(settings: DataConfig) -> str:
+        return f"{data} {settings.phantom.lesions}"
+
+    return make_plans(arguments, compose_config, fingerprint)
+
+
+def test_the_papers_twenty_rows_are_fourteen_training_runs() -> None:
+    alexnet, googlenet = plans("sweep=alexnet,googlenet")
+    assert [trial.name for trial in alexnet.trials] == [f"AL{i}" for i in range(1, 11)]
+    assert [trial.name for trial in googlenet.trials] == [f"GL{i}" for i in range(1, 11)]
+    for plan, backbone in ((alexnet, "alexnet"), (googlenet, "googlenet")):
+        assert {trial.config.backbone.name for trial in plan.trials} == {backbone}
+        runs = [{trial.name[2:] for trial in run} for run in plan.trajectories()]
+        assert len(runs) == 7
+        assert {"5", "6", "7", "10"} in runs
+
+
+def test_each_row_is_the_papers() -> None:
+    trials = {t.name: t.config for plan in plans("sweep=alexnet,googlenet") for t in plan.trials}
+    rows = [row for network in PAPER_TRIALS.values() for row in network]
+    assert len(rows) == 20
+    for row in rows:
+        config = trials[row.name]
+        assert (
+            config.stopping.patience,
+            config.head.weight_lr,
+            config.head.bias_lr,
+            config.head.weight_l2,
+        ) == (row.patience, row.weight_lr, row.bias_lr, row.weight_l2)
+
+
+def test_comma_lists_are_a_product() -> None:
+    (plan,) = plans("backbone=alexnet,googlenet", "head.weight_lr=1,10,15,20", "seed=3")
+    assert len(plan.trials) == 8
+    assert len(plan.trajectories()) == 8
+    seen = {(t.config.backbone.name, t.config.head.weight_lr) for t in plan.trials}
+    assert seen == {(b, w) for b in ("alexnet", "googlenet") for w in (1.0, 10.0, 15.0, 20.0)}
+    assert {t.config.seed for t in plan.trials} == {3}
+    assert plan.trials[0].name == "backbone=alexnet, head.weight_lr=1"
+    assert plan.trials[0].values == {"backbone": "alexnet", "head.weight_lr": 1}
+
+
+def test_a_sweep_file_times_a_comma_list() -> None:
+    (plan,) = plans("sweep=alexnet", "seed=0,1")
+    assert len(plan.trials) == 20
+    assert plan.trials[1].name == "AL1, seed=1"
+    assert len(plan.trajectories()) == 14
+
+
+def test_more_values_extend_a_sweep_and_other_settings_are_another() -> None:
+    (few,) = plans("head.weight_lr=1,10")
+    (more,) = plans("head.weight_lr=1,10,20")
+    assert few.sweep == more.sweep == "head.weight_lr"
+    assert {t.key for t in few.trials} < {t.key for t in more.trials}
+    (other,) = plans("head.weight_lr=1,10", "trainer.lr=0.01")
+    assert other.sweep.startswith("head.weight_lr-")
+    (moved,) = plans("head.weight_lr=1,10", "data.cache=elsewhere", "trainer.workers=3")
+    assert moved.sweep == few.sweep
+    assert [t.key for t in moved.trials] == [t.key for t in few.trials]
+
+
+def test_other_data_are_other_trials_of_the_same_sweep() -> None:
+    (few,) = plans("head.weight_lr=1,10")
+    (edited,) = plans("head.weight_lr=1,10", data="a crop was exchanged")
+    assert edited.sweep == few.sweep
+    assert not {t.key for t in few.trials} & {t.key for t in edited.trials}
+
+
+def test_a_file_keeps_its_name_until_the_command_line_changes_what_it_is() -> None:
+    (plain,) = plans("sweep=alexnet")
+    (elsewhere,) = plans("sweep=alexnet", "tracking.dir=elsewhere", "retries=3")
+    (patient,) = plans("sweep=alexnet", "protocol=patient")
+    (named,) = plans("sweep=alexnet", "protocol=patient", "name=mine")
+    assert plain.sweep == elsewhere.sweep == "alexnet"
+    assert patient.sweep.startswith("alexnet-")
+    assert patient.title == "alexnet"
+    assert named.sweep == named.title == "mine"
+
+
+def test_planned_keys_are_those_of_the_composed_config() -> None:
+    (plan,) = plans(
+        "backbone=alexnet,squeezenet", "head.weight_lr=1,10", "stopping.patience=5,null"
+    )
+    for trial in plan.trials:
+        overrides = [override_of(key, value) for key, value in trial.values.items()]
+        config = compose_config(overrides)
+        assert trial.key == trial_key(config, plan.fingerprint)
+        assert trial.trajectory == trajectory_key(config, plan.fingerprint)
+
+
+def test_hydras_syntax_works_as_users_know_it() -> None:
+    def values(argument: str) -> list[object]:
+        (plan,) = plans(argument)
+        (key,) = plan.trials[0].values
+        return [trial.values[key] for trial in plan.trials]
+
+    assert values("head.weight_lr=choice(1,5)") == [1, 5]
+    assert values("seed=range(3)") == [0, 1, 2]
+    assert values("head.weight_lr=range(0.5,2,0.5)") == [0.5, 1.0, 1.5]
+    assert values("backbone=glob(*net)") == ["alexnet", "googlenet", "squeezenet"]
+    assert values("backbone=glob(*,exclude=goog*)") == ["alexnet", "squeezenet"]
+    assert values("head.weight_lr=sort(10,1)") == [1, 10]
+    names = [plan.title for plan in plans("sweep=glob(*net)")]
+    assert names == ["alexnet", "googlenet"]
+
+
+def test_an_interval_on_the_command_line_is_a_search() -> None:
+    (plan,) = plans("head.weight_lr=tag(log,interval(1,30))", "backbone=alexnet,squeezenet",
+                    "budget.trials=4")  # fmt: skip
+    assert plan.search is not None
+    assert plan.search.space == {
+        "head.weight_lr": Interval(1, 30, log=True),
+        "backbone": Choices(("alexnet", "squeezenet")),
+    }
+    assert plan.search.trials == 4
+
+
+def test_seeds_multiply_rows_and_do_not_break_sharing() -> None:
+    (plan,) = plans("sweep=seeds")
+    assert len(plan.trials) == 100
+    assert len(plan.trajectories()) == 14 * 5
+    assert plan.trials[0].name == "AL1, seed=0"
+    (factorial,) = plans("sweep=factorial")
+    assert len(factorial.trials) == 360
+    assert len(factorial.trajectories()) == 72
+
+
+def test_the_command_line_has_the_last_word_over_what_rows_share() -> None:
+    (plan,) = plans("sweep=alexnet", "backbone=squeezenet")
+    assert {t.config.backbone.name for t in plan.trials} == {"squeezenet"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["seed=1"], "-m needs something to vary"),
+        (["sweep=alexnot"], "no such sweep"),
+        (["head.weight_lr=1,1"], "stands there twice"),
+        (["head.weight_lr=1,1.0"], "are the same configuration"),
+        (["sweep=alexnet", "seed=interval(1,2)"], "an interval is searched"),
+        (["head.weight_lr=interval(1,2)"], "has no end"),
+        (["sweep=search", "seed=0,1"], "is a search"),
+        (["sweep=alexnet,googlenet", "name=x"], "a name is one sweep's"),
+        (["backbone=glob(nothing*)"], "matches nothing"),
+        (["head.weight_lr=glob(*)"], "chooses files of a group"),
+        (["sweep=search", "budget.trials=0"], "budget.trials=0 is out of range"),
+        (["head.weight_lr=1,-1"], "trial 'head.weight_lr=-1'"),
+        (["sweep=alexnet", "head.weight_l=1"], "unknown key"),
+    ],
+)
+def test_what_cannot_be_planned_is_said(arguments: list[str], said: str) -> None:
+    with pytest.raises(UserError, match=said):
+        plans(*arguments)

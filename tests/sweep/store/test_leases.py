@@ -1,0 +1,118 @@
+"""Claims on a real SQLite file: one owner, a dead one's work is free, a living one's is not."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+from sqlalchemy import text
+
+from mcalc.sweep import claims as module
+from mcalc.sweep.store.leases import Claims, Lease, Owner
+from mcalc.sweep.store.storage import Storage
+
+HOLD = """
+import sys, time
+from rich.console import Console
+from mcalc.sweep.store.leases import Claims
+from mcalc.sweep.store.storage import Storage
+with Claims(Storage(sys.argv[1], 5, Console()), "study").hold("work") as held:
+    print(type(held).__name__, flush=True)
+    time.sleep(60)
+"""
+
+
+@pytest.fixture
+def url(tmp_path: Path) -> str:
+    return f"sqlite:///{tmp_path / 'optuna.db'}"
+
+
+@pytest.fixture
+def claims(url: str) -> Claims:
+    return Claims(Storage(url, 5, Console()), "study")
+
+
+def test_work_has_one_owner_until_it_is_released(claims: Claims, url: str) -> None:
+    other = Claims(Storage(url, 5, Console()), "study")
+    with claims.hold("work") as mine:
+        assert isinstance(mine, Lease)
+        assert mine.held()
+        assert list(claims.owners()) == ["work"]
+        with claims.hold("other work") as second:
+            assert isinstance(second, Lease)
+        with Claims(other.storage, "another study").hold("work") as elsewhere:
+            assert isinstance(elsewhere, Lease)
+    with other.hold("work") as theirs:
+        assert isinstance(theirs, Lease)
+
+
+def test_a_living_process_keeps_its_claim_and_a_killed_one_loses_it(
+    claims: Claims, url: str
+) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLD, url], stdout=subprocess.PIPE, text=True
+    ) as owner:
+        assert owner.stdout is not None
+        assert owner.stdout.readline() == "Lease\n"
+        with claims.hold("work") as held:
+            assert isinstance(held, Owner)
+            assert held.process == owner.pid
+            assert str(owner.pid) in str(held)
+        owner.kill()
+    with claims.hold("work") as held:
+        assert isinstance(held, Lease)
+
+
+def of_another_machine(claims: Claims) -> None:
+    """Make the claims that there are look as if another machine had taken them."""
+    with claims.storage.engine.begin() as connection:
+        connection.execute(text("update mcalc_claims set host = 'elsewhere', boot = 'another'"))
+
+
+def count_on(claims: Claims) -> None:
+    with claims.storage.engine.begin() as connection:
+        connection.execute(text("update mcalc_claims set beat = beat + 1"))
+
+
+def test_a_claim_of_another_machine_is_kept_while_it_beats_and_free_when_it_stops(
+    claims: Claims, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "STALE_SECONDS", 0.5)
+    watcher = Claims(Storage(url, 5, Console()), "study")
+    with claims.hold("work") as first:
+        assert isinstance(first, Lease)
+        of_another_machine(claims)
+        for _ in range(4):
+            with watcher.hold("work") as held:
+                assert isinstance(held, Owner)
+                assert held.host == "elsewhere"
+            time.sleep(0.3)
+            count_on(claims)
+        with watcher.hold("work") as held:
+            assert isinstance(held, Owner), "it counted on a moment ago"
+        time.sleep(0.7)
+        with watcher.hold("work") as held:
+            assert isinstance(held, Lease), "it has not counted on for longer than is allowed"
+            # and the first owner, once it wakes up, learns that its claim is gone
+            monkeypatch.setattr(module, "BEAT_SECONDS", 0)
+            assert not first.held()
+        assert first.lost
+    with watcher.hold("work") as held:
+        assert isinstance(held, Lease), "what is lost is not released a second time"
+
+
+def test_a_claim_from_before_the_machine_was_started_anew_is_free(
+    claims: Claims, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # on a whole machine; in a container, host names may repeat and one has to wait
+    monkeypatch.setattr(module, "_process_room", lambda: module._INITIAL_PROCESS_ROOM)
+    watcher = Claims(Storage(url, 5, Console()), "study")
+    with claims.hold("work"):
+        with claims.storage.engine.begin() as connection:
+            connection.execute(text("update mcalc_claims set boot = 'before the power cut'"))
+        with watcher.hold("work") as held:
+            assert isinstance(held, Lease)

@@ -1,0 +1,147 @@
+"""The record in a real MLflow store: what is written is what is read."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+
+from mcalc.errors import UserError
+from mcalc.results import CurvePoint, Predictions
+from mcalc.tracking.tracker import Tracker, read_trials
+
+CURVE = (
+    CurvePoint(1, 0.1, 0.7, 0.5, 1 / 3, 0.5, 0.1 + 0.2),
+    CurvePoint(50, 5.0, 0.5, 0.7, 0.6123456789012345, 0.625, 0.75),
+)
+PREDICTIONS = Predictions(
+    ("lesion 1", "lesion 2", "lesion 3"),
+    np.array([0, 1, 1]),
+    np.array([0.1 + 0.2, 1 / 3, 0.999999999999]),
+)
+
+
+@pytest.fixture
+def tracker(tmp_path: Path) -> Tracker:
+    return Tracker(tmp_path / "mlruns", "mcalc")
+
+
+def record(tracker: Tracker, name: str, key: str, parent: str | None = None) -> str:
+    trial = tracker.open_trial(name, key, {"head.weight_lr": 10.0}, {"mcalc.device": "CPU"}, parent)
+    for point in CURVE:
+        trial.point(point)
+    trial.table(PREDICTIONS)
+    trial.curve(CURVE)
+    trial.figure(Figure(), "curve.png")
+    trial.crops({"lesion 2": np.full((8, 8), 7, np.uint8)})
+    trial.finish({"accuracy": 2 / 3, "auc": float("nan")}, {"mcalc.warnings": '["synthetic"]'})
+    return trial.run_id
+
+
+def test_a_trial_reads_back_as_written_to_the_last_bit(tracker: Tracker, tmp_path: Path) -> None:
+    run_id = record(tracker, "one", "k1")
+    (trial,) = read_trials(tmp_path / "mlruns")
+    assert (trial.run_id, trial.name, trial.sweep) == (run_id, "one", None)
+    assert trial.predictions.lesions == PREDICTIONS.lesions
+    np.testing.assert_array_equal(trial.predictions.labels, PREDICTIONS.labels)
+    np.testing.assert_array_equal(trial.predictions.probabilities, PREDICTIONS.probabilities)
+    assert trial.curve == CURVE
+    assert trial.metrics["accuracy"] == 2 / 3
+    assert "auc" not in trial.metrics, "a figure that is no number is left out, not written as 0"
+    assert trial.param("head.weight_lr") == 10
+    assert trial.warnings == ("synthetic",)
+    assert list(trial.crops) == ["lesion 2"]
+    assert Path(trial.crops["lesion 2"]).is_file()
+
+
+def test_the_curve_is_in_the_ui_with_iterations_as_steps(tracker: Tracker) -> None:
+    run_id = record(tracker, "one", "k1")
+    history = tracker.client.get_metric_history(run_id, "val_loss")
+    assert [(entry.step, entry.value) for entry in history] == [
+        (point.iteration, point.val_loss) for point in CURVE
+    ]
+
+
+def test_finished_is_found_by_key_and_failed_is_not(tracker: Tracker) -> None:
+    run_id = record(tracker, "one", "k1")
+    failing = tracker.open_trial("two", "k2", {}, {}, None)
+    failing.fail("the loss is no number", "Traceback ...")
+    found = tracker.finished("k1")
+    assert found is not None
+    assert (found.run_id, found.state) == (run_id, "finished")
+    assert found.metrics["accuracy"] == 2 / 3
+    assert tracker.finished("k1", parent="another sweep") is None
+    assert tracker.finished("k2") is None
+    run = tracker.client.get_run(failing.run_id)
+    assert run.info.status == "FAILED"
+    assert run.data.tags["mcalc.error"] == "the loss is no number"
+    assert [f.path for f in tracker.client.list_artifacts(failing.run_id)] == ["traceback.txt"]
+
+
+def test_a_run_that_a_killed_process_left_is_closed_by_the_next(tracker: Tracker) -> None:
+    left = tracker.open_trial("one", "k1", {}, {}, None)
+    again = tracker.open_trial("one", "k1", {}, {}, None)
+    assert tracker.client.get_run(left.run_id).info.status == "KILLED"
+    assert tracker.client.get_run(again.run_id).info.status == "RUNNING"
+
+
+def test_a_run_that_was_cut_off_goes_on_as_the_same_run(tracker: Tracker) -> None:
+    cut = tracker.open_trial("one", "k1", {"head.weight_lr": 10.0}, {}, "parent")
+    for point in CURVE[:1]:
+        cut.point(point)
+    cut.fail("interrupted", "", killed=True)
+    assert tracker.runs_of("parent")[0].state == "interrupted"
+    on = tracker.open_trial("one", "k1", {"head.weight_lr": 10.0}, {}, "parent", cut.run_id)
+    for point in CURVE:
+        on.point(point)
+    on.finish({"accuracy": 0.5}, {})
+    (run,) = tracker.runs_of("parent")
+    assert (run.run_id, run.state, run.key) == (cut.run_id, "finished", "k1")
+    history = tracker.client.get_metric_history(run.run_id, "val_loss")
+    assert [entry.step for entry in history] == [point.iteration for point in CURVE], (
+        "an evaluation that was written before is not written twice"
+    )
+
+
+def test_a_pruned_run_is_marked_and_is_no_finished_one(tracker: Tracker, tmp_path: Path) -> None:
+    pruned = tracker.open_trial("one", "k1", {}, {}, "parent")
+    pruned.prune({"iterations": 3.0}, {"mcalc.stop_reason": "pruned"})
+    (run,) = tracker.runs_of("parent")
+    assert run.state == "pruned"
+    assert tracker.client.get_run(run.run_id).info.status == "KILLED", "MLflow has no word for it"
+    assert tracker.finished("k1", "parent") is None
+
+
+def test_a_sweep_goes_on_in_the_same_parent_and_the_newest_sweep_is_read(
+    tracker: Tracker, tmp_path: Path
+) -> None:
+    old = tracker.open_sweep("alexnet-aaaa", "alexnet", {})
+    record(tracker, "AL1", "k1", old)
+    tracker.close_sweep(old, {"trials": 1.0}, {"summary.json": "{}"}, complete=True)
+    time.sleep(0.01)
+    new = tracker.open_sweep("alexnet-bbbb", "alexnet", {})
+    assert tracker.open_sweep("alexnet-bbbb", "alexnet", {}) == new != old
+    assert [t.name for t in read_trials(tmp_path / "mlruns", "alexnet")] == ["AL1"], (
+        "a sweep without a finished trial does not hide the one before"
+    )
+    record(tracker, "AL1", "k2", new)
+    record(tracker, "AL2", "k3", new)
+    time.sleep(0.01)
+    rerun = record(tracker, "AL2", "k3", new)
+    trials = read_trials(tmp_path / "mlruns", "alexnet")
+    assert [t.name for t in trials] == ["AL1", "AL2"]
+    assert trials[1].run_id == rerun, "of two finished runs of a name the newest counts"
+    assert [t.name for t in read_trials(tmp_path / "mlruns", "alexnet-aaaa")] == ["AL1"]
+    assert read_trials(tmp_path / "mlruns", "googlenet") == []
+    assert read_trials(tmp_path / "mlruns") == [], "trials of a sweep are no single trials"
+
+
+def test_nothing_recorded_and_an_unwritable_place_are_said(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="make tables"):
+        read_trials(tmp_path / "nowhere", "alexnet")
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match=r"tracking\.dir=PATH"):
+        Tracker(tmp_path / "file" / "mlruns", "mcalc")

@@ -1,0 +1,186 @@
+"""What is kept of a trial: figures against scikit-learn, and a sheet nobody picked by hand."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from builders import make_lesion
+from sklearn.metrics import accuracy_score, f1_score, precision_score, recall_score, roc_auc_score
+
+from mcalc.config.compose import compose_config
+from mcalc.config.schema import Config, DataConfig, ProtocolConfig, ProtocolName, Unit, UnitScore
+from mcalc.data.images.prepare import Prepared
+from mcalc.data.pipeline import ReadyData
+from mcalc.data.splits.samples import make_samples
+from mcalc.data.splits.split_file import split_samples
+from mcalc.results import Predictions, TrialResult
+from mcalc.trials.artifacts import (
+    config_yaml,
+    final_metrics,
+    pictures_of,
+    sheet_of,
+    write_artifacts,
+)
+
+
+def made_ready(
+    protocol: ProtocolName = ProtocolName.paper, unit: Unit = Unit.lesion, a_patient: int = 1
+) -> ReadyData:
+    lesions = tuple(
+        make_lesion(
+            i // a_patient,
+            number=i % a_patient + 1,
+            malignant=i // a_patient % 3 == 0,
+            crop=Path("crop.png"),
+        )
+        for i in range(120)
+    )
+    draw = np.random.default_rng(0)
+    # malignant crops are twice as large: the size alone tells them apart
+    sizes = np.array([[100, 90] if entry.label else [50, 45] for entry in lesions])
+    prepared = Prepared(
+        lesions=lesions,
+        images=draw.integers(0, 256, (120, 8, 8), dtype=np.uint8),
+        native_sizes=sizes + draw.integers(0, 5, sizes.shape),
+        defects=(),
+        positions=tuple(range(120)),
+    )
+    data = replace(DataConfig(), unit=unit)
+    samples = make_samples(lesions, prepared.positions, data).samples
+    done = split_samples(samples, Config(data=data, protocol=ProtocolConfig(protocol)))
+    return ReadyData(prepared, done.samples, done.split, "f", "test", (), data.unit, UnitScore.mean)
+
+
+@pytest.fixture
+def ready() -> ReadyData:
+    return made_ready()
+
+
+def result(ready: ReadyData, seed: int) -> TrialResult:
+    reported = [ready.samples[i] for i in ready.split.reported]
+    labels = np.array([sample.label for sample in reported])
+    noise = np.random.default_rng(seed).normal(0, 1, len(labels))
+    return TrialResult(
+        name="AL1",
+        key="key",
+        patience=15,
+        iterations=50,
+        stop_reason="patience",
+        reported_iteration=40,
+        predictions=Predictions(
+            tuple(sample.id for sample in reported),
+            labels,
+            1 / (1 + np.exp(-(labels - 0.5 + noise))),
+        ),
+        curve=(),
+        seconds=12.5,
+    )
+
+
+def test_final_figures_agree_with_scikit_learn(ready: ReadyData) -> None:
+    done = result(ready, 1)
+    truth, probability = done.predictions.labels, done.predictions.probabilities
+    called = probability > 0.5
+    metrics = final_metrics(done, ready)
+    assert metrics["accuracy"] == pytest.approx(accuracy_score(truth, called))
+    assert metrics["auc"] == pytest.approx(roc_auc_score(truth, probability))
+    assert metrics["recall"] == pytest.approx(recall_score(truth, called))
+    assert metrics["precision"] == pytest.approx(precision_score(truth, called))
+    assert metrics["specificity"] == pytest.approx(recall_score(1 - truth, ~called))
+    assert metrics["f_measure"] == pytest.approx(f1_score(truth, called))
+    assert metrics["accuracy_low"] < metrics["accuracy"] < metrics["accuracy_high"]
+    assert metrics["auc_low"] < metrics["auc"] < metrics["auc_high"]
+    assert metrics["majority_rate"] == pytest.approx(max(truth.mean(), 1 - truth.mean()))
+    assert metrics["n"] == len(truth)
+    assert metrics["majority_accuracy"] == pytest.approx(1 - truth.mean()), "benign is commoner"
+    assert metrics["size_auc"] == 1.0, "here the crop's size alone tells the classes apart"
+    assert (metrics["iterations"], metrics["reported_iteration"]) == (50, 40)
+
+
+def test_the_sheet_shows_the_same_lesions_whatever_the_result(ready: ReadyData) -> None:
+    one, two = (result(ready, seed).predictions for seed in (1, 2))
+    assert sheet_of(one) == sheet_of(two)
+    assert len(set(sheet_of(one))) == 12
+    assert sum(one.labels[sheet_of(one)]) == 6
+
+
+def test_the_recorded_config_can_be_read_back() -> None:
+    config = compose_config(["backbone=squeezenet", "head.weight_lr=7", "stopping.patience=5"])
+    plain = yaml.safe_load(config_yaml(config))
+    assert plain["head"]["weight_lr"] == 7
+    assert plain["stopping"] == {"patience": 5, "network": "last"}
+    assert plain["data"]["source"] == "phantom"
+    assert "job" not in plain
+
+
+def test_a_trial_is_scored_by_unit() -> None:
+    ready = made_ready(unit=Unit.breast, a_patient=4)
+    done = result(ready, 1)
+    metrics = final_metrics(done, ready)
+    by_breast: dict[str, list[int]] = {}
+    breast_of = {sample.id: sample.unit for sample in ready.samples}
+    for i, name in enumerate(done.predictions.lesions):
+        by_breast.setdefault(breast_of[name], []).append(i)
+    truth = [int(done.predictions.labels[rows].max()) for rows in by_breast.values()]
+    means = [float(done.predictions.probabilities[rows].mean()) for rows in by_breast.values()]
+    assert metrics["n"] == len(truth) < len(done.predictions.labels)
+    assert metrics["auc"] == pytest.approx(roc_auc_score(truth, means))
+    assert metrics["accuracy"] == pytest.approx(accuracy_score(truth, np.array(means) > 0.5))
+    assert metrics["tn"] + metrics["fn"] + metrics["tp"] + metrics["fp"] == len(truth)
+
+
+def test_baselines_are_fitted_once_for_all_trials_of_a_split(ready: ReadyData) -> None:
+    assert ready.baselines is ready.baselines
+    one, two = (final_metrics(result(ready, seed), ready) for seed in (1, 2))
+    assert one["auc"] != two["auc"]
+    for name in ready.baselines:
+        assert one[name] == pytest.approx(two[name], nan_ok=True, rel=0)
+
+
+class Kept:
+    """What a trial's record was given."""
+
+    def __init__(self) -> None:
+        self.predictions: Predictions | None = None
+        self.pictures: dict[str, np.ndarray] = {}
+        self.figures: list[str] = []
+
+    def table(self, predictions: Predictions) -> None:
+        self.predictions = predictions
+
+    def curve(self, curve: object) -> None:
+        assert curve == ()
+
+    def figure(self, figure: object, name: str) -> None:
+        self.figures.append(name)
+
+    def crops(self, crops: dict[str, np.ndarray]) -> None:
+        self.pictures = crops
+
+
+def test_what_is_written_is_by_unit_with_one_picture_of_each_shown() -> None:
+    ready = made_ready(unit=Unit.patient, a_patient=4)
+    kept = Kept()
+    write_artifacts(kept, result(ready, 1), ready, None)  # type: ignore[arg-type]
+    assert kept.predictions is not None
+    reported = {ready.samples[i].unit for i in ready.split.reported}
+    assert set(kept.predictions.lesions) == reported
+    assert len(kept.predictions.lesions) == len(reported)
+    assert kept.figures == ["curve.png", "confusion.png", "crops.png"]
+    for name, picture in kept.pictures.items():
+        own = [ready.prepared.images[e.image] for e in ready.samples if e.unit == name]
+        assert any(np.array_equal(picture, image) for image in own)
+
+
+def test_copies_are_reported_each_and_shown_never() -> None:
+    ready = made_ready(ProtocolName.paper_augment_first)
+    done = result(ready, 1)
+    metrics = final_metrics(done, ready)
+    assert metrics["n"] == len(ready.split.reported)
+    copies = {ready.samples[i].unit for i in ready.split.reported if ready.samples[i].copy}
+    assert copies
+    assert not copies & set(pictures_of(ready))
