@@ -16,7 +16,7 @@ from mcalc.config.compose import compose_config
 from mcalc.config.identity import is_numeric
 from mcalc.config.schema import Config, flatten
 from mcalc.console import console as engine_console
-from mcalc.data.pipeline import OpenData
+from mcalc.data.pipeline import IndexedData
 from mcalc.results import Outcome
 from mcalc.sweep.engine import run_sweep
 from mcalc.sweep.planning.plan import make_plans
@@ -53,7 +53,7 @@ class NoTraining:
     def __call__(
         self,
         config: Config,
-        _: OpenData,
+        _: IndexedData,
         trials: Sequence[Trial],
         tracker: Tracker,
         watch: Watch,

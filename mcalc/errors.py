@@ -40,7 +40,7 @@ def without_password(address: str) -> str:
 
 
 @contextmanager
-def spoken() -> Iterator[None]:
+def exit_on_user_error() -> Iterator[None]:
     """Print a UserError as one `error: ...` line on stderr and leave with exit status 2."""
     try:
         yield

@@ -14,7 +14,8 @@ import numpy.typing as npt
 class Predictions:
     """The reported set, one entry a lesion; all three of one length, in the split's order."""
 
-    lesions: tuple[str, ...]
+    ids: tuple[str, ...]
+    """A lesion's id, or a scoring unit's."""
     labels: npt.NDArray[np.int64]
     """0 benign, 1 malignant; shape (n,)."""
     probabilities: npt.NDArray[np.float64]

@@ -18,7 +18,7 @@ from mcalc.config.compose import (
     register_schema,
     to_config,
 )
-from mcalc.errors import UserError, spoken
+from mcalc.errors import UserError, exit_on_user_error
 
 if TYPE_CHECKING:
     from mcalc.results import Outcome
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 def _task(composed: Any) -> list[Outcome]:
     """What Hydra calls without -m."""
     config = to_config(composed)
-    # spoken here and not by `main`, as Hydra would add a line of its own to what comes through it
-    with spoken():
+    # here and not in `main`, as Hydra would add a line of its own to an error that passes it
+    with exit_on_user_error():
         if config.sweep:
             raise UserError(
                 f"sweep={config.sweep} runs many trials: add -m, as in "
@@ -47,12 +47,12 @@ def main() -> None:
     """The door. Exit status 0: done; 2: a mistake in the command, data or settings; 130: Ctrl-C."""
     import hydra
 
-    # Errors reach `spoken` whole instead of being printed by Hydra.
+    # Errors reach `exit_on_user_error` whole instead of being printed by Hydra.
     os.environ["HYDRA_FULL_ERROR"] = "1"
     register_schema()
     door = hydra.main(config_path=str(CONF_DIR), config_name="train", version_base="1.3")(_task)
     try:
-        with spoken(), config_errors():
+        with exit_on_user_error(), config_errors():
             parse_overrides([word for word in sys.argv[1:] if "=" in word and word[0] != "-"])
             door()
     except KeyboardInterrupt:

@@ -15,7 +15,7 @@ from mcalc.config.compose import compose_config
 from mcalc.config.identity import is_numeric
 from mcalc.config.schema import Config, flatten
 from mcalc.console import console
-from mcalc.data.pipeline import OpenData
+from mcalc.data.pipeline import IndexedData
 from mcalc.results import CurvePoint, Outcome
 from mcalc.sweep.engine import run_sweep
 from mcalc.tracking.tracker import Tracker
@@ -47,7 +47,7 @@ class Instant:
     def __call__(
         self,
         config: Config,
-        _: OpenData,
+        _: IndexedData,
         trials: Sequence[Trial],
         tracker: Tracker,
         watch: Watch,

@@ -19,10 +19,12 @@ import pytest
 from mlflow.tracking import MlflowClient
 from optuna.trial import TrialState
 
+from mcalc.config.schema import TrackingConfig
 from mcalc.results import RecordedTrial
 from mcalc.sweep.__main__ import main as look
 from mcalc.sweep.store.storage import DATABASE
-from mcalc.tracking.tracker import database_uri, read_trials
+from mcalc.tracking.reader import read_trials
+from mcalc.tracking.tracker import database_uri
 from mcalc.train import main
 
 pytestmark = pytest.mark.slow
@@ -94,7 +96,9 @@ def test_a_failing_trial_is_recorded_and_the_sweep_goes_on(
     assert "1 of 4 trials failed" in error
     assert "training diverged" in error
     assert "4 trials in 3 training runs" in printed
-    assert [trial.name for trial in read_trials(folder / "mlruns", "mine")] == ["A", "B", "D"]
+    assert [
+        trial.name for trial in read_trials(TrackingConfig(dir=str(folder / "mlruns")), "mine")
+    ] == ["A", "B", "D"]
 
 
 @of_the_sweep
@@ -129,7 +133,7 @@ def test_optuna_and_mlflow_say_the_same(swept: tuple[Path, list[str], str, str])
 def test_the_record_of_a_trial_is_complete(swept: tuple[Path, list[str], str, str]) -> None:
     folder = swept[0]
     client = MlflowClient(tracking_uri=database_uri(folder / "mlruns"))
-    trial = read_trials(folder / "mlruns", "mine")[0]
+    trial = read_trials(TrackingConfig(dir=str(folder / "mlruns")), "mine")[0]
     files = {file.path for file in client.list_artifacts(trial.run_id)}
     assert files == {
         "config.yaml", "predictions.json", "predictions.csv", "curve.csv", "curve.png",
@@ -154,11 +158,15 @@ def test_the_same_command_skips_what_is_finished_and_tries_the_failed_again(
     swept: tuple[Path, list[str], str, str],
 ) -> None:
     folder, arguments, _, _ = swept
-    before = {t.name: t.run_id for t in read_trials(folder / "mlruns", "mine")}
+    before = {
+        t.name: t.run_id for t in read_trials(TrackingConfig(dir=str(folder / "mlruns")), "mine")
+    }
     plan = ended_well(run(folder, *arguments, "dry_run=true"))
     assert "3 finished, 1 to run" in plan
     refused(run(folder, *arguments))
-    assert {t.name: t.run_id for t in read_trials(folder / "mlruns", "mine")} == before
+    assert {
+        t.name: t.run_id for t in read_trials(TrackingConfig(dir=str(folder / "mlruns")), "mine")
+    } == before
     study = optuna.load_study(study_name=None, storage=storage_uri(folder / "mlruns"))
     counts = Counter(trial.user_attrs["name"] for trial in study.trials)
     assert counts == {"A": 1, "B": 1, "C": 2, "D": 1}
@@ -176,7 +184,10 @@ def test_losing_the_study_repeats_nothing_that_mlflow_has(
     assert done.stdout.count("kept") == 3
     study = optuna.load_study(study_name=None, storage=storage_uri(tmp_path / "mlruns"))
     finished = [t for t in study.trials if t.state is TrialState.COMPLETE]
-    before = {t.run_id: t.metrics["accuracy"] for t in read_trials(folder / "mlruns", "mine")}
+    before = {
+        t.run_id: t.metrics["accuracy"]
+        for t in read_trials(TrackingConfig(dir=str(folder / "mlruns")), "mine")
+    }
     assert {t.user_attrs["mlflow_run"]: t.value for t in finished} == before
 
 
@@ -185,9 +196,9 @@ def test_a_single_trial_runs_once_and_again_on_request(tmp_path: Path) -> None:
     assert "mine: accuracy" in first
     again = ended_well(run(tmp_path, *SMALL, "name=mine"))
     assert "finished already" in again
-    (trial,) = read_trials(tmp_path / "mlruns")
+    (trial,) = read_trials(TrackingConfig(dir=str(tmp_path / "mlruns")))
     rerun = ended_well(run(tmp_path, *SMALL, "name=mine", "rerun=true"))
-    (same,) = read_trials(tmp_path / "mlruns")
+    (same,) = read_trials(TrackingConfig(dir=str(tmp_path / "mlruns")))
     assert same.run_id != trial.run_id
     np.testing.assert_array_equal(
         same.predictions.probabilities, trial.predictions.probabilities, "same seed, same numbers"
@@ -236,7 +247,10 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, RecordedT
     """The trials of a sweep that nothing disturbed, by name."""
     folder = tmp_path_factory.mktemp("undisturbed")
     ended_well(run(folder, "-m", *LONG, "head.weight_lr=1,5", "name=mine"))
-    return {trial.name: trial for trial in read_trials(folder / "mlruns", "mine")}
+    return {
+        trial.name: trial
+        for trial in read_trials(TrackingConfig(dir=str(folder / "mlruns")), "mine")
+    }
 
 
 @pytest.mark.xdist_group("undisturbed")
@@ -254,11 +268,14 @@ def test_a_sweep_that_was_stopped_goes_on_from_its_checkpoint_to_the_same_number
         assert process.returncode == 130
         assert "the same command goes on" in error
         assert "Traceback" not in error
-    first = read_trials(tmp_path / "mlruns", "mine")
+    first = read_trials(TrackingConfig(dir=str(tmp_path / "mlruns")), "mine")
     printed = ended_well(run(tmp_path, *arguments))
     assert "1 finished, 1 to run" in printed
     assert "goes on from iteration" in printed
-    trials = {trial.name: trial for trial in read_trials(tmp_path / "mlruns", "mine")}
+    trials = {
+        trial.name: trial
+        for trial in read_trials(TrackingConfig(dir=str(tmp_path / "mlruns")), "mine")
+    }
     assert trials.keys() == undisturbed.keys()
     assert trials[first[0].name].run_id == first[0].run_id, "what was finished is untouched"
     for name, trial in trials.items():
@@ -292,14 +309,14 @@ def test_a_full_disk_stops_the_sweep_and_the_same_command_goes_on(
     assert "no room is left to record in mlruns" in message
     assert "give the same command again" in message
     ended_well(run(tmp_path, *arguments))
-    trials = read_trials(tmp_path / "mlruns", "mine")
+    trials = read_trials(TrackingConfig(dir=str(tmp_path / "mlruns")), "mine")
     assert [trial.name for trial in trials] == ["head.weight_lr=1", "head.weight_lr=5"]
     agree(tmp_path, capsys, "mine: 2 complete")
 
 
 def test_three_classes_train_and_are_scored_as_malignant_against_the_rest(tmp_path: Path) -> None:
     ended_well(run(tmp_path, *SMALL, "name=three", "data.benign_without_callback=own_class"))
-    (trial,) = read_trials(tmp_path / "mlruns")
+    (trial,) = read_trials(TrackingConfig(dir=str(tmp_path / "mlruns")))
     assert set(trial.predictions.labels) == {0, 1}
     assert trial.params["data.benign_without_callback"] == "own_class"
 
@@ -370,6 +387,6 @@ def test_imagenet_without_a_network_fails_with_the_remedy_or_falls_back_loudly(
     assert "backbone.on_missing_weights=random" in message
     printed = ended_well(train("backbone.on_missing_weights=random"))
     assert "warning: " in printed
-    (trial,) = read_trials(tmp_path / "mlruns")
+    (trial,) = read_trials(TrackingConfig(dir=str(tmp_path / "mlruns")))
     assert any("random" in note for note in trial.warnings)
     assert "random" in trial.tags["mcalc.weights"]

@@ -25,7 +25,7 @@ from mcalc.data.records import Defect, Index
 from mcalc.data.sources.cbis_ddsm.index import check_completeness
 from mcalc.data.sources.open_source import open_source
 from mcalc.data.splits.split_file import export_split
-from mcalc.errors import UserError, spoken
+from mcalc.errors import UserError, exit_on_user_error
 
 USAGE = """usage: python -m mcalc.data [KEY=VALUE ...] [pixels=true] [split_to=FILE]
 
@@ -58,7 +58,7 @@ def main(arguments: Sequence[str]) -> None:
         print(USAGE)
         return
     console = Console()
-    with spoken():
+    with exit_on_user_error():
         own = (_SPLIT_TO, _PIXELS)
         config = compose_config([each for each in arguments if not each.startswith(own)])
         split_to, pixels = _split_to(arguments), _pixels(arguments)

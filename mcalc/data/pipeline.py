@@ -21,7 +21,7 @@ from mcalc.results import Predictions
 
 
 @dataclass(frozen=True)
-class OpenData:
+class IndexedData:
     """An index and what its files contain."""
 
     settings: DataConfig
@@ -33,7 +33,7 @@ class OpenData:
 
 
 @dataclass(frozen=True)
-class ReadyData:
+class PreparedData:
     """Prepared images of the lesions that can be read, and how they are split."""
 
     prepared: Prepared
@@ -69,7 +69,7 @@ class ReadyData:
         )
 
 
-def open_data(settings: DataConfig) -> OpenData:
+def index_data(settings: DataConfig) -> IndexedData:
     """Index the source and read the contents' hashes; decodes nothing.
 
     Raises UserError for a source that cannot be opened.
@@ -77,12 +77,12 @@ def open_data(settings: DataConfig) -> OpenData:
     index = open_source(settings)
     digests = file_digests(index.lesions, settings.region, Path(settings.cache))
     content = fingerprint(index.lesions, digests, settings)
-    return OpenData(settings, index, tuple(digests), content)
+    return IndexedData(settings, index, tuple(digests), content)
 
 
-def make_ready(
-    opened: OpenData, config: Config, size: int, progress: Progress | None = None
-) -> ReadyData:
+def prepare_data(
+    opened: IndexedData, config: Config, size: int, progress: Progress | None = None
+) -> PreparedData:
     """Prepare every picture at the network's `size` (pixels a side) and split the readable ones.
 
     Raises UserError where fewer lesions are readable than `data.min_completeness` asks for, or a
@@ -96,7 +96,7 @@ def make_ready(
     check_completeness(index, config.data.min_completeness, prepared.defects, config.data.region)
     made = make_samples(prepared.lesions, prepared.positions, config.data)
     done = split_samples(made.samples, config)
-    return ReadyData(
+    return PreparedData(
         prepared=prepared,
         samples=done.samples,
         split=done.split,

@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from mcalc.errors import UserError, nearest, spoken
+from mcalc.config.schema import TrackingConfig
+from mcalc.errors import UserError, exit_on_user_error, nearest
 from mcalc.paper.tables import NETWORKS
 from mcalc.report.baselines import baselines_table
 from mcalc.report.formats import FORMATS, Table, as_text, bullets
@@ -119,12 +120,14 @@ def main(arguments: Sequence[str]) -> None:
 
 def _read(options: Options) -> Record:
     # the record needs mlflow, which takes over a second to import: not for a mistyped argument
-    from mcalc.tracking.tracker import read_trials
+    from mcalc.tracking.reader import read_trials
 
     sweeps = {network: getattr(options, network) for network in NETWORKS}
     # by name, as trials that share a training run are recorded in the order in which they stop
     record = {
-        network: sorted(read_trials(Path(options.dir), sweep=sweeps[network]), key=_in_order)
+        network: sorted(
+            read_trials(TrackingConfig(dir=options.dir), sweep=sweeps[network]), key=_in_order
+        )
         for network in sweeps
     }
     if not any(record.values()):
@@ -190,5 +193,5 @@ def _write(path: Path, text: str) -> None:
 
 
 if __name__ == "__main__":
-    with spoken():
+    with exit_on_user_error():
         main(sys.argv[1:])

@@ -82,7 +82,7 @@ def _by_split(trials: Sequence[RecordedTrial]) -> list[list[RecordedTrial]]:
         recorded = tuple(
             trial.metrics.get(f"{prefix}_{score}") for _, prefix in _ROWS for score in _SCORES
         )
-        key = (trial.tags.get("mcalc.split"), trial.predictions.lesions, recorded)
+        key = (trial.tags.get("mcalc.split"), trial.predictions.ids, recorded)
         groups.setdefault(key, []).append(trial)
     return list(groups.values())
 

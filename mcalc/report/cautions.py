@@ -68,7 +68,7 @@ def cautions(trials: Sequence[RecordedTrial]) -> tuple[str, ...]:
     for text in texts:
         whose = [trial for trial in trials if text in trial.warnings]
         found.append(f"Warning{_whose(whose, trials)}: {text}")
-    if len({trial.predictions.lesions for trial in trials}) > 1:
+    if len({trial.predictions.ids for trial in trials}) > 1:
         found.append(
             "The trials do not report on the same lesions, so a difference between two rows may be "
             "one between lesions."

@@ -107,7 +107,7 @@ def shown_crops(trial: RecordedTrial, limit: int = _CROPS) -> list[int]:
     Evenly spaced over the lesions that have a kept crop, in the split's order: neither chosen by
     hand nor by how well they were classified, and the same for every trial of one split.
     """
-    kept = [index for index, name in enumerate(trial.predictions.lesions) if name in trial.crops]
+    kept = [index for index, name in enumerate(trial.predictions.ids) if name in trial.crops]
     if len(kept) <= limit:
         return kept
     return [kept[index * len(kept) // limit] for index in range(limit)]
@@ -159,7 +159,7 @@ def _crops(trial: RecordedTrial, label: str, unreadable: list[str]) -> _Picture:
     predictions = trial.predictions
     images, labels, probabilities = [], [], []
     for index in shown_crops(trial):
-        name = predictions.lesions[index]
+        name = predictions.ids[index]
         image = _read_crop(Path(trial.crops[name]))
         if image is None:
             unreadable.append(f"{label} {name}")

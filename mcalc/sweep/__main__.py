@@ -12,7 +12,7 @@ from rich.table import Table
 from mcalc.config.compose import compose_config
 from mcalc.config.schema import Config
 from mcalc.console import console
-from mcalc.errors import UserError, nearest, spoken
+from mcalc.errors import UserError, exit_on_user_error, nearest
 from mcalc.sweep.consistency import check
 from mcalc.sweep.display.summary import summarise
 from mcalc.sweep.store.leases import Claims
@@ -38,7 +38,7 @@ def main(arguments: Sequence[str]) -> int:
         return 0
     command, *rest = arguments
     commands = {"list": _list, "check": _check, "show": _show, "url": _url}
-    with spoken():
+    with exit_on_user_error():
         if command not in commands:
             raise UserError(
                 f"unknown command {command!r}{nearest(command, commands)} "
@@ -52,7 +52,7 @@ def main(arguments: Sequence[str]) -> int:
                 "folder with tracking.dir=PATH, or the store with storage=URL"
             )
         return commands[command](config, names)
-    raise AssertionError("spoken() ends the process on an error")
+    raise AssertionError("exit_on_user_error() ends the process on an error")
 
 
 def _open(config: Config, names: Sequence[str]) -> tuple[Storage, list[SweepStudy]]:

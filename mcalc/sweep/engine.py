@@ -22,7 +22,7 @@ from mcalc.sweep.store.storage import Storage, exists, storage_url
 from mcalc.sweep.store.study import DONE, SweepStudy
 
 if TYPE_CHECKING:
-    from mcalc.data.pipeline import OpenData
+    from mcalc.data.pipeline import IndexedData
     from mcalc.sweep.worker.context import Execute
 
 _POLL_SECONDS = 1.0
@@ -84,7 +84,7 @@ class _Opened:
     """The data that configs name, read once a data section."""
 
     def __init__(self) -> None:
-        self._known: dict[str, OpenData] = {}
+        self._known: dict[str, IndexedData] = {}
         self._last: tuple[DataConfig, str] | None = None
 
     def fingerprint(self, data: DataConfig) -> str:
@@ -93,14 +93,14 @@ class _Opened:
             self._last = data, self.data(data).fingerprint
         return self._last[1]
 
-    def data(self, data: DataConfig) -> OpenData:
-        from mcalc.data.pipeline import open_data
+    def data(self, data: DataConfig) -> IndexedData:
+        from mcalc.data.pipeline import index_data
 
         if repr(data) not in self._known:
-            self._known[repr(data)] = open_data(data)
+            self._known[repr(data)] = index_data(data)
         return self._known[repr(data)]
 
-    def of(self, config: Config) -> OpenData:
+    def of(self, config: Config) -> IndexedData:
         return self.data(config.data)
 
 

@@ -1,1 +1,1 @@
-"""The MLflow record: written by `tracker`. No other package imports mlflow."""
+"""The MLflow record: `tracker` writes it, `reader` reads it. No other package imports mlflow."""

@@ -1,4 +1,4 @@
-"""The record of sweeps and trials in MLflow: the only module that imports it.
+"""The record of sweeps and trials in MLflow, written.
 
 One SQLite file (`mlflow.db`) and a folder of artifacts below `tracking.dir`. A sweep is a parent
 run; each trial is a run of its own, a child where it belongs to a sweep. Everything of a trial is
@@ -7,12 +7,9 @@ written in a few batches: one by one, 600 values take two seconds.
 
 from __future__ import annotations
 
-import csv
-import json
 import logging
 import os
 import sqlite3
-import statistics
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
@@ -20,7 +17,7 @@ from contextlib import closing
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, unquote
+from urllib.parse import quote
 
 import cv2
 import numpy as np
@@ -38,12 +35,12 @@ from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
 from mcalc.errors import UserError
-from mcalc.results import CurvePoint, Outcome, Predictions, RecordedTrial
+from mcalc.results import CurvePoint, Outcome, Predictions
 
 _BATCH = 900
 """MLflow takes at most 1000 metrics and 100 parameters a call."""
 _FLUSH_SECONDS = 2.0
-_PARENT = "mlflow.parentRunId"
+PARENT_TAG = "mlflow.parentRunId"
 _DATABASE = "mlflow.db"
 
 
@@ -111,7 +108,7 @@ class Tracker:
         """The newest finished run of the trial with this key, of the sweep `parent` if given."""
         conditions = {"mcalc.kind": "trial", "mcalc.key": key}
         if parent:
-            conditions[_PARENT] = parent
+            conditions[PARENT_TAG] = parent
         for run in self._search(conditions, state="FINISHED"):
             name, metrics = str(run.info.run_name), dict(run.data.metrics)
             return Outcome(name, key, "finished", str(run.info.run_id), metrics)
@@ -158,7 +155,7 @@ class Tracker:
         while True:
             page = self.client.search_runs(
                 [self.experiment_id],
-                f"tags.`{_PARENT}` = '{parent}'",
+                f"tags.`{PARENT_TAG}` = '{parent}'",
                 max_results=5000,
                 order_by=["attributes.start_time ASC"],
                 page_token=token,
@@ -196,7 +193,7 @@ class Tracker:
                 self.client.set_terminated(run.info.run_id, "KILLED")
         own = {"mcalc.kind": "trial", "mcalc.key": key}
         if parent:
-            own[_PARENT] = parent
+            own[PARENT_TAG] = parent
         run = self.client.create_run(
             self.experiment_id, run_name=name, tags={**_origin(), **tags, **own}
         )
@@ -319,7 +316,7 @@ class TrialRecord:
         """The predictions, as MLflow's table (seen in the UI) and as CSV (read by the report)."""
         frame = pd.DataFrame(
             {
-                "lesion": predictions.lesions,
+                "lesion": predictions.ids,
                 "malignant": predictions.labels,
                 "probability": predictions.probabilities,
             }
@@ -358,111 +355,3 @@ _CURVE_COLUMNS = [entry.name for entry in fields(CurvePoint)]
 
 def _origin() -> dict[str, str]:
     return {"mlflow.user": "mcalc", "mlflow.source.name": "mcalc.train"}
-
-
-def read_speeds(directory: Path, host: str) -> dict[tuple[str, ...], float]:
-    """Seconds an iteration that trials on this host took, evaluations included.
-
-    By backbone, batch, device, precision, threads and memory format; the median of the newest.
-    """
-    if not (directory / "mlflow.db").is_file():
-        return {}
-    client = MlflowClient(tracking_uri=database_uri(directory))
-    runs = client.search_runs(
-        [found.experiment_id for found in client.search_experiments()],
-        f"tags.`mcalc.host` = '{host}' and attributes.status = 'FINISHED'",
-        max_results=500,
-        order_by=["attributes.start_time DESC"],
-    )
-    found: dict[tuple[str, ...], list[float]] = {}
-    for run in runs:
-        tags, params, metrics = run.data.tags, run.data.params, run.data.metrics
-        kind = (
-            params.get("backbone.name", ""),
-            params.get("trainer.batch_size", ""),
-            *(
-                tags.get(f"mcalc.{name}", "")
-                for name in ("device", "precision", "threads", "memory_format")
-            ),
-        )
-        if metrics.get("iterations"):
-            found.setdefault(kind, []).append(metrics["seconds"] / metrics["iterations"])
-    return {kind: statistics.median(each) for kind, each in found.items()}
-
-
-def read_trials(directory: Path, sweep: str | None = None) -> list[RecordedTrial]:
-    """Finished trials of the newest recorded sweep of that title, or all single trials for None.
-
-    Of several finished runs of one name, the newest counts. In the order in which they began.
-    Raises UserError when there is no such record.
-    """
-    if not (directory / "mlflow.db").is_file():
-        raise UserError(
-            f"nothing is recorded in {directory}: run `make tables`, or "
-            "`python -m mcalc.train -m sweep=alexnet,googlenet`, first"
-        )
-    client = MlflowClient(tracking_uri=database_uri(directory))
-    experiments = [found.experiment_id for found in client.search_experiments()]
-
-    def search(query: str) -> list[Run]:
-        return list(
-            client.search_runs(
-                experiments, query, max_results=5000, order_by=["attributes.start_time DESC"]
-            )
-        )
-
-    if sweep is None:
-        runs = [
-            run
-            for run in search("tags.`mcalc.kind` = 'trial' and attributes.status = 'FINISHED'")
-            if _PARENT not in run.data.tags
-        ]
-    else:
-        title = sweep.replace("'", "")
-        parents = search(f"tags.`mcalc.kind` = 'sweep' and tags.`mcalc.sweep` = '{title}'")
-        parents += search(f"tags.`mcalc.kind` = 'sweep' and tags.`mcalc.sweep_id` = '{title}'")
-        runs = []
-        for parent in parents:
-            runs = search(
-                f"tags.`{_PARENT}` = '{parent.info.run_id}' and attributes.status = 'FINISHED'"
-            )
-            if runs:
-                break
-    newest: dict[str, Run] = {}
-    for run in runs:
-        newest.setdefault(str(run.info.run_name), run)
-    return [_read_trial(client, run) for run in reversed(newest.values())]
-
-
-def _read_trial(client: MlflowClient, run: Run) -> RecordedTrial:
-    folder = Path(client.download_artifacts(run.info.run_id, ""))
-    table = _read_csv(folder / "predictions.csv")
-    tags = dict(run.data.tags)
-    return RecordedTrial(
-        run_id=run.info.run_id,
-        name=str(run.info.run_name),
-        sweep=tags.get("mcalc.sweep_id"),
-        params=dict(run.data.params),
-        metrics=dict(run.data.metrics),
-        tags=tags,
-        predictions=Predictions(
-            lesions=tuple(row["lesion"] for row in table),
-            labels=np.array([int(row["malignant"]) for row in table], dtype=np.int64),
-            probabilities=np.array([float(row["probability"]) for row in table]),
-        ),
-        curve=tuple(_point(row) for row in _read_csv(folder / "curve.csv")),
-        warnings=tuple(json.loads(tags.get("mcalc.warnings", "[]"))),
-        crops={unquote(file.stem): str(file) for file in sorted((folder / "crops").glob("*.png"))},
-    )
-
-
-def _read_csv(path: Path) -> list[dict[str, str]]:
-    # not pandas, whose parser of numbers may be off in the last bit
-    with path.open(newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
-
-
-def _point(row: Mapping[str, str]) -> CurvePoint:
-    # what is no number is written as nothing
-    values = {n: float(text) if text else np.nan for n, text in row.items() if n != "iteration"}
-    return CurvePoint(iteration=int(row["iteration"]), **values)

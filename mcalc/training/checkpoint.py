@@ -131,7 +131,7 @@ def _plain(checkpoint: Checkpoint) -> dict[str, Any]:
         else {
             "iteration": best.iteration,
             "weights": dict(best.weights or {}),
-            "lesions": list(best.predictions.lesions),
+            "lesions": list(best.predictions.ids),
             "labels": torch.from_numpy(best.predictions.labels.copy()),
             "probabilities": torch.from_numpy(best.predictions.probabilities.copy()),
         },

@@ -15,7 +15,7 @@ import yaml
 from torch import Tensor
 
 from mcalc.config.schema import Config
-from mcalc.data.pipeline import ReadyData
+from mcalc.data.pipeline import PreparedData
 from mcalc.errors import without_password
 from mcalc.evaluation.figures import confusion_figure, crops_figure, curve_figure
 from mcalc.evaluation.metrics import (
@@ -48,7 +48,7 @@ def config_yaml(config: Config) -> str:
     return yaml.safe_dump(plain, sort_keys=False, allow_unicode=True)
 
 
-def final_metrics(result: TrialResult, ready: ReadyData) -> dict[str, float]:
+def final_metrics(result: TrialResult, ready: PreparedData) -> dict[str, float]:
     """Scores of the reported network by unit, with 95 % intervals, beside what needs no network."""
     predictions = ready.score(result.predictions)
     labels, probabilities = predictions.labels, predictions.probabilities
@@ -81,7 +81,10 @@ def final_metrics(result: TrialResult, ready: ReadyData) -> dict[str, float]:
 
 
 def write_artifacts(
-    record: TrialRecord, result: TrialResult, ready: ReadyData, weights: Mapping[str, Tensor] | None
+    record: TrialRecord,
+    result: TrialResult,
+    ready: PreparedData,
+    weights: Mapping[str, Tensor] | None,
 ) -> None:
     """Predictions by unit, curve, confusion matrix, classified crops, and the network if given."""
     predictions = ready.score(result.predictions)
@@ -93,8 +96,8 @@ def write_artifacts(
     record.figure(confusion_figure(confusion, result.name), "confusion.png")
     pictures = pictures_of(ready)
     shown = sheet_of(predictions, among=pictures)
-    images = [ready.prepared.images[pictures[predictions.lesions[i]]] for i in shown]
-    record.crops({predictions.lesions[i]: image for i, image in zip(shown, images, strict=True)})
+    images = [ready.prepared.images[pictures[predictions.ids[i]]] for i in shown]
+    record.crops({predictions.ids[i]: image for i, image in zip(shown, images, strict=True)})
     sheet = crops_figure(
         images,
         [int(predictions.labels[i]) for i in shown],
@@ -109,7 +112,7 @@ def write_artifacts(
             record.file(path)
 
 
-def pictures_of(ready: ReadyData) -> dict[str, int]:
+def pictures_of(ready: PreparedData) -> dict[str, int]:
     """Of each reported unit the position of its first image; of offline copies none."""
     pictures: dict[str, int] = {}
     for i in ready.split.reported:
@@ -131,8 +134,8 @@ def sheet_of(
         members = [
             i
             for i, truth in enumerate(predictions.labels)
-            if truth == label and (among is None or predictions.lesions[i] in among)
+            if truth == label and (among is None or predictions.ids[i] in among)
         ]
-        members.sort(key=lambda i: hashlib.sha256(predictions.lesions[i].encode()).hexdigest())
+        members.sort(key=lambda i: hashlib.sha256(predictions.ids[i].encode()).hexdigest())
         chosen += members[: count // 2]
     return chosen

@@ -14,7 +14,7 @@ from mcalc.config.identity import is_numeric, trajectory_key, trial_key
 from mcalc.config.schema import Config, TrialSpec, flatten
 from mcalc.console import Display, TrainingProgress, console, counting
 from mcalc.data.loading.datamodule import CropData
-from mcalc.data.pipeline import OpenData, ReadyData, make_ready, open_data
+from mcalc.data.pipeline import IndexedData, PreparedData, index_data, prepare_data
 from mcalc.data.splits.samples import class_count
 from mcalc.errors import CutOffError, UserError
 from mcalc.models.backbones import build_classifier
@@ -76,7 +76,7 @@ def run(config: Config) -> list[Outcome]:
     Raises UserError where nothing can be run at all: the data cannot be opened, the record cannot
     be written.
     """
-    opened = open_data(config.data)
+    opened = index_data(config.data)
     tracker = open_tracker(config)
     key = trial_key(config, opened.fingerprint)
     trial = Trial(trial_name(config), key, config.stopping.patience)
@@ -105,7 +105,7 @@ def trials_of(config: Config, specs: Sequence[TrialSpec], fingerprint: str) -> l
 
 def run_trials(
     config: Config,
-    opened: OpenData,
+    opened: IndexedData,
     trials: Sequence[Trial],
     tracker: Tracker,
     watch: Watch | None = None,
@@ -124,7 +124,7 @@ class _Recording:
     def __init__(
         self,
         config: Config,
-        opened: OpenData,
+        opened: IndexedData,
         trials: Sequence[Trial],
         tracker: Tracker,
         watch: Watch,
@@ -191,7 +191,7 @@ class _Recording:
         config = self.config
         built = build_classifier(config.backbone, config.seed, class_count(config.data))
         with counting(console, "preparing images") as progress:
-            ready = make_ready(self.opened, config, built.contract.size, progress)
+            ready = prepare_data(self.opened, config, built.contract.size, progress)
         notes = (*built.warnings, *ready.warnings)
         console.print(f"{self._names()}: {ready.description}; weights {built.weights_origin}")
         for note in notes:
@@ -267,7 +267,7 @@ class _Recording:
         self,
         result: TrialResult,
         weights: Weights,
-        ready: ReadyData,
+        ready: PreparedData,
         origin: str,
         notes: Sequence[str],
     ) -> None:

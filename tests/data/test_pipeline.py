@@ -17,7 +17,7 @@ from mcalc.config.schema import (
     Unit,
     WithoutCallback,
 )
-from mcalc.data.pipeline import ReadyData, make_ready, open_data
+from mcalc.data.pipeline import PreparedData, index_data, prepare_data
 
 PATIENT = ProtocolConfig(ProtocolName.patient)
 
@@ -27,13 +27,13 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("cache")
 
 
-def ready(cache: Path, protocol: ProtocolConfig = PATIENT, **values: object) -> ReadyData:
+def ready(cache: Path, protocol: ProtocolConfig = PATIENT, **values: object) -> PreparedData:
     data = replace(
         DataConfig(cache=str(cache), phantom=PhantomConfig(lesions=60)),
         **values,  # type: ignore[arg-type]
     )
     config = Config(data=data, protocol=protocol)
-    return make_ready(open_data(data), config, 32)
+    return prepare_data(index_data(data), config, 32)
 
 
 def test_samples_show_the_lesions_that_they_name(cache: Path) -> None:
@@ -89,12 +89,12 @@ def test_stopping_on_what_is_reported_is_told_unless_the_paper_does_it(cache: Pa
 
 def test_the_seed_of_the_split_is_the_protocols_or_else_the_trials(cache: Path) -> None:
     data = DataConfig(cache=str(cache), phantom=PhantomConfig(lesions=60))
-    opened = open_data(data)
+    opened = index_data(data)
 
     def fingerprint(seed: int, own: int | None) -> str:
         protocol = replace(PATIENT, seed=own)
         config = Config(seed=seed, data=data, protocol=protocol)
-        return make_ready(opened, config, 32).split.fingerprint
+        return prepare_data(opened, config, 32).split.fingerprint
 
     assert fingerprint(0, None) != fingerprint(1, None)
     assert fingerprint(0, 5) == fingerprint(1, 5) == fingerprint(5, None)

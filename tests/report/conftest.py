@@ -63,7 +63,7 @@ def trial() -> TrialMaker:
                     **(tags or {}),
                 },
                 "predictions": Predictions(
-                    lesions=tuple(f"P_{i:05d}" for i in range(labels.size)),
+                    ids=tuple(f"P_{i:05d}" for i in range(labels.size)),
                     labels=labels.astype(np.int64),
                     probabilities=np.concatenate([low, high]),
                 ),

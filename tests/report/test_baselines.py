@@ -31,7 +31,7 @@ RECORDED = {
 
 def test_each_baseline_stands_above_the_networks_of_its_split(trial) -> None:
     one, two = trial("AL1", metrics=RECORDED), trial("AL2", tp=13, fn=3, metrics=RECORDED)
-    two = replace(two, predictions=replace(two.predictions, lesions=one.predictions.lesions))
+    two = replace(two, predictions=replace(two.predictions, ids=one.predictions.ids))
     table = baselines_table([one, two])
     assert table.column("auc")[:4] == (NOT_RUN, "0.702", "0.800", "0.880")
     assert table.column("auc_low")[1:4] == ("0.650", "0.750", NOT_RUN)

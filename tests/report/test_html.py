@@ -149,10 +149,10 @@ def test_no_kept_crop_is_said(trial) -> None:
 
 def test_shown_crops_are_spread_over_the_split_and_not_chosen_by_result(trial) -> None:
     one = trial("AL1", tn=50, fn=10, tp=20, fp=20)
-    kept = {name: "x.png" for name in one.predictions.lesions if not name.endswith("7")}
+    kept = {name: "x.png" for name in one.predictions.ids if not name.endswith("7")}
     shown = shown_crops(trial("AL1", tn=50, fn=10, tp=20, fp=20, crops=kept), limit=9)
     assert shown == shown_crops(trial("AL2", tn=60, fn=0, tp=40, fp=0, crops=kept), limit=9)
-    assert all(one.predictions.lesions[index] in kept for index in shown)
+    assert all(one.predictions.ids[index] in kept for index in shown)
     assert shown == [0, 11, 22, 33, 44, 55, 66, 78, 89]  # every tenth of the ninety kept
 
 

@@ -163,7 +163,7 @@ def test_csv_rows_carry_their_provenance(trial) -> None:
 def test_one_class_has_no_area(trial) -> None:
     one = trial("AL1")
     only_benign = Predictions(
-        lesions=("a", "b"), labels=np.array([0, 0]), probabilities=np.array([0.1, 0.9])
+        ids=("a", "b"), labels=np.array([0, 0]), probabilities=np.array([0.1, 0.9])
     )
     cells = row(build(1, {"alexnet": [replace(one, predictions=only_benign)]}), "AL1")
     assert cells["auc"] == cells["auc_low"] == NOT_RUN

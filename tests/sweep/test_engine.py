@@ -16,7 +16,7 @@ from optuna.trial import TrialState
 
 from mcalc.config.compose import compose_config
 from mcalc.console import console
-from mcalc.data.pipeline import open_data
+from mcalc.data.pipeline import index_data
 from mcalc.errors import UserError
 from mcalc.results import Outcome
 from mcalc.sweep.consistency import Report, check
@@ -171,7 +171,7 @@ def test_changed_data_run_everything_again_and_the_plan_says_so(
 ) -> None:
     sweep(tmp_path, RATES, "data.phantom.seed=1", "name=mine")
     config = compose_config([*settings(tmp_path), "data.phantom.seed=1"])
-    crop = open_data(config.data).index.lesions[0].crop
+    crop = index_data(config.data).index.lesions[0].crop
     assert crop is not None
     content = bytearray(crop.read_bytes())
     content[-3] ^= 1

@@ -9,9 +9,11 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
+from mcalc.config.schema import TrackingConfig
 from mcalc.errors import UserError
 from mcalc.results import CurvePoint, Predictions
-from mcalc.tracking.tracker import Tracker, read_trials
+from mcalc.tracking.reader import read_trials
+from mcalc.tracking.tracker import Tracker
 
 CURVE = (
     CurvePoint(1, 0.1, 0.7, 0.5, 1 / 3, 0.5, 0.1 + 0.2),
@@ -43,9 +45,9 @@ def record(tracker: Tracker, name: str, key: str, parent: str | None = None) -> 
 
 def test_a_trial_reads_back_as_written_to_the_last_bit(tracker: Tracker, tmp_path: Path) -> None:
     run_id = record(tracker, "one", "k1")
-    (trial,) = read_trials(tmp_path / "mlruns")
+    (trial,) = read_trials(TrackingConfig(dir=str(tmp_path / "mlruns")))
     assert (trial.run_id, trial.name, trial.sweep) == (run_id, "one", None)
-    assert trial.predictions.lesions == PREDICTIONS.lesions
+    assert trial.predictions.ids == PREDICTIONS.ids
     np.testing.assert_array_equal(trial.predictions.labels, PREDICTIONS.labels)
     np.testing.assert_array_equal(trial.predictions.probabilities, PREDICTIONS.probabilities)
     assert trial.curve == CURVE
@@ -124,24 +126,28 @@ def test_a_sweep_goes_on_in_the_same_parent_and_the_newest_sweep_is_read(
     time.sleep(0.01)
     new = tracker.open_sweep("alexnet-bbbb", "alexnet", {})
     assert tracker.open_sweep("alexnet-bbbb", "alexnet", {}) == new != old
-    assert [t.name for t in read_trials(tmp_path / "mlruns", "alexnet")] == ["AL1"], (
-        "a sweep without a finished trial does not hide the one before"
-    )
+    assert [
+        t.name for t in read_trials(TrackingConfig(dir=str(tmp_path / "mlruns")), "alexnet")
+    ] == ["AL1"], "a sweep without a finished trial does not hide the one before"
     record(tracker, "AL1", "k2", new)
     record(tracker, "AL2", "k3", new)
     time.sleep(0.01)
     rerun = record(tracker, "AL2", "k3", new)
-    trials = read_trials(tmp_path / "mlruns", "alexnet")
+    trials = read_trials(TrackingConfig(dir=str(tmp_path / "mlruns")), "alexnet")
     assert [t.name for t in trials] == ["AL1", "AL2"]
     assert trials[1].run_id == rerun, "of two finished runs of a name the newest counts"
-    assert [t.name for t in read_trials(tmp_path / "mlruns", "alexnet-aaaa")] == ["AL1"]
-    assert read_trials(tmp_path / "mlruns", "googlenet") == []
-    assert read_trials(tmp_path / "mlruns") == [], "trials of a sweep are no single trials"
+    assert [
+        t.name for t in read_trials(TrackingConfig(dir=str(tmp_path / "mlruns")), "alexnet-aaaa")
+    ] == ["AL1"]
+    assert read_trials(TrackingConfig(dir=str(tmp_path / "mlruns")), "googlenet") == []
+    assert read_trials(TrackingConfig(dir=str(tmp_path / "mlruns"))) == [], (
+        "trials of a sweep are no single trials"
+    )
 
 
 def test_nothing_recorded_and_an_unwritable_place_are_said(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="make tables"):
-        read_trials(tmp_path / "nowhere", "alexnet")
+        read_trials(TrackingConfig(dir=str(tmp_path / "nowhere")), "alexnet")
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match=r"tracking\.dir=PATH"):
         Tracker(tmp_path / "file" / "mlruns", "mcalc")

@@ -319,7 +319,7 @@ def test_what_is_reported_apart_is_scored_by_the_reported_network_alone() -> Non
             seed=3,
             observer=Observer(finished=keep),
         )
-        assert result.predictions.lesions == tuple(f"lesion {i}" for i in range(32, 40))
+        assert result.predictions.ids == tuple(f"lesion {i}" for i in range(32, 40))
         # the network given back, applied by hand
         fresh = built()
         fresh.model.load_state_dict(kept)

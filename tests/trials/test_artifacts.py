@@ -14,7 +14,7 @@ from sklearn.metrics import accuracy_score, f1_score, precision_score, recall_sc
 from mcalc.config.compose import compose_config
 from mcalc.config.schema import Config, DataConfig, ProtocolConfig, ProtocolName, Unit, UnitScore
 from mcalc.data.images.prepare import Prepared
-from mcalc.data.pipeline import ReadyData
+from mcalc.data.pipeline import PreparedData
 from mcalc.data.splits.samples import make_samples
 from mcalc.data.splits.split_file import split_samples
 from mcalc.results import Predictions, TrialResult
@@ -29,7 +29,7 @@ from mcalc.trials.artifacts import (
 
 def made_ready(
     protocol: ProtocolName = ProtocolName.paper, unit: Unit = Unit.lesion, a_patient: int = 1
-) -> ReadyData:
+) -> PreparedData:
     lesions = tuple(
         make_lesion(
             i // a_patient,
@@ -52,15 +52,17 @@ def made_ready(
     data = replace(DataConfig(), unit=unit)
     samples = make_samples(lesions, prepared.positions, data).samples
     done = split_samples(samples, Config(data=data, protocol=ProtocolConfig(protocol)))
-    return ReadyData(prepared, done.samples, done.split, "f", "test", (), data.unit, UnitScore.mean)
+    return PreparedData(
+        prepared, done.samples, done.split, "f", "test", (), data.unit, UnitScore.mean
+    )
 
 
 @pytest.fixture
-def ready() -> ReadyData:
+def ready() -> PreparedData:
     return made_ready()
 
 
-def result(ready: ReadyData, seed: int) -> TrialResult:
+def result(ready: PreparedData, seed: int) -> TrialResult:
     reported = [ready.samples[i] for i in ready.split.reported]
     labels = np.array([sample.label for sample in reported])
     noise = np.random.default_rng(seed).normal(0, 1, len(labels))
@@ -81,7 +83,7 @@ def result(ready: ReadyData, seed: int) -> TrialResult:
     )
 
 
-def test_final_figures_agree_with_scikit_learn(ready: ReadyData) -> None:
+def test_final_figures_agree_with_scikit_learn(ready: PreparedData) -> None:
     done = result(ready, 1)
     truth, probability = done.predictions.labels, done.predictions.probabilities
     called = probability > 0.5
@@ -101,7 +103,7 @@ def test_final_figures_agree_with_scikit_learn(ready: ReadyData) -> None:
     assert (metrics["iterations"], metrics["reported_iteration"]) == (50, 40)
 
 
-def test_the_sheet_shows_the_same_lesions_whatever_the_result(ready: ReadyData) -> None:
+def test_the_sheet_shows_the_same_lesions_whatever_the_result(ready: PreparedData) -> None:
     one, two = (result(ready, seed).predictions for seed in (1, 2))
     assert sheet_of(one) == sheet_of(two)
     assert len(set(sheet_of(one))) == 12
@@ -123,7 +125,7 @@ def test_a_trial_is_scored_by_unit() -> None:
     metrics = final_metrics(done, ready)
     by_breast: dict[str, list[int]] = {}
     breast_of = {sample.id: sample.unit for sample in ready.samples}
-    for i, name in enumerate(done.predictions.lesions):
+    for i, name in enumerate(done.predictions.ids):
         by_breast.setdefault(breast_of[name], []).append(i)
     truth = [int(done.predictions.labels[rows].max()) for rows in by_breast.values()]
     means = [float(done.predictions.probabilities[rows].mean()) for rows in by_breast.values()]
@@ -133,7 +135,7 @@ def test_a_trial_is_scored_by_unit() -> None:
     assert metrics["tn"] + metrics["fn"] + metrics["tp"] + metrics["fp"] == len(truth)
 
 
-def test_baselines_are_fitted_once_for_all_trials_of_a_split(ready: ReadyData) -> None:
+def test_baselines_are_fitted_once_for_all_trials_of_a_split(ready: PreparedData) -> None:
     assert ready.baselines is ready.baselines
     one, two = (final_metrics(result(ready, seed), ready) for seed in (1, 2))
     assert one["auc"] != two["auc"]
@@ -168,8 +170,8 @@ def test_what_is_written_is_by_unit_with_one_picture_of_each_shown() -> None:
     write_artifacts(kept, result(ready, 1), ready, None)  # type: ignore[arg-type]
     assert kept.predictions is not None
     reported = {ready.samples[i].unit for i in ready.split.reported}
-    assert set(kept.predictions.lesions) == reported
-    assert len(kept.predictions.lesions) == len(reported)
+    assert set(kept.predictions.ids) == reported
+    assert len(kept.predictions.ids) == len(reported)
     assert kept.figures == ["curve.png", "confusion.png", "crops.png"]
     for name, picture in kept.pictures.items():
         own = [ready.prepared.images[e.image] for e in ready.samples if e.unit == name]

@@ -42,5 +42,5 @@ def by_unit(
 def score_units(predictions: Predictions, samples: Sequence[Sample], how: UnitScore) -> Predictions:
     """Predictions by unit, from predictions of samples (by their ids); as they are for lesions."""
     unit_of = {sample.id: sample.unit for sample in samples}
-    units = [unit_of[name] for name in predictions.lesions]
+    units = [unit_of[name] for name in predictions.ids]
     return by_unit(units, predictions.labels, predictions.probabilities, how)

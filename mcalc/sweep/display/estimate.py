@@ -11,11 +11,11 @@ from pathlib import Path
 import torch
 
 from mcalc.config.schema import Config, MissingWeights
-from mcalc.data.pipeline import OpenData
+from mcalc.data.pipeline import IndexedData
 from mcalc.models.backbones import build_classifier
 from mcalc.models.classifier import Classifier
 from mcalc.sweep.planning.plan import PlannedTrial
-from mcalc.tracking.tracker import read_speeds
+from mcalc.tracking.reader import read_speeds
 from mcalc.training.trajectory import ALL_CORES, resolve_precision, uses_gpu
 from mcalc.trials.provenance import hardware
 
@@ -40,7 +40,9 @@ class Estimate:
     """Bytes of the largest checkpoint while a run is under way."""
 
 
-def estimate(runs: Sequence[Sequence[PlannedTrial]], data: OpenData, directory: Path) -> Estimate:
+def estimate(
+    runs: Sequence[Sequence[PlannedTrial]], data: IndexedData, directory: Path
+) -> Estimate:
     """Estimate training runs from this machine's own record, else from a few steps taken now."""
     known: dict[tuple[str, ...], tuple[float, int, bool]] = {}
     seconds, recorded, disk, largest = 0.0, 0, 0, 0
@@ -69,21 +71,21 @@ def _kind(config: Config) -> tuple[str, ...]:
     )
 
 
-def _iterations(config: Config, data: OpenData) -> int:
+def _iterations(config: Config, data: IndexedData) -> int:
     trained = len(data.index.lesions) * (1 - config.protocol.held_out)
     total = int(trained // config.trainer.batch_size) * config.trainer.max_epochs
     return min(total, config.trainer.max_iterations or total)
 
 
 def _speed(
-    config: Config, kind: tuple[str, ...], data: OpenData, directory: Path
+    config: Config, kind: tuple[str, ...], data: IndexedData, directory: Path
 ) -> tuple[float, int, bool]:
     """Seconds an iteration, bytes of the network, and whether the time is a recorded one."""
     # random weights are as fast, and need no network
     plain = replace(config.backbone, weights="none", on_missing_weights=MissingWeights.error)
     built = build_classifier(plain, 0)
     size = sum(v.numel() * v.element_size() for v in built.model.state_dict().values())
-    recorded = read_speeds(directory, platform.node()).get(kind)
+    recorded = read_speeds(config.tracking, platform.node()).get(kind)
     if recorded is not None:
         return recorded, size, True
     torch.set_num_threads(config.trainer.threads or ALL_CORES)

@@ -9,13 +9,13 @@ from optuna.trial import FrozenTrial, TrialState
 from rich.table import Table
 
 from mcalc.console import console
-from mcalc.data.pipeline import OpenData
+from mcalc.data.pipeline import IndexedData
 from mcalc.results import Outcome
 from mcalc.sweep.planning.plan import Plan, PlannedTrial
 from mcalc.sweep.store.study import DONE, SweepStudy, why_new
 
 
-def dry_run(plan: Plan, study: SweepStudy | None, data: OpenData) -> None:
+def dry_run(plan: Plan, study: SweepStudy | None, data: IndexedData) -> None:
     """What a plan would do, how long it takes at most and what it leaves on the disk."""
     # late, as only this needs a network to measure with
     from mcalc.sweep.display.estimate import estimate, spelled_bytes, spelled_time

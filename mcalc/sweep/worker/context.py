@@ -9,7 +9,7 @@ from optuna.trial import FrozenTrial
 
 from mcalc.config.schema import Config
 from mcalc.console import Display, console
-from mcalc.data.pipeline import OpenData, open_data
+from mcalc.data.pipeline import IndexedData, index_data
 from mcalc.errors import UserError
 from mcalc.results import Outcome
 from mcalc.sweep.store.leases import Claims
@@ -20,7 +20,7 @@ from mcalc.tracking.tracker import Tracker
 from mcalc.training.validation import Trial
 from mcalc.trials.runner import Watch, open_tracker, run_trials
 
-Execute = Callable[[Config, OpenData, Sequence[Trial], Tracker, Watch], list[Outcome]]
+Execute = Callable[[Config, IndexedData, Sequence[Trial], Tracker, Watch], list[Outcome]]
 """What runs the trials of a training run and records them: `mcalc.trials.runner.run_trials`."""
 
 
@@ -40,7 +40,7 @@ class Workplace:
         tracker: Tracker | None = None,
         execute: Execute = run_trials,
         display: Display | None = None,
-        opened: Callable[[Config], OpenData] | None = None,
+        opened: Callable[[Config], IndexedData] | None = None,
     ) -> None:
         self.storage = storage or Storage(storage_url(config), config.storage_wait, console)
         found = study or SweepStudy.find(self.storage, sweep)
@@ -65,13 +65,13 @@ class OpenedOnce:
     """The data that a config names, opened once."""
 
     def __init__(self) -> None:
-        self._known: dict[str, OpenData] = {}
+        self._known: dict[str, IndexedData] = {}
 
-    def __call__(self, config: Config) -> OpenData:
+    def __call__(self, config: Config) -> IndexedData:
         """The config's data."""
         name = repr(config.data)
         if name not in self._known:
-            self._known[name] = open_data(config.data)
+            self._known[name] = index_data(config.data)
         return self._known[name]
 
 

@@ -167,13 +167,13 @@ def test_a_units_score_is_the_mean_or_the_largest_of_its_images() -> None:
         tuple(sample.id for sample in samples), np.array([1, 0, 1, 0, 0, 0, 0]), scores
     )
     mean = score_units(predictions, samples, UnitScore.mean)
-    assert mean.lesions == ("P_00001_LEFT", "P_00001_RIGHT", "P_00002_LEFT", "P_00003_LEFT")
+    assert mean.ids == ("P_00001_LEFT", "P_00001_RIGHT", "P_00002_LEFT", "P_00003_LEFT")
     assert mean.labels.tolist() == [1, 0, 0, 0]
     np.testing.assert_allclose(mean.probabilities, [0.5, 0.3, 0.4, 0.7])
     largest = score_units(predictions, samples, UnitScore.max)
     np.testing.assert_array_equal(largest.probabilities, [0.9, 0.3, 0.6, 0.7])
     # only what is reported counts: the breast's other image stands elsewhere
-    part = Predictions(predictions.lesions[1:4], predictions.labels[1:4], scores[1:4])
+    part = Predictions(predictions.ids[1:4], predictions.labels[1:4], scores[1:4])
     np.testing.assert_allclose(score_units(part, samples, UnitScore.mean).probabilities, [0.3, 0.3])
 
 

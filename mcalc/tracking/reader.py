@@ -1,0 +1,139 @@
+"""The record read back: finished trials, and how fast they ran.
+
+Reads the store that the settings name: `mlflow.db` below `tracking.dir`, or the server or database
+of `tracking.uri`.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import statistics
+from collections.abc import Mapping
+from pathlib import Path
+from urllib.parse import unquote
+
+import numpy as np
+from mlflow.entities import Run
+from mlflow.tracking import MlflowClient
+
+from mcalc.config.schema import TrackingConfig
+from mcalc.errors import UserError
+from mcalc.results import CurvePoint, Predictions, RecordedTrial
+from mcalc.tracking.tracker import PARENT_TAG, database_uri
+
+
+def _client(tracking: TrackingConfig) -> MlflowClient | None:
+    """The store's client; None where nothing is recorded yet."""
+    directory = Path(tracking.dir)
+    if tracking.uri is None and not (directory / "mlflow.db").is_file():
+        return None
+    return MlflowClient(tracking_uri=tracking.uri or database_uri(directory))
+
+
+def read_speeds(tracking: TrackingConfig, host: str) -> dict[tuple[str, ...], float]:
+    """Seconds an iteration that trials on this host took, evaluations included.
+
+    By backbone, batch, device, precision, threads and memory format; the median of the newest.
+    """
+    client = _client(tracking)
+    if client is None:
+        return {}
+    runs = client.search_runs(
+        [found.experiment_id for found in client.search_experiments()],
+        f"tags.`mcalc.host` = '{host}' and attributes.status = 'FINISHED'",
+        max_results=500,
+        order_by=["attributes.start_time DESC"],
+    )
+    found: dict[tuple[str, ...], list[float]] = {}
+    for run in runs:
+        tags, params, metrics = run.data.tags, run.data.params, run.data.metrics
+        kind = (
+            params.get("backbone.name", ""),
+            params.get("trainer.batch_size", ""),
+            *(
+                tags.get(f"mcalc.{name}", "")
+                for name in ("device", "precision", "threads", "memory_format")
+            ),
+        )
+        if metrics.get("iterations"):
+            found.setdefault(kind, []).append(metrics["seconds"] / metrics["iterations"])
+    return {kind: statistics.median(each) for kind, each in found.items()}
+
+
+def read_trials(tracking: TrackingConfig, sweep: str | None = None) -> list[RecordedTrial]:
+    """Finished trials of the newest recorded sweep of that title, or all single trials for None.
+
+    Of several finished runs of one name, the newest counts. In the order in which they began.
+    Raises UserError when there is no such record.
+    """
+    client = _client(tracking)
+    if client is None:
+        raise UserError(
+            f"nothing is recorded in {tracking.dir}: run `make tables`, or "
+            "`python -m mcalc.train -m sweep=alexnet,googlenet`, first"
+        )
+    experiments = [found.experiment_id for found in client.search_experiments()]
+
+    def search(query: str) -> list[Run]:
+        return list(
+            client.search_runs(
+                experiments, query, max_results=5000, order_by=["attributes.start_time DESC"]
+            )
+        )
+
+    if sweep is None:
+        runs = [
+            run
+            for run in search("tags.`mcalc.kind` = 'trial' and attributes.status = 'FINISHED'")
+            if PARENT_TAG not in run.data.tags
+        ]
+    else:
+        title = sweep.replace("'", "")
+        parents = search(f"tags.`mcalc.kind` = 'sweep' and tags.`mcalc.sweep` = '{title}'")
+        parents += search(f"tags.`mcalc.kind` = 'sweep' and tags.`mcalc.sweep_id` = '{title}'")
+        runs = []
+        for parent in parents:
+            runs = search(
+                f"tags.`{PARENT_TAG}` = '{parent.info.run_id}' and attributes.status = 'FINISHED'"
+            )
+            if runs:
+                break
+    newest: dict[str, Run] = {}
+    for run in runs:
+        newest.setdefault(str(run.info.run_name), run)
+    return [_read_trial(client, run) for run in reversed(newest.values())]
+
+
+def _read_trial(client: MlflowClient, run: Run) -> RecordedTrial:
+    folder = Path(client.download_artifacts(run.info.run_id, ""))
+    table = _read_csv(folder / "predictions.csv")
+    tags = dict(run.data.tags)
+    return RecordedTrial(
+        run_id=run.info.run_id,
+        name=str(run.info.run_name),
+        sweep=tags.get("mcalc.sweep_id"),
+        params=dict(run.data.params),
+        metrics=dict(run.data.metrics),
+        tags=tags,
+        predictions=Predictions(
+            ids=tuple(row["lesion"] for row in table),
+            labels=np.array([int(row["malignant"]) for row in table], dtype=np.int64),
+            probabilities=np.array([float(row["probability"]) for row in table]),
+        ),
+        curve=tuple(_point(row) for row in _read_csv(folder / "curve.csv")),
+        warnings=tuple(json.loads(tags.get("mcalc.warnings", "[]"))),
+        crops={unquote(file.stem): str(file) for file in sorted((folder / "crops").glob("*.png"))},
+    )
+
+
+def _read_csv(path: Path) -> list[dict[str, str]]:
+    # not pandas, whose parser of numbers may be off in the last bit
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def _point(row: Mapping[str, str]) -> CurvePoint:
+    # what is no number is written as nothing
+    values = {n: float(text) if text else np.nan for n, text in row.items() if n != "iteration"}
+    return CurvePoint(iteration=int(row["iteration"]), **values)
