@@ -165,6 +165,10 @@ class BackboneConfig:
     """L2 factor of pretrained weights (WeightL2Factor)."""
     bias_l2: float = 0.0
     """L2 factor of pretrained biases (BiasL2Factor)."""
+    lr_decay: float = 1.0
+    """Rate of a stage = rate x decay^depth, the head at depth 0; 1: all stages learn alike."""
+    freeze: str = "0"
+    """How many stages from the input stay as they are, or `all` below the head."""
 
     def __post_init__(self) -> None:
         for name in ("weight_lr", "bias_lr", "weight_l2", "bias_l2"):

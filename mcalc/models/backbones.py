@@ -1,20 +1,19 @@
-"""The networks a trial can fine-tune: how each is built, fed, cut into stages and given a head.
+"""The networks a trial can fine-tune: how each is built, fed, divided into stages, given a head.
 
 To add a backbone:
 
-1. add one `Backbone` to `BACKBONES` below: a function that builds the network with its 1000
-   classes, one that puts a layer of so many outputs in place of its classifier, the input contract
-   of its ImageNet weights, and its stages;
-2. add `conf/backbone/NAME.yaml` with the fields of `mcalc.config.schema.BackboneConfig`.
+1. add one `Backbone` to `BACKBONES` below;
+2. add `conf/backbone/NAME.yaml` with `name: NAME` and what differs from the defaults of
+   `backbone` in docs/settings.md.
 
-The tests of this module run over every entry, and tell what a new one lacks.
+The tests of this module run over every entry and say what a new one lacks. From a package of your
+own: an entry point of the group `mcalc.backbones` that names a `Backbone` (`mcalc.plugins`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from enum import StrEnum
 from pathlib import Path
 from typing import cast
 
@@ -43,19 +42,13 @@ from mcalc.models.weights import (
     initialise,
     load_file,
 )
+from mcalc.plugins import installed
 
 RANDOM = "random (Glorot)"
 """Origin of weights that are not pretrained."""
 
 CLASSES = 2
 """Benign, malignant: the logits' order, as `Lesion.label`; a third class comes behind them."""
-
-
-class Channels(StrEnum):
-    """Order of a network's input channels, and so of its means and deviations."""
-
-    rgb = "rgb"
-    bgr = "bgr"
 
 
 @dataclass(frozen=True)
@@ -67,17 +60,13 @@ class InputContract:
     """
 
     size: int
-    """Height and width in pixels. Smaller input works down to the size named beside each entry,
-    since every network pools what is left of the map; the weights were trained at this one."""
+    """Height and width in pixels that the weights were trained at."""
+    smallest: int
+    """Smallest height and width in pixels that the network can process."""
     mean: tuple[float, float, float]
-    """Mean of each channel, in grey levels 0..255, in the order of `channels`."""
+    """Mean of each channel, in grey levels 0..255, in the network's order of channels."""
     std: tuple[float, float, float]
-    """What each channel is divided by, in grey levels 0..255, in the order of `channels`."""
-    channels: Channels = Channels.rgb
-    value_range: tuple[float, float] = (0.0, 255.0)
-    """Range of the grey levels x, before the mean is taken off."""
-    interpolation: str = "bilinear"
-    """How images were brought to size when the weights were trained."""
+    """What each channel is divided by, in grey levels 0..255, in the same order."""
 
 
 @dataclass(frozen=True)
@@ -91,8 +80,11 @@ class Backbone:
     """Puts a layer of so many outputs in place of the classifier, and returns that layer."""
     contract: InputContract
     stages: tuple[str, ...]
-    """From input to output, one regular expression a stage, to be matched (`re.match`) against
-    parameter names; each parameter belongs to exactly one. The last stage is the head."""
+    """From input to output, one regular expression per stage; the last stage is the head.
+
+    They are matched (`re.match`) against names of modules followed by a dot (`features.0.`). Each
+    parameter belongs to exactly one stage, and a dropout to the stage whose output it drops.
+    `backbone.lr_decay` and `backbone.freeze` act by stage."""
     imagenet: WeightsEnum | None
     """torchvision's download; None where there is no public file in a format we read."""
     npz_key: Callable[[str], str] | None = None
@@ -111,6 +103,8 @@ class Built:
     head: nn.Module
     """The new last layer, a part of `model`."""
     contract: InputContract
+    stages: tuple[str, ...]
+    """As in the `Backbone`."""
     weights_origin: str
     """Where the weights below the head come from, for the record."""
     warnings: tuple[str, ...] = ()
@@ -157,63 +151,67 @@ def _bvlc_head(model: nn.Module, classes: int) -> nn.Module:
     return head
 
 
-_INCEPTION_BLOCKS = ("3a", "3b", "4a", "4b", "4c", "4d", "4e", "5a", "5b")
+_INCEPTION_STAGES = (
+    *(rf"inception{block}\." for block in ("3a", "3b", "4a", "4b", "4c", "4d", "4e", "5a")),
+    r"(inception5b|dropout)\.",
+)
 
 BACKBONES: Mapping[str, Backbone] = {
     # AlexNet of "One weird trick" (arXiv 1404.5997): 64/192/384/256/256 filters, no groups, no
     # local response normalisation, where MATLAB's is BVLC's 96/256/384/384/256. 227 px as the
     # paper's network (section II.3a): torchvision's pools 227 to 6x6 as it does 224.
-    # Smallest input 63 px.
     "alexnet": Backbone(
         name="alexnet",
         build=AlexNet,
         replace_head=_alexnet_head,
-        contract=InputContract(227, _IMAGENET_RGB_MEAN, _IMAGENET_RGB_STD),
+        contract=InputContract(227, 63, _IMAGENET_RGB_MEAN, _IMAGENET_RGB_STD),
         stages=(
-            *(rf"features\.{layer}\." for layer in (0, 3, 6, 8, 10)),
-            *(rf"classifier\.{layer}\." for layer in (1, 4, 6)),
+            *(rf"features\.{layer}\." for layer in (0, 3, 6, 8)),
+            *(r"(features\.10|classifier\.0)\.", r"classifier\.[13]\."),  # with their dropouts
+            *(r"classifier\.4\.", r"classifier\.6\."),
         ),
         imagenet=AlexNet_Weights.IMAGENET1K_V1,
     ),
     # torchvision's GoogLeNet, ported from TensorFlow: batch normalisation, 3x3 in the "5x5" branch.
-    # Its weights take 0..1 to -1..1. Smallest input 15 px; batches of one need more than one
-    # position left for batch normalisation to train.
+    # Its weights take 0..1 to -1..1. Batches of one need more than one position left for batch
+    # normalisation to train.
     "googlenet": Backbone(
         name="googlenet",
         build=_build_googlenet,
         replace_head=_googlenet_head,
-        contract=InputContract(224, (127.5, 127.5, 127.5), (127.5, 127.5, 127.5)),
+        contract=InputContract(224, 15, (127.5, 127.5, 127.5), (127.5, 127.5, 127.5)),
         stages=(
             *(rf"conv{layer}\." for layer in (1, 2, 3)),
-            *(rf"inception{block}\." for block in _INCEPTION_BLOCKS),
+            *_INCEPTION_STAGES,
             r"fc\.",
         ),
         imagenet=GoogLeNet_Weights.IMAGENET1K_V1,
         optional=("aux1", "aux2"),
     ),
-    # SqueezeNet 1.1: small enough to try things out. Smallest input 17 px.
+    # SqueezeNet 1.1: small enough to try things out.
     "squeezenet": Backbone(
         name="squeezenet",
         build=lambda: SqueezeNet(version="1_1"),
         replace_head=_squeezenet_head,
-        contract=InputContract(224, _IMAGENET_RGB_MEAN, _IMAGENET_RGB_STD),
+        contract=InputContract(224, 17, _IMAGENET_RGB_MEAN, _IMAGENET_RGB_STD),
         stages=(
-            *(rf"features\.{layer}\." for layer in (0, 3, 4, 6, 7, 9, 10, 11, 12)),
+            *(rf"features\.{layer}\." for layer in (0, 3, 4, 6, 7, 9, 10, 11)),
+            r"(features\.12|classifier\.0)\.",
             r"classifier\.1\.",
         ),
         imagenet=SqueezeNet1_1_Weights.IMAGENET1K_V1,
     ),
-    # The network behind MATLAB's `googlenet`. Caffe reads images with OpenCV, hence BGR, and only
-    # subtracts the mean. Smallest input 31 px.
+    # The network behind MATLAB's `googlenet`. Caffe reads images with OpenCV, hence channels blue,
+    # green, red, and only subtracts the mean.
     "googlenet_bvlc": Backbone(
         name="googlenet_bvlc",
         build=BvlcGoogLeNet,
         replace_head=_bvlc_head,
-        contract=InputContract(224, (104.0, 117.0, 123.0), (1.0, 1.0, 1.0), Channels.bgr),
+        contract=InputContract(224, 31, (104.0, 117.0, 123.0), (1.0, 1.0, 1.0)),
         stages=(
             r"conv1\.",
             r"conv2(_reduce)?\.",
-            *(rf"inception{block}\." for block in _INCEPTION_BLOCKS),
+            *_INCEPTION_STAGES,
             r"classifier\.",
         ),
         imagenet=None,
@@ -223,13 +221,27 @@ BACKBONES: Mapping[str, Backbone] = {
 
 
 def find_backbone(name: str) -> Backbone:
-    """The entry of that name. Raises UserError for an unknown one, with the nearest."""
-    if name not in BACKBONES:
+    """The entry of that name, built in or from an installed package.
+
+    Raises UserError for an unknown one, with the nearest, and for a package's that is not a
+    `Backbone`.
+    """
+    if name in BACKBONES:
+        return BACKBONES[name]
+    found = installed("backbones")
+    if name not in found:
+        known = sorted({*BACKBONES, *found})
         raise UserError(
-            f"backbone.name={name!r} is unknown: expected one of {', '.join(sorted(BACKBONES))}"
-            f"{nearest(name, BACKBONES)}"
+            f"backbone.name={name!r} is unknown: expected one of {', '.join(known)}"
+            f"{nearest(name, known)}"
         )
-    return BACKBONES[name]
+    entry = found[name].load()
+    if not isinstance(entry, Backbone):
+        raise UserError(
+            f"backbone {name!r} of the package {found[name].package} is a "
+            f"{type(entry).__name__}: expected a mcalc.models.backbones.Backbone"
+        )
+    return entry
 
 
 def build_classifier(backbone: BackboneConfig, seed: int, classes: int = CLASSES) -> Built:
@@ -254,7 +266,7 @@ def build_classifier(backbone: BackboneConfig, seed: int, classes: int = CLASSES
         origin, warnings = _fill(model, entry, backbone, _stream(seed, 0))
         head = entry.replace_head(model, classes)
     initialise(head, _stream(seed, 1))
-    return Built(model.train(), head, entry.contract, origin, warnings)
+    return Built(model.train(), head, entry.contract, entry.stages, origin, warnings)
 
 
 def _stream(seed: int, purpose: int) -> torch.Generator:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Self
+
 import pytorch_lightning as pl
 import torch
 import torch.nn.functional as F
@@ -10,6 +12,7 @@ from torch import Tensor
 from mcalc.config.schema import BackboneConfig, HeadConfig, TrainerConfig
 from mcalc.models.backbones import Built
 from mcalc.models.optim import parameter_groups, sgd
+from mcalc.models.stages import Stages
 
 
 class Classifier(pl.LightningModule):
@@ -27,9 +30,9 @@ class Classifier(pl.LightningModule):
     ) -> None:
         super().__init__()
         self.model = built.model
-        self.head_module = [
-            built.head
-        ]  # in a list: it is registered as a part of the model already
+        # in a list: it is registered as a part of the model already
+        self.head_module = [built.head]
+        self.stages = Stages(built.stages, backbone)
         self.backbone = backbone
         self.head = head
         self.settings = trainer
@@ -37,6 +40,13 @@ class Classifier(pl.LightningModule):
         self.register_buffer("std", torch.tensor(built.contract.std).view(1, 3, 1, 1), False)
         self._tally: list[Tensor] = []
         self._seen = 0
+        self.train()
+
+    def train(self, mode: bool = True) -> Self:
+        """Training or evaluation mode; frozen stages stay in evaluation mode."""
+        super().train(mode)
+        self.stages.set_modes(self.model)
+        return self
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits (B, classes) of images (B, 1, S, S), grey 0..255."""
@@ -70,11 +80,11 @@ class Classifier(pl.LightningModule):
         return torch.stack(self._tally) if self._tally else torch.zeros(0, 2), self._seen
 
     def put_training_tally(self, tally: Tensor, seen: int) -> None:
-        """Go on from where `training_tally` was taken."""
+        """Resume from where `training_tally` was taken."""
         self._tally, self._seen = list(tally.to(self.device)), seen
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        """SGD with momentum; one parameter group a layer kind (`mcalc.models.optim`)."""
+        """SGD with momentum; one parameter group per kind of layer (`mcalc.models.optim`)."""
         groups = parameter_groups(
             self.model,
             self.head_module[0],
@@ -82,5 +92,6 @@ class Classifier(pl.LightningModule):
             self.head,
             lr=self.settings.lr,
             l2=self.settings.l2,
+            stages=self.stages,
         )
         return sgd(groups, momentum=self.settings.momentum)

@@ -20,6 +20,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from mcalc.config.schema import BackboneConfig, HeadConfig
 from mcalc.errors import UserError
+from mcalc.models.stages import Stages
 
 _NORMALISATIONS = (_BatchNorm, nn.GroupNorm, nn.LayerNorm)
 
@@ -45,8 +46,11 @@ def parameter_groups(
     head_factors: HeadConfig,
     lr: float,
     l2: float,
+    stages: Stages,
 ) -> list[ParameterGroup]:
     """Every parameter of a network in the group of its rate and decay.
+
+    With `backbone.lr_decay` other than 1, each stage has groups of its own.
 
     `backbone.norm` holds scale and offset of normalisation layers. Both take the factors of
     weights, which by default are the 1 and 1 of MATLAB's batchNormalizationLayer, and not the bias
@@ -54,7 +58,7 @@ def parameter_groups(
     `backbone.weight_lr=0` with `backbone.bias_lr=0` freezes every parameter below the head.
 
     A parameter whose rate comes to 0 is frozen: it no longer asks for a gradient and is in no
-    group. A group without parameters is left out.
+    group. Groups without parameters are not returned.
 
     Args:
         model: the network; parameters of rate 0 are frozen in place.
@@ -63,24 +67,29 @@ def parameter_groups(
         head_factors: factors of the head.
         lr: InitialLearnRate, above 0.
         l2: L2Regularization, 0 or more.
+        stages: factors by stage.
 
     Raises UserError when every factor is 0 and nothing would learn.
     """
-    groups: list[ParameterGroup] = [
-        _group("backbone.weight", lr * backbone.weight_lr, l2 * backbone.weight_l2),
-        _group("backbone.bias", lr * backbone.bias_lr, l2 * backbone.bias_l2),
-        _group("backbone.norm", lr * backbone.weight_lr, l2 * backbone.weight_l2),
-        _group("head.weight", lr * head_factors.weight_lr, l2 * head_factors.weight_l2),
-        _group("head.bias", lr * head_factors.bias_lr, l2 * head_factors.bias_l2),
+    factors = {
+        "backbone.weight": (backbone.weight_lr, backbone.weight_l2),
+        "backbone.bias": (backbone.bias_lr, backbone.bias_l2),
+        "backbone.norm": (backbone.weight_lr, backbone.weight_l2),
+        "head.weight": (head_factors.weight_lr, head_factors.weight_l2),
+        "head.bias": (head_factors.bias_lr, head_factors.bias_l2),
+    }
+    members: dict[str, dict[float, list[nn.Parameter]]] = {kind: {} for kind in factors}
+    for kind, name, parameter in _kinds(model, head):
+        rate = lr * factors[kind][0] * stages.lr_factor(name)
+        if rate == 0:
+            parameter.requires_grad_(False)
+        else:
+            members[kind].setdefault(rate, []).append(parameter)
+    learning: list[ParameterGroup] = [
+        {"name": kind, "params": parameters, "lr": rate, "weight_decay": l2 * factors[kind][1]}
+        for kind, by_rate in members.items()
+        for rate, parameters in by_rate.items()
     ]
-    by_name = {group["name"]: group for group in groups}
-    for name, parameter in _named_groups(model, head):
-        by_name[name]["params"].append(parameter)
-    for group in groups:
-        if group["lr"] == 0:
-            for parameter in group["params"]:
-                parameter.requires_grad_(False)
-    learning = [group for group in groups if group["params"] and group["lr"] > 0]
     if not learning:
         raise UserError(
             "nothing would learn: every learn-rate factor is 0; set one of head.weight_lr, "
@@ -103,18 +112,16 @@ def sgd(groups: Sequence[ParameterGroup], momentum: float) -> torch.optim.SGD:
     return torch.optim.SGD([dict(group) for group in groups], momentum=momentum, fused=fused)
 
 
-def _group(name: str, lr: float, weight_decay: float) -> ParameterGroup:
-    return {"name": name, "params": [], "lr": lr, "weight_decay": weight_decay}
-
-
-def _named_groups(model: nn.Module, head: nn.Module) -> Iterator[tuple[str, nn.Parameter]]:
+def _kinds(model: nn.Module, head: nn.Module) -> Iterator[tuple[str, str, nn.Parameter]]:
+    """Each parameter with the kind of its group and its own name."""
     of_head = set(head.modules())
-    for module in model.modules():
+    for prefix, module in model.named_modules():
         for name, parameter in module.named_parameters(recurse=False):
             kind = "bias" if name == "bias" else "weight"
             if module in of_head:
-                yield f"head.{kind}", parameter
+                kind = f"head.{kind}"
             elif isinstance(module, _NORMALISATIONS):
-                yield "backbone.norm", parameter
+                kind = "backbone.norm"
             else:
-                yield f"backbone.{kind}", parameter
+                kind = f"backbone.{kind}"
+            yield kind, f"{prefix}.{name}", parameter

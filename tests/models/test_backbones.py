@@ -12,7 +12,12 @@ import pytest
 import torch
 import yaml
 from torch import Tensor, nn
-from torchvision.models import AlexNet_Weights, SqueezeNet1_1_Weights, WeightsEnum
+from torchvision.models import (
+    AlexNet_Weights,
+    GoogLeNet_Weights,
+    SqueezeNet1_1_Weights,
+    WeightsEnum,
+)
 from torchvision.models._api import Weights
 
 from mcalc.config.schema import BackboneConfig, MissingWeights
@@ -20,7 +25,6 @@ from mcalc.errors import UserError
 from mcalc.models.backbones import (
     BACKBONES,
     Built,
-    Channels,
     InputContract,
     build_classifier,
     find_backbone,
@@ -61,12 +65,10 @@ def test_it_trains_on_small_images(built: Built) -> None:
     built.model.zero_grad(set_to_none=True)
 
 
-@pytest.mark.parametrize(
-    ("name", "smallest"),
-    [("alexnet", 63), ("googlenet", 15), ("squeezenet", 17), ("googlenet_bvlc", 31)],
-)
-def test_the_smallest_input_is_the_documented_one(name: str, smallest: int) -> None:
-    model = random_weights(name).model.eval()
+@pytest.mark.parametrize("name", EVERY)
+def test_the_smallest_input_is_the_documented_one(name: str) -> None:
+    built = random_weights(name)
+    model, smallest = built.model.eval(), built.contract.smallest
     with torch.no_grad():
         assert model(torch.zeros(1, 3, smallest, smallest)).shape == (1, 2)
         with pytest.raises(RuntimeError):
@@ -88,6 +90,11 @@ def test_stages_cover_every_parameter_exactly_once(built: Built) -> None:
     entry = next(entry for entry in BACKBONES.values() if entry.contract is built.contract)
     of_head = {id(parameter) for parameter in built.head.parameters()}
     used = set()
+    for name, module in built.model.named_modules():
+        if isinstance(module, nn.Dropout):
+            places = [k for k, p in enumerate(entry.stages) if re.match(p, f"{name}.")]
+            assert len(places) == 1, name
+            assert places[0] < len(entry.stages) - 1, f"{name} drops the output of a lower stage"
     for name, parameter in built.model.named_parameters():
         stages = [k for k, pattern in enumerate(entry.stages) if re.match(pattern, name)]
         assert len(stages) == 1, name
@@ -141,8 +148,9 @@ def test_the_state_of_the_global_generator_does_not_matter() -> None:
 @pytest.mark.parametrize("name", EVERY)
 def test_every_backbone_has_a_config_of_its_name(name: str) -> None:
     content = yaml.safe_load((CONF / f"{name}.yaml").read_text())
-    assert set(content) == {field.name for field in fields(BackboneConfig)}
-    content["on_missing_weights"] = MissingWeights(content["on_missing_weights"])
+    assert set(content) <= {field.name for field in fields(BackboneConfig)}
+    if "on_missing_weights" in content:
+        content["on_missing_weights"] = MissingWeights(content["on_missing_weights"])
     assert BackboneConfig(**content) == BackboneConfig(name=name)
 
 
@@ -164,8 +172,6 @@ def test_contracts_are_torchvisions_in_grey_levels(name: str, weights: WeightsEn
     contract = find_backbone(name).contract
     assert contract.mean == pytest.approx([255 * value for value in preset.mean])
     assert contract.std == pytest.approx([255 * value for value in preset.std])
-    assert contract.interpolation == preset.interpolation.value
-    assert contract.channels is Channels.rgb
     # The paper's 227 (section II.3a), torchvision's own 224.
     assert contract.size == {"alexnet": 227, "squeezenet": 224}[name]
 
@@ -185,8 +191,8 @@ def test_googlenets_contract_equals_torchvisions_transform_input() -> None:
 
 def test_bvlcs_contract_is_caffes() -> None:
     contract = find_backbone("googlenet_bvlc").contract
-    assert (contract.size, contract.channels) == (224, Channels.bgr)
-    assert contract.mean == (104.0, 117.0, 123.0)
+    assert contract.size == 224
+    assert contract.mean == (104.0, 117.0, 123.0), "blue, green, red"
     assert contract.std == (1.0, 1.0, 1.0)
 
 
@@ -260,12 +266,13 @@ def test_imagenet_comes_from_torch_hubs_cache(
 
 
 def test_entries_name_torchvisions_imagenet_weights() -> None:
-    assert {name: str(entry.imagenet) for name, entry in BACKBONES.items()} == {
-        "alexnet": "AlexNet_Weights.IMAGENET1K_V1",
-        "googlenet": "GoogLeNet_Weights.IMAGENET1K_V1",
-        "squeezenet": "SqueezeNet1_1_Weights.IMAGENET1K_V1",
-        "googlenet_bvlc": "None",
-    }
+    for name, weights in (
+        ("alexnet", AlexNet_Weights.IMAGENET1K_V1),
+        ("googlenet", GoogLeNet_Weights.IMAGENET1K_V1),
+        ("squeezenet", SqueezeNet1_1_Weights.IMAGENET1K_V1),
+        ("googlenet_bvlc", None),
+    ):
+        assert BACKBONES[name].imagenet is weights
 
 
 def test_googlenets_file_may_hold_auxiliary_classifiers(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from mcalc.config.schema import BackboneConfig, HeadConfig
 from mcalc.errors import UserError
 from mcalc.models.backbones import BACKBONES, build_classifier
 from mcalc.models.optim import ParameterGroup, parameter_groups, sgd
+from mcalc.models.stages import Stages
 
 LR, L2, MOMENTUM = 1e-2, 1e-1, 0.9
 BACKBONE = BackboneConfig(weight_lr=1.0, bias_lr=2.0, weight_l2=1.0, bias_l2=0.0)
@@ -39,7 +40,8 @@ def tiny() -> nn.Sequential:
 def groups_of(
     model: nn.Sequential, backbone: BackboneConfig = BACKBONE, head: HeadConfig = HEAD
 ) -> list[ParameterGroup]:
-    return parameter_groups(model, model[-1], backbone, head, lr=LR, l2=L2)
+    stages = Stages([r"[01]\.", r"4\."], backbone)
+    return parameter_groups(model, model[-1], backbone, head, lr=LR, l2=L2, stages=stages)
 
 
 def test_groups_have_their_names_rates_and_decays() -> None:
@@ -85,6 +87,7 @@ def test_two_steps_of_one_weight_by_hand() -> None:
         HeadConfig(weight_lr=10, bias_lr=20, weight_l2=1, bias_l2=0),
         lr=0.01,
         l2=0.5,
+        stages=Stages([r"0\.", r"1\."], BackboneConfig()),
     )
     optimizer = sgd(groups, momentum=0.5)
     for _ in range(2):
@@ -131,7 +134,8 @@ def test_a_device_without_a_fused_step_gets_the_plain_one() -> None:
 @pytest.mark.parametrize("name", sorted(BACKBONES))
 def test_every_parameter_of_a_backbone_is_in_exactly_one_group(name: str) -> None:
     built = build_classifier(BackboneConfig(name=name, weights="none"), seed=0)
-    groups = parameter_groups(built.model, built.head, BACKBONE, HEAD, lr=LR, l2=L2)
+    stages = Stages(built.stages, BACKBONE)
+    groups = parameter_groups(built.model, built.head, BACKBONE, HEAD, lr=LR, l2=L2, stages=stages)
     members = {group["name"]: {id(p) for p in group["params"]} for group in groups}
     assert sum(map(len, members.values())) == len(set().union(*members.values()))
     assert set().union(*members.values()) == {id(p) for p in built.model.parameters()}

@@ -1,0 +1,62 @@
+"""Stages of a network, from input to output: which layers learn, and how fast.
+
+A backbone's entry names its stages by regular expressions (`Backbone.stages`), the last of which is
+the new head. `backbone.freeze` keeps the first stages as they are; `backbone.lr_decay` lets each
+stage learn slower than the one above it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from torch import nn
+
+from mcalc.config.schema import BackboneConfig
+from mcalc.errors import UserError
+
+
+class Stages:
+    """The stages of one network, and what the settings make of them.
+
+    Raises UserError where `backbone.freeze` names more stages than lie below the head.
+    """
+
+    def __init__(self, patterns: Sequence[str], settings: BackboneConfig) -> None:
+        self._patterns = [re.compile(pattern) for pattern in patterns]
+        self._name = settings.name
+        self._decay = settings.lr_decay
+        below_head = len(patterns) - 1
+        self.frozen = below_head if settings.freeze == "all" else int(settings.freeze)
+        """How many stages are frozen, counted from the input."""
+        if self.frozen > below_head:
+            raise UserError(
+                f"backbone.freeze={settings.freeze}: {settings.name} has {below_head} stages below "
+                f"its head: expected 0 to {below_head}, or all"
+            )
+
+    def lr_factor(self, parameter: str) -> float:
+        """What a parameter's rate is multiplied by: 0 if frozen, else lr_decay ** depth.
+
+        The head has depth 0 and the stage before it depth 1. Raises UserError for a parameter of no
+        stage, where the settings depend on its stage.
+        """
+        if not self.frozen and self._decay == 1:
+            return 1.0
+        stage = self._stage(parameter)
+        if stage is None:
+            raise UserError(
+                f"backbone.freeze and backbone.lr_decay need the stage of each parameter, but "
+                f"{parameter} of {self._name} is in none: correct the stages of its entry"
+            )
+        return 0.0 if stage < self.frozen else self._decay ** (len(self._patterns) - 1 - stage)
+
+    def set_modes(self, model: nn.Module) -> None:
+        """Put the modules of frozen stages into evaluation mode: no dropout, stored statistics."""
+        for name, module in model.named_modules():
+            stage = self._stage(f"{name}.")
+            if stage is not None and stage < self.frozen:
+                module.eval()
+
+    def _stage(self, name: str) -> int | None:
+        return next((i for i, p in enumerate(self._patterns) if p.match(name)), None)
