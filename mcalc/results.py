@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import math
 from dataclasses import dataclass, field
 from typing import Any
@@ -89,6 +90,11 @@ class RecordedTrial:
     """Fallbacks and allowances that a reader must see."""
     crops: dict[str, str] = field(default_factory=dict)
     """Lesion id -> path of a small PNG of its prepared crop, where kept."""
+
+    @property
+    def further_metrics(self) -> tuple[str, ...]:
+        """Names in the setting `metrics`: metrics of installed packages recorded with the trial."""
+        return tuple(ast.literal_eval(self.params.get("metrics", "[]")))
 
     def param(self, key: str) -> Any:
         """A parameter as a number where it is one, else as text, None for 'None'."""

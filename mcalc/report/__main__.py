@@ -16,7 +16,7 @@ from mcalc.paper.tables import NETWORKS
 from mcalc.report.baselines import baselines_table
 from mcalc.report.formats import FORMATS, Table, as_text, bullets
 from mcalc.report.html import page
-from mcalc.report.paper_tables import TABLES, Record, build
+from mcalc.report.paper_tables import TABLES, Record, build, further_scores
 from mcalc.results import RecordedTrial
 
 USAGE = """\
@@ -104,6 +104,9 @@ def main(arguments: Sequence[str]) -> None:
         _print(everything[number], alone=options.table != "all")
     written = {f"table{number}": everything[number] for number in options.tables}
     if options.table == "all":
+        if scores := further_scores(record):
+            written["scores"] = scores
+            _print(scores, alone=False)
         written["baselines"] = baselines_table([t for trials in record.values() for t in trials])
         _print(written["baselines"], alone=False)
         print("How these numbers were made\n" + "\n".join(bullets(everything[5].provenance)))

@@ -48,15 +48,6 @@ class Table:
                     f"{self.title}: a row has {len(row)} cells for {len(self.columns)} columns"
                 )
 
-    def column(self, key: str) -> tuple[str, ...]:
-        """The cells of one column.
-
-        Raises:
-            ValueError: there is no such column.
-        """
-        index = [column.key for column in self.columns].index(key)
-        return tuple(row[index] for row in self.rows)
-
     def for_people(self) -> Table:
         """The same table without the columns that only the CSV has."""
         kept = [index for index, column in enumerate(self.columns) if not column.csv_only]

@@ -22,7 +22,7 @@ from mcalc.paper.tables import NETWORK_TITLES, NETWORKS
 from mcalc.report.baselines import baselines_table
 from mcalc.report.cautions import cautions, provenance
 from mcalc.report.formats import Table
-from mcalc.report.paper_tables import SETTINGS, Record, Row, confusion_of, match
+from mcalc.report.paper_tables import SETTINGS, Record, Row, confusion_of, further_scores, match
 from mcalc.results import RecordedTrial
 
 _CROPS = 12
@@ -96,6 +96,7 @@ def page(
         provenance=provenance(trials),
         tables={number: table.for_people() for number, table in tables.items()},
         baselines=baselines_table(trials).for_people(),
+        scores=scores.for_people() if (scores := further_scores(record)) else None,
         galleries=galleries,
         assumptions=ASSUMPTIONS,
     )

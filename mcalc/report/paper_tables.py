@@ -16,7 +16,9 @@ from decimal import Decimal
 from statistics import fmean
 
 from mcalc.evaluation.metrics import Confusion, auc, auc_interval, wilson_interval
+from mcalc.evaluation.scores import METRICS, Metric, find_metric
 from mcalc.paper.tables import NETWORK_TITLES, NETWORKS, PAPER_TRIALS, PaperTrial
+from mcalc.plugins import installed
 from mcalc.report.cautions import cautions, names, provenance
 from mcalc.report.formats import NOT_RUN, Column, Table
 from mcalc.results import RecordedTrial
@@ -30,12 +32,10 @@ Record = Mapping[str, Sequence[RecordedTrial]]
 SETTINGS = ("stopping.patience", "head.weight_lr", "head.bias_lr", "head.weight_l2")
 """Configuration keys of the parameters in Tables 1 and 2, in their order."""
 
-_RATES = (
-    ("recall", "Recall"),
-    ("precision", "Prec."),
-    ("specificity", "Spec."),
-    ("f_measure", "F"),
-)
+_RATES = tuple(find_metric(n) for n in ("recall", "precision", "specificity", "f_measure"))
+"""Metrics of Table 6, which the paper prints."""
+_OTHER_TABLES = ("accuracy", "auc", *(metric.name for metric in _RATES))
+"""Metrics that a table of the paper shows."""
 
 _CSV_ONLY = tuple(
     Column(key, key, text=True, csv_only=True)
@@ -197,19 +197,18 @@ def _counts_table(record: Record) -> Table:
 
 def _rates_table(record: Record) -> Table:
     columns = [Column("name", "Name", text=True)]
-    for key, heading in _RATES:
+    for metric in _RATES:
         columns += [
-            Column(key, heading),
-            Column(f"{key}_paper", f"{heading} paper"),
-            Column(f"{key}_difference", f"{heading} diff."),
+            Column(metric.name, metric.heading),
+            Column(f"{metric.name}_paper", f"{metric.heading} paper"),
+            Column(f"{metric.name}_difference", f"{metric.heading} diff."),
         ]
     rows: list[tuple[str, ...]] = []
     for row in _all_rows(record):
         cells = [row.label]
-        counts = confusion_of(row.trial) if row.trial is not None else None
-        for key, _ in _RATES:
-            ours = getattr(counts, key) if counts is not None else math.nan
-            printed: Decimal | None = getattr(row.paper, key) if row.paper is not None else None
+        for metric in _RATES:
+            ours = _score(row.trial, metric)
+            printed: Decimal | None = getattr(row.paper, metric.name) if row.paper else None
             published = math.nan if printed is None else float(printed)
             cells += [
                 _number(ours, 4),
@@ -229,6 +228,57 @@ def _rates_table(record: Record) -> Table:
         ),
         provenance=_provenance_of_both(record),
     )
+
+
+def further_scores(record: Record) -> Table | None:
+    """Scores that no table of the paper has: metrics added to `METRICS`, and those of packages.
+
+    None where there is none to show. A package that is no longer installed leaves the recorded
+    values, which are then shown.
+    """
+    trials = [trial for network in NETWORKS for trial in record.get(network, ())]
+    metrics = {m.name: m for m in METRICS if m.shown and m.name not in _OTHER_TABLES}
+    gone: set[str] = set()
+    for name in dict.fromkeys(name for trial in trials for name in trial.further_metrics):
+        if name in installed("metrics"):
+            metrics[name] = find_metric(name)
+        else:
+            gone.add(name)
+            metrics[name] = Metric(name, name, lambda *_: math.nan)
+    if not metrics or not trials:
+        return None
+    rows = [
+        (
+            trial.name,
+            *(
+                _number(trial.metrics.get(name, math.nan) if name in gone else _score(trial, m), 4)
+                for name, m in metrics.items()
+            ),
+            *_extra(trial),
+        )
+        for trial in trials
+    ]
+    notes = [
+        f"{name}: as recorded with the trial; its package is not installed here."
+        for name in sorted(gone)
+    ]
+    return Table(
+        title="Further scores of the reported set, computed from the recorded predictions",
+        columns=(
+            Column("name", "Name", text=True),
+            *(Column(name, metric.heading) for name, metric in metrics.items()),
+            *_CSV_ONLY,
+        ),
+        rows=tuple(rows),
+        notes=tuple(notes),
+    )
+
+
+def _score(trial: RecordedTrial | None, metric: Metric) -> float:
+    """A metric of a trial's predictions; nan where the trial has not been run."""
+    if trial is None:
+        return math.nan
+    return float(metric.compute(trial.predictions.labels, trial.predictions.probabilities))
 
 
 def _all_rows(record: Record) -> list[Row]:

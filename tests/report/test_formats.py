@@ -109,7 +109,3 @@ def test_latex_escapes_a_backslash_once() -> None:
 def test_a_row_of_another_length_is_refused() -> None:
     with pytest.raises(ValueError, match="2 cells for 1 columns"):
         Table("t", (Column("a", "A"),), (("1", "2"),))
-
-
-def test_a_column_by_its_key(table: Table) -> None:
-    assert table.column("accuracy") == ("0.75", NOT_RUN)

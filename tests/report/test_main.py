@@ -55,11 +55,9 @@ def test_everything_is_printed_and_written(
     out = tmp_path / "deep" / "report"
     main([f"dir={recorded}", f"out={out}"])
     printed = capsys.readouterr().out
-    assert sorted(path.name for path in out.iterdir()) == sorted(
-        ["index.html"]
-        + [f"table{n}.{e}" for n in (1, 2, 5, 6) for e in ("txt", "csv", "md", "tex")]
-        + [f"baselines.{e}" for e in ("txt", "csv", "md", "tex")]
-    )
+    names = ("table1", "table2", "table5", "table6", "baselines")
+    expected = {f"{name}.{ending}" for name in names for ending in ("txt", "csv", "md", "tex")}
+    assert {path.name for path in out.iterdir()} >= {"index.html", *expected}
     for number in (1, 2, 5, 6):
         assert printed.count(f"Table {number}. ") == 1
         assert str(out / f"table{number}") in printed

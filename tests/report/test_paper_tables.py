@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from report_columns import column
 from scipy.stats import binomtest
 from sklearn.metrics import roc_auc_score
 
@@ -46,10 +47,10 @@ def test_table_1_sets_accuracy_and_its_interval_beside_the_papers(trial) -> None
 def test_every_row_of_the_paper_is_shown_run_or_not(trial) -> None:
     record = {"alexnet": [trial("AL2")], "googlenet": [trial("GL10")]}
     alexnet, googlenet = ([t.name for t in PAPER_TRIALS[n]] for n in ("alexnet", "googlenet"))
-    assert list(build(1, record).column("name")) == alexnet
-    assert list(build(2, record).column("name")) == googlenet
-    assert list(build(5, record).column("name")) == [n for n in alexnet + googlenet for _ in "ab"]
-    assert list(build(6, record).column("name")) == alexnet + googlenet
+    assert list(column(build(1, record), "name")) == alexnet
+    assert list(column(build(2, record), "name")) == googlenet
+    assert list(column(build(5, record), "name")) == [n for n in alexnet + googlenet for _ in "ab"]
+    assert list(column(build(6, record), "name")) == alexnet + googlenet
     for number in TABLES:
         assert any("9 of 10 trials not run" in note for note in build(number, record).notes)
     missing = row(build(1, record), "AL1")
@@ -131,7 +132,7 @@ def test_trials_that_the_paper_does_not_have_are_kept(trial) -> None:
 
 def test_two_seeds_of_one_row_are_two_lines(trial) -> None:
     both = [trial("AL1"), replace(trial("AL1", params={"seed": 1}), run_id="second")]
-    names = build(1, {"alexnet": both}).column("name")
+    names = column(build(1, {"alexnet": both}), "name")
     assert names[:3] == ("AL1 (seed 0)", "AL1 (seed 1)", "AL2")
 
 
