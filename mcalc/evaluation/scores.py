@@ -1,9 +1,9 @@
 """The scores of a trial: what is computed from its predictions, recorded and shown in the report.
 
-To add a metric, add one `Metric` to `METRICS`. It is recorded with every new trial. The report shows
-it for every recorded one, as it computes scores from the recorded predictions. From a package of
-your own: an entry point of the group `mcalc.metrics` that names a `Metric` (`mcalc.plugins`), and its
-name in the setting `metrics`.
+To add one: docs/recipes.md. It is recorded with every new trial, and the report shows it for every
+recorded one, as it computes scores from the recorded predictions. A package of your own adds one by
+an entry point of the group `mcalc.metrics` that names a `Metric` (`mcalc.plugins`), and by its name
+in the setting `metrics`.
 """
 
 from __future__ import annotations

@@ -1,19 +1,14 @@
-"""The networks a trial can fine-tune: how each is built, fed, divided into stages, given a head.
+"""The networks that a trial can fine-tune, and how one is built with its weights and a new head.
 
-To add a backbone:
-
-1. add one `Backbone` to `BACKBONES` below;
-2. add `conf/backbone/NAME.yaml` with `name: NAME` and what differs from the defaults of
-   `backbone` in docs/settings.md.
-
-The tests of this module run over every entry and say what a new one lacks. From a package of your
-own: an entry point of the group `mcalc.backbones` that names a `Backbone` (`mcalc.plugins`).
+To add one: docs/recipes.md. The tests of this module run over every entry and say what a new one
+lacks. A package of your own adds one by an entry point of the group `mcalc.backbones` that names a
+`Backbone` (`mcalc.plugins`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
@@ -27,11 +22,11 @@ from torchvision.models import (
     GoogLeNet_Weights,
     SqueezeNet,
     SqueezeNet1_1_Weights,
-    WeightsEnum,
 )
 
 from mcalc.config.schema import BackboneConfig, MissingWeights
 from mcalc.errors import UserError, nearest
+from mcalc.models.backbone import Backbone, InputContract
 from mcalc.models.googlenet_bvlc import BvlcGoogLeNet, caffe_key
 from mcalc.models.weights import (
     NPZ_SUFFIX,
@@ -49,48 +44,6 @@ RANDOM = "random (Glorot)"
 
 CLASSES = 2
 """Benign, malignant: the logits' order, as `Lesion.label`; a third class comes behind them."""
-
-
-@dataclass(frozen=True)
-class InputContract:
-    """What a network's weights expect of an image.
-
-    One formula serves every network: grey levels x in 0..255, floating point, (B, 1, H, W), become
-    (x - mean) / std in each of three channels, (B, 3, H, W).
-    """
-
-    size: int
-    """Height and width in pixels that the weights were trained at."""
-    smallest: int
-    """Smallest height and width in pixels that the network can process."""
-    mean: tuple[float, float, float]
-    """Mean of each channel, in grey levels 0..255, in the network's order of channels."""
-    std: tuple[float, float, float]
-    """What each channel is divided by, in grey levels 0..255, in the same order."""
-
-
-@dataclass(frozen=True)
-class Backbone:
-    """One network: an entry of `BACKBONES`."""
-
-    name: str
-    build: Callable[[], nn.Module]
-    """The network with its 1000 ImageNet classes; the weights it comes with are all replaced."""
-    replace_head: Callable[[nn.Module, int], nn.Module]
-    """Puts a layer of so many outputs in place of the classifier, and returns that layer."""
-    contract: InputContract
-    stages: tuple[str, ...]
-    """From input to output, one regular expression per stage; the last stage is the head.
-
-    They are matched (`re.match`) against names of modules followed by a dot (`features.0.`). Each
-    parameter belongs to exactly one stage, and a dropout to the stage whose output it drops.
-    `backbone.lr_decay` and `backbone.freeze` act by stage."""
-    imagenet: WeightsEnum | None
-    """torchvision's download; None where there is no public file in a format we read."""
-    npz_key: Callable[[str], str] | None = None
-    """Our parameter's name -> its name in a `.npz`, where the entry reads such files."""
-    optional: tuple[str, ...] = field(default=())
-    """First parts of names that a weight file may hold beyond the network."""
 
 
 @dataclass(frozen=True)
@@ -214,7 +167,6 @@ BACKBONES: Mapping[str, Backbone] = {
             *_INCEPTION_STAGES,
             r"classifier\.",
         ),
-        imagenet=None,
         npz_key=caffe_key,
     ),
 }
@@ -239,7 +191,7 @@ def find_backbone(name: str) -> Backbone:
     if not isinstance(entry, Backbone):
         raise UserError(
             f"backbone {name!r} of the package {found[name].package} is a "
-            f"{type(entry).__name__}: expected a mcalc.models.backbones.Backbone"
+            f"{type(entry).__name__}: expected a mcalc.models.backbone.Backbone"
         )
     return entry
 

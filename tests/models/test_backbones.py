@@ -22,10 +22,10 @@ from torchvision.models._api import Weights
 
 from mcalc.config.schema import BackboneConfig, MissingWeights
 from mcalc.errors import UserError
+from mcalc.models.backbone import InputContract
 from mcalc.models.backbones import (
     BACKBONES,
     Built,
-    InputContract,
     build_classifier,
     find_backbone,
 )

@@ -1,0 +1,113 @@
+"""Records of earlier versions still open, and their sweeps resume."""
+
+from __future__ import annotations
+
+import os
+import socket
+import sqlite3
+import subprocess
+import sys
+import tarfile
+from pathlib import Path
+
+import psutil
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+ARCHIVES = sorted(Path(__file__).parent.glob("*.tar.xz"))
+COMMON = (
+    "backbone.weights=none",
+    "data.phantom.lesions=16",
+    "trainer.batch_size=4",
+    "trainer.val_every=2",
+    "trainer.threads=1",
+    "tracking.save_network=false",
+    "tracking.checkpoint_minutes=0",
+)
+SINGLE = (*COMMON, "backbone=squeezenet", "trainer.max_iterations=6", "trainer.lr=0.001")
+SWEEP = ("-m", "sweep=alexnet", *COMMON, "trainer.max_iterations=6", "trainer.lr=0.001")
+SEARCH = ("-m", "name=hunt", *COMMON, "backbone=squeezenet", "trainer.max_iterations=4")
+
+
+def unpack(archive: Path, folder: Path) -> None:
+    """The record as it lay on the machine that wrote it, which is this one, its workers dead."""
+    with tarfile.open(archive) as tar:
+        tar.extractall(folder, filter="data")
+    for name in ("mlflow", "optuna"):
+        script = folder / "mlruns" / f"{name}.sql"
+        with sqlite3.connect(folder / "mlruns" / f"{name}.db") as database:
+            database.executescript(script.read_text().replace("@FOLDER@", str(folder)))
+            if name == "optuna":
+                database.execute(
+                    "UPDATE mcalc_claims SET host = ?, boot = ?, room = ?, process = ?",
+                    (
+                        socket.gethostname(),
+                        Path("/proc/sys/kernel/random/boot_id").read_text().strip(),
+                        str(Path("/proc/self/ns/pid").readlink()),
+                        next(n for n in range(99_999, 1, -1) if not psutil.pid_exists(n)),
+                    ),
+                )
+        database.close()
+        script.unlink()
+
+
+@pytest.fixture(params=ARCHIVES, ids=lambda path: path.name.split(".")[0])
+def record(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    unpack(request.param, tmp_path)
+    return tmp_path
+
+
+def command(folder: Path, module: str, *arguments: str) -> str:
+    """What a command prints that ends well."""
+    done = subprocess.run(
+        [sys.executable, "-m", f"mcalc.{module}", *arguments],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "200"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_the_report_reads_it(record: Path) -> None:
+    printed = command(record, "report")
+    table = {line.split()[0]: line.split() for line in printed.splitlines() if line[:2] == "AL"}
+    assert table["AL1"][:6] == ["AL1", "15", "1", "2", "1", "0.6667"]
+    assert table["AL8"][5] == "—", "it was cut off"
+    assert "Weights: random (Glorot)." in " ".join(printed.split())
+    assert (record / "report" / "index.html").stat().st_size > 10_000
+
+
+def test_list_and_check_read_it(record: Path) -> None:
+    listed = command(record, "sweep", "list")
+    (line,) = [line for line in listed.splitlines() if "alexnet-650338fe" in line]
+    assert [cell.strip() for cell in line.strip("│").split("│")][1:] == ["3", "0", "0", "1"]
+    checked = command(record, "sweep", "check")
+    assert "AL8 was cut off" in checked
+    assert checked.count("Optuna and MLflow agree") == 2
+
+
+@pytest.mark.slow
+def test_its_trials_are_known_and_its_sweep_resumes(record: Path) -> None:
+    assert "single is finished already" in command(record, "train", *SINGLE, "name=single")
+    before = command(record, "train", *SWEEP, "dry_run=true")
+    assert "3 finished, 1 to run" in before
+    printed = command(record, "train", *SWEEP)
+    assert "AL8: accuracy 0.6667" in printed
+    assert not any(f"{name}: accuracy" in printed for name in ("AL1", "AL5", "AL6")), "run again"
+    with sqlite3.connect(record / "mlruns" / "mlflow.db") as database:
+        runs = database.execute("SELECT status FROM runs WHERE name LIKE 'AL%'").fetchall()
+    database.close()
+    assert runs == [("FINISHED",)] * 4, "AL8 resumed in the run that was open"
+    assert "Optuna and MLflow agree" in command(record, "sweep", "check", "alexnet-650338fe")
+
+
+@pytest.mark.slow
+def test_its_search_resumes(record: Path) -> None:
+    interval = "head.weight_lr=interval(1,20)"
+    printed = command(record, "train", *SEARCH, interval, "budget.trials=3")
+    assert "2 tried" in printed
+    assert "#2: accuracy" in printed
+    assert "#1: accuracy" not in printed
