@@ -1,9 +1,9 @@
 """Figures of one trial: training curve, sheet of classified crops, confusion matrix.
 
-Each function returns a matplotlib `Figure` of its own; pyplot and its global state are not used,
-so figures may be drawn in any thread and without a display. Widths are chosen to be read at 400
-pixels. Colours are of the Okabe-Ito palette, which the colour-blind can tell apart, and nothing is
-said by colour alone.
+Each function returns a new matplotlib `Figure`. pyplot and its global state are not used, so
+figures may be drawn in any thread and without a display. Widths are chosen to be read at 400
+pixels. Colours are of the Okabe-Ito palette, which the colour-blind can tell apart, and
+nothing is shown by colour alone.
 """
 
 from __future__ import annotations

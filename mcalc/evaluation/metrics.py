@@ -199,7 +199,8 @@ def auc_interval(
 
 
 def majority_rate(labels: npt.ArrayLike) -> float:
-    """Accuracy of always naming the commoner class of `labels`: what knowing nothing scores.
+    """Accuracy of always naming the commoner class of `labels`: the score of a classifier
+    that always gives one answer.
 
     Args:
         labels: 0 benign, 1 malignant; shape (n,).

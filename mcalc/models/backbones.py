@@ -77,7 +77,7 @@ def _alexnet_head(model: nn.Module, classes: int) -> nn.Module:
 def _build_googlenet() -> nn.Module:
     # torchvision's ImageNet loader switches transform_input on, which turns ImageNet-normalised
     # input back into (x - 0.5) / 0.5. The contract asks for that input at once, and so the switch
-    # stays off. The auxiliary classifiers are left out: torchvision's file holds untrained ones,
+    # stays off. The auxiliary classifiers are omitted: torchvision's file holds untrained ones,
     # and MATLAB's network has none.
     model: nn.Module = GoogLeNet(aux_logits=False, transform_input=False, init_weights=False)
     return model
@@ -203,9 +203,9 @@ def build_classifier(backbone: BackboneConfig, seed: int, classes: int = CLASSES
         backbone: the entry and its weights. `imagenet` downloads on first use; `none` draws
             Glorot weights; anything else is the path of a weight file, relative to the working
             directory.
-        seed: 0 or more. Draws the head, and the weights where they are random, from two streams
-            of their own: the head is the same whatever the weights below it are, and the global
-            random number generator stays where it was.
+        seed: 0 or more. The head, and the weights where they are random, are drawn from two
+            separate streams. So the head is the same whatever the weights below it are, and the
+            global random number generator is not advanced.
         classes: outputs of the head, from 2 (`mcalc.data.splits.samples.class_count`).
 
     Raises UserError for an unknown backbone, weights that cannot be had (unless
@@ -243,8 +243,8 @@ def _fill(
             initialise(model, stream)
             cause = f" ({error.__cause__})" if error.__cause__ else ""
             warning = (
-                f"the ImageNet weights of backbone={entry.name} could not be had{cause}: random "
-                "(Glorot) weights stand in, as backbone.on_missing_weights=random allows"
+                f"the ImageNet weights of backbone={entry.name} are not available{cause}: random "
+                "(Glorot) weights are used instead, as backbone.on_missing_weights=random allows"
             )
             return RANDOM, (warning,)
     return _fill_from_path(model, entry, backbone.weights), ()

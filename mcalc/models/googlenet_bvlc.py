@@ -4,7 +4,7 @@ Szegedy et al., "Going deeper with convolutions", CVPR 2015, Table 1, as replica
 `models/bvlc_googlenet` (unrestricted licence; top-1 68.7 % on ImageNet). torchvision's network of
 the same name is another one: batch normalisation, no local response normalisation, 3x3 where this
 one has 5x5, a 2x2 last pool, no convolution biases. The auxiliary classifiers served Caffe's
-training only and are left out, as in MATLAB.
+training only and are omitted, as in MATLAB.
 
 Weight files are `.npz` with one float array a parameter, output channels first (OIHW), named by
 Caffe's layer: `conv1/7x7_s2.weight`, `inception_3a/5x5_reduce.bias`, `loss3/classifier.weight`.

@@ -1,7 +1,7 @@
 """Where weights come from: drawn at random, downloaded, or read from a file.
 
-Whatever a file is said to be, it has to fit its network whole: same names, same shapes, floating
-point. A pickle is read as plain tensors only, so that a file from elsewhere cannot run code.
+A file must match its network completely: the same names and shapes, floating point. A pickle is
+read as plain tensors only, so that a file from elsewhere cannot run code.
 """
 
 from __future__ import annotations
@@ -28,17 +28,17 @@ PICKLE_SUFFIXES = (".pth", ".pt")
 NPZ_SUFFIX = ".npz"
 
 STALL_SECONDS = 10.0
-"""A download gives up when one answer of the network takes longer than this."""
+"""A download is given up when the server is silent for longer than this."""
 
 _HASH_IN_NAME = re.compile(r"-([0-9a-f]{8,64})\.")
 """torchvision names a weight file after the start of its SHA-256: `alexnet-owt-7be5be79.pth`."""
 
 _BATCH_COUNTER = "num_batches_tracked"
-"""A batch normalisation's integer counter, which files of old PyTorch versions do without."""
+"""A batch normalisation's integer counter, which files of old PyTorch versions lack."""
 
 
 class WeightsUnavailableError(UserError):
-    """Named weights that cannot be had, as opposed to a wrong file: random ones may stand in."""
+    """Named weights are not available (unlike a wrong file): random ones may be used instead."""
 
 
 def initialise(model: nn.Module, generator: torch.Generator) -> None:
@@ -91,7 +91,7 @@ def download(url: str, stall_seconds: float = STALL_SECONDS) -> Path:
             )
         return cached
     previous = socket.getdefaulttimeout()
-    # torch.hub takes no timeout of its own; without one a silent server would hold a trial forever.
+    # torch.hub has no timeout; without one a silent server would block a trial forever.
     socket.setdefaulttimeout(stall_seconds)
     try:
         cached.parent.mkdir(parents=True, exist_ok=True)

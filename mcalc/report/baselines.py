@@ -1,4 +1,4 @@
-"""What needs no network, scored on the same split, beside the networks' own mean."""
+"""Baselines without an image, scored on the same split, beside the mean of the networks."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def baselines_table(trials: Sequence[RecordedTrial]) -> Table:
     """The block `Baselines on the same split`: four baselines and the networks a split.
 
     The baselines' numbers are those recorded; the networks' are computed from their predictions.
-    Trials on different splits have rows of their own.
+    Trials on different splits have separate rows.
     """
     splits = _by_split(trials)
     rows: list[tuple[str, ...]] = []
@@ -54,11 +54,13 @@ def baselines_table(trials: Sequence[RecordedTrial]) -> Table:
     unknown = {trial.metrics.get("size_unknown", 0.0) for trial in trials} - {0.0}
     if unknown:
         notes.append(
-            f"The crop's size is not known of up to {max(unknown):.0f} reported lesions, which the "
+            f"The crop's size is unknown for up to {max(unknown):.0f} reported lesions, which the "
             "size baseline gives the training part's share of malignant ones."
         )
     if any("descriptors_auc" not in trial.metrics for trial in trials):
-        notes.append(f"{NOT_RUN}: the data does not say what the baseline needs, or an old record.")
+        notes.append(
+            f"{NOT_RUN}: the data lacks what the baseline needs, or the record is older than it."
+        )
     return Table(
         title=f"Baselines on the same split (scored: {units_of(trials)})",
         columns=(

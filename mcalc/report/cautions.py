@@ -1,4 +1,4 @@
-"""The sentences that must stand beside the numbers: what to beware of, and how they were made."""
+"""Sentences that belong beside the numbers: what to be careful about, and how they were made."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def cautions(trials: Sequence[RecordedTrial]) -> tuple[str, ...]:
         trial
         for trial in trials
         if trial.params.get("data.source") == "phantom"
-        # most say so in a warning of their own
+        # most records have a warning that says so
         and not any("phantom" in text for text in trial.warnings)
     ]
     if phantoms:
@@ -103,7 +103,7 @@ def provenance(trials: Sequence[RecordedTrial]) -> tuple[str, ...]:
         "rates always.",
         f"Intervals are 95 %: Wilson for accuracy, DeLong for AUC. They take {units_of(trials)} as "
         "independent; several of one patient are not, which makes them too narrow.",
-        f"Always naming the commoner class scores {grouped(trials, _majority)}; in the paper "
+        f"Always giving the commoner class scores {grouped(trials, _majority)}; in the paper "
         f"{BENIGN / REPORTED:.4f}.",
         f"Crop size alone (no pixel read) reaches {grouped(trials, _area('size'))}; a network has "
         "learnt something from the image only where its AUC is above that.",

@@ -25,7 +25,7 @@ class Column:
     text: bool = False
     """Words rather than a number: aligned left."""
     csv_only: bool = False
-    """Left out of the forms made for people."""
+    """Only in the CSV file, not in the forms made for people."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class Table:
     title: str
     columns: tuple[Column, ...]
     rows: tuple[tuple[str, ...], ...]
-    """As many cells a row as there are columns; `NOT_RUN` where there is no value."""
+    """As many cells per row as there are columns; `NOT_RUN` where there is no value."""
     notes: tuple[str, ...] = ()
     """Sentences about this table's numbers."""
     provenance: tuple[str, ...] = ()
@@ -102,7 +102,7 @@ def as_csv(table: Table) -> str:
     """Comma-separated with one heading line; a value that does not exist is an empty field.
 
     Notes have no place in a CSV file. What must not be lost (protocol, weights, data, warnings of a
-    row's trial) stands in columns of its own.
+    row's trial) has separate columns.
     """
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")

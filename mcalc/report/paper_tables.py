@@ -85,7 +85,7 @@ def build(number: int, record: Record) -> Table:
 
     Args:
         number: an entry of `TABLES`.
-        record: what has been run. A row that has not is shown with dashes, never left out.
+        record: what has been run. A row that has not is shown with dashes, never omitted.
 
     Raises:
         ValueError: another number.
@@ -233,8 +233,8 @@ def _rates_table(record: Record) -> Table:
 def further_scores(record: Record) -> Table | None:
     """Scores that no table of the paper has: metrics added to `METRICS`, and those of packages.
 
-    None where there is none to show. A package that is no longer installed leaves the recorded
-    values, which are then shown.
+    None where there is none to show. For a package that is no longer installed, the recorded values
+    are shown.
     """
     trials = [trial for network in NETWORKS for trial in record.get(network, ())]
     metrics = {m.name: m for m in METRICS if m.shown and m.name not in _OTHER_TABLES}
