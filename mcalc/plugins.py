@@ -16,9 +16,11 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
-from typing import Any
+from typing import Any, TypeVar
 
-from mcalc.errors import UserError
+from mcalc.errors import UserError, nearest
+
+T = TypeVar("T")
 
 KINDS = ("backbones", "sources", "metrics")
 """What a package can add: entry-point groups `mcalc.<kind>`."""
@@ -64,6 +66,36 @@ def installed(kind: str) -> Mapping[str, Plugin]:
                 f"{kind.removesuffix('s')} {point.name!r}: remove one of them"
             )
     return found
+
+
+def find(kind: str, name: str, built_in: Mapping[str, T], expected: type[T], key: str) -> T:
+    """The entry `name` of a kind: a built-in one, or an installed package's.
+
+    Args:
+        kind: an element of `KINDS`.
+        name: what the user asked for.
+        built_in: mcalc's own entries by name.
+        expected: class that a package's entry must have.
+        key: the setting that names the entry, for messages.
+
+    Raises UserError for an unknown name, with the nearest, and for a package's entry that cannot be
+    loaded or is of another class.
+    """
+    if name in built_in:
+        return built_in[name]
+    plugins = installed(kind)
+    if name not in plugins:
+        known = sorted({*built_in, *plugins})
+        raise UserError(
+            f"{key}={name!r} is unknown: expected one of {', '.join(known)}{nearest(name, known)}"
+        )
+    entry = plugins[name].load()
+    if not isinstance(entry, expected):
+        raise UserError(
+            f"{key}={name}: the package {plugins[name].package} gives a {type(entry).__name__}, "
+            f"expected a {expected.__module__}.{expected.__qualname__}"
+        )
+    return entry
 
 
 def versions(kind: str, names: Collection[str]) -> dict[str, str]:

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from mcalc.errors import UserError, nearest
 from mcalc.evaluation.metrics import (
     Confusion,
     Interval,
@@ -23,7 +22,7 @@ from mcalc.evaluation.metrics import (
     log_loss,
     wilson_interval,
 )
-from mcalc.plugins import installed
+from mcalc.plugins import find
 
 Labels = npt.NDArray[np.int64]
 """0 benign, 1 malignant; shape (n,)."""
@@ -71,28 +70,8 @@ METRICS = (
 
 
 def find_metric(name: str) -> Metric:
-    """The metric of that name, built in or from an installed package.
-
-    Raises UserError for an unknown one, with the nearest, and for a package's that is not a
-    `Metric`.
-    """
-    built_in = {metric.name: metric for metric in METRICS}
-    if name in built_in:
-        return built_in[name]
-    found = installed("metrics")
-    if name not in found:
-        known = sorted({*built_in, *found})
-        raise UserError(
-            f"metrics: no metric {name!r} is installed{nearest(name, known)} "
-            f"(there are {', '.join(known)})"
-        )
-    metric = found[name].load()
-    if not isinstance(metric, Metric):
-        raise UserError(
-            f"metric {name!r} of the package {found[name].package} is a {type(metric).__name__}: "
-            "expected a mcalc.evaluation.scores.Metric"
-        )
-    return metric
+    """The metric of that name, built in or a package's. Raises UserError as `plugins.find`."""
+    return find("metrics", name, {metric.name: metric for metric in METRICS}, Metric, "metrics")
 
 
 def all_scores(

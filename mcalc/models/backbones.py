@@ -37,7 +37,7 @@ from mcalc.models.weights import (
     initialise,
     load_file,
 )
-from mcalc.plugins import installed
+from mcalc.plugins import find
 
 RANDOM = "random (Glorot)"
 """Origin of weights that are not pretrained."""
@@ -173,27 +173,8 @@ BACKBONES: Mapping[str, Backbone] = {
 
 
 def find_backbone(name: str) -> Backbone:
-    """The entry of that name, built in or from an installed package.
-
-    Raises UserError for an unknown one, with the nearest, and for a package's that is not a
-    `Backbone`.
-    """
-    if name in BACKBONES:
-        return BACKBONES[name]
-    found = installed("backbones")
-    if name not in found:
-        known = sorted({*BACKBONES, *found})
-        raise UserError(
-            f"backbone.name={name!r} is unknown: expected one of {', '.join(known)}"
-            f"{nearest(name, known)}"
-        )
-    entry = found[name].load()
-    if not isinstance(entry, Backbone):
-        raise UserError(
-            f"backbone {name!r} of the package {found[name].package} is a "
-            f"{type(entry).__name__}: expected a mcalc.models.backbone.Backbone"
-        )
-    return entry
+    """The entry of that name, built in or from an installed package. Raises UserError as `find`."""
+    return find("backbones", name, BACKBONES, Backbone, "backbone.name")
 
 
 def build_classifier(backbone: BackboneConfig, seed: int, classes: int = CLASSES) -> Built:

@@ -61,7 +61,7 @@ def test_what_the_data_does_not_say_is_a_dash_and_explained(trial) -> None:
     table = baselines_table([trial("AL1", metrics={"size_auc": 0.7, "size_unknown": 12})])
     assert column(table, "auc")[2:4] == (NOT_RUN, NOT_RUN)
     text = as_text(table)
-    assert "not known of up to 12 reported lesions" in text
+    assert "unknown for up to 12 reported lesions" in text
     assert "does not say what the baseline needs" in text
 
 
