@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+import ast
+import re
+import subprocess
+import sys
+from functools import cache
 from pathlib import Path
+
+import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 FILES = {
@@ -11,19 +18,185 @@ FILES = {
     for file in (ROOT / folder).rglob("*.py")
 }
 """Modules and packages by their dotted names."""
+PACKAGES = sorted(name for name, file in FILES.items() if file.name == "__init__.py")
+LONGEST = 400
+"""Lines that a module may have."""
 
-PACKAGES = {
-    # package -> packages of ours that it may import, beside itself and what lies inside it
-    "mcalc": (),
-    "mcalc.config": ("mcalc",),
-    "mcalc.data": ("mcalc", "mcalc.config"),
-    "mcalc.data.phantom": ("mcalc", "mcalc.config", "mcalc.data"),
-    "mcalc.data.sources": ("mcalc", "mcalc.config", "mcalc.data", "mcalc.data.phantom"),
-    "mcalc.data.sources.cbis_ddsm": ("mcalc", "mcalc.config", "mcalc.data"),
-    "mcalc.data.images": ("mcalc", "mcalc.config", "mcalc.data"),
-    "mcalc.data.splits": ("mcalc", "mcalc.config", "mcalc.data"),
-    "mcalc.data.loading": ("mcalc", "mcalc.config", "mcalc.data"),
-    "mcalc.models": ("mcalc", "mcalc.config"),
-    "mcalc.evaluation": ("mcalc", "mcalc.config", "mcalc.data"),
-    "mcalc.training": ("mcalc", "mcalc.config", "mcalc.data", "mcalc.models", "mcalc.evaluation"),
-}
+# A part of the project -> the parts that it may import, beside itself. A name stands for all that
+# lies inside it, except for what has a line of its own.
+BASE = ("mcalc.errors", "mcalc.plugins", "mcalc.shipped", "mcalc.atomic_write", "mcalc.results")
+RULES: dict[str, tuple[str, ...]] = {}
+
+
+@cache
+def handed_on(package: str) -> dict[str, str]:
+    """The names that a package hands on, with the modules they come from (its `.pyi` file)."""
+    stub = FILES[package].with_suffix(".pyi")
+    if not stub.is_file():
+        return {}
+    return {
+        alias.name: f"{package}.{node.module}"
+        for node in ast.parse(stub.read_text()).body
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    }
+
+
+@cache
+def imports(module: str) -> frozenset[str]:
+    """Everything a module imports anywhere in its text, late imports included."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(FILES[module].read_text())):
+        if isinstance(node, ast.Import):
+            found.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            for alias in node.names:
+                full = f"{node.module}.{alias.name}"
+                if full in FILES:
+                    found.add(full)
+                elif node.module in PACKAGES and alias.name in handed_on(node.module):
+                    found.add(handed_on(node.module)[alias.name])
+                else:
+                    found.add(node.module)
+    return frozenset(found)
+
+
+def reach(module: str) -> set[str]:
+    """What a module imports, directly or through other modules of ours."""
+    seen: set[str] = set()
+    queue = [module]
+    while queue:
+        for name in imports(queue.pop()):
+            if name not in seen:
+                seen.add(name)
+                if name in FILES:
+                    queue.append(name)
+    return seen
+
+
+def inside(module: str, *packages: str) -> bool:
+    return any(module == package or module.startswith(f"{package}.") for package in packages)
+
+
+def tops(names: set[str] | frozenset[str]) -> set[str]:
+    return {name.split(".")[0] for name in names}
+
+
+def part_of(module: str) -> str:
+    """The part of the project whose rule is a module's: the innermost."""
+    return max((part for part in RULES if inside(module, part)), key=len, default="")
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_every_package_has_a_rule(package: str) -> None:
+    assert package in ("mcalc", *RULES), "give it a line in RULES and in CONTRIBUTING.md"
+
+
+@pytest.mark.parametrize("module", sorted(FILES.keys() - set(PACKAGES)))
+def test_a_module_imports_only_what_its_part_may(module: str) -> None:
+    part = part_of(module)
+    assert part, "no rule names it: add one to RULES and a line to CONTRIBUTING.md"
+    ours = {name for name in imports(module) if name in FILES and name != "mcalc"}
+    parts = {part_of(name) for name in ours} - {part}
+    assert {other for other in parts if not inside(other, *RULES[part])} == set()
+
+
+def test_no_part_imports_one_that_imports_it_back() -> None:
+    graph = {
+        part: {
+            part_of(name)
+            for module in FILES
+            if part_of(module) == part
+            for name in imports(module)
+            if name in FILES and name != "mcalc"
+        }
+        - {part}
+        for part in RULES
+    }
+    done: set[str] = set()
+    while ready := {part for part in graph if part not in done and graph[part] <= done}:
+        done |= ready
+    assert {part: graph[part] - done for part in graph.keys() - done} == {}
+
+
+def test_the_map_in_contributing_lists_every_part() -> None:
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    section = text.split("## How the code is laid out")[1].split("\n## ")[0]
+    listed = set(re.findall(r"`([\w/]+(?:\.py)?)/?`", section))
+    names = {entry.removesuffix(".py").rstrip("/").replace("/", ".") for entry in listed}
+    assert set(RULES) - names == set(), "parts that the map lacks"
+    assert {name for name in names if name.startswith("mcalc.")} - set(FILES) == set()
+
+
+PURE = [m for m in FILES if inside(m, "mcalc.data", "mcalc.models", "mcalc.evaluation")]
+COMMANDS = ("mcalc.data.__main__", "mcalc.data.check")
+"""What composes settings, as every command does."""
+
+
+@pytest.mark.parametrize("module", sorted(set(PURE) - set(COMMANDS)))
+def test_data_models_and_evaluation_reach_no_framework(module: str) -> None:
+    assert not tops(reach(module)) & {"hydra", "omegaconf", "mlflow", "optuna"}
+
+
+@pytest.mark.parametrize(
+    ("library", "packages"),
+    [
+        ("mlflow", ("mcalc.tracking",)),
+        ("optuna", ("mcalc.sweep",)),
+        ("omegaconf", ("mcalc.config.compose", "hydra_plugins")),
+        ("albumentations", ("mcalc.data.loading",)),
+        ("pydicom", ("mcalc.data",)),
+    ],
+)
+def test_a_library_stays_in_its_package(library: str, packages: tuple[str, ...]) -> None:
+    users = {module for module in FILES if library in tops(imports(module))}
+    assert users, "the rule would hold of nothing"
+    assert {module for module in users if not inside(module, *packages)} == set()
+
+
+HEAVY = ("torch", "pytorch_lightning", "mlflow", "optuna", "cv2", "pandas", "sklearn", "hydra")
+
+
+def test_importing_a_package_imports_nothing_heavy() -> None:
+    program = (
+        "import importlib, sys\n"
+        "for name in sys.argv[1].split(','):\n"
+        "    importlib.import_module(name)\n"
+        f"    heavy = [h for h in {HEAVY} if h in sys.modules]\n"
+        "    assert not heavy, (name, heavy)\n"
+    )
+    packages = ",".join(name for name in PACKAGES if name.startswith("mcalc"))
+    subprocess.run([sys.executable, "-c", program, packages], cwd=ROOT, check=True)
+
+
+def test_the_config_package_does_not_hand_on_composing() -> None:
+    assert "mcalc.config.compose" not in handed_on("mcalc.config").values()
+
+
+@pytest.mark.parametrize("package", [name for name in PACKAGES if name.startswith("mcalc.")])
+def test_a_package_says_what_is_inside(package: str) -> None:
+    said = ast.get_docstring(ast.parse(FILES[package].read_text()))
+    assert said
+    assert len(said.splitlines()[0]) > 20
+
+
+def test_no_package_is_for_odds_and_ends() -> None:
+    assert not {module.split(".")[-1] for module in FILES} & {"utils", "helpers", "misc", "common"}
+
+
+@pytest.mark.parametrize("module", sorted(FILES))
+def test_no_module_is_longer_than_it_may_be(module: str) -> None:
+    assert len(FILES[module].read_text().splitlines()) <= LONGEST
+
+
+def test_tests_mirror_the_packages() -> None:
+    """A test module lies in the folder of the package that it tests."""
+    folders = {Path(*package.split(".")[1:]) for package in PACKAGES if package.startswith("mcalc")}
+    others = {Path(name) for name in ("recipes", "records", "launchers", "commands")}
+    for file in (ROOT / "tests").rglob("test_*.py"):
+        assert file.parent.relative_to(ROOT / "tests") in folders | others, file
+
+
+def test_data_has_at_most_a_dozen_entries() -> None:
+    entries = [e for e in (ROOT / "mcalc" / "data").iterdir() if e.name != "__pycache__"]
+    assert len(entries) <= 12

@@ -62,7 +62,7 @@ def test_what_the_data_does_not_say_is_a_dash_and_explained(trial) -> None:
     assert column(table, "auc")[2:4] == (NOT_RUN, NOT_RUN)
     text = as_text(table)
     assert "unknown for up to 12 reported lesions" in text
-    assert "does not say what the baseline needs" in text
+    assert "lacks what the baseline needs" in text
 
 
 def test_the_page_shows_the_block(trial) -> None:
