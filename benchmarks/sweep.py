@@ -14,7 +14,8 @@ from rich.table import Table
 
 from mcalc.config.compose import compose_config
 from mcalc.config.identity import is_numeric
-from mcalc.config.schema import Config, flatten
+from mcalc.config.paths import flatten
+from mcalc.config.schema import Config
 from mcalc.console import console as engine_console
 from mcalc.data.pipeline import IndexedData
 from mcalc.results import Outcome

@@ -13,7 +13,8 @@ from pathlib import Path
 
 from mcalc.config.compose import compose_config
 from mcalc.config.identity import is_numeric
-from mcalc.config.schema import Config, flatten
+from mcalc.config.paths import flatten
+from mcalc.config.schema import Config
 from mcalc.console import console
 from mcalc.data.pipeline import IndexedData
 from mcalc.results import CurvePoint, Outcome

@@ -6,13 +6,12 @@ Composing a config takes milliseconds; a plan of ten thousand trials sets a few 
 from __future__ import annotations
 
 import math
-import types
 from collections.abc import Mapping
-from dataclasses import fields, is_dataclass, replace
+from dataclasses import replace
 from enum import StrEnum
-from functools import cache
-from typing import Any, Union, get_args, get_origin, get_type_hints
+from typing import Any, get_origin
 
+from mcalc.config.paths import entries
 from mcalc.config.schema import Config
 from mcalc.errors import UserError
 
@@ -21,8 +20,10 @@ KINDS = {
     int: "a whole number",
     bool: "true or false",
     str: "text",
+    list[str]: "a list of texts, as in [a, b]",
+    type(None): "null",
 }
-"""What a user is told to give."""
+"""What messages call the types of values."""
 
 
 def updated(config: Config, values: Mapping[str, Any]) -> Config:
@@ -63,6 +64,9 @@ def convert(key: str, value: Any) -> Any:
         elif kind is str:
             if isinstance(value, str | int | float) and not isinstance(value, bool):
                 return str(value)
+        elif kind == list[str]:
+            if isinstance(value, list | tuple) and all(isinstance(each, str) for each in value):
+                return list(value)
         elif isinstance(kind, type) and issubclass(kind, StrEnum):
             if str(value) in kind.__members__:
                 return kind[str(value)]
@@ -70,7 +74,7 @@ def convert(key: str, value: Any) -> Any:
             number = _number(value)
             if number is not None and (kind is float or number == int(number)):
                 return kind(number)
-    expected = " or ".join(_expected(kind) for kind in kinds)
+    expected = " or ".join(expected_of(kind) for kind in kinds)
     given = "null" if value is None else value
     raise UserError(f"{key}={given} is not understood: expected {expected}")
 
@@ -95,31 +99,18 @@ def _number(value: Any) -> float | int | None:
     return number if math.isfinite(number) else None
 
 
-def _expected(kind: Any) -> str:
-    if kind is type(None):
-        return "null"
+def expected_of(kind: Any) -> str:
+    """What a value of this type is called in a message."""
     if isinstance(kind, type) and issubclass(kind, StrEnum):
         return "one of " + ", ".join(kind)
     return KINDS.get(kind, str(kind))
 
 
-@cache
 def _kinds_of(key: str) -> tuple[Any, ...]:
     """The types that a key takes, of `float`, `int | None` and the like."""
-    kind: Any = Config
-    for name in key.split("."):
-        hints = _hints(kind) if isinstance(kind, type) and is_dataclass(kind) else {}
-        if name not in hints:
-            raise UserError(f"unknown key {key!r}")
-        kind = hints[name]
-    if is_dataclass(kind) or get_origin(kind) in (list, dict):
+    entry = entries().get(key)
+    if entry is None:
+        raise UserError(f"unknown key {key!r}")
+    if entry.is_section or (get_origin(entry.kinds[0]) and entry.kinds[0] not in KINDS):
         raise UserError(f"{key} is a section, not a single setting: name a key in it")
-    if get_origin(kind) in (Union, types.UnionType):
-        return get_args(kind)
-    return (kind,)
-
-
-@cache
-def _hints(schema: type) -> dict[str, Any]:
-    names = {entry.name for entry in fields(schema)}
-    return {name: hint for name, hint in get_type_hints(schema).items() if name in names}
+    return entry.kinds

@@ -15,7 +15,8 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from mcalc.config.schema import Config, key_paths
+from mcalc.config.paths import key_paths
+from mcalc.config.schema import Config
 from mcalc.errors import UserError, nearest
 from mcalc.shipped import shipped_folder
 

@@ -5,41 +5,16 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Collection, Mapping
-from functools import cache
 from pathlib import Path
 from typing import Any
 
-from mcalc.config.schema import Config, flatten
+from mcalc.config.paths import entries, leaves
+from mcalc.config.rules import UNSET
+from mcalc.config.schema import Config
+from mcalc.plugins import versions
 
 NUMERICS_VERSION = 2
 """Raised when a change of the code changes the numbers that a trial gives."""
-
-NOT_NUMERIC = (
-    # names and places
-    "name",
-    "sweep",
-    "dry_run",
-    "rerun",
-    "retries",
-    "trials_per_gpu",
-    "storage",
-    "storage_wait",
-    "budget.",
-    "job.",
-    "tracking.",
-    "data.cache",
-    # what these select is in the data's fingerprint
-    "data.root",
-    "data.csv_dir",
-    "data.csv_split",
-    "data.min_completeness",
-    "data.source",
-    "data.labels",
-    "data.phantom.",
-    # augmentation is drawn by image and epoch, whoever draws it
-    "trainer.workers",
-)
-"""Keys, and sections with a final dot, that leave a trial's numbers as they are."""
 
 
 def digest(value: Any, length: int = 16) -> str:
@@ -52,31 +27,72 @@ _PATIENCE = "stopping.patience"
 """Where a trial stops on its training run; all else makes the run."""
 
 
-@cache
 def is_numeric(key: str) -> bool:
     """Whether a setting changes a trial's numbers."""
-    return not _named(key, NOT_NUMERIC)
-
-
-def _named(key: str, names: Collection[str]) -> bool:
-    """Whether a key is one of the names, or in a section that ends one of them with a dot."""
-    return any(key == name or (name.endswith(".") and key.startswith(name)) for name in names)
+    return entries()[key].numeric
 
 
 def numeric_settings(config: Config, without: Collection[str] = ()) -> dict[str, Any]:
     """The settings that change a trial's numbers, less the keys (or sections) named in `without`.
 
-    A file of weights or of a split counts by its content, not by its path.
+    A setting at its neutral value is omitted. A file of weights or of a split counts by its
+    content, not by its path. Packages behind plug-ins stand with their versions at `plugins`.
     """
     settings = {
-        key: value
-        for key, value in flatten(config).items()
-        if is_numeric(key) and not _named(key, without)
+        leaf.key: leaf.value
+        for leaf in leaves(config)
+        if leaf.numeric and leaf.value != leaf.rules.neutral and not _named(leaf.key, without)
     }
     for key, path in _files_of(config).items():
         if key in settings:
             settings[key] = _file_digest(path)
+    if plugins := _plugins_of(config, without):
+        settings["plugins"] = plugins
     return settings
+
+
+def with_values(settings: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
+    """Numeric settings after some settings changed; what is then neutral or not numeric is omitted.
+
+    Not for the keys of `NOT_BY_VALUE`.
+    """
+    return {
+        key: value
+        for key, value in {**settings, **values}.items()
+        if key not in values or (is_numeric(key) and value != entries()[key].rules.neutral)
+    }
+
+
+def hashed_settings(section: Any) -> dict[str, Any]:
+    """What a hash over a whole section takes: `{"tiles": 8, ...}`, without neutral values."""
+    return {leaf.key: leaf.value for leaf in leaves(section) if leaf.value != leaf.rules.neutral}
+
+
+def differences(
+    before: Mapping[str, Any], now: Mapping[str, Any], varied: Collection[str] = ()
+) -> dict[str, tuple[Any, Any]]:
+    """Settings that differ, as `{key: (before, now)}`.
+
+    A setting that one side lacks has its neutral value there; without one it is not compared.
+    `varied`: keys and groups that trials set on either side, so that their absence says nothing.
+    """
+    neutral = {
+        key: entry.rules.neutral
+        for key, entry in entries().items()
+        if entry.rules.neutral is not UNSET
+        and not _named(key, [*varied, *(f"{key}." for key in varied)])
+    }
+    sides = {**neutral, **before}, {**neutral, **now}
+    return {
+        key: (sides[0][key], value)
+        for key, value in sides[1].items()
+        if key in sides[0] and sides[0][key] != value
+    }
+
+
+def _named(key: str, names: Collection[str]) -> bool:
+    """Whether a key is one of the names, or in a section that ends one of them with a dot."""
+    return any(key == name or (name.endswith(".") and key.startswith(name)) for name in names)
 
 
 def trial_key(config: Config, fingerprint: str) -> str:
@@ -94,6 +110,30 @@ def keys_of(settings: Mapping[str, Any], fingerprint: str) -> tuple[str, str]:
     shared = {key: value for key, value in settings.items() if key != _PATIENCE}
     trajectory = digest([NUMERICS_VERSION, fingerprint, shared])
     return digest([trajectory, settings[_PATIENCE]]), trajectory
+
+
+NOT_BY_VALUE = (
+    "backbone.name",
+    "backbone.weights",
+    "data.source",
+    "metrics",
+    "protocol.split_file",
+)
+"""Settings that may stand in a key with a file's content or a plug-in's version."""
+
+
+def _plugins_of(config: Config, without: Collection[str]) -> dict[str, str]:
+    """Packages with their versions behind the plug-ins that a config uses."""
+    named = {
+        "backbone.name": ("backbones", [config.backbone.name]),
+        "data.source": ("sources", [config.data.source]),
+        "metrics": ("metrics", config.metrics),
+    }
+    found: dict[str, str] = {}
+    for key, (kind, names) in named.items():
+        if not _named(key, without):
+            found |= versions(kind, names)
+    return found
 
 
 def _files_of(config: Config) -> dict[str, str]:

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from mcalc.config.schema import DataConfig, Region, Source, WithoutCallback
+from mcalc.config.schema import DataConfig, Region, WithoutCallback
 from mcalc.data.ledger import count_by_kind
 from mcalc.data.records import Defect, DefectKind, Index, Lesion, Pathology, Split
 from mcalc.data.sources.cbis_ddsm.index import completeness
@@ -37,7 +37,7 @@ def print_check(
     """
     # soft wrap: a path broken over two lines cannot be copied
     console.print(f"{escape(str(index.root))}: {index.layout} layout", soft_wrap=True)
-    console.print(_counts_table(index, published=data.source is Source.cbis_ddsm))
+    console.print(_counts_table(index, published=data.source == "cbis_ddsm"))
     _print_files(index, console, data.region, met or ())
     _print_labels(index, console, data.benign_without_callback)
     for note in index.notes:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from mcalc.config.schema import Config, DataConfig, Region, Source, Unit, UnitScore
+from mcalc.config.schema import Config, DataConfig, Region, Unit, UnitScore
 from mcalc.data.images.file_hashes import LesionDigests, file_digests, fingerprint
 from mcalc.data.images.prepare import Prepared, Progress, prepare
 from mcalc.data.records import Defect, DefectKind, Index, Lesion
@@ -122,17 +122,17 @@ def describe(settings: DataConfig, layout: str, lesions: Sequence[Lesion]) -> st
     n = len(lesions)
     patients = len({lesion.patient for lesion in lesions})
     match settings.source:
-        case Source.phantom:
+        case "phantom":
             phantom = settings.phantom
             what = (
                 f"phantom (synthetic; difficulty {phantom.difficulty:g}, seed {phantom.seed}"
                 f"{', with defects' if phantom.defects else ''})"
             )
-        case Source.cbis_ddsm:
+        case "cbis_ddsm":
             what = f"CBIS-DDSM calcifications ({layout} layout)"
-        case Source.cmmd:
+        case "cmmd":
             what = f"CMMD calcifications ({layout} layout)"
-        case Source.folder:
+        case "folder":
             what = f"own images ({layout})"
     shown = "" if settings.region is Region.crop else f", region {settings.region.value}"
     scored = "" if settings.unit is Unit.lesion else f", scored by {settings.unit.value}"
@@ -154,7 +154,7 @@ def _warnings(
     settings: DataConfig, index: Index, prepared: Prepared, defects: Sequence[Defect]
 ) -> list[str]:
     notes = []
-    if settings.source is Source.phantom:
+    if settings.source == "phantom":
         notes.append("synthetic data (phantoms): nothing here says anything about real mammograms")
     notes.extend(note for note in index.notes if note not in notes)
     lost = len(index.lesions) - len(prepared.lesions)

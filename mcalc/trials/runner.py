@@ -11,7 +11,8 @@ from pathlib import Path
 
 from mcalc.allocator import give_back_memory
 from mcalc.config.identity import is_numeric, trajectory_key, trial_key
-from mcalc.config.schema import Config, TrialSpec, flatten
+from mcalc.config.paths import flatten
+from mcalc.config.schema import Config, TrialSpec
 from mcalc.console import Display, TrainingProgress, console, counting
 from mcalc.data.loading.datamodule import CropData
 from mcalc.data.pipeline import IndexedData, PreparedData, index_data, prepare_data

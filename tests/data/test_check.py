@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from mcalc.config.schema import CsvSplit, DataConfig, Region, Source, WithoutCallback
+from mcalc.config.schema import CsvSplit, DataConfig, Region, WithoutCallback
 from mcalc.data.check import print_check
 from mcalc.data.records import Defect, DefectKind, Index
 from mcalc.data.sources.cbis_ddsm.index import read_index
@@ -40,7 +40,7 @@ def download(
     return root
 
 
-def _printed(index: Index, source: Source = Source.cbis_ddsm, **settings: Any) -> str:
+def _printed(index: Index, source: str = "cbis_ddsm", **settings: Any) -> str:
     out = io.StringIO()
     data = DataConfig(source=source, root="there", **settings)
     print_check(index, Console(file=out, width=200), Path("ledger.csv"), data)
@@ -81,7 +81,7 @@ def test_a_split_that_was_not_read_is_not_counted_as_nothing(download: Path) -> 
 
 
 def test_synthetic_data_has_no_published_counts_beside_it(download: Path) -> None:
-    assert "1546" not in _printed(read_index(download), Source.phantom)
+    assert "1546" not in _printed(read_index(download), "phantom")
 
 
 @pytest.mark.parametrize(
@@ -109,7 +109,7 @@ def test_what_was_met_in_pixels_counts(download: Path) -> None:
     index = read_index(download)
     damaged = Defect(index.lesions[0].id, DefectKind.CROP_UNREADABLE, "x", "left out")
     out = io.StringIO()
-    data = DataConfig(source=Source.cbis_ddsm, root="there")
+    data = DataConfig(source="cbis_ddsm", root="there")
     print_check(index, Console(file=out, width=200), Path("ledger.csv"), data, [damaged])
     assert "complete: 50.0%" in out.getvalue()
     assert "Pixels were not checked" not in out.getvalue()

@@ -314,12 +314,11 @@ def test_own_images_without_descriptors_have_size_and_majority_alone() -> None:
 @pytest.mark.shared
 def test_descriptors_on_the_official_split_of_the_real_csvs(shared_data: Path) -> None:
     """What was written down separates the real test set by far better than chance."""
-    from mcalc.config.schema import Source
     from mcalc.data.records import Split
     from mcalc.data.sources.open_source import open_source
 
     root = shared_data / "cbis-ddsm"
-    data = DataConfig(source=Source.cbis_ddsm, root=str(root / "kaggle"), csv_dir=str(root / "csv"))
+    data = DataConfig(source="cbis_ddsm", root=str(root / "kaggle"), csv_dir=str(root / "csv"))
     rows = open_source(data).lesions
     train = [lesion for lesion in rows if lesion.split is Split.TRAIN]
     test = [lesion for lesion in rows if lesion.split is Split.TEST]

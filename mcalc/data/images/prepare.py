@@ -23,7 +23,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, astuple, dataclass, field
+from dataclasses import astuple, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +32,7 @@ import numpy as np
 import numpy.typing as npt
 from filelock import FileLock
 
+from mcalc.config.identity import hashed_settings
 from mcalc.config.schema import ClaheConfig, DataConfig, Fit, Region, ScaleUnit
 from mcalc.data.images.dicom import UnreadableImage, image_size
 from mcalc.data.images.file_hashes import LesionDigests
@@ -185,7 +186,7 @@ def _key(
         "format": FORMAT,
         "cv2": cv2.__version__,
         "size": size,
-        "clahe": asdict(settings.clahe),
+        "clahe": hashed_settings(settings.clahe),
         "region": settings.region,
         "fit": settings.fit,
     }

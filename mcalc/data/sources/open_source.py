@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 
-from mcalc.config.schema import DataConfig, PhantomConfig, Source
+from mcalc.config.identity import hashed_settings
+from mcalc.config.schema import DataConfig, PhantomConfig
 from mcalc.data.phantom.download import FORMAT_VERSION, write_phantom
 from mcalc.data.records import Index
 from mcalc.data.sources.cbis_ddsm.index import Progress, read_index
@@ -24,19 +25,21 @@ def open_source(data: DataConfig, progress: Progress | None = None) -> Index:
     for a source that cannot be opened, with the remedy.
     """
     match data.source:
-        case Source.cbis_ddsm:
+        case "cbis_ddsm":
             index = read_index(_root(data), _csv_dir(data), data.csv_split, progress, data.region)
             differences = published_differences(index.lesions, data.csv_split)
             return replace(index, ledger=(*index.ledger, *differences))
-        case Source.phantom:
+        case "phantom":
             root = phantom_root(data)
             write_phantom(root, data.phantom, progress)
             # its CSVs are its own: data.csv_dir is about downloads
             return read_index(root, None, data.csv_split, progress, data.region)
-        case Source.folder:
+        case "folder":
             return read_folder(_root(data), data, progress)
-        case Source.cmmd:
+        case "cmmd":
             return read_cmmd(_root(data), _csv_dir(data), data.region, progress)
+        case _:
+            raise UserError(f"data.source={data.source}: no such source")
 
 
 def phantom_root(data: DataConfig) -> Path:
@@ -47,9 +50,9 @@ def phantom_root(data: DataConfig) -> Path:
 
 
 _WHAT = {
-    Source.cbis_ddsm: "a CBIS-DDSM download",
-    Source.cmmd: "a CMMD download",
-    Source.folder: "the images",
+    "cbis_ddsm": "a CBIS-DDSM download",
+    "cmmd": "a CMMD download",
+    "folder": "the images",
 }
 
 
@@ -67,6 +70,6 @@ def _csv_dir(data: DataConfig) -> Path | None:
 
 def _settings_hash(settings: PhantomConfig) -> str:
     # 1 and 1.0 are one difficulty and must name one folder
-    content = {**asdict(settings), "difficulty": float(settings.difficulty)}
+    content = {**hashed_settings(settings), "difficulty": float(settings.difficulty)}
     text = json.dumps([FORMAT_VERSION, content], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:12]

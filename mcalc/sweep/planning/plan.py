@@ -12,14 +12,14 @@ from hydra.core.override_parser.types import Glob, IntervalSweep, Override, Quot
 from mcalc.config.assign import read, updated
 from mcalc.config.compose import GROUPS, choices, parse_overrides
 from mcalc.config.identity import (
+    NOT_BY_VALUE,
     digest,
-    is_numeric,
     keys_of,
     numeric_settings,
-    trajectory_key,
-    trial_key,
+    with_values,
 )
-from mcalc.config.schema import Config, DataConfig, flatten
+from mcalc.config.paths import leaves
+from mcalc.config.schema import Config, DataConfig
 from mcalc.errors import UserError
 from mcalc.sweep.planning.search_space import Interval, Range, Search, check_budget, parse_range
 from mcalc.sweep.planning.sweep_file import (
@@ -237,12 +237,11 @@ class _Bases:
         single = {key: value for key, value in values.items() if key not in GROUPS}
         config = updated(base, single)
         data = self.fingerprint(config.data)
-        if single.keys() & {"backbone.weights", "protocol.split_file"}:
-            # files count by their content
-            key, trajectory = trial_key(config, data), trajectory_key(config, data)
+        if single.keys() & set(NOT_BY_VALUE):
+            settings = numeric_settings(config)
         else:
-            changed = {key: _plain(read(config, key)) for key in single if is_numeric(key)}
-            key, trajectory = keys_of({**settings, **changed}, data)
+            settings = with_values(settings, {key: _plain(read(config, key)) for key in single})
+        key, trajectory = keys_of(settings, data)
         return PlannedTrial(name, key, trajectory, values, config)
 
 
@@ -255,9 +254,12 @@ def _shared(config: Config, varied: set[str]) -> dict[str, Any]:
     without = (*varied, *(f"{key}." for key in varied))
     settings = numeric_settings(config, without=without)
     selecting = {
-        key: value
-        for key, value in flatten(config).items()
-        if key.startswith(_SELECTING) and key not in varied and "data" not in varied
+        leaf.key: leaf.value
+        for leaf in leaves(config)
+        if leaf.key.startswith(_SELECTING)
+        and leaf.value != leaf.rules.neutral
+        and leaf.key not in varied
+        and "data" not in varied
     }
     return {**settings, **selecting}
 

@@ -14,7 +14,7 @@ from typing import Any
 import yaml
 
 from mcalc.config.compose import GROUPS, choices
-from mcalc.config.schema import key_paths
+from mcalc.config.paths import key_paths
 from mcalc.errors import UserError, nearest
 from mcalc.shipped import shipped_folder
 from mcalc.sweep.planning.search_space import Search, parse_search
@@ -200,5 +200,7 @@ def override_value(value: Any) -> str:
         return str(value).lower()
     if isinstance(value, int | float):
         return repr(value)
+    if isinstance(value, list):
+        return f"[{', '.join(override_value(each) for each in value)}]"
     escaped = str(value).replace("\\", "\\\\").replace("'", "\\'")
     return f"'{escaped}'"

@@ -14,7 +14,7 @@ from optuna.exceptions import ExperimentalWarning
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from mcalc.config.identity import NUMERICS_VERSION, numeric_settings
+from mcalc.config.identity import NUMERICS_VERSION, differences, numeric_settings
 from mcalc.config.schema import Config
 from mcalc.errors import UserError
 from mcalc.results import Outcome
@@ -119,17 +119,22 @@ class SweepStudy:
     def refuse_another(self, plan: Plan) -> None:
         """Raise UserError, with the difference, where what is recorded is another sweep."""
         known = self.storage.patiently(lambda: self.study.user_attrs)
+        if SHARED not in known:
+            return
         recorded = {**known.get(SHARED, {}), **_flat(known.get(DEFINITION, {}))}
         wanted = {**plan.shared, **_flat(plan.search.definition() if plan.search else {})}
-        if bool(plan.search) != (DEFINITION in known) and SHARED in known:
+        if bool(plan.search) != (DEFINITION in known):
             kinds = ("explicit trials", "a search")
             raise _another(
                 plan.title, [f"{kinds[not plan.search]} before, {kinds[bool(plan.search)]} now"]
             )
+        varied = {key for trial in plan.trials for key in trial.values}
+        varied.update(plan.search.space if plan.search else ())
+        for attempt in self.attempts():
+            varied.update(attempt.user_attrs.get("identity", {}).get("values", {}))
         differing = [
-            f"{key}: {_spelled(recorded[key])} before, {_spelled(value)} now"
-            for key, value in wanted.items()
-            if key in recorded and recorded[key] != value
+            f"{key}: {_spelled(before)} before, {_spelled(now)} now"
+            for key, (before, now) in differences(recorded, wanted, varied).items()
         ]
         if plan.search and DEFINITION in known:
             differing += [f"{key}: new" for key in wanted if key not in recorded and ":" in key]
@@ -320,9 +325,8 @@ def _difference(plan: Plan, config: Config, known: Mapping[str, Any]) -> str:
     now = numeric_settings(config)
     was = {**plan.shared, **known.get("settings", {})}
     changed = [
-        f"{key} {_spelled(was[key])} to {_spelled(value)}"
-        for key, value in now.items()
-        if key in was and was[key] != value
+        f"{key} {_spelled(before)} to {_spelled(value)}"
+        for key, (before, value) in differences(was, now).items()
     ]
     if known.get("fingerprint") != plan.fingerprint:
         changed.append("the data changed")
@@ -342,7 +346,10 @@ def _identity(attempt: Attempt, shared: Mapping[str, Any], number: int) -> dict[
             "numerics": NUMERICS_VERSION,
             "fingerprint": attempt.fingerprint,
             # what is not as all trials of the sweep have it
-            "settings": {k: v for k, v in settings.items() if k not in shared or shared[k] != v},
+            "settings": {
+                **{key: now for key, (_, now) in differences(shared, settings).items()},
+                **{key: value for key, value in settings.items() if key not in shared},
+            },
         },
     }
 

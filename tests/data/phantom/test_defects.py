@@ -11,7 +11,7 @@ import numpy as np
 import pydicom
 import pytest
 
-from mcalc.config.schema import DataConfig, PhantomConfig, Region, Source, Unit
+from mcalc.config.schema import DataConfig, PhantomConfig, Region, Unit
 from mcalc.data.images.dicom import read_image
 from mcalc.data.images.file_hashes import file_digests
 from mcalc.data.images.prepare import Prepared, prepare
@@ -50,7 +50,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def read(root: Path, region: Region, cache: Path) -> Read:
     data = DataConfig(
-        source=Source.phantom,
+        source="phantom",
         root=str(root),
         region=region,
         unit=Unit.image if region is Region.full else Unit.lesion,
@@ -211,7 +211,7 @@ def test_too_few_lesions_for_the_defects_are_refused_before_anything_is_written(
 
 def test_a_phantom_without_defects_has_none_but_its_quirks(tmp_path: Path) -> None:
     settings = PhantomConfig(lesions=FEWEST_LESIONS, seed=3)
-    data = DataConfig(source=Source.phantom, root=str(tmp_path / "phantom"), phantom=settings)
+    data = DataConfig(source="phantom", root=str(tmp_path / "phantom"), phantom=settings)
     index = open_source(data)
     kinds = {defect.kind for defect in index.ledger}
     assert kinds <= {DefectKind.SWAPPED, DefectKind.LABEL_CONFLICT}

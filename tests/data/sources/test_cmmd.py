@@ -9,7 +9,7 @@ import pytest
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 
-from mcalc.config.schema import DataConfig, Region, Source, Unit
+from mcalc.config.schema import DataConfig, Region, Unit
 from mcalc.data.records import DefectKind, Pathology, Side, View
 from mcalc.data.sources.cbis_ddsm.index import completeness
 from mcalc.data.sources.open_source import open_source
@@ -48,7 +48,7 @@ class Download:
     def open(self, **settings: Any) -> Any:
         return open_source(
             DataConfig(
-                **{"source": Source.cmmd, "root": str(self.root), "region": Region.full,
+                **{"source": "cmmd", "root": str(self.root), "region": Region.full,
                    "unit": Unit.breast, **settings}
             )
         )  # fmt: skip

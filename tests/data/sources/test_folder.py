@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mcalc.config.schema import DataConfig, Region, Source, Unit
+from mcalc.config.schema import DataConfig, Region, Unit
 from mcalc.data.images.dicom import read_image
 from mcalc.data.records import DefectKind, Pathology, Side, Split, View
 from mcalc.data.sources.cbis_ddsm.index import completeness
@@ -19,7 +19,7 @@ Make = Callable[..., Any]
 
 
 def _data(root: Path, **settings: Any) -> DataConfig:
-    return DataConfig(source=Source.folder, root=str(root), **settings)
+    return DataConfig(source="folder", root=str(root), **settings)
 
 
 def _png(path: Path) -> Path:
@@ -103,7 +103,7 @@ def test_a_folder_without_images_is_a_mistake(tmp_path: Path, made: str) -> None
     with pytest.raises(UserError, match="is no folder"):
         open_source(_data(tmp_path / "gone"))
     with pytest.raises(UserError, match=r"data=folder needs data\.root=PATH"):
-        open_source(DataConfig(source=Source.folder))
+        open_source(DataConfig(source="folder"))
 
 
 def test_links_are_followed_but_not_round_and_round(tmp_path: Path) -> None:
@@ -207,7 +207,7 @@ def test_regions_and_units_need_what_a_folder_tells(tmp_path: Path) -> None:
 @pytest.mark.shared
 def test_real_crops_in_class_folders(shared_data: Path, tmp_path: Path) -> None:
     kaggle = open_source(
-        DataConfig(source=Source.cbis_ddsm, root=str(shared_data / "cbis-ddsm" / "kaggle"))
+        DataConfig(source="cbis_ddsm", root=str(shared_data / "cbis-ddsm" / "kaggle"))
     )
     for lesion in kaggle.lesions[:40]:
         assert lesion.crop is not None

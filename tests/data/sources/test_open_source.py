@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from mcalc.config.schema import CsvSplit, DataConfig, PhantomConfig, Source
+from mcalc.config.schema import CsvSplit, DataConfig, PhantomConfig
 from mcalc.data.records import Split
 from mcalc.data.sources.open_source import open_source, phantom_root
 from mcalc.errors import UserError
@@ -14,7 +14,7 @@ from mcalc.errors import UserError
 
 def _phantom(tmp_path: Path, **settings: Any) -> DataConfig:
     settings.setdefault("phantom", PhantomConfig(lesions=12, seed=3))
-    return DataConfig(source=Source.phantom, cache=str(tmp_path / "cache"), **settings)
+    return DataConfig(source="phantom", cache=str(tmp_path / "cache"), **settings)
 
 
 def test_a_phantom_is_written_once_below_the_cache_and_indexed(tmp_path: Path) -> None:
@@ -65,7 +65,7 @@ def test_a_download_is_read_where_its_settings_say(
     crop = dicom(tmp_path / "root" / row["cropped image file path"], grey(8, 9))
     cases.write(tmp_path / "tables" / "calc_case_description_test_set.csv")
     data = DataConfig(
-        source=Source.cbis_ddsm,
+        source="cbis_ddsm",
         root=str(tmp_path / "root"),
         csv_dir=str(tmp_path / "tables"),
         csv_split=CsvSplit.test,
@@ -74,7 +74,7 @@ def test_a_download_is_read_where_its_settings_say(
 
 
 def test_a_download_without_a_root_is_a_mistake_that_is_named() -> None:
-    data = DataConfig(source=Source.phantom)
-    data.source = Source.cbis_ddsm
+    data = DataConfig(source="phantom")
+    data.source = "cbis_ddsm"
     with pytest.raises(UserError, match=r"needs data\.root=PATH"):
         open_source(data)

@@ -14,7 +14,6 @@ from mcalc.config.schema import (
     DataConfig,
     MixedLabels,
     Region,
-    Source,
     Unit,
     UnitScore,
     WithoutCallback,
@@ -192,7 +191,7 @@ def test_the_real_case_files_have_so_many_of_each(shared_data) -> None:  # type:
 
     root = shared_data / "cbis-ddsm"
     data = DataConfig(
-        source=Source.cbis_ddsm,
+        source="cbis_ddsm",
         root=str(root / "kaggle"),
         csv_dir=str(root / "csv"),
         csv_split=CsvSplit.all,

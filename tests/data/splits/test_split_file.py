@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from builders import make_lesion
 
-from mcalc.config.schema import Config, DataConfig, ProtocolConfig, ProtocolName, Source
+from mcalc.config.schema import Config, DataConfig, ProtocolConfig, ProtocolName
 from mcalc.data.splits.protocols import split
 from mcalc.data.splits.samples import Sample, make_samples
 from mcalc.data.splits.split_file import export_split, read_split, split_samples, write_split
@@ -206,7 +206,7 @@ def test_the_official_split_of_the_real_csvs_needs_its_test_images(
     shared_data: Path, tmp_path: Path
 ) -> None:
     root = shared_data / "cbis-ddsm"
-    data = DataConfig(source=Source.cbis_ddsm, root=str(root / "kaggle"), csv_dir=str(root / "csv"))
+    data = DataConfig(source="cbis_ddsm", root=str(root / "kaggle"), csv_dir=str(root / "csv"))
     official = ProtocolConfig(ProtocolName.official, validation=0.15)
     # the test split's crops are not there
     with pytest.raises(UserError, match="needs the images of the official test split"):

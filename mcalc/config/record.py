@@ -1,0 +1,63 @@
+"""Settings of the record, of a search's budget, and of jobs. None changes a trial's numbers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from mcalc.config.rules import Section, setting
+
+
+@dataclass
+class TrackingConfig(Section, prefix="tracking."):
+    """Where and what is recorded."""
+
+    dir: str = setting("mlruns", path=True)
+    """Folder of the record: mlflow.db, optuna.db, artifacts, checkpoints, logs."""
+    experiment: str = "mcalc"
+    """Name of MLflow's experiment."""
+    uri: str | None = None
+    """MLflow's store: null for mlflow.db in `tracking.dir`, or http://HOST:PORT. A database works
+    too, as postgresql+psycopg://USER@HOST/NAME."""
+    save_network: bool = True
+    """Keep each trial's weights as an artifact (AlexNet: 228 MB each)."""
+    checkpoint_minutes: float = setting(5.0, low=0)
+    """Minutes between two checkpoints of a training run, from which a killed one resumes; 0 for
+    none. A checkpoint takes three times the network's size at most and is deleted at the end."""
+
+
+@dataclass
+class TrialSpec:
+    """A trial of a shared trajectory: only patience may differ between them."""
+
+    name: str
+    """The trial's name in its sweep."""
+    patience: int | None = None
+    """Its stopping.patience."""
+    values: str = "{}"
+    """The values that set it apart in its sweep, as JSON."""
+
+
+@dataclass
+class BudgetConfig(Section, prefix="budget."):
+    """When a search ends; a value that is null here is as the sweep file says."""
+
+    trials: int | None = setting(None, low=1)
+    """Configurations that a search tries."""
+    hours: float | None = setting(None, above=0)
+    """Hours of training of a search, over all workers. A running trial is not cut off."""
+
+
+@dataclass
+class JobConfig:
+    """What the sweep engine hands to the job it starts; not for users."""
+
+    trials: list[TrialSpec] = field(default_factory=list)
+    """The trials that share this trajectory; empty for a single trial or a search's next one."""
+    sweep: str | None = None
+    """The sweep's identity."""
+    parent: str | None = None
+    """The MLflow run of the sweep."""
+    fixed: str = "[]"
+    """Of a search: the overrides that all its trials share, as JSON."""
+    beside: int = 1
+    """Jobs that run at once on this machine."""

@@ -1,0 +1,110 @@
+"""Settings of training: split, augmentation, gradient descent, stopping."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from mcalc.config.choices import Accelerator, Network, Precision, ProtocolName, Shuffle
+from mcalc.config.rules import Section, setting
+
+
+@dataclass
+class ProtocolConfig(Section, prefix="protocol."):
+    """How data is split and what is reported (docs/protocols.md)."""
+
+    name: ProtocolName = ProtocolName.paper
+    """The protocol. Each choice of `protocol=` sets it with the settings that fit."""
+    held_out: float = setting(0.30, above=0, below=1)
+    """Share of lesions that are reported; `official` and `cv` have their own."""
+    validation: float | None = setting(None, above=0, below=1)
+    """Share of the other patients' lesions that stops training. null: what is reported also stops
+    training, as published."""
+    folds: int = setting(5, low=2, high=1000)
+    """Folds of `cv`, stratified by label and grouped by patient."""
+    fold: int = setting(0, low=0)
+    """The fold of `cv` that is reported, from 0 to folds - 1."""
+    repeat: int = setting(0, low=0)
+    """Which partition of the patients into folds `cv` takes."""
+    copies: float = setting(2.2, low=1, high=100)
+    """`paper_augment_first`: images after augmentation for each one before it."""
+    split_file: str | None = setting(None, path=True)
+    """CSV of a split to take as it is; `python -m mcalc.data ... split_to=PATH` writes one."""
+    seed: int | None = setting(None, low=0)
+    """Seed of the split; null takes the trial's seed."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.fold >= self.folds:
+            raise self.out_of_range("fold", f"a number from 0 to {self.folds - 1}")
+
+
+@dataclass
+class AugmentConfig(Section, prefix="augment."):
+    """Random changes of training images, drawn for each image and epoch; none in evaluation."""
+
+    enabled: bool = True
+    """Whether to augment."""
+    strength: float = setting(1.0, low=0, high=10)
+    """Factor of every amount below, up to its limit. Flips stay as they are; 0 leaves only them."""
+    rotation: float = setting(180.0, low=0, high=180)
+    """Largest rotation either way, in degrees; 0 for none."""
+    flip_horizontal: bool = True
+    """Mirror half of the images left to right."""
+    flip_vertical: bool = True
+    """Mirror half of the images top to bottom."""
+    scale: float = setting(0.1, low=0, high=0.9)
+    """Largest relative change of size (0.1: 0.9 to 1.1); 0 for none."""
+    translate: float = setting(0.05, low=0, high=1)
+    """Largest shift, as a share of the image's width; 0 for none."""
+    brightness: float = setting(0.1, low=0, high=1)
+    """Largest shift of intensity, as a share of the full range; 0 for none."""
+    contrast: float = setting(0.1, low=0, high=1)
+    """Largest relative change of contrast; 0 for none."""
+    noise: float = setting(0.02, low=0, high=1)
+    """Largest standard deviation of Gaussian noise, as a share of the full range; 0 for none."""
+
+
+@dataclass
+class TrainerConfig(Section, prefix="trainer."):
+    """Stochastic gradient descent as MATLAB's trainingOptions('sgdm'), and how it is computed."""
+
+    lr: float = setting(1e-4, above=0)
+    """Global learn rate, which layer factors multiply. MATLAB: InitialLearnRate."""
+    momentum: float = setting(0.9, low=0, below=1)
+    """Momentum of the gradient. MATLAB: Momentum."""
+    l2: float = setting(1e-4, low=0)
+    """Global weight decay, which layer factors multiply. MATLAB: L2Regularization."""
+    batch_size: int = setting(10, low=1)
+    """Images per iteration. A last partial batch is dropped. MATLAB: MiniBatchSize."""
+    max_epochs: int = setting(30, low=1)
+    """Passes over the training images at most."""
+    max_iterations: int | None = setting(None, low=1)
+    """Iterations at most; null for no limit but max_epochs."""
+    val_every: int = setting(50, low=1)
+    """Iterations between two validation evaluations. MATLAB: ValidationFrequency."""
+    shuffle: Shuffle = Shuffle.every_epoch
+    """When the order of training images is drawn. MATLAB: Shuffle."""
+    precision: Precision = Precision.fp32
+    """Arithmetic of both passes. `auto`: bf16 where the device computes in it, else fp32."""
+    accelerator: Accelerator = Accelerator.auto
+    """What computes. `auto` takes a GPU where there is one."""
+    threads: int | None = setting(None, low=1, high=1024)
+    """CPU threads of the arithmetic; null takes all cores. Another number changes last bits."""
+    channels_last: bool = False
+    """Memory format of images and weights. Faster on most devices; changes last bits."""
+    workers: int = setting(0, low=0, high=256, numeric=False)
+    """Processes that augment ahead. Augmentation is drawn by image and epoch, whoever draws it."""
+    eval_batch_size: int = setting(64, low=1)
+    """Images per step in evaluation."""
+
+
+@dataclass
+class StoppingConfig(Section, prefix="stopping."):
+    """When training ends early, and which network it returns."""
+
+    patience: int | None = setting(None, low=1)
+    """Validation evaluations without a better loss that end training; null never. Counted in
+    evaluations, not iterations. MATLAB: ValidationPatience, where Inf is null."""
+    network: Network = Network.last
+    """The returned network: `last` iteration or `best` validation loss. MATLAB: OutputNetwork,
+    `last` before R2021b."""
