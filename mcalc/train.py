@@ -1,63 +1,78 @@
-"""The Hydra door: `python -m mcalc.train`.
+"""`python -m mcalc.train`: train one trial, or with -m a sweep.
 
-Without -m one trial runs, by `mcalc.trials.runner.run`; it is imported late, as a mistyped key
-should be answered at once and torch takes seconds to import. With -m the arguments go to
-`mcalc.sweep`.
+Torch and all that needs it is imported where training begins: a mistyped key is answered at once.
 """
 
 from __future__ import annotations
 
 import os
 import sys
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from mcalc.config.compose import (
-    CONF_DIR,
-    config_errors,
-    parse_overrides,
-    register_schema,
-    to_config,
-)
-from mcalc.errors import UserError, exit_on_user_error
+from mcalc.command_line import run_command
+from mcalc.errors import UserError
 
 if TYPE_CHECKING:
-    from mcalc.results import Outcome
+    from mcalc.config.arguments import Line
 
 
-def _task(composed: Any) -> list[Outcome]:
-    """What Hydra calls without -m."""
-    config = to_config(composed)
-    # here and not in `main`, as Hydra would add a line of its own to an error that passes it
-    with exit_on_user_error():
-        if config.sweep:
-            raise UserError(
-                f"sweep={config.sweep} runs many trials: add -m, as in "
-                f"`python -m mcalc.train -m sweep={config.sweep}`"
-            )
-        from mcalc.trials.runner import run
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Train as the arguments say, by default those of the process.
 
-        outcomes = run(config)
-        for outcome in outcomes:
-            if outcome.state == "failed":
-                raise UserError(f"{outcome.name} failed: {outcome.error}")
-    return outcomes
+    Exit status 0: done; 2: a mistake in the command, data or settings, or a failed trial; 130:
+    Ctrl-C.
+    """
+    run_command("train", sys.argv[1:] if arguments is None else arguments)
 
 
-def main() -> None:
-    """The door. Exit status 0: done; 2: a mistake in the command, data or settings; 130: Ctrl-C."""
+def run(line: Line) -> int:
+    """Train the trial or the sweep that the command line describes.
+
+    Raises UserError for a mistake in the settings or the data, and for a trial that failed.
+    """
+    from mcalc.config.compose import as_yaml, is_hydras
+
+    if "-m" in line.flags and "--cfg job" not in line.flags:
+        _run_sweep(line)
+        return 0
+    config = line.config()
+    if config.sweep:
+        raise UserError(
+            f"sweep={config.sweep} runs many trials: add -m, as in "
+            f"`python -m mcalc.train -m sweep={config.sweep}`"
+        )
+    if hydras := [each for each in line.overrides if is_hydras(each.partition("=")[0])]:
+        raise UserError(f"{hydras[0]} says how a sweep runs: add -m")
+    if "--cfg job" in line.flags:
+        print(as_yaml(config), end="")
+        return 0
+    from mcalc.trials.runner import run as run_trial
+
+    for outcome in run_trial(config):
+        if outcome.state == "failed":
+            raise UserError(f"{outcome.name} failed: {outcome.error}")
+    return 0
+
+
+def _run_sweep(line: Line) -> None:
+    """Let Hydra hand the arguments to `mcalc.sweep`, with the launcher that they choose."""
     import hydra
 
-    # Errors reach `exit_on_user_error` whole instead of being printed by Hydra.
+    from mcalc.config.compose import CONF_DIR, config_errors, register_schema
+
+    # errors reach `run_command` whole instead of being printed by Hydra
     os.environ["HYDRA_FULL_ERROR"] = "1"
     register_schema()
-    door = hydra.main(config_path=str(CONF_DIR), config_name="train", version_base="1.3")(_task)
-    try:
-        with exit_on_user_error(), config_errors():
-            parse_overrides([word for word in sys.argv[1:] if "=" in word and word[0] != "-"])
-            door()
-    except KeyboardInterrupt:
-        print("interrupted; the same command goes on where this one stopped", file=sys.stderr)
-        raise SystemExit(130) from None
+    # Hydra reads nothing else
+    sys.argv = [sys.argv[0], "-m", *line.overrides]
+    with config_errors():
+        hydra.main(config_path=str(CONF_DIR), config_name="train", version_base="1.3")(_no_task)()
+
+
+def _no_task(composed: object) -> None:
+    """What Hydra would call for one trial; the sweeper runs trials itself."""
+    raise AssertionError(f"not a sweep: {composed}")
 
 
 if __name__ == "__main__":

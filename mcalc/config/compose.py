@@ -3,25 +3,29 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+import shlex
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 
+import yaml
 from hydra import compose, initialize_config_dir
 from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override, ValueType
-from hydra.errors import HydraException
+from hydra.errors import HydraException, MissingConfigException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from mcalc.config.paths import key_paths
+from mcalc.config.assign import KINDS
+from mcalc.config.paths import entries, key_paths
 from mcalc.config.schema import Config
 from mcalc.errors import UserError, nearest
-from mcalc.shipped import shipped_folder
+from mcalc.shipped import search_folders, shipped_folder
 
-CONF_DIR = shipped_folder("conf")
-"""`conf/` of the checkout, or the copy that a wheel carries."""
+CONF_DIR = shipped_folder("conf").resolve()
+"""`conf/` of the checkout, or the copy that a wheel has."""
 
 GROUPS = ("backbone", "data", "head", "protocol", "augment", "trainer")
 """Sections of the config that are chosen by file name."""
@@ -32,45 +36,66 @@ def register_schema() -> None:
     ConfigStore.instance().store(name="schema", node=Config, provider="mcalc")
 
 
+def conf_folders() -> list[Path]:
+    """Where configs are searched: `conf/` of the working directory, then the shipped one."""
+    return search_folders("conf")
+
+
 def choices(group: str) -> tuple[str, ...]:
     """Names of the files of a group, sorted."""
-    return tuple(sorted(file.stem for file in (CONF_DIR / group).glob("*.yaml")))
+    found = {file.stem for folder in conf_folders() for file in (folder / group).glob("*.yaml")}
+    return tuple(sorted(found))
 
 
-def parse_overrides(arguments: Sequence[str]) -> list[Override]:
+def parse_overrides(arguments: Sequence[str], also: Iterable[str] = ()) -> list[Override]:
     """Parse `key=value` arguments and check their keys against the schema.
 
-    Raises UserError for an argument that does not parse, an unknown key and an unknown choice of a
-    group, with the nearest valid name.
+    `also`: further names that a hint for an unknown key may give. Raises UserError for an argument
+    that does not parse, an unknown key and an unknown choice of a group, with the nearest valid
+    name.
     """
     parser = OverridesParser.create()
     overrides = []
     for argument in arguments:
+        _check_known(argument, also)
         try:
             override = parser.parse_override(argument)
         except HydraException as error:
-            reason = str(error).splitlines()[0]
             raise UserError(
-                f"argument {argument!r} is not understood ({reason}): expected key=value, as in "
+                f"argument {argument!r} is not understood: expected key=value, as in "
                 "head.weight_lr=10"
             ) from error
-        _check_key(override)
+        _check_form(argument, override)
         overrides.append(override)
     return overrides
 
 
-def _check_key(override: Override) -> None:
-    key = override.key_or_group
-    if key == "hydra" or key.startswith(("hydra.", "hydra/")):
-        return
+def is_hydras(key: str) -> bool:
+    """Whether a key is one of Hydra's own, as hydra/launcher."""
+    return key.startswith(("hydra.", "hydra/"))
+
+
+def _check_known(argument: str, also: Iterable[str]) -> None:
+    key = argument.partition("=")[0].lstrip("+~").partition("@")[0]
     valid = key_paths()
-    if key not in valid:
+    if key not in valid and not is_hydras(key):
+        if not key:
+            raise UserError(f"argument {argument!r} has no key: expected key=value")
         raise UserError(
-            f"unknown key {key!r}{nearest(key, valid)} (every key: mcalc/config/schema.py, or "
-            "`python -m mcalc.train --cfg job`)"
+            f"unknown key {key!r}{nearest(key, (*valid, *also))} (every key: docs/settings.md, or "
+            "--help all)"
         )
+
+
+def _check_form(argument: str, override: Override) -> None:
+    key = override.key_or_group
+    if is_hydras(key):
+        return
     if override.is_delete():
         raise UserError(f"~{key}: keys of a trial cannot be deleted; give it a value instead")
+    if override.is_add() or override.is_force_add() or override.package is not None:
+        value = argument.partition("=")[2]
+        raise UserError(f"argument {argument!r} is not understood: expected {key}={value}")
     if key in GROUPS:
         for element in _elements(override):
             if element not in choices(key):
@@ -96,12 +121,23 @@ def config_errors() -> Iterator[None]:
         yield
     except OmegaConfBaseException as error:
         raise UserError(_sentence(error)) from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UserError(f"a file of conf/ is not YAML: {' '.join(str(error).split())}") from error
+    except MissingConfigException as error:
+        group, _, choice = str(error.missing_cfg_file).rpartition("/")
+        there = [str(option) for option in error.options or choices(group)]
+        raise UserError(
+            f"{group}={choice}: no such choice{nearest(choice, there)} "
+            f"(there are {', '.join(there) or 'none'})"
+        ) from error
     except HydraException as error:
-        cause = error.__cause__
+        cause = error.__cause__ or error.__context__
         if isinstance(cause, UserError):
             raise cause from None
+        file = re.match(r"In '(.+?/.+?)': ", str(error))
+        where = f"conf/{file.group(1)}.yaml: " if file else ""
         if isinstance(cause, OmegaConfBaseException):
-            raise UserError(_sentence(cause)) from error
+            raise UserError(where + _sentence(cause)) from error
         raise UserError(" ".join(str(error).split())) from error
 
 
@@ -123,7 +159,12 @@ def _sentence(error: OmegaConfBaseException) -> str:
     typed = re.search(r"Value (.+) of type '.+' could not be converted to (\w+)", reason)
     if typed:
         value, kind = typed.groups()
-        return f"{key}={value} is not understood: expected {_KINDS.get(kind, kind)}"
+        given = value.strip("'")
+        return f"{key}={given} is not understood: expected {_KINDS.get(kind, kind)}"
+    if "Merge error" in reason:
+        return "expected a mapping of keys to values"
+    if "is not a ListConfig" in reason:
+        return f"{key} is not understood: expected {KINDS[list[str]]}"
     if "is not Optional" in reason:
         return f"{key}=null is not allowed: give it a value"
     return f"{key}: {reason}" if key else reason
@@ -139,16 +180,45 @@ def to_config(composed: DictConfig) -> Config:
 
 
 def compose_config(overrides: Sequence[str] = ()) -> Config:
-    """The Config that `python -m mcalc.train OVERRIDES` would run; for use outside Hydra's door.
+    """The Config of one trial that these overrides describe.
 
     Raises UserError for anything wrong in the overrides or in `conf/`.
     """
-    parse_overrides(overrides)
+    for override in parse_overrides(overrides):
+        if override.is_sweep_override() and not is_hydras(override.key_or_group):
+            raise _several(override)
     register_schema()
     GlobalHydra.instance().clear()
     with (
         config_errors(),
-        initialize_config_dir(config_dir=str(CONF_DIR.resolve()), version_base="1.3"),
+        initialize_config_dir(config_dir=str(CONF_DIR), version_base="1.3"),
     ):
         composed = compose(config_name="train", overrides=list(overrides))
     return to_config(composed)
+
+
+def _several(override: Override) -> UserError:
+    given = str(override.input_line)
+    key, _, value = given.partition("=")
+    text = str in entries()[key].kinds and override.value_type is ValueType.SIMPLE_CHOICE_SWEEP
+    return UserError(
+        f"{given} gives several values where one is expected: to train each, add -m, as in "
+        f"`python -m mcalc.train -m {shlex.quote(given)}`"
+        + (f"; if the comma is part of it, quote it: {_quoted(key, value)}" if text else "")
+    )
+
+
+def _quoted(key: str, value: str) -> str:
+    """A setting whose text holds a comma, ready to paste into a shell."""
+    unquoted = value.replace('"', "").replace("'", "")
+    return shlex.quote(f'{key}="{unquoted}"')
+
+
+def as_yaml(config: Config) -> str:
+    """The settings as YAML, those for users."""
+    shown = [entry.key for entry in entries().values() if "." not in entry.key]
+    hidden = {key for key in shown if entries()[key].rules.hidden}
+    plain = OmegaConf.structured(config)
+    return OmegaConf.to_yaml(
+        OmegaConf.masked_copy(plain, [key for key in shown if key not in hidden])
+    )

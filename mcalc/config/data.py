@@ -55,16 +55,16 @@ class DataConfig(Section, prefix="data."):
     root: str | None = setting(None, numeric=False, path=True)
     """Folder of the data set. A phantom without one is written below `data.cache`."""
     csv_dir: str | None = setting(None, numeric=False, path=True)
-    """Folder of the case CSVs, where it is neither the root nor its `csv` folder."""
+    """Folder of the case CSVs. null: the root or its `csv` folder."""
     csv_split: CsvSplit = setting(CsvSplit.all, numeric=False)
-    """Which of CBIS-DDSM's official case CSVs to read."""
+    """Which case CSVs are read. They are CBIS-DDSM's official split."""
     labels: str | None = setting(None, numeric=False, path=True)
-    """CSV of path,label,patient for data=folder; null takes folders by class."""
+    """CSV of path,label,patient for data=folder. null takes folders by class."""
     min_completeness: float = setting(1.0, low=0, high=1, numeric=False)
-    """Smallest share of the listed lesions whose images must be there and readable."""
+    """Smallest share of the listed lesions that must be readable."""
     region: Region = Region.crop
-    """What an image shows: the lesion's crop, a window around it, or the mammogram. `patch` and
-    `full` need the full mammograms, `patch` their masks too."""
+    """What an image shows. `crop`: the data set's own crop; `patch`: a window around the lesion,
+    cut from the mammogram by its mask; `full`: the mammogram."""
     fit: Fit = Fit.stretch
     """How a region gets the network's size. `stretch` (the paper) loses aspect ratio and scale,
     `letterbox` scale, `native` neither."""
@@ -81,13 +81,13 @@ class DataConfig(Section, prefix="data."):
     """Width of an image's pixel in mm, where files do not state it. CBIS-DDSM's do not; the
     scanners of DDSM had 0.042, 0.0435 and 0.05."""
     unit: Unit = Unit.lesion
-    """What is scored: one probability for each lesion, image, breast or patient."""
+    """What is scored. Of a breast or patient with several images all have a part in its score."""
     unit_score: UnitScore = UnitScore.mean
     """How the probabilities of a scoring unit's images become one."""
     mixed_labels: MixedLabels = MixedLabels.malignant
     """What becomes of a scoring unit with benign and malignant lesions."""
     benign_without_callback: WithoutCallback = WithoutCallback.benign
-    """What the label BENIGN_WITHOUT_CALLBACK counts as."""
+    """What BENIGN_WITHOUT_CALLBACK is."""
     cache: str = setting(".cache", numeric=False, path=True)
     """Folder of prepared images and phantoms; safe to delete."""
     clahe: ClaheConfig = section(ClaheConfig)

@@ -15,9 +15,9 @@ class BackboneConfig(Section, prefix="backbone."):
     name: str = "alexnet"
     """An entry of `mcalc.models.backbones`, or one of an installed plug-in package."""
     weights: str = setting("imagenet", path=True)
-    """`imagenet` (download), `none` (random), or the path of a .pth or .npz."""
+    """`imagenet` (download), `none` (random) or the path of a file. Files are .pth or .npz."""
     on_missing_weights: MissingWeights = MissingWeights.error
-    """`random` trains from random weights, with a warning, where `imagenet` cannot be had."""
+    """What happens where `imagenet` cannot be had. `random` warns and trains random weights."""
     weight_lr: float = setting(1.0, low=0)
     """Learn-rate factor of pretrained weights. MATLAB: WeightLearnRateFactor."""
     bias_lr: float = setting(2.0, low=0)

@@ -12,12 +12,12 @@ class TrackingConfig(Section, prefix="tracking."):
     """Where and what is recorded."""
 
     dir: str = setting("mlruns", path=True)
-    """Folder of the record: mlflow.db, optuna.db, artifacts, checkpoints, logs."""
+    """Folder of the record. In it are mlflow.db, optuna.db, artifacts, checkpoints and logs."""
     experiment: str = "mcalc"
     """Name of MLflow's experiment."""
     uri: str | None = None
-    """MLflow's store: null for mlflow.db in `tracking.dir`, or http://HOST:PORT. A database works
-    too, as postgresql+psycopg://USER@HOST/NAME."""
+    """MLflow's store, if not in `tracking.dir`: http://HOST:PORT. A database works too, as
+    postgresql+psycopg://USER@HOST/NAME."""
     save_network: bool = True
     """Keep each trial's weights as an artifact (AlexNet: 228 MB each)."""
     checkpoint_minutes: float = setting(5.0, low=0)

@@ -71,9 +71,9 @@ class Config(Section):
     """One trial, whole. Sections as in `conf/`."""
 
     name: str | None = setting(None, numeric=False)
-    """The trial's or sweep's name in the record; null makes one from what it is."""
+    """Name in the record; null makes one from the settings."""
     seed: int = setting(0, low=0, high=2**32 - 1)
-    """Seeds the split, the head, the order of images, augmentation and dropout."""
+    """Seed of the split, head, order, augmentation and dropout."""
     metrics: list[str] = setting([], neutral=[])
     """Further metrics to compute and record, by their names in installed plug-in packages."""
     backbone: BackboneConfig = section(BackboneConfig)
@@ -93,7 +93,7 @@ class Config(Section):
     tracking: TrackingConfig = section(TrackingConfig, numeric=False)
     """The record."""
     sweep: str | None = setting(None, numeric=False)
-    """A file of `sweeps/` to run, with -m; several separated by commas."""
+    """A file of `sweeps/` to run with -m; a comma list for several."""
     dry_run: bool = setting(False, numeric=False)
     """Print the plan and run nothing."""
     rerun: bool = setting(False, numeric=False)
@@ -103,10 +103,10 @@ class Config(Section):
     trials_per_gpu: int = setting(1, numeric=False, low=1, high=64)
     """Training runs that share a GPU, where a launcher runs several at once."""
     storage: str | None = setting(None, numeric=False)
-    """Optuna's store: null for optuna.db in `tracking.dir`, or a database. Several machines that
-    name one, as postgresql+psycopg://USER@HOST/NAME, share its sweeps."""
+    """Optuna's store, if not in `tracking.dir`: a database. Several machines that name one, as
+    postgresql+psycopg://USER@HOST/NAME, share its sweeps."""
     storage_wait: float = setting(120.0, numeric=False, low=0)
-    """Seconds to wait for a store that cannot be reached before giving up."""
+    """Seconds to wait for a store that cannot be reached."""
     budget: BudgetConfig = section(BudgetConfig, numeric=False)
     """The end of a search."""
     job: JobConfig = section(JobConfig, numeric=False, hidden=True)

@@ -15,7 +15,7 @@ class ProtocolConfig(Section, prefix="protocol."):
     name: ProtocolName = ProtocolName.paper
     """The protocol. Each choice of `protocol=` sets it with the settings that fit."""
     held_out: float = setting(0.30, above=0, below=1)
-    """Share of lesions that are reported; `official` and `cv` have their own."""
+    """Share of lesions that are reported. `official` and `cv` have their own."""
     validation: float | None = setting(None, above=0, below=1)
     """Share of the other patients' lesions that stops training. null: what is reported also stops
     training, as published."""
@@ -79,7 +79,7 @@ class TrainerConfig(Section, prefix="trainer."):
     max_epochs: int = setting(30, low=1)
     """Passes over the training images at most."""
     max_iterations: int | None = setting(None, low=1)
-    """Iterations at most; null for no limit but max_epochs."""
+    """Iterations at most; null for max_epochs alone."""
     val_every: int = setting(50, low=1)
     """Iterations between two validation evaluations. MATLAB: ValidationFrequency."""
     shuffle: Shuffle = Shuffle.every_epoch
@@ -103,8 +103,8 @@ class StoppingConfig(Section, prefix="stopping."):
     """When training ends early, and which network it returns."""
 
     patience: int | None = setting(None, low=1)
-    """Validation evaluations without a better loss that end training; null never. Counted in
-    evaluations, not iterations. MATLAB: ValidationPatience, where Inf is null."""
+    """Validation evaluations without a better loss before stopping. A tie is not better; null never
+    stops early. MATLAB: ValidationPatience, with Inf for null."""
     network: Network = Network.last
-    """The returned network: `last` iteration or `best` validation loss. MATLAB: OutputNetwork,
-    `last` before R2021b."""
+    """Which network is returned. `last`: of the last iteration, as MATLAB before R2021b; `best`: of
+    the lowest validation loss. MATLAB: OutputNetwork."""

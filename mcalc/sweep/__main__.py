@@ -1,116 +1,19 @@
-"""`python -m mcalc.sweep`: look at recorded sweeps without running any."""
+"""`python -m mcalc.sweep`: look at recorded sweeps without running any.
+
+The commands of `mcalc.sweep.command`.
+"""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
-import optuna
-from rich.table import Table
-
-from mcalc.config.compose import compose_config
-from mcalc.config.schema import Config
-from mcalc.console import console
-from mcalc.errors import UserError, exit_on_user_error, nearest
-from mcalc.sweep.consistency import check
-from mcalc.sweep.display.summary import summarise
-from mcalc.sweep.store.leases import Claims
-from mcalc.sweep.store.storage import Storage, exists, shown, storage_url
-from mcalc.sweep.store.study import SweepStudy
-from mcalc.trials.runner import open_tracker
-
-USAGE = """usage: python -m mcalc.sweep COMMAND [SWEEP ...] [KEY=VALUE ...]
-
-  list               recorded sweeps, with their trials by state
-  check [SWEEP ...]  compare what Optuna and MLflow say of each trial (default: every sweep)
-  show SWEEP         figures: best, mean and SD over seeds, importance of parameters
-  url                address of Optuna's store, as optuna-dashboard takes it
-
-Settings: tracking.dir, storage, storage_wait (mcalc/config/schema.py).
-Exit status: 0 all is well; 1 the stores differ; 2 a mistake."""
+from mcalc.command_line import run_command
 
 
 def main(arguments: Sequence[str]) -> int:
     """Run one command; returns the exit status."""
-    if not arguments or arguments[0] in ("-h", "--help"):
-        print(USAGE)
-        return 0
-    command, *rest = arguments
-    commands = {"list": _list, "check": _check, "show": _show, "url": _url}
-    with exit_on_user_error():
-        if command not in commands:
-            raise UserError(
-                f"unknown command {command!r}{nearest(command, commands)} "
-                f"(there are {', '.join(commands)})"
-            )
-        names = [word for word in rest if "=" not in word]
-        config = compose_config([word for word in rest if "=" in word])
-        if not exists(config):
-            raise UserError(
-                f"no sweep is recorded in {Path(config.tracking.dir).resolve()}: name the record's "
-                "folder with tracking.dir=PATH, or the store with storage=URL"
-            )
-        return commands[command](config, names)
-    raise AssertionError("exit_on_user_error() ends the process on an error")
-
-
-def _open(config: Config, names: Sequence[str]) -> tuple[Storage, list[SweepStudy]]:
-    storage = Storage(storage_url(config), config.storage_wait, console)
-    known = storage.patiently(lambda: optuna.get_all_study_names(storage.optuna))
-    for name in names:
-        if name not in known:
-            raise UserError(
-                f"no sweep {name!r} is recorded{nearest(name, known)} "
-                f"(there are {', '.join(known) or 'none'})"
-            )
-    studies = [SweepStudy.find(storage, name) for name in names or known]
-    return storage, [study for study in studies if study is not None]
-
-
-def _list(config: Config, names: Sequence[str]) -> int:
-    _, studies = _open(config, names)
-    table = Table("sweep", "complete", "pruned", "failed", "running")
-    for study in studies:
-        states = [attempt.state.name for attempt in study.current()]
-        counts = [str(states.count(s)) for s in ("COMPLETE", "PRUNED", "FAIL", "RUNNING")]
-        table.add_row(study.name, *counts)
-    console.print(table)
-    return 0
-
-
-def _check(config: Config, names: Sequence[str]) -> int:
-    storage, studies = _open(config, names)
-    tracker = open_tracker(config)
-    status = 0
-    for study in studies:
-        report = check(study, tracker, Claims(storage, study.name))
-        counts = ", ".join(f"{number} {state}" for state, number in report.counts.items())
-        console.print(f"{study.name}: {counts or 'no trials'}")
-        for name in report.unfinished:
-            console.print(f"  {name} was cut off: the same command goes on with it")
-        for difference in report.differences:
-            console.print(f"  {difference}", style="red")
-        if report.differences:
-            status = 1
-        else:
-            console.print("  Optuna and MLflow agree")
-    return status
-
-
-def _show(config: Config, names: Sequence[str]) -> int:
-    if not names:
-        raise UserError("show needs the name of a sweep: `python -m mcalc.sweep list` has them")
-    _, studies = _open(config, names)
-    for study in studies:
-        console.print(f"{study.name}: {summarise(study).as_json()}")
-    return 0
-
-
-def _url(config: Config, names: Sequence[str]) -> int:
-    # a password is left out: a terminal's history is no place for it
-    print(shown(storage_url(config)))
-    return 0
+    return run_command("sweep", arguments)
 
 
 if __name__ == "__main__":

@@ -149,11 +149,19 @@ def test_every_defect_of_a_phantom_that_its_maker_lists_is_in_the_ledger(tmp_pat
     }  # fmt: skip
 
 
-@pytest.mark.parametrize("arguments", [["split_to="], ["split_to=a.csv", "split_to=b.csv"]])
-def test_a_split_goes_to_one_file(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["split_to="], "split_to= has no value: give one"),
+        (["split_to=a.csv", "split_to=b.csv"], "split_to is given twice"),
+    ],
+)
+def test_a_split_goes_to_one_file(
+    arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     with pytest.raises(SystemExit):
         main(["data=phantom", *arguments])
-    assert capsys.readouterr().err.startswith("error: split_to=FILE takes one file name")
+    assert capsys.readouterr().err.startswith(f"error: {said}")
 
 
 @pytest.mark.shared

@@ -1,16 +1,22 @@
 from __future__ import annotations
 
 import csv
+import os
+import re
+import signal
+import socket
 import stat
 import subprocess
 import sys
+import time
+import urllib.request
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from mcalc.errors import UserError
-from mcalc.report.__main__ import USAGE, Options, main, parse
+from mcalc.report.__main__ import main
 from mcalc.results import CurvePoint, Predictions
 from mcalc.tracking.tracker import Tracker
 
@@ -29,7 +35,12 @@ PROBABILITIES = np.array([0.1, 0.2, 0.3, 0.4, 0.6, 0.7, 0.35, 0.8, 0.9, 0.95])
 def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A record with one trial, AL3 of the sweep alexnet, written as training writes it."""
     folder = tmp_path_factory.mktemp("record") / "mlruns"
-    tracker = Tracker(folder, "mcalc")
+    record(Tracker(folder, "mcalc"))
+    return folder
+
+
+def record(tracker: Tracker) -> None:
+    """Write the trial AL3 of the sweep alexnet."""
     parent = tracker.open_sweep("alexnet-1", "alexnet", {})
     params = {
         "backbone.name": "alexnet",
@@ -46,14 +57,13 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
     trial.crops({"P_0": np.full((8, 8), 90, np.uint8)})
     trial.finish({"accuracy": 0.7, "iterations": 50}, {"mcalc.warnings": '["random weights"]'})
     tracker.close_sweep(parent, {}, {}, complete=True)
-    return folder
 
 
 def test_everything_is_printed_and_written(
     recorded: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "deep" / "report"
-    main([f"dir={recorded}", f"out={out}"])
+    main([f"tracking.dir={recorded}", f"out={out}"])
     printed = capsys.readouterr().out
     names = ("table1", "table2", "table5", "table6", "baselines")
     expected = {f"{name}.{ending}" for name in names for ending in ("txt", "csv", "md", "tex")}
@@ -79,7 +89,7 @@ def test_everything_is_printed_and_written(
 def test_one_table_alone_comes_with_its_provenance(
     recorded: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    main([f"dir={recorded}", f"out={tmp_path}", "table=1"])
+    main([f"tracking.dir={recorded}", f"out={tmp_path}", "table=1"])
     printed = capsys.readouterr().out
     assert "Table 1. " in printed
     assert "Table 5. " not in printed
@@ -90,65 +100,120 @@ def test_one_table_alone_comes_with_its_provenance(
 def test_the_tables_of_figures_are_the_page(
     recorded: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    main([f"dir={recorded}", f"out={tmp_path}", "table=3"])
+    main([f"tracking.dir={recorded}", f"out={tmp_path}", "table=3"])
     assert [path.name for path in tmp_path.iterdir()] == ["index.html"]
     assert str(tmp_path / "index.html") in capsys.readouterr().out
 
 
 def test_a_report_is_replaced_whole(recorded: Path, tmp_path: Path) -> None:
     (tmp_path / "table1.txt").write_text("old " * 10_000)
-    main([f"dir={recorded}", f"out={tmp_path}", "table=1"])
+    main([f"tracking.dir={recorded}", f"out={tmp_path}", "table=1"])
     assert "old" not in (tmp_path / "table1.txt").read_text(encoding="utf-8")
     assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
 
 
-def test_an_output_that_cannot_be_written_is_named(recorded: Path, tmp_path: Path) -> None:
+def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    """The one line that says why the command refuses."""
+    with pytest.raises(SystemExit) as left:
+        main(arguments)
+    assert left.value.code == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("error: ")
+    return line
+
+
+def test_an_output_that_cannot_be_written_is_named(
+    recorded: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(UserError, match=r"cannot write .*file.*out=PATH"):
-        main([f"dir={recorded}", f"out={tmp_path / 'file'}", "table=1"])
+    line = refused(
+        capsys, f"tracking.dir={recorded}", f"out={tmp_path / 'file'}", "table=1"
+    )  # fmt: skip
+    assert re.search(r"cannot write .*file.*out=PATH", line)
 
 
-def test_a_sweep_that_is_not_recorded_names_the_command(recorded: Path, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"'mine' or 'googlenet'.*make tables"):
-        main([f"dir={recorded}", f"out={tmp_path}", "alexnet=mine"])
+def test_a_sweep_that_is_not_recorded_names_the_command(
+    recorded: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    line = refused(capsys, f"tracking.dir={recorded}", f"out={tmp_path}", "alexnet=mine")
+    assert re.search(r"'mine' or 'googlenet'.*make tables", line)
 
 
-def test_no_record_is_one_line_and_exit_status_2(tmp_path: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "mcalc.report", f"dir={tmp_path / 'none'}"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 2
-    assert done.stderr.startswith("error: ")
-    assert done.stderr.count("\n") == 1
-    assert "make tables" in done.stderr
+def test_no_record_is_one_line_and_exit_status_2(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert "make tables" in refused(capsys, f"tracking.dir={tmp_path / 'none'}")
 
 
-def test_defaults_and_given_values() -> None:
-    assert parse([]) == Options("all", "mlruns", "report", "alexnet", "googlenet")
-    assert parse(["dir=a=b", "table=5"]) == Options(table="5", dir="a=b")
-    assert Options(table="6").tables == (6,)
-    assert Options(table="4").tables == ()
-    assert [Options(table=one).with_page for one in ("all", "3", "1")] == [True, True, False]
+def test_the_former_name_of_the_records_folder_works_with_a_note(
+    recorded: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([f"dir={recorded}", f"out={tmp_path}", "table=1"]) == 0
+    printed = capsys.readouterr()
+    assert "Table 1. " in printed.out
+    assert f"note: dir= is tracking.dir= in all commands: tracking.dir={recorded}" in printed.err
 
 
 @pytest.mark.parametrize(
     ("argument", "complaint"),
     [
         ("tabel=1", "unknown key 'tabel'.*did you mean 'table'"),
-        ("--table=1", "unknown key '--table'.*did you mean 'table'"),
-        ("table", "'table' is not understood: expected key=value"),
+        ("--table=1", "unknown flag '--table=1'.*did you mean 'table'"),
+        ("table", "table has no value: give it one, as in table=VALUE"),
+        ("tabel", "'tabel' is not understood: expected key=value.*did you mean 'table'"),
         ("table=7", "table=7: expected one of 1, 2, 3, 4, 5, 6, all"),
         ("out=", "out= has no value"),
     ],
 )
-def test_a_wrong_argument_is_named(argument: str, complaint: str) -> None:
-    with pytest.raises(UserError, match=complaint):
-        parse([argument])
+def test_a_wrong_argument_is_named(
+    argument: str, complaint: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert re.search(complaint, refused(capsys, argument))
 
 
-def test_help(capsys: pytest.CaptureFixture[str]) -> None:
-    main(["--help"])
-    assert capsys.readouterr().out == USAGE
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[tuple[str, Path]]:
+    """A tracking server, as docs/parallel.md starts one: its address, and its log."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    log = tmp_path / "server.log"
+    with log.open("w") as output:
+        process = subprocess.Popen(
+            [
+                sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1",
+                "--port", str(port), "--workers", "1",
+                "--backend-store-uri", f"sqlite:///{tmp_path / 'server.db'}",
+                "--artifacts-destination", str(tmp_path / "artifacts"),
+            ],
+            stdout=output, stderr=output, cwd=tmp_path, start_new_session=True,
+        )  # fmt: skip
+    address = f"http://127.0.0.1:{port}"
+    try:
+        deadline = time.monotonic() + 120
+        while True:
+            assert process.poll() is None, log.read_text()
+            assert time.monotonic() < deadline, log.read_text()
+            try:
+                urllib.request.urlopen(f"{address}/health", timeout=5).close()
+                break
+            except OSError:
+                time.sleep(0.5)
+        yield address, log
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+@pytest.mark.slow
+def test_a_sweep_recorded_on_a_tracking_server_is_tabulated(
+    server: tuple[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    address, _ = server
+    tracker = Tracker(tmp_path / "mlruns", "mcalc", address)
+    record(tracker)
+    out = tmp_path / "report"
+    assert main([f"tracking.uri={address}", f"out={out}", "table=1"]) == 0
+    assert "0.7000" in capsys.readouterr().out
+    line = refused(capsys, f"tracking.uri={address}", f"out={out}", "alexnet=mine")
+    assert f"under tracking.uri={address}" in line

@@ -16,11 +16,8 @@ import yaml
 from mcalc.config.compose import GROUPS, choices
 from mcalc.config.paths import key_paths
 from mcalc.errors import UserError, nearest
-from mcalc.shipped import shipped_folder
+from mcalc.shipped import search_folders
 from mcalc.sweep.planning.search_space import Search, parse_search
-
-SHIPPED = shipped_folder("sweeps")
-"""`sweeps/` of the checkout, or the copy that a wheel carries."""
 
 _ALWAYS = ("name", "description", "overrides", "seeds")
 _KINDS: dict[str, tuple[str, ...]] = {
@@ -52,7 +49,7 @@ class SweepFile:
 
 def folders() -> list[Path]:
     """Where sweep files are looked for: `sweeps/` of the working folder, then the shipped ones."""
-    return list(dict.fromkeys([Path("sweeps").resolve(), SHIPPED.resolve()]))
+    return search_folders("sweeps")
 
 
 def available() -> dict[str, Path]:

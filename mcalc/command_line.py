@@ -1,0 +1,47 @@
+"""Runs a command: its help, its arguments, its work, and how it ends."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+
+from mcalc.config.commands import COMMANDS
+from mcalc.errors import exit_on_user_error
+
+HELP = ("-h", "--help", "help")
+"""Arguments that ask for help."""
+
+
+def run_command(name: str, arguments: Sequence[str]) -> int:
+    """Run one of the commands of `mcalc.config.commands`; returns its exit status.
+
+    Ends the process with status 2 for a mistake of the user's, and 130 for Ctrl-C. What the work
+    needs is imported after the arguments are checked, as torch alone takes seconds to import.
+    """
+    command = COMMANDS[name]
+    try:
+        with exit_on_user_error():
+            if any(each in HELP for each in arguments) or (command.actions and not arguments):
+                from mcalc.config.help import command_help, every_setting
+
+                _show(every_setting() if "all" in arguments else command_help(command))
+                return 0
+            from mcalc.config.arguments import read_line
+
+            line = read_line(command, arguments)
+            status: int = import_module(command.module).run(line)
+            return status
+    except KeyboardInterrupt:
+        print(f"interrupted{command.after_interrupt}", file=sys.stderr)
+        raise SystemExit(130) from None
+    raise AssertionError("exit_on_user_error() ends the process on an error")
+
+
+def _show(text: str) -> None:
+    """Print, also to a reader such as `head` that closes its end before all is printed."""
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -1,0 +1,198 @@
+"""A command line taken apart: settings, the command's own words, names and flags.
+
+Text settings (paths, names, addresses) are taken as typed, whatever characters they hold; only a
+comma separates values, as for every setting. Hydra's grammar, which knows quotes, lists and
+functions, applies to the rest.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from mcalc.config.commands import Command, Word
+from mcalc.config.compose import compose_config, parse_overrides
+from mcalc.config.paths import entries
+from mcalc.config.schema import Config
+from mcalc.errors import UserError, nearest
+
+
+@dataclass(frozen=True)
+class Line:
+    """What a command line says, checked as far as it can be without reading data or records."""
+
+    overrides: tuple[str, ...] = ()
+    """Settings as `key=value` in Hydra's grammar, each key once."""
+    words: Mapping[str, Any] = field(default_factory=dict)
+    """The command's own words, all of them: a bool, a Path, text, or None where there is none."""
+    action: str = ""
+    """The first argument of a command that has actions."""
+    names: tuple[str, ...] = ()
+    """Further arguments of a command that has actions."""
+    flags: frozenset[str] = frozenset()
+
+    def config(self) -> Config:
+        """The settings. Raises UserError for anything wrong in them."""
+        return compose_config(self.overrides)
+
+
+def read_line(command: Command, arguments: Sequence[str]) -> Line:
+    """Take the arguments of a command apart.
+
+    Of a setting that is given twice the last counts, which is printed to stderr. Raises UserError
+    for an unknown flag, key or name, and for a word without a value, with a wrong one, or twice.
+    """
+    flags, rest = _flags(command, arguments)
+    settings: dict[str, str] = {}
+    words: dict[str, str] = {}
+    names: list[str] = []
+    for argument in rest:
+        key, equals, value = argument.partition("=")
+        word = command.words.get(key)
+        if not equals and not argument.startswith("~"):
+            if not command.actions or not argument:
+                raise _not_understood(command, argument)
+            names.append(argument)
+        elif equals and word and word.alias:
+            _note(f"{key}= is {word.alias}= in all commands: {word.alias}={value} is used")
+            _set(settings, word.alias, f"{word.alias}={value}")
+        elif equals and word:
+            if key in words:
+                raise UserError(f"{key} is given twice: give it once, or leave it out")
+            words[key] = value
+        elif _is_hidden(key):
+            raise UserError(f"{key} is for the sweep engine alone: leave it out")
+        else:
+            _set(settings, key, argument)
+    overrides = tuple(as_typed(argument) for argument in settings.values())
+    parse_overrides(overrides, also=command.words)
+    return Line(
+        overrides,
+        {name: _word(name, word, words.get(name)) for name, word in command.words.items()},
+        _action(command, names),
+        tuple(names[1:]),
+        flags,
+    )
+
+
+def _flags(command: Command, arguments: Sequence[str]) -> tuple[frozenset[str], list[str]]:
+    """The flags, which may stand anywhere, and the other arguments."""
+    known = {"--multirun": "-m", "-c": "--cfg", **{flag.split()[0]: "" for flag in command.flags}}
+    flags, rest = set(), []
+    waiting = iter(arguments)
+    for argument in waiting:
+        name, equals, value = argument.partition("=")
+        flag = known.get(name) or name
+        if not argument.startswith("-") or not argument.strip("-"):
+            rest.append(argument)
+        elif any(each.split()[0] == flag for each in command.flags):
+            full = next(each for each in command.flags if each.split()[0] == flag)
+            expected = full.partition(" ")[2]
+            if (value if equals else next(waiting, "") if expected else "") != expected:
+                raise UserError(f"{argument} is not understood: expected {full}")
+            flags.add(full)
+        else:
+            named = nearest(name.lstrip("-"), (*command.words, *entries()))
+            raise UserError(
+                f"unknown flag {argument!r}{named} (flags: {', '.join((*command.flags, '--help'))};"
+                " all else is given as key=value, as in head.weight_lr=10)"
+            )
+    return frozenset(flags), rest
+
+
+def _not_understood(command: Command, argument: str) -> UserError:
+    example = next(iter(command.words), "head.weight_lr")
+    known = (*command.words, *entries())
+    if argument in known:
+        return UserError(f"{argument} has no value: give it one, as in {argument}=VALUE")
+    return UserError(
+        f"{argument!r} is not understood: expected key=value, as in {example}=VALUE"
+        f"{nearest(argument, known)}"
+    )
+
+
+def _is_hidden(key: str) -> bool:
+    top = entries().get(key.lstrip("+~").partition(".")[0])
+    return top is not None and top.rules.hidden
+
+
+def _set(settings: dict[str, str], key: str, argument: str) -> None:
+    before = settings.pop(key, argument)
+    if before != argument:
+        _note(f"{key} is given twice: {argument} is used, not {before}")
+    settings[key] = argument
+
+
+def _note(text: str) -> None:
+    print(f"note: {text}", file=sys.stderr)
+
+
+def _action(command: Command, names: Sequence[str]) -> str:
+    if not command.actions:
+        return ""
+    if not names or names[0] not in command.actions:
+        given = f"unknown command {names[0]!r}{nearest(names[0], command.actions)}" if names else (
+            "a command is missing"
+        )  # fmt: skip
+        raise UserError(f"{given} (there are {', '.join(command.actions)})")
+    return names[0]
+
+
+def _word(name: str, word: Word, given: str | None) -> Any:
+    """The value of a word: as given, else its default."""
+    text = word.default if given is None else given
+    if text is None or word.alias:
+        return None
+    if not text:
+        raise UserError(f"{name}= has no value: give one, or leave {name} out")
+    if word.kind == "bool":
+        if text.lower() not in ("true", "false"):
+            raise UserError(f"{name}={text}: expected true or false")
+        return text.lower() == "true"
+    if word.kind == "choice" and text not in word.choices:
+        raise UserError(f"{name}={text}: expected one of {', '.join(word.choices)}")
+    return Path(text).expanduser() if word.kind == "path" else text
+
+
+_FUNCTION = re.compile(r"(choice|glob|sort|shuffle|tag|range|interval|str)\(.*\)")
+_PLAIN = re.compile(r"[A-Za-z_/.][\w/.:@%+-]*", re.ASCII)
+_MEANING = ("null", "true", "false", "nan", "inf")
+"""Unquoted words that Hydra's grammar does not read as text."""
+
+
+def as_typed(argument: str) -> str:
+    """The argument so that Hydra reads a text setting's value literally.
+
+    Left as they are: other settings, null, quoted text, and functions such as glob(). At commas
+    outside quotes the value is a list of such texts.
+    """
+    key, _, value = argument.partition("=")
+    entry = entries().get(key)
+    if entry is None or str not in entry.kinds or _FUNCTION.fullmatch(value):
+        return argument
+    return f"{key}={','.join(_literal(each) for each in _split(value))}"
+
+
+def _split(value: str) -> list[str]:
+    parts = re.findall(r"""((?:'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|[^,])*)(?:,|$)""", value)
+    return parts if value.endswith(",") else parts[:-1] or [""]
+
+
+def _literal(text: str) -> str:
+    quoted = len(text) > 1 and text[0] == text[-1] and text[0] in "'\""
+    if not text or quoted or text == "null":
+        return text
+    if _PLAIN.fullmatch(text) and text.lower() not in _MEANING:
+        return text
+    return quote(text)
+
+
+def quote(text: str) -> str:
+    """Text in double quotes, as Hydra's grammar reads it literally."""
+    escaped = re.sub(r'(\\*)"', r'\1\1\\"', text)
+    escaped = re.sub(r"(\\+)$", r"\1\1", escaped)
+    return f'"{escaped}"'

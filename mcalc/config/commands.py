@@ -1,0 +1,194 @@
+"""The commands: what each does, its own words, and the settings that people change.
+
+Help, hints for typing errors and docs/settings.md read this registry. All commands take all
+settings, by the same names; a command's own words are those that no other has use for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+
+@dataclass(frozen=True)
+class Word:
+    """An argument `name=value` of one command."""
+
+    doc: str
+    """What it does, in one line."""
+    kind: Literal["bool", "text", "path", "choice"] = "text"
+    choices: tuple[str, ...] = ()
+    """Of kind choice: its values."""
+    default: str | None = None
+    """As typed; None for nothing."""
+    alias: str = ""
+    """The setting that it stands for. It is kept for commands written before, and not shown."""
+
+
+@dataclass(frozen=True)
+class Command:
+    """`python -m mcalc.NAME`, or `mcalc NAME`."""
+
+    name: str
+    module: str
+    """Has the function `run(line)`, which returns the exit status."""
+    line: str
+    """What it does, in one line."""
+    usage: str
+    """The arguments."""
+    text: str
+    """What it does, for help."""
+    settings: tuple[str, ...]
+    """Those of the settings that people change with it."""
+    examples: tuple[str, ...]
+    words: Mapping[str, Word] = field(default_factory=dict)
+    actions: Mapping[str, str] = field(default_factory=dict)
+    """What its first argument may be, with what it does; further arguments are names."""
+    flags: Mapping[str, str] = field(default_factory=dict)
+    """Flags beside --help."""
+    groups: bool = True
+    """Whether help shows the groups of `conf/`."""
+    after_interrupt: str = ""
+    """What to say after Ctrl-C."""
+
+
+_PLACES = ("tracking.dir", "tracking.uri", "storage")
+
+TRAIN = Command(
+    name="train",
+    after_interrupt="; the same command resumes where this one stopped",
+    module="mcalc.train",
+    line="train one trial, or with -m a sweep of many",
+    usage="[-m] [KEY=VALUE ...]",
+    text=(
+        "Train one trial and record it; with -m, all trials that comma lists or a file of sweeps/ "
+        "make. The same command given again skips what is finished and resumes what was stopped."
+    ),
+    flags={
+        "-m": "run a sweep: the product of comma lists, or sweep=NAME",
+        "--cfg job": "print the settings of the trial and run nothing",
+    },
+    settings=(
+        "data.root",
+        "data.region",
+        "data.unit",
+        "backbone.weights",
+        "backbone.on_missing_weights",
+        "head.weight_lr",
+        "head.bias_lr",
+        "head.weight_l2",
+        "trainer.lr",
+        "trainer.batch_size",
+        "trainer.max_epochs",
+        "trainer.max_iterations",
+        "trainer.val_every",
+        "stopping.patience",
+        "stopping.network",
+        "protocol.validation",
+        "seed",
+        "name",
+        "sweep",
+        "dry_run",
+        "rerun",
+        *_PLACES,
+    ),
+    examples=(
+        "python -m mcalc.train backbone=alexnet head.weight_lr=15 stopping.patience=15",
+        "python -m mcalc.train -m backbone=alexnet,googlenet head.weight_lr=1,10,15,20",
+        "python -m mcalc.train -m sweep=alexnet protocol=patient dry_run=true",
+    ),
+)
+
+DATA = Command(
+    name="data",
+    module="mcalc.data.command",
+    line="index a data set and check it",
+    usage="data=NAME [data.root=PATH] [KEY=VALUE ...] [pixels=true] [split_to=FILE]",
+    text=(
+        "Index a data set and check it: counts against the published ones, and a ledger of every "
+        "defect, ledger.csv in data.cache. Exit status 0: complete enough; 2: not, or a mistake."
+    ),
+    words={
+        "pixels": Word(
+            "decode every image that data.region needs, as training does",
+            kind="bool",
+            default="false",
+        ),
+        "split_to": Word("write the split that protocol= and seed= make, as CSV", kind="path"),
+    },
+    settings=(
+        "data.root",
+        "data.csv_dir",
+        "data.csv_split",
+        "data.labels",
+        "data.region",
+        "data.unit",
+        "data.min_completeness",
+        "data.benign_without_callback",
+        "data.cache",
+        "protocol.held_out",
+        "seed",
+    ),
+    examples=(
+        "python -m mcalc.data data=cbis_ddsm data.root=PATH",
+        "python -m mcalc.data data=folder data.root=PATH data.labels=labels.csv pixels=true",
+        "python -m mcalc.data data=cbis_ddsm data.root=PATH protocol=patient split_to=split.csv",
+    ),
+)
+
+SWEEP = Command(
+    name="sweep",
+    module="mcalc.sweep.command",
+    line="look at recorded sweeps without running any",
+    usage="COMMAND [SWEEP ...] [KEY=VALUE ...]",
+    text=(
+        "Look at recorded sweeps without running any. Exit status 0: all is well; 1: the stores "
+        "differ; 2: a mistake."
+    ),
+    actions={
+        "list": "recorded sweeps, with their trials by state",
+        "check": "compare Optuna's and MLflow's record of each trial (default: every sweep)",
+        "show": "figures: best, mean and SD over seeds, importance of parameters",
+        "url": "address of Optuna's store, as optuna-dashboard takes it",
+    },
+    settings=(*_PLACES, "storage_wait"),
+    examples=(
+        "python -m mcalc.sweep list",
+        "python -m mcalc.sweep check alexnet tracking.dir=mlruns",
+        "python -m mcalc.sweep show alexnet storage=postgresql+psycopg://USER@HOST/NAME",
+    ),
+    groups=False,
+)
+
+REPORT = Command(
+    name="report",
+    module="mcalc.report.command",
+    line="print the tables and write the report, from what is recorded",
+    usage="[table=NUMBER] [out=FOLDER] [KEY=VALUE ...]",
+    text="Print the paper's tables beside ours and write the report, from what is recorded.",
+    words={
+        "table": Word(
+            "1, 2, 5 or 6: that table alone; 3 or 4: the page with the figures",
+            kind="choice",
+            choices=("1", "2", "3", "4", "5", "6", "all"),
+            default="all",
+        ),
+        "out": Word("folder to write to", kind="path", default="report"),
+        "alexnet": Word("sweep whose newest recording fills AlexNet's rows", default="alexnet"),
+        "googlenet": Word(
+            "sweep whose newest recording fills GoogLeNet's rows", default="googlenet"
+        ),
+        "dir": Word("folder of the record", alias="tracking.dir"),
+    },
+    settings=("tracking.dir", "tracking.uri"),
+    examples=(
+        "python -m mcalc.report",
+        "python -m mcalc.report table=1 tracking.dir=mlruns out=report",
+        "python -m mcalc.report alexnet=mine tracking.uri=http://HOST:5000",
+    ),
+    groups=False,
+)
+
+COMMANDS = {command.name: command for command in (TRAIN, DATA, SWEEP, REPORT)}
+"""By name."""

@@ -1,0 +1,159 @@
+"""Help and docs/settings.md, both made of the fields' docstrings and the commands' registry.
+
+`python -m mcalc.config.help` prints the page.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator, Mapping
+from enum import StrEnum
+from typing import Any
+
+from mcalc.config.assign import KINDS
+from mcalc.config.commands import COMMANDS, Command
+from mcalc.config.compose import GROUPS, choices
+from mcalc.config.paths import Entry, entries
+from mcalc.config.rules import UNSET
+from mcalc.config.schema import Config
+
+_WIDTH = 100
+
+
+def command_help(command: Command) -> str:
+    """One screen: what the command does, its words, groups, common settings, examples."""
+    parts = [f"usage: python -m mcalc.{command.name} {command.usage}", "", *_wrapped(command.text)]
+    parts += _block("Flags", command.flags)
+    parts += _block("Commands", command.actions)
+    parts += _block("Words of this command", _words(command))
+    if command.groups:
+        groups = {f"{group}=": ", ".join(choices(group)) for group in GROUPS}
+        parts += _block("Groups of settings: a file of conf/, here or shipped", groups)
+    shown = {_given(entries()[key]): _short(entries()[key]) for key in command.settings}
+    parts += _block("Settings, with their defaults (every one: --help all)", shown)
+    return "\n".join([*parts, "", "Examples:", *(f"  {each}" for each in command.examples)])
+
+
+def every_setting() -> str:
+    """Every setting with its default, its values and what it means."""
+    lines = ["Settings of all commands: KEY=DEFAULT (values), and what they mean"]
+    for entry in _shown():
+        title = f"{entry.key}: {entry.doc}" if entry.is_section else _given(entry)
+        lines += ["", title if entry.is_section else f"{title}  ({_values(entry)})"]
+        if not entry.is_section:
+            lines += _wrapped(entry.doc, indent="    ")
+    return "\n".join(lines)
+
+
+def settings_page() -> str:
+    """docs/settings.md."""
+    lines = [
+        "# Settings",
+        "",
+        "Made of the fields' docstrings by `python -m mcalc.config.help > docs/settings.md`; "
+        "a test compares.",
+        "",
+        'Any command takes any of these as `key=value`. "In the key" says whether a trial\'s '
+        "numbers depend on a setting, so that another value makes another trial.",
+        "",
+        "## Commands",
+    ]
+    for command in COMMANDS.values():
+        lines += ["", f"### `python -m mcalc.{command.name} {command.usage}`", "", command.text, ""]
+        rows = {**command.flags, **command.actions, **_words(command)}
+        if rows:
+            lines += _table(["argument", "does"], [[f"`{each}`", rows[each]] for each in rows])
+    sections = {"": ("General", Config.__doc__ or "")} | {
+        f"{entry.key}.": (f"`{entry.key}`", _section_doc(entry))
+        for entry in _shown()
+        if entry.is_section
+    }
+    for prefix, (title, doc) in sections.items():
+        rows_of = [
+            _row(entry)
+            for entry in _shown()
+            if entry.key.rpartition(".")[0] == prefix[:-1] and not entry.is_section
+        ]
+        lines += ["", f"## {title}", "", doc, ""]
+        lines += _table(["key", "default", "values", "in the key", "meaning"], rows_of)
+    return "\n".join([*lines, ""])
+
+
+def _shown() -> Iterator[Entry]:
+    """Every key of the schema but hidden ones and what is in hidden sections."""
+    hidden = tuple(f"{key}." for key, entry in entries().items() if entry.rules.hidden)
+    return (e for e in entries().values() if not f"{e.key}.".startswith(hidden))
+
+
+def _words(command: Command) -> dict[str, str]:
+    """The command's own words as typed, with their defaults, and what they do."""
+    return {
+        f"{name}={word.default or ''}": word.doc
+        for name, word in command.words.items()
+        if not word.alias
+    }
+
+
+def _section_doc(entry: Entry) -> str:
+    return " ".join((entry.kinds[0].__doc__ or "").split())
+
+
+def _row(entry: Entry) -> list[str]:
+    in_key = "yes" if entry.numeric else "no"
+    if entry.rules.neutral is not UNSET:
+        in_key = f"unless {_text(entry.rules.neutral)}"
+    name = f"`{entry.key}`"
+    return [name, f"`{_text(entry.default)}`", _values(entry), in_key, entry.doc]
+
+
+def _table(head: list[str], rows: list[list[str]]) -> list[str]:
+    cells = [head, ["---"] * len(head), *rows]
+    return [f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in row)} |" for row in cells]
+
+
+def _values(entry: Entry) -> str:
+    """`a whole number from 1, or null`."""
+    *kinds, last = (*entry.kinds, None) if len(entry.kinds) == 1 else entry.kinds
+    named = [_kind(kind) for kind in kinds] + ([_kind(last)] if last else [])
+    if limits := entry.rules.range():
+        named[0] += f" {limits}"
+    return ", or ".join(named)
+
+
+def _kind(kind: Any) -> str:
+    if isinstance(kind, type) and issubclass(kind, StrEnum):
+        return ", ".join(kind)
+    return KINDS.get(kind, str(kind))
+
+
+def _text(value: Any) -> str:
+    """A value as typed on the command line."""
+    if value is None:
+        return "null"
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _given(entry: Entry) -> str:
+    return f"{entry.key}={_text(entry.default)}"
+
+
+def _short(entry: Entry) -> str:
+    """The first sentence, and the words of a choice."""
+    sentence = entry.doc.partition(". ")[0].rstrip(".").replace("`", "")
+    kind = entry.kinds[0]
+    words = isinstance(kind, type) and issubclass(kind, StrEnum)
+    return f"{sentence} ({', '.join(kind)})" if words else sentence
+
+
+def _block(title: str, rows: Mapping[str, str]) -> list[str]:
+    width = max(map(len, rows), default=0)
+    lines = [f"  {name:<{width}}  {doc}" for name, doc in rows.items()]
+    return ["", f"{title}:", *lines] if rows else []
+
+
+def _wrapped(text: str, indent: str = "") -> list[str]:
+    return textwrap.wrap(text, _WIDTH, initial_indent=indent, subsequent_indent=indent)
+
+
+if __name__ == "__main__":
+    print(settings_page(), end="")

@@ -1,0 +1,131 @@
+"""The report command: print the tables and write the report, from what is recorded."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+import tempfile
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mcalc.config.schema import TrackingConfig
+from mcalc.errors import UserError, without_password
+from mcalc.paper.tables import NETWORKS
+from mcalc.report.baselines import baselines_table
+from mcalc.report.formats import FORMATS, Table, as_text, bullets
+from mcalc.report.html import page
+from mcalc.report.paper_tables import TABLES, Record, build, further_scores
+from mcalc.results import RecordedTrial
+from mcalc.tracking.reader import read_trials
+
+if TYPE_CHECKING:
+    from mcalc.config.arguments import Line
+
+_PAGE_TABLES = ("3", "4")
+"""Tables that are figures, on the page."""
+
+
+def run(line: Line) -> int:
+    """Print tables and write the report.
+
+    Raises:
+        UserError: a setting is wrong, nothing is recorded, or the output cannot be written.
+    """
+    table = line.words["table"]
+    numbers = [number for number in TABLES if table in ("all", str(number))]
+    record = _read(line.config().tracking, {each: line.words[each] for each in NETWORKS})
+    out = line.words["out"]
+    everything = {number: build(number, record) for number in TABLES}
+    for number in numbers:
+        _print(everything[number], alone=table != "all")
+    written = {f"table{number}": everything[number] for number in numbers}
+    if table == "all":
+        if scores := further_scores(record):
+            written["scores"] = scores
+            _print(scores, alone=False)
+        written["baselines"] = baselines_table([t for trials in record.values() for t in trials])
+        _print(written["baselines"], alone=False)
+        print("How these numbers were made\n" + "\n".join(bullets(everything[5].provenance)))
+    print()
+    for name, content in written.items():
+        for ending, form in FORMATS.items():
+            _write(out / f"{name}.{ending}", form(content))
+        print(f"wrote {out / name}.{{{','.join(FORMATS)}}}")
+    if table in ("all", *_PAGE_TABLES):
+        progress = _Counter(sum(len(trials) for trials in record.values()))
+        _write(out / "index.html", page(everything, record, progress))
+        print(f"wrote {out / 'index.html'}")
+    return 0
+
+
+def _read(tracking: TrackingConfig, sweeps: Mapping[str, str]) -> Record:
+    """Each network's trials, from the newest recording of its sweep."""
+    # by name, as trials that share a training run are recorded in the order in which they stop
+    record = {
+        network: sorted(read_trials(tracking, sweep=sweep), key=_in_order)
+        for network, sweep in sweeps.items()
+    }
+    if not any(record.values()):
+        place = f"tracking.uri={tracking.uri}" if tracking.uri else f"tracking.dir={tracking.dir}"
+        raise UserError(
+            f"no trial of sweep '{sweeps['alexnet']}' or '{sweeps['googlenet']}' is recorded under "
+            f"{without_password(place)}: run `make tables`, or `python -m mcalc.train -m "
+            "sweep=alexnet,googlenet`, first"
+        )
+    return record
+
+
+def _in_order(trial: RecordedTrial) -> list[tuple[int, str]]:
+    """Sorts AL10 after AL9: runs of digits count as numbers."""
+    parts = re.split(r"(\d+)", trial.name)
+    return [(int(part), "") if part.isdigit() else (-1, part) for part in parts]
+
+
+def _print(table: Table, alone: bool) -> None:
+    # among other tables, what they share is printed once at the end
+    print(as_text(table if alone else replace(table, provenance=())))
+
+
+class _Counter:
+    """Counts trials on stderr while their figures are drawn: in place on a terminal."""
+
+    def __init__(self, total: int) -> None:
+        self._done, self._total = 0, total
+
+    def __call__(self, name: str) -> None:
+        self._done += 1
+        last = self._done == self._total
+        if sys.stderr.isatty():
+            line = f"\rdrawing figures {self._done}/{self._total}: {name:<12.12}"
+            print(line, end="\n" if last else "", file=sys.stderr, flush=True)
+        elif self._done == 1:
+            print(f"drawing the figures of {self._total} trials", file=sys.stderr, flush=True)
+
+
+def _write(path: Path, text: str) -> None:
+    """Replace a file whole or not at all.
+
+    Raises:
+        UserError: the folder or the file cannot be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        try:
+            with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as stream:
+                stream.write(text)
+                stream.flush()
+                os.fsync(stream.fileno())
+            Path(temporary).chmod(0o644)  # mkstemp gives 0600, which keeps colleagues out
+            Path(temporary).replace(path)
+        except BaseException:
+            Path(temporary).unlink(missing_ok=True)
+            raise
+    except OSError as error:
+        raise UserError(
+            f"cannot write {path}: {error.strerror or error}; name a folder you may write to with "
+            "out=PATH"
+        ) from error
