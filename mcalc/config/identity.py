@@ -11,6 +11,7 @@ from typing import Any
 from mcalc.config.paths import entries, leaves
 from mcalc.config.rules import UNSET
 from mcalc.config.schema import Config
+from mcalc.file_digest import file_sha256
 from mcalc.plugins import versions
 
 NUMERICS_VERSION = 2
@@ -45,7 +46,7 @@ def numeric_settings(config: Config, without: Collection[str] = ()) -> dict[str,
     }
     for key, path in _files_of(config).items():
         if key in settings:
-            settings[key] = _file_digest(path)
+            settings[key] = f"sha256:{file_sha256(Path(path))}"
     if plugins := _plugins_of(config, without):
         settings["plugins"] = plugins
     return settings
@@ -143,8 +144,3 @@ def _files_of(config: Config) -> dict[str, str]:
         "protocol.split_file": config.protocol.split_file,
     }
     return {key: path for key, path in named.items() if path and Path(path).is_file()}
-
-
-def _file_digest(path: str) -> str:
-    with Path(path).open("rb") as file:
-        return "sha256:" + hashlib.file_digest(file, "sha256").hexdigest()

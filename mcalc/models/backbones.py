@@ -26,6 +26,7 @@ from torchvision.models import (
 
 from mcalc.config.schema import BackboneConfig, MissingWeights
 from mcalc.errors import UserError, nearest
+from mcalc.file_digest import file_sha256
 from mcalc.models.backbone import Backbone, InputContract
 from mcalc.models.googlenet_bvlc import BvlcGoogLeNet, caffe_key
 from mcalc.models.weights import (
@@ -33,7 +34,6 @@ from mcalc.models.weights import (
     PICKLE_SUFFIXES,
     WeightsUnavailableError,
     download,
-    fingerprint,
     initialise,
     load_file,
 )
@@ -253,4 +253,4 @@ def _fill_from_path(model: nn.Module, entry: Backbone, weights: str) -> str:
             f"{nearest(weights, ('imagenet', 'none'))}"
         )
     load_file(model, path, npz_key=entry.npz_key, optional=entry.optional)
-    return f"file {path.name} sha256:{fingerprint(path)[:12]}"
+    return f"file {path.name} sha256:{file_sha256(path)[:12]}"

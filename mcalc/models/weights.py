@@ -6,7 +6,6 @@ read as plain tensors only, so that a file from elsewhere cannot run code.
 
 from __future__ import annotations
 
-import hashlib
 import re
 import socket
 import zipfile
@@ -23,6 +22,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from mcalc.errors import UserError
+from mcalc.file_digest import file_sha256
 
 PICKLE_SUFFIXES = (".pth", ".pt")
 NPZ_SUFFIX = ".npz"
@@ -63,12 +63,6 @@ def initialise(model: nn.Module, generator: torch.Generator) -> None:
             raise TypeError(f"initialise knows no rule for {type(module).__name__}")
 
 
-def fingerprint(path: Path) -> str:
-    """SHA-256 of a file's bytes, 64 hexadecimal digits."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def download(url: str, stall_seconds: float = STALL_SECONDS) -> Path:
     """A weight file from torchvision's server, or from torch.hub's cache when it is there.
 
@@ -83,7 +77,7 @@ def download(url: str, stall_seconds: float = STALL_SECONDS) -> Path:
     expected = in_name.group(1) if in_name else ""
     cached = Path(torch.hub.get_dir()) / "checkpoints" / name
     if cached.is_file():
-        found = fingerprint(cached)
+        found = file_sha256(cached)
         if not found.startswith(expected):
             raise UserError(
                 f"the cached weights {cached} are damaged: their SHA-256 begins {found[:8]}, "

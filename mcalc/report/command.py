@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import re
 import sys
-import tempfile
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mcalc.atomic_write import write_text
 from mcalc.config.schema import TrackingConfig
 from mcalc.errors import UserError, without_password
 from mcalc.paper.tables import NETWORKS
@@ -112,18 +111,8 @@ def _write(path: Path, text: str) -> None:
         UserError: the folder or the file cannot be written.
     """
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as stream:
-                stream.write(text)
-                stream.flush()
-                os.fsync(stream.fileno())
-            Path(temporary).chmod(0o644)  # mkstemp gives 0600, which keeps colleagues out
-            Path(temporary).replace(path)
-        except BaseException:
-            Path(temporary).unlink(missing_ok=True)
-            raise
+        with write_text(path) as file:
+            file.write(text)
     except OSError as error:
         raise UserError(
             f"cannot write {path}: {error.strerror or error}; name a folder you may write to with "

@@ -7,7 +7,6 @@ and iteration (`mcalc.data.loading.sampler`) and need no state.
 
 from __future__ import annotations
 
-import os
 import pickle
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, astuple, dataclass, fields
@@ -18,6 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from mcalc.atomic_write import write_binary
 from mcalc.results import CurvePoint, Predictions
 
 FORMAT = 1
@@ -74,18 +74,11 @@ class CheckpointFile:
 
     def save(self, checkpoint: Checkpoint) -> None:
         """Replace the file. Raises OSError (also for torch's own error of a full disk)."""
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        draft = self.path.with_name(f".{self.path.name}.{os.getpid()}")
         try:
-            with draft.open("wb") as file:
+            with write_binary(self.path) as file:
                 torch.save(_plain(checkpoint), file)
-                file.flush()
-                os.fsync(file.fileno())
-            draft.replace(self.path)
         except RuntimeError as error:  # torch's writer has no error class of its own
             raise OSError(f"torch could not write it: {str(error).splitlines()[0]}") from error
-        finally:
-            draft.unlink(missing_ok=True)
 
     def load(self) -> Checkpoint | None:
         """What was saved last; None where there is nothing.

@@ -23,7 +23,6 @@ from mcalc.errors import UserError
 from mcalc.models.weights import (
     WeightsUnavailableError,
     download,
-    fingerprint,
     initialise,
     load_file,
 )
@@ -189,11 +188,6 @@ def test_a_damaged_cache_is_an_error_of_its_own(server: Server, cache: Path) -> 
     # Random weights stand in for weights that cannot be had, not for a broken file.
     assert not isinstance(raised.value, WeightsUnavailableError)
     assert server.requests == 0
-
-
-def test_a_fingerprint_is_the_sha256(tmp_path: Path) -> None:
-    (tmp_path / "file").write_bytes(CONTENT)
-    assert fingerprint(tmp_path / "file") == hashlib.sha256(CONTENT).hexdigest()
 
 
 # --- files ----------------------------------------------------------------------------------------

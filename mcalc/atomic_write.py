@@ -1,0 +1,44 @@
+"""Files that are replaced whole or not at all, whatever happens while they are written."""
+
+from __future__ import annotations
+
+import io
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO, TextIO
+
+
+@contextmanager
+def write_binary(path: Path) -> Iterator[BinaryIO]:
+    """A new file that takes the place of `path` when the block ends without an error.
+
+    It is written beside its place, forced to disk and renamed. After an error or Ctrl-C the old
+    file stays as it was and nothing lies beside it. Folders are made as needed; the file's rights
+    are those that the user's umask gives to any file.
+
+    Raises OSError where it cannot be written.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # not tempfile.mkstemp, whose files only their owner may read
+    draft = path.with_name(f".{path.name}-{secrets.token_hex(6)}")
+    try:
+        with draft.open("xb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+@contextmanager
+def write_text(path: Path) -> Iterator[TextIO]:
+    """As `write_binary`, for UTF-8 text; line ends are written as they are given."""
+    with write_binary(path) as binary:
+        text = io.TextIOWrapper(binary, encoding="utf-8", newline="")
+        yield text
+        text.flush()
+        text.detach()
