@@ -13,12 +13,37 @@ from sklearn.metrics import roc_auc_score
 from mcalc.config.schema import DataConfig, ProtocolConfig, ProtocolName, Unit, UnitScore
 from mcalc.data.records import Lesion
 from mcalc.data.splits.protocols import expand, split
-from mcalc.data.splits.samples import make_samples
-from mcalc.errors import UserError
-from mcalc.evaluation.baselines import descriptors_only, majority, size_only, split_baselines
+from mcalc.data.splits.samples import Sample, make_samples
+from mcalc.evaluation.baselines import split_baselines
+
+Part = tuple[np.ndarray, np.ndarray]
+"""Crop sizes (n, 2) and labels (n,)."""
 
 
-def lesions(n: int, effect: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
+def of_parts(
+    train: list[Lesion], reported: list[Lesion], sizes: np.ndarray | None = None
+) -> dict[str, float]:
+    """The baselines of lesions that each are a sample and scored alone; no size: not known."""
+    found = [*train, *reported]
+    samples = [
+        Sample(lesion.id, i, lesion.label, lesion.patient, f"unit {i}", lesions=(i,))
+        for i, lesion in enumerate(found)
+    ]
+    pixels = np.full((len(found), 2), -1) if sizes is None else sizes
+    n = len(train)
+    return split_baselines(found, pixels, samples[:n], samples[n:], UnitScore.mean)
+
+
+def of_sizes(train: Part, reported: Part) -> dict[str, float]:
+    """The baselines of lesions of which nothing but crop size and label is known."""
+    parts = [
+        undescribed([make_lesion(i, malignant=bool(label)) for i, label in enumerate(labels)])
+        for _, labels in (train, reported)
+    ]
+    return of_parts(*parts, np.concatenate([train[0], reported[0]]))
+
+
+def crops(n: int, effect: float, seed: int) -> Part:
     """Crops of log-normal size; malignant ones are `effect` standard deviations larger."""
     rng = np.random.default_rng(seed)
     labels = rng.integers(0, 2, n)
@@ -29,64 +54,65 @@ def lesions(n: int, effect: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def test_size_that_tells_the_classes_apart_is_found() -> None:
-    train, test = lesions(600, 1.0, seed=1), lesions(2000, 1.0, seed=2)
-    found = size_only(*train, *test)
+    found = of_sizes(crops(600, 1.0, seed=1), crops(2000, 1.0, seed=2))
     # unit normals one apart have an area of Phi(1 / sqrt 2) = 0.760
-    assert found.auc == pytest.approx(0.760, abs=0.03)
-    assert found.auc_interval[0] < 0.760 < found.auc_interval[1]
-    assert found.accuracy == pytest.approx(0.691, abs=0.03)  # Phi(1/2)
+    assert found["size_auc"] == pytest.approx(0.760, abs=0.03)
+    assert found["size_auc_low"] < 0.760 < found["size_auc_high"]
+    assert found["size_accuracy"] == pytest.approx(0.691, abs=0.03)  # Phi(1/2)
 
 
 def test_size_that_says_nothing_scores_like_chance() -> None:
-    found = size_only(*lesions(600, 0.0, seed=3), *lesions(2000, 0.0, seed=4))
-    assert found.auc == pytest.approx(0.5, abs=0.05)
+    found = of_sizes(crops(600, 0.0, seed=3), crops(2000, 0.0, seed=4))
+    assert found["size_auc"] == pytest.approx(0.5, abs=0.05)
+
+
+def test_size_is_as_good_as_a_logistic_regression_built_by_hand() -> None:
+    train, reported = crops(300, 0.8, seed=8), crops(200, 0.8, seed=9)
+    logs = [np.log(np.column_stack([sizes, sizes.prod(axis=1)])) for sizes, _ in (train, reported)]
+    mean, spread = logs[0].mean(axis=0), logs[0].std(axis=0)
+    model = LogisticRegression(max_iter=1000).fit((logs[0] - mean) / spread, train[1])
+    by_hand = roc_auc_score(reported[1], model.predict_proba((logs[1] - mean) / spread)[:, 1])
+    assert of_sizes(train, reported)["size_auc"] == pytest.approx(by_hand, abs=1e-3)
 
 
 def test_the_reported_part_is_not_fitted() -> None:
     """Turned labels in the reported part turn the area; a fit on that part would follow them."""
-    sizes, labels = lesions(500, 1.5, seed=5)
-    right = size_only(*lesions(500, 1.5, seed=6), sizes, labels)
-    turned = size_only(*lesions(500, 1.5, seed=6), sizes, 1 - labels)
-    assert turned.auc == pytest.approx(1 - right.auc)
-    assert turned.auc < 0.3
+    sizes, labels = crops(500, 1.5, seed=5)
+    right = of_sizes(crops(500, 1.5, seed=6), (sizes, labels))
+    turned = of_sizes(crops(500, 1.5, seed=6), (sizes, 1 - labels))
+    assert turned["size_auc"] == pytest.approx(1 - right["size_auc"])
+    assert turned["size_auc"] < 0.3
 
 
 def test_one_size_for_all_is_no_information() -> None:
-    sizes = np.full((6, 2), 224)
-    found = size_only(sizes, [0, 0, 0, 0, 1, 1], sizes, [0, 0, 0, 0, 1, 1])
-    assert found.auc == 0.5
-    assert math.isnan(found.auc_interval[0])
-    assert found.accuracy == pytest.approx(4 / 6)
+    part = (np.full((6, 2), 224), np.array([0, 0, 0, 0, 1, 1]))
+    found = of_sizes(part, part)
+    assert found["size_auc"] == 0.5
+    assert math.isnan(found["size_auc_low"])
+    assert found["size_accuracy"] == pytest.approx(4 / 6)
 
 
 def test_reported_part_of_one_class_has_no_area() -> None:
-    found = size_only(*lesions(50, 1.0, seed=7), np.full((3, 2), 100), [0, 0, 0])
-    assert math.isnan(found.auc)
+    found = of_sizes(crops(50, 1.0, seed=7), (np.full((3, 2), 100), np.zeros(3, dtype=int)))
+    assert math.isnan(found["size_auc"])
 
 
 @pytest.mark.parametrize(
-    ("train_sizes", "train_labels", "complaint"),
+    ("train", "reported", "accuracy"),
     [
-        ([[10, 20], [30, 40]], [0, 0], "one class only"),
-        ([[10, 20], [0, 40]], [0, 1], "train_sizes holds a size that is not above 0"),
-        ([10, 20], [0, 1], r"train_sizes has shape \(2,\)"),
-        ([[10, 20], [30, 40]], [0, 1, 1], r"train_labels has shape \(3,\)"),
-        ([[10, 20], [30, 40]], [0, 3], "other values"),
+        ([0, 0, 1], [0, 1, 1, 1], 0.25),
+        ([1, 1, 0], [0, 1, 1, 1], 0.75),
+        ([0, 1], [0, 0, 1], 2 / 3),  # a tie: benign
     ],
 )
-def test_bad_training_part_is_named(
-    train_sizes: list[list[int]], train_labels: list[int], complaint: str
+def test_majority_names_the_training_parts_commoner_class(
+    train: list[int], reported: list[int], accuracy: float
 ) -> None:
-    with pytest.raises(UserError, match=complaint):
-        size_only(train_sizes, train_labels, [[10, 10]], [0])
-
-
-def test_majority_names_the_training_parts_commoner_class() -> None:
-    found = majority([0, 0, 1], [0, 1, 1, 1])
-    assert (found.accuracy, found.auc) == (0.25, 0.5)
-    assert math.isnan(found.auc_interval[0])
-    assert majority([1, 1, 0], [0, 1, 1, 1]).accuracy == 0.75
-    assert majority([0, 1], [0, 0, 1]).accuracy == pytest.approx(2 / 3)  # a tie: benign
+    parts = [
+        undescribed([make_lesion(i, malignant=bool(label)) for i, label in enumerate(labels)])
+        for labels in (train, reported)
+    ]
+    assert of_parts(*parts) == {"majority_accuracy": pytest.approx(accuracy)}
 
 
 @pytest.mark.shared
@@ -107,8 +133,8 @@ def test_crop_size_alone_separates_the_real_crops(shared_data) -> None:
     # every third lesion held out; patients may cross, which sizes gain little from
     held = np.arange(len(labels)) % 3 == 0
     pixels, truth = np.array(sizes), np.array(labels)
-    found = size_only(pixels[~held], truth[~held], pixels[held], truth[held])
-    assert 0.6 < found.auc < 0.8
+    found = of_sizes((pixels[~held], truth[~held]), (pixels[held], truth[held]))
+    assert 0.6 < found["size_auc"] < 0.8
 
 
 def described(n: int, seed: int) -> list[Lesion]:
@@ -149,13 +175,10 @@ def test_descriptors_are_as_good_as_a_logistic_regression_built_by_hand() -> Non
     labels = [lesion.label for lesion in test]
     model = LogisticRegression(max_iter=1000).fit(features(train), [e.label for e in train])
     by_hand = roc_auc_score(labels, model.predict_proba(features(test))[:, 1])
-    found = descriptors_only(train, test, with_assessment=False)
-    assert found is not None
-    assert found.auc == pytest.approx(by_hand, abs=1e-3)
-    assert found.auc_interval[0] < found.auc < found.auc_interval[1]
-    assessed = descriptors_only(train, test, with_assessment=True)
-    assert assessed is not None
-    assert assessed.auc > found.auc + 0.02
+    found = of_parts(train, test)
+    assert found["descriptors_auc"] == pytest.approx(by_hand, abs=1e-3)
+    assert found["descriptors_auc_low"] < found["descriptors_auc"] < found["descriptors_auc_high"]
+    assert found["descriptors_assessment_auc"] > found["descriptors_auc"] + 0.02
 
 
 def test_descriptors_read_nothing_but_descriptors() -> None:
@@ -165,10 +188,11 @@ def test_descriptors_read_nothing_but_descriptors() -> None:
         replace(lesion, id=f"X{i}", patient=f"X{i}", side=None, view=None)
         for i, lesion in enumerate(test)
     ]
-    assert descriptors_only(train, test, True) == descriptors_only(train, elsewhere, True)
-    turned = [replace(lesion, assessment=3) for lesion in test]
-    assert descriptors_only(train, test, False) == descriptors_only(train, turned, False)
-    assert descriptors_only(train, test, True) != descriptors_only(train, turned, True)
+    assert of_parts(train, test) == of_parts(train, elsewhere)
+    turned = of_parts(train, [replace(lesion, assessment=3) for lesion in test])
+    found = of_parts(train, test)
+    assert turned["descriptors_auc"] == found["descriptors_auc"]
+    assert turned["descriptors_assessment_auc"] != found["descriptors_assessment_auc"]
 
 
 def test_a_word_that_training_never_saw_is_no_error() -> None:
@@ -176,9 +200,7 @@ def test_a_word_that_training_never_saw_is_no_error() -> None:
         replace(lesion, calc_types=frozenset({"SKIN"}), subtlety=None)
         for lesion in described(60, 2)
     ]
-    found = descriptors_only(described(200, 1), test, False)
-    assert found is not None
-    assert 0 <= found.auc <= 1
+    assert 0 <= of_parts(described(200, 1), test)["descriptors_auc"] <= 1
 
 
 def undescribed(lesions: list[Lesion]) -> list[Lesion]:
@@ -198,11 +220,11 @@ def undescribed(lesions: list[Lesion]) -> list[Lesion]:
 
 def test_without_descriptors_there_is_no_baseline_of_them() -> None:
     train, test = undescribed(described(200, 1)), described(100, 2)
-    assert descriptors_only(train, test, False) is None
-    assert descriptors_only(train, test, True) is None
+    assert set(of_parts(train, test)) == {"majority_accuracy"}
     unassessed = [replace(lesion, assessment=None) for lesion in described(200, 1)]
-    assert descriptors_only(unassessed, test, False) is not None
-    assert descriptors_only(unassessed, test, True) is None
+    found = of_parts(unassessed, test)
+    assert "descriptors_auc" in found
+    assert "descriptors_assessment_auc" not in found
 
 
 def of_split(
@@ -241,19 +263,8 @@ def test_a_splits_baselines_are_those_of_its_lesions() -> None:
     sizes = crop_sizes(found)
     scores, train, reported, _ = of_split(found, sizes)
     at = {lesion.id: i for i, lesion in enumerate(found)}
-    size = size_only(
-        sizes[[at[lesion.id] for lesion in train]],
-        [lesion.label for lesion in train],
-        sizes[[at[lesion.id] for lesion in reported]],
-        [lesion.label for lesion in reported],
-    )
-    assert scores["size_auc"] == pytest.approx(size.auc)
-    assert (scores["size_auc_low"], scores["size_auc_high"]) == pytest.approx(size.auc_interval)
-    assert scores["size_accuracy"] == size.accuracy
-    for name, with_assessment in (("descriptors", False), ("descriptors_assessment", True)):
-        alone = descriptors_only(train, reported, with_assessment)
-        assert alone is not None
-        assert scores[f"{name}_auc"] == pytest.approx(alone.auc)
+    alone = of_parts(train, reported, sizes[[at[lesion.id] for lesion in [*train, *reported]]])
+    assert scores == pytest.approx(alone)
     benign = np.mean([lesion.label == 0 for lesion in reported])
     assert scores["majority_accuracy"] == pytest.approx(benign)
     assert "size_unknown" not in scores
@@ -285,9 +296,8 @@ def test_copies_are_scored_each_but_fitted_once() -> None:
     scores, train, reported, _ = of_split(found, sizes, ProtocolName.paper_augment_first)
     assert len(train) > len({lesion.id for lesion in train})
     once = list({lesion.id: lesion for lesion in sorted(train, key=lambda e: e.id)}.values())
-    alone = descriptors_only(once, reported, False)
-    assert alone is not None
-    assert scores["descriptors_auc"] == pytest.approx(alone.auc, abs=1e-4)
+    alone = of_parts(once, reported)
+    assert scores["descriptors_auc"] == pytest.approx(alone["descriptors_auc"], abs=1e-4)
 
 
 def test_a_size_that_is_not_known_is_counted_and_says_nothing() -> None:
@@ -315,7 +325,7 @@ def test_own_images_without_descriptors_have_size_and_majority_alone() -> None:
 def test_descriptors_on_the_official_split_of_the_real_csvs(shared_data: Path) -> None:
     """What was written down separates the real test set by far better than chance."""
     from mcalc.data.records import Split
-    from mcalc.data.sources.open_source import open_source
+    from mcalc.data.sources.registry import open_source
 
     root = shared_data / "cbis-ddsm"
     data = DataConfig(source="cbis_ddsm", root=str(root / "kaggle"), csv_dir=str(root / "csv"))
@@ -323,8 +333,5 @@ def test_descriptors_on_the_official_split_of_the_real_csvs(shared_data: Path) -
     train = [lesion for lesion in rows if lesion.split is Split.TRAIN]
     test = [lesion for lesion in rows if lesion.split is Split.TEST]
     assert (len(train), len(test)) == (1546, 326)
-    without, assessed = (descriptors_only(train, test, flag) for flag in (False, True))
-    assert without is not None
-    assert assessed is not None
-    print(without, assessed)
-    assert 0.7 < without.auc < assessed.auc < 0.95
+    found = of_parts(train, test)
+    assert 0.7 < found["descriptors_auc"] < found["descriptors_assessment_auc"] < 0.95
