@@ -36,8 +36,9 @@ from rich.progress import track
 from rich.table import Table
 
 from mcalc.config.schema import DataConfig, Region, Unit
+from mcalc.data.images.clahe import enhance_region
 from mcalc.data.images.file_hashes import file_digests
-from mcalc.data.images.prepare import enhance_region, prepare
+from mcalc.data.images.prepare import prepare
 from mcalc.data.images.regions import cut, read_source
 from mcalc.data.images.resize import fit
 from mcalc.data.records import Lesion, Pathology, Side, View
@@ -192,15 +193,7 @@ def _lesion(number: int) -> Lesion:
         patient=f"{number:05d}",
         side=Side.LEFT,
         view=View.CC,
-        abnormality=1,
-        density=None,
-        calc_types=frozenset(),
-        calc_distributions=frozenset(),
-        assessment=None,
         pathology=Pathology.BENIGN,
-        subtlety=None,
-        split=None,
-        crop=None,
     )
 
 

@@ -68,22 +68,28 @@ def installed(kind: str) -> Mapping[str, Plugin]:
     return found
 
 
-def find(kind: str, name: str, built_in: Mapping[str, T], expected: type[T], key: str) -> T:
+def find(kind: str, name: str, built_in: Mapping[str, T | str], expected: type[T], key: str) -> T:
     """The entry `name` of a kind: a built-in one, or an installed package's.
 
     Args:
         kind: an element of `KINDS`.
         name: what the user asked for.
-        built_in: mcalc's own entries by name.
-        expected: class that a package's entry must have.
+        built_in: mcalc's own entries by name; text is an object to import, as `module:object`.
+        expected: class of every entry.
         key: the setting that names the entry, for messages.
 
-    Raises UserError for an unknown name, with the nearest, and for a package's entry that cannot be
-    loaded or is of another class.
+    Raises UserError for an unknown name, with the nearest, and for a package's entry that has a
+    built-in name, cannot be loaded or is of another class.
     """
-    if name in built_in:
-        return built_in[name]
     plugins = installed(kind)
+    if name in built_in:
+        if name in plugins:
+            raise UserError(
+                f"{key}={name} is built in, but the installed package {plugins[name].package} "
+                "gives it too: rename that package's entry point, or remove the package"
+            )
+        own = built_in[name]
+        return EntryPoint(name, own, f"mcalc.{kind}").load() if isinstance(own, str) else own
     if name not in plugins:
         known = sorted({*built_in, *plugins})
         raise UserError(

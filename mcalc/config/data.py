@@ -102,8 +102,3 @@ class DataConfig(Section, prefix="data."):
                 "data.region=full shows whole mammograms, on which lesions cannot be told apart: "
                 "take data.unit=image, breast or patient"
             )
-        if self.source == "cbis_ddsm" and not self.root:
-            raise UserError(
-                "data=cbis_ddsm needs data.root=PATH: the folder of a CBIS-DDSM download (Kaggle, "
-                "NBIA or legacy layout). Without a download, use data=phantom"
-            )

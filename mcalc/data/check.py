@@ -1,4 +1,4 @@
-"""What `python -m mcalc.data` says of a data set: its counts beside the published ones."""
+"""What `python -m mcalc.data` prints about a data set: its counts beside the published ones."""
 
 from __future__ import annotations
 
@@ -11,10 +11,9 @@ from rich.markup import escape
 from rich.table import Table
 
 from mcalc.config.schema import DataConfig, Region, WithoutCallback
+from mcalc.data.completeness import completeness
 from mcalc.data.ledger import count_by_kind
-from mcalc.data.records import Defect, DefectKind, Index, Lesion, Pathology, Split
-from mcalc.data.sources.cbis_ddsm.index import completeness
-from mcalc.data.sources.cbis_ddsm.published_counts import PUBLISHED, Counts, count
+from mcalc.data.records import Counts, Defect, DefectKind, Index, Lesion, Pathology, Split, count
 
 _MADE_OF = {
     Region.crop: "a crop",
@@ -30,14 +29,14 @@ def print_check(
     data: DataConfig,
     met: Collection[Defect] | None = None,
 ) -> None:
-    """Print layout, counts, files on disk, what the settings make of it, and the ledger's summary.
+    """Print counts, files on disk, what the settings make of them, and the ledger's summary.
 
-    For CBIS-DDSM the published counts stand beside those found; other sources have none. `met`: the
-    defects, of those in the ledger, that were met when pixels were decoded; None where none were.
+    Published counts stand beside those found where the index has any. `met`: the defects, of those
+    in the ledger, that were met when pixels were decoded; None where no pixels were.
     """
     # soft wrap: a path broken over two lines cannot be copied
-    console.print(f"{escape(str(index.root))}: {index.layout} layout", soft_wrap=True)
-    console.print(_counts_table(index, published=data.source == "cbis_ddsm"))
+    console.print(f"{escape(str(index.root))}: {index.description}", soft_wrap=True)
+    console.print(_counts_table(index))
     _print_files(index, console, data.region, met or ())
     _print_labels(index, console, data.benign_without_callback)
     for note in index.notes:
@@ -59,8 +58,9 @@ def print_check(
         )
 
 
-def _counts_table(index: Index, published: bool) -> Table:
-    title = "Lesions listed (published count where it differs)" if published else "Lesions listed"
+def _counts_table(index: Index) -> Table:
+    differs = " (published count where it differs)" if index.published else ""
+    title = f"Lesions listed{differs}"
     table = Table(title=title, title_justify="left")
     table.add_column("split")
     for entry in fields(Counts):
@@ -72,17 +72,18 @@ def _counts_table(index: Index, published: bool) -> Table:
         lesions = [lesion for lesion in index.lesions if lesion.split is split]
         name = split.value if split else "none"
         if lesions:
-            table.add_row(name, *_cells(count(lesions), split if published else None))
+            table.add_row(
+                name, *_cells(count(lesions), index.published.get(split) if split else None)
+            )
         else:
             table.add_row(name, "not read", *[""] * 5)
     return table
 
 
-def _cells(found: Counts, split: Split | None) -> list[str]:
-    wanted = PUBLISHED[split] if split else found
+def _cells(found: Counts, published: Counts | None) -> list[str]:
     return [
         str(here) if here == there else f"{here} ({there})"
-        for here, there in zip(astuple(found), astuple(wanted), strict=True)
+        for here, there in zip(astuple(found), astuple(published or found), strict=True)
     ]
 
 
@@ -106,7 +107,7 @@ def _print_labels(index: Index, console: Console, rule: WithoutCallback) -> None
     malignant = _number(index.lesions, Pathology.MALIGNANT)
     meant = {
         WithoutCallback.benign: f"{benign + without} benign, {malignant} malignant",
-        WithoutCallback.exclude: f"{without} left out; {benign} benign, {malignant} malignant",
+        WithoutCallback.exclude: f"{without} excluded; {benign} benign, {malignant} malignant",
         WithoutCallback.own_class: (
             f"{benign} benign, {malignant} malignant, {without} benign without callback"
         ),

@@ -13,19 +13,19 @@ from rich.progress import Progress
 
 from mcalc.config.schema import DataConfig
 from mcalc.data.check import print_check
+from mcalc.data.completeness import check_completeness
 from mcalc.data.images.file_hashes import file_digests
 from mcalc.data.images.prepare import prepare
 from mcalc.data.ledger import write_ledger
+from mcalc.data.pipeline import export_split
 from mcalc.data.records import Defect, Index
-from mcalc.data.sources.cbis_ddsm.index import check_completeness
-from mcalc.data.sources.open_source import open_source
-from mcalc.data.splits.split_file import export_split
+from mcalc.data.sources.registry import open_source
 
 if TYPE_CHECKING:
     from mcalc.config.arguments import Line
 
-PICTURE_SIZE = 227
-"""Pixels a side of what pixels=true prepares: AlexNet's, whose trials then find it ready."""
+IMAGE_WIDTH = 227
+"""Pixels across what pixels=true prepares: AlexNet's, whose trials then find it in the cache."""
 
 
 def run(line: Line) -> int:
@@ -57,9 +57,9 @@ def _step(bar: Progress, name: str) -> Callable[[int, int], None]:
 
 
 def _decode(index: Index, data: DataConfig, bar: Progress) -> tuple[Defect, ...]:
-    """What is met when every image is made ready as for training, files relative to the root."""
+    """Defects met when every image is prepared as for training, paths relative to the root."""
     cache = Path(data.cache).expanduser()
     digests = file_digests(index.lesions, data.region, cache, _step(bar, "hashing files"))
     decoding = _step(bar, "decoding")
-    met = prepare(index.lesions, digests, PICTURE_SIZE, data, cache, decoding).defects
+    met = prepare(index.lesions, digests, IMAGE_WIDTH, data, cache, decoding).defects
     return tuple(replace(each, detail=each.detail.replace(f"{index.root}/", "")) for each in met)

@@ -1,23 +1,31 @@
-"""A data set made ready for training: opened, split, prepared."""
+"""A data set on its way to training: indexed, prepared, sampled, split.
+
+Importing this module loads no image library; `prepare_data` does.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from mcalc.config.schema import Config, DataConfig, Region, Unit, UnitScore
+from mcalc.config.schema import Config, DataConfig, ProtocolName, Region, Unit, UnitScore
+from mcalc.data.completeness import check_completeness
 from mcalc.data.images.file_hashes import LesionDigests, file_digests, fingerprint
-from mcalc.data.images.prepare import Prepared, Progress, prepare
-from mcalc.data.records import Defect, DefectKind, Index, Lesion
-from mcalc.data.sources.cbis_ddsm.index import check_completeness
-from mcalc.data.sources.open_source import open_source
-from mcalc.data.splits.protocols import Split
+from mcalc.data.records import Defect, DefectKind, Index, Lesion, Progress, has_needed_files
+from mcalc.data.sources.registry import open_source
+from mcalc.data.splits.protocols import Split, expand, split
 from mcalc.data.splits.samples import Sample, make_samples
-from mcalc.data.splits.split_file import split_samples
+from mcalc.data.splits.split_file import read_split, write_split
 from mcalc.data.splits.units import score_units
 from mcalc.results import Predictions
+
+if TYPE_CHECKING:
+    from mcalc.data.images.prepare import Prepared
+
+_STOPS_AS_PUBLISHED = (ProtocolName.paper, ProtocolName.paper_augment_first)
+"""Protocols whose use of one subset for stopping and reporting the reports explain themselves."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +41,18 @@ class IndexedData:
 
 
 @dataclass(frozen=True)
+class SplitSamples:
+    """Samples and their split."""
+
+    samples: tuple[Sample, ...]
+    """With the offline copies that the protocol makes."""
+    split: Split
+    warnings: tuple[str, ...]
+    """What a reader must know, in sentences without a full stop."""
+
+
+# eq=False: the same object is the same data; images are not compared
+@dataclass(frozen=True, eq=False)
 class PreparedData:
     """Prepared images of the lesions that can be read, and how they are split."""
 
@@ -43,34 +63,21 @@ class PreparedData:
     """Positions are those of `samples`."""
     fingerprint: str
     description: str
+    """The data in one line: which, how much, shown and scored how."""
     warnings: tuple[str, ...]
     """What a reader of any result on this data must know."""
     unit: Unit = Unit.lesion
     """What is scored."""
     unit_score: UnitScore = UnitScore.mean
-    """How a unit's probability comes from those of its samples."""
+    """How a scoring unit's probability comes from those of its samples."""
 
     def score(self, predictions: Predictions) -> Predictions:
-        """Predictions by unit, from predictions of the reported samples."""
+        """Predictions by scoring unit, from predictions of the reported samples."""
         return score_units(predictions, self.samples, self.unit_score)
-
-    @cached_property
-    def baselines(self) -> Mapping[str, float]:
-        """Scores of what needs no network (`split_baselines`), fitted once."""
-        # scikit-learn takes a second to import, which a plan of trials has no use for
-        from mcalc.evaluation.baselines import split_baselines
-
-        return split_baselines(
-            self.prepared.lesions,
-            self.prepared.native_sizes,
-            [self.samples[i] for i in self.split.train],
-            [self.samples[i] for i in self.split.reported],
-            self.unit_score,
-        )
 
 
 def index_data(settings: DataConfig) -> IndexedData:
-    """Index the source and read the contents' hashes; decodes nothing.
+    """Index the source and hash its files; decodes nothing.
 
     Raises UserError for a source that cannot be opened.
     """
@@ -80,32 +87,50 @@ def index_data(settings: DataConfig) -> IndexedData:
     return IndexedData(settings, index, tuple(digests), content)
 
 
+class DataCache:
+    """Indexes each data section once in a process, whichever trial asks for it."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, IndexedData] = {}
+        self._last: tuple[DataConfig, IndexedData] | None = None
+
+    def __call__(self, settings: DataConfig) -> IndexedData:
+        """The data that these settings name; raises as `index_data`."""
+        # most trials of a plan share one section, so its text need not be made each time
+        if self._last is None or self._last[0] is not settings:
+            name = repr(settings)
+            if name not in self._known:
+                self._known[name] = index_data(settings)
+            self._last = settings, self._known[name]
+        return self._last[1]
+
+
 def prepare_data(
-    opened: IndexedData, config: Config, size: int, progress: Progress | None = None
+    indexed: IndexedData, config: Config, size: int, progress: Progress | None = None
 ) -> PreparedData:
-    """Prepare every picture at the network's `size` (pixels a side) and split the readable ones.
+    """Prepare every image at the network's width `size` (pixels) and split the readable ones.
 
     Raises UserError where fewer lesions are readable than `data.min_completeness` asks for, or a
-    side of the split lacks a class.
+    subset of the split lacks a class.
     """
-    index = opened.index
+    # late: OpenCV is of no use to a plan
+    from mcalc.data.images.prepare import prepare
+
+    index = indexed.index
     prepared = prepare(
-        index.lesions, opened.digests, size, config.data, Path(config.data.cache), progress
+        index.lesions, indexed.digests, size, config.data, Path(config.data.cache), progress
     )
     defects = [*index.ledger, *prepared.defects]
     check_completeness(index, config.data.min_completeness, prepared.defects, config.data.region)
     made = make_samples(prepared.lesions, prepared.positions, config.data)
     done = split_samples(made.samples, config)
+    used = [prepared.lesions[i] for sample in made.samples for i in sample.lesions]
     return PreparedData(
         prepared=prepared,
         samples=done.samples,
         split=done.split,
-        fingerprint=opened.fingerprint,
-        description=describe(
-            config.data,
-            index.layout,
-            [prepared.lesions[i] for sample in made.samples for i in sample.lesions],
-        ),
+        fingerprint=indexed.fingerprint,
+        description=_describe(index.description, config.data, used),
         warnings=(
             *_warnings(config.data, index, prepared, defects),
             *made.warnings,
@@ -116,29 +141,70 @@ def prepare_data(
     )
 
 
-def describe(settings: DataConfig, layout: str, lesions: Sequence[Lesion]) -> str:
-    """The data in one line, without its place: which, how much, shown and scored how."""
-    malignant = sum(lesion.label for lesion in lesions)
-    n = len(lesions)
-    patients = len({lesion.patient for lesion in lesions})
-    match settings.source:
-        case "phantom":
-            phantom = settings.phantom
-            what = (
-                f"phantom (synthetic; difficulty {phantom.difficulty:g}, seed {phantom.seed}"
-                f"{', with defects' if phantom.defects else ''})"
+def split_samples(samples: Sequence[Sample], config: Config) -> SplitSamples:
+    """The split that `config.protocol`, or the file it names, makes of samples.
+
+    Raises UserError as `mcalc.data.splits.protocols.split` and `read_split` do.
+    """
+    protocol = config.protocol
+    seed = config.seed if protocol.seed is None else protocol.seed
+    expanded = tuple(expand(samples, protocol, seed))
+    warnings = []
+    if protocol.split_file:
+        path = Path(protocol.split_file).expanduser()
+        parts, missing = read_split(
+            path, expanded, protocol.name, seed, config.data.min_completeness
+        )
+        if missing:
+            warnings.append(
+                f"{missing} samples of the split file are not in this data (data.min_completeness="
+                f"{config.data.min_completeness:g} allows it)"
             )
-        case "cbis_ddsm":
-            what = f"CBIS-DDSM calcifications ({layout} layout)"
-        case "cmmd":
-            what = f"CMMD calcifications ({layout} layout)"
-        case "folder":
-            what = f"own images ({layout})"
+    else:
+        parts = split(expanded, protocol, seed)
+    if parts.stops_on_reported and protocol.name not in _STOPS_AS_PUBLISHED:
+        warnings.append(
+            "what is reported has also stopped training (protocol.validation=null, as published), "
+            "so its scores are optimistic"
+        )
+    return SplitSamples(expanded, parts, tuple(warnings))
+
+
+def export_split(config: Config, path: Path) -> str:
+    """Write the split of the settings' data as CSV; return it in one line.
+
+    No image is opened: every lesion whose files are on disk takes part. Training excludes files
+    that turn out to be unreadable before it splits, so where the ledger has such ones, repair or
+    remove them first.
+
+    Raises UserError where the data cannot be opened or split, or the file cannot be written.
+    """
+    index = open_source(config.data)
+    lesions = [lesion for lesion in index.lesions if has_needed_files(lesion, config.data.region)]
+    # which image is which does not matter here; only lesions of one image share one
+    made = make_samples(lesions, range(len(lesions)), config.data)
+    done = split_samples(made.samples, config)
+    write_split(path, done.samples, done.split)
+    parts = done.split
+    counts = [f"{len(parts.train)} train"]
+    if not parts.stops_on_reported:
+        counts.append(f"{len(parts.validation)} stop training")
+    counts.append(f"{len(parts.reported)} reported")
+    notes = "".join(f"; {note}" for note in (*made.warnings, *done.warnings))
+    return (
+        f"wrote {path}: protocol {config.protocol.name.value}, {', '.join(counts)}; leak: "
+        f"{parts.leak}; fingerprint {parts.fingerprint}{notes}"
+    )
+
+
+def _describe(source: str, settings: DataConfig, lesions: Sequence[Lesion]) -> str:
+    malignant = sum(lesion.label for lesion in lesions)
+    patients = len({lesion.patient for lesion in lesions})
     shown = "" if settings.region is Region.crop else f", region {settings.region.value}"
     scored = "" if settings.unit is Unit.lesion else f", scored by {settings.unit.value}"
     return (
-        f"{what}: {n} lesions of {patients} patients, {n - malignant} benign, {malignant} malignant"
-        f"{shown}{scored}"
+        f"{source}: {len(lesions)} lesions of {patients} patients, {len(lesions) - malignant} "
+        f"benign, {malignant} malignant{shown}{scored}"
     )
 
 
@@ -147,25 +213,24 @@ _DOUBTS = {
     DefectKind.MASK_RESIZED: "stretched to its mammogram",
     DefectKind.LATERALITY: "flipped by its pixels",
 }
-"""What preparing met and put right, in a way that a reader of the results may question."""
+"""What preparing met and corrected, in a way that a reader of the results may question."""
 
 
 def _warnings(
     settings: DataConfig, index: Index, prepared: Prepared, defects: Sequence[Defect]
 ) -> list[str]:
-    notes = []
-    if settings.source == "phantom":
-        notes.append("synthetic data (phantoms): nothing here says anything about real mammograms")
-    notes.extend(note for note in index.notes if note not in notes)
+    notes = list(dict.fromkeys(index.notes))
     lost = len(index.lesions) - len(prepared.lesions)
     if lost:
         notes.append(
-            f"{lost} of {len(index.lesions)} lesions left out: {settings.region.value} image "
+            f"{lost} of {len(index.lesions)} lesions excluded: {settings.region.value} image "
             "missing or unreadable"
         )
-    left_out = sum(defect.kind is DefectKind.BAD_VALUE for defect in defects)
-    if left_out:
-        notes.append(f"{left_out} values of the case CSVs were not understood (see the ledger)")
+    not_understood = sum(defect.kind is DefectKind.BAD_VALUE for defect in defects)
+    if not_understood:
+        notes.append(
+            f"{not_understood} values of the case CSVs were not understood (see the ledger)"
+        )
     for kind, meaning in _DOUBTS.items():
         count = sum(defect.kind is kind for defect in prepared.defects)
         if count:

@@ -1,12 +1,16 @@
-"""The record of one lesion, and of what was found wrong on the way to it."""
+"""What a data set holds: its lesions, its defects, and how many there are of each kind."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
 from mcalc.config.schema import Region
+
+Progress = Callable[[int, int], None]
+"""Called with (done, total) while something long is under way."""
 
 
 class Side(StrEnum):
@@ -24,7 +28,7 @@ class View(StrEnum):
 
 
 class Pathology(StrEnum):
-    """What was verified; BENIGN_WITHOUT_CALLBACK needed no further look."""
+    """The verified diagnosis; BENIGN_WITHOUT_CALLBACK needed no further look."""
 
     BENIGN = "BENIGN"
     BENIGN_WITHOUT_CALLBACK = "BENIGN_WITHOUT_CALLBACK"
@@ -38,9 +42,9 @@ class Split(StrEnum):
     TEST = "test"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Lesion:
-    """One lesion, the files that show it, and what was said of it.
+    """One lesion, the files that show it, and what was recorded of it.
 
     In CBIS-DDSM a row of the case CSVs. What a source does not say is None, or an empty set.
     """
@@ -48,30 +52,31 @@ class Lesion:
     id: str
     """`Calc-Training_P_00005_RIGHT_CC_1`: unique in a data set."""
     patient: str
-    side: Side | None
-    view: View | None
-    abnormality: int
+    side: Side | None = None
+    view: View | None = None
+    abnormality: int = 1
     """Number of the lesion on its image, from 1."""
-    density: int | None
+    density: int | None = None
     """BI-RADS breast density 1..4; None where the CSV says 0 or nothing."""
-    calc_types: frozenset[str]
-    """Descriptors as `case_csv.CALC_TYPES` spells them; `N/A` gives none."""
-    calc_distributions: frozenset[str]
-    """As `case_csv.CALC_DISTRIBUTIONS` spells them."""
-    assessment: int | None
+    calc_types: frozenset[str] = frozenset()
+    """Descriptors, each one of `case_csv.CALC_TYPES`; `N/A` gives none."""
+    calc_distributions: frozenset[str] = frozenset()
+    """Each one of `case_csv.CALC_DISTRIBUTIONS`."""
+    assessment: int | None = None
     """BI-RADS assessment 0..5."""
     pathology: Pathology
-    subtlety: int | None
+    subtlety: int | None = None
     """1 (subtle) to 5 (obvious)."""
-    split: Split | None
+    split: Split | None = None
     """The official split; None where the source has none."""
-    crop: Path | None
+    crop: Path | None = None
     """The region cut out around the lesion; None where it is not on disk."""
     mask: Path | None = None
+    """The lesion's outline on the mammogram, two values."""
     full: Path | None = None
     """The whole mammogram."""
     mammogram: str | None = None
-    """The image's id where the lesion's own does not tell it."""
+    """The image's id, where it is not the lesion's id without its number."""
 
     @property
     def label(self) -> int:
@@ -150,17 +155,47 @@ class Defect:
 
 
 @dataclass(frozen=True, slots=True)
+class Counts:
+    """How many of each there are in one split, or in all."""
+
+    rows: int
+    images: int
+    patients: int
+    benign: int
+    benign_without_callback: int
+    malignant: int
+
+
+def count(lesions: Sequence[Lesion]) -> Counts:
+    """Lesions, distinct images and patients, and lesions of each pathology."""
+    by_pathology = {
+        pathology: sum(lesion.pathology is pathology for lesion in lesions)
+        for pathology in Pathology
+    }
+    return Counts(
+        rows=len(lesions),
+        images=len({lesion.image for lesion in lesions}),
+        patients=len({lesion.patient for lesion in lesions}),
+        benign=by_pathology[Pathology.BENIGN],
+        benign_without_callback=by_pathology[Pathology.BENIGN_WITHOUT_CALLBACK],
+        malignant=by_pathology[Pathology.MALIGNANT],
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class Index:
-    """What a data set holds."""
+    """What a data set holds, and the source's own words about it."""
 
     root: Path
-    layout: str
-    """`kaggle`, `nbia`, `legacy`, or several joined by `+`; another source's name."""
+    description: str
+    """The data set in a few words, without its place: `CMMD calcifications (cmmd layout)`."""
     lesions: tuple[Lesion, ...]
     """In the order of the source's table. A lesion whose files are missing stays in, with None in
     their place."""
-    ledger: tuple[Defect, ...]
+    ledger: tuple[Defect, ...] = ()
     notes: tuple[str, ...] = ()
     """What a reader of any result on this data must know, in sentences without a full stop."""
     unchecked: tuple[str, ...] = ()
-    """Checks that could not be made, and why; of interest to who checks a download."""
+    """Checks that could not be made, and why; for someone who checks a download."""
+    published: Mapping[Split, Counts] = field(default_factory=dict)
+    """Counts that the data set's authors publish, by official split; empty where there are none."""

@@ -7,6 +7,7 @@ import json
 import tempfile
 from collections.abc import Collection, Mapping
 from dataclasses import asdict
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from torch import Tensor
 from mcalc.config.schema import Config
 from mcalc.data.pipeline import PreparedData
 from mcalc.errors import without_password
+from mcalc.evaluation.baselines import split_baselines
 from mcalc.evaluation.figures import confusion_figure, crops_figure, curve_figure
 from mcalc.evaluation.metrics import (
     Confusion,
@@ -73,11 +75,23 @@ def final_metrics(result: TrialResult, ready: PreparedData) -> dict[str, float]:
         "specificity": confusion.specificity,
         "f_measure": confusion.f_measure,
         "majority_rate": majority_rate(labels),
-        **ready.baselines,
+        **baselines_of(ready),
         "iterations": result.iterations,
         "reported_iteration": result.reported_iteration,
         "seconds": result.seconds,
     }
+
+
+@lru_cache(maxsize=1)
+def baselines_of(ready: PreparedData) -> Mapping[str, float]:
+    """Scores without an image, fitted once for all trials on one prepared data set."""
+    return split_baselines(
+        ready.prepared.lesions,
+        ready.prepared.native_sizes,
+        [ready.samples[i] for i in ready.split.train],
+        [ready.samples[i] for i in ready.split.reported],
+        ready.unit_score,
+    )
 
 
 def write_artifacts(

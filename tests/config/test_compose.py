@@ -36,7 +36,6 @@ def test_defaults_and_overrides_arrive_typed() -> None:
         ("stopping.network=newest", ["stopping.network", "newest", "last", "best"]),
         ("protocol.held_out=1", ["protocol.held_out", "1"]),
         ("data.phantom.difficulty=2", ["data.phantom.difficulty", "2", "0 to 1"]),
-        ("data=cbis_ddsm", ["data.root=PATH"]),
         ("backbone.weights=", ["backbone.weights"]),
         ("seed=null", ["seed"]),
         ("+head.extra=1", ["head.extra"]),

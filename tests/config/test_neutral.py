@@ -18,7 +18,8 @@ from mcalc.config.rules import setting
 from mcalc.config.schema import Config, DataConfig
 from mcalc.data.images.file_hashes import LesionDigests
 from mcalc.data.images.prepare import prepare
-from mcalc.data.sources.open_source import open_source, phantom_root
+from mcalc.data.phantom.source import phantom_root
+from mcalc.data.sources.registry import open_source
 from mcalc.errors import UserError
 from mcalc.sweep.planning.plan import make_plans
 from mcalc.sweep.store.storage import Storage

@@ -11,14 +11,9 @@ from rich.console import Console
 
 from mcalc.config.schema import CsvSplit, DataConfig, Region, WithoutCallback
 from mcalc.data.check import print_check
-from mcalc.data.records import Defect, DefectKind, Index
+from mcalc.data.records import Counts, Defect, DefectKind, Index, count
 from mcalc.data.sources.cbis_ddsm.index import read_index
-from mcalc.data.sources.cbis_ddsm.published_counts import (
-    PUBLISHED,
-    Counts,
-    count,
-    published_differences,
-)
+from mcalc.data.sources.cbis_ddsm.published_counts import PUBLISHED, published_differences
 
 TRAIN = "calc_case_description_train_set.csv"
 
@@ -40,9 +35,9 @@ def download(
     return root
 
 
-def _printed(index: Index, source: str = "cbis_ddsm", **settings: Any) -> str:
+def _printed(index: Index, **settings: Any) -> str:
     out = io.StringIO()
-    data = DataConfig(source=source, root="there", **settings)
+    data = DataConfig(**settings)
     print_check(index, Console(file=out, width=200), Path("ledger.csv"), data)
     return out.getvalue()
 
@@ -60,7 +55,7 @@ def test_published_counts_add_up_to_those_of_the_data_set() -> None:
 
 
 def test_the_check_sets_what_is_found_beside_what_is_published(download: Path) -> None:
-    text = _printed(read_index(download))
+    text = _printed(replace(read_index(download), published=PUBLISHED))
     assert "legacy layout" in text
     assert "4 (1546)" in text
     assert "2 (1227)" in text
@@ -75,20 +70,21 @@ def test_the_check_sets_what_is_found_beside_what_is_published(download: Path) -
 
 
 def test_a_split_that_was_not_read_is_not_counted_as_nothing(download: Path) -> None:
-    line = next(line for line in _printed(read_index(download)).splitlines() if " test " in line)
+    text = _printed(replace(read_index(download), published=PUBLISHED))
+    line = next(line for line in text.splitlines() if " test " in line)
     assert "not read" in line
     assert "(326)" not in line
 
 
-def test_synthetic_data_has_no_published_counts_beside_it(download: Path) -> None:
-    assert "1546" not in _printed(read_index(download), "phantom")
+def test_data_without_published_counts_has_none_beside_its_own(download: Path) -> None:
+    assert "1546" not in _printed(read_index(download))
 
 
 @pytest.mark.parametrize(
     ("rule", "says"),
     [
         (WithoutCallback.benign, "3 benign, 1 malignant"),
-        (WithoutCallback.exclude, "2 left out; 1 benign, 1 malignant"),
+        (WithoutCallback.exclude, "2 excluded; 1 benign, 1 malignant"),
         (WithoutCallback.own_class, "1 benign, 1 malignant, 2 benign without callback"),
     ],
 )
@@ -107,9 +103,9 @@ def test_completeness_is_that_of_the_region(download: Path) -> None:
 
 def test_what_was_met_in_pixels_counts(download: Path) -> None:
     index = read_index(download)
-    damaged = Defect(index.lesions[0].id, DefectKind.CROP_UNREADABLE, "x", "left out")
+    damaged = Defect(index.lesions[0].id, DefectKind.CROP_UNREADABLE, "x", "excluded")
     out = io.StringIO()
-    data = DataConfig(source="cbis_ddsm", root="there")
+    data = DataConfig()
     print_check(index, Console(file=out, width=200), Path("ledger.csv"), data, [damaged])
     assert "complete: 50.0%" in out.getvalue()
     assert "Pixels were not checked" not in out.getvalue()

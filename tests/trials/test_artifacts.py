@@ -14,11 +14,11 @@ from sklearn.metrics import accuracy_score, f1_score, precision_score, recall_sc
 from mcalc.config.compose import compose_config
 from mcalc.config.schema import Config, DataConfig, ProtocolConfig, ProtocolName, Unit, UnitScore
 from mcalc.data.images.prepare import Prepared
-from mcalc.data.pipeline import PreparedData
+from mcalc.data.pipeline import PreparedData, split_samples
 from mcalc.data.splits.samples import make_samples
-from mcalc.data.splits.split_file import split_samples
 from mcalc.results import Predictions, TrialResult
 from mcalc.trials.artifacts import (
+    baselines_of,
     config_yaml,
     final_metrics,
     pictures_of,
@@ -136,10 +136,10 @@ def test_a_trial_is_scored_by_unit() -> None:
 
 
 def test_baselines_are_fitted_once_for_all_trials_of_a_split(ready: PreparedData) -> None:
-    assert ready.baselines is ready.baselines
+    assert baselines_of(ready) is baselines_of(ready)
     one, two = (final_metrics(result(ready, seed), ready) for seed in (1, 2))
     assert one["auc"] != two["auc"]
-    for name in ready.baselines:
+    for name in baselines_of(ready):
         assert one[name] == pytest.approx(two[name], nan_ok=True, rel=0)
 
 

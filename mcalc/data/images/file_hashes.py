@@ -11,7 +11,7 @@ import hashlib
 import os
 import sqlite3
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import astuple, dataclass
@@ -19,7 +19,8 @@ from itertools import islice
 from pathlib import Path
 
 from mcalc.config.schema import DataConfig, Region, WithoutCallback
-from mcalc.data.records import Lesion, needed_files
+from mcalc.data.records import Lesion, Progress, needed_files
+from mcalc.file_digest import file_sha256
 
 DATABASE = "digests.sqlite"
 SETTLED_SECONDS = 3.0
@@ -27,9 +28,6 @@ SETTLED_SECONDS = 3.0
 
 _PATIENCE_SECONDS = 30.0
 _WRITE_EVERY_SECONDS = 10.0
-
-Progress = Callable[[int, int], None]
-"""Called with (files done, files in all)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,8 +136,7 @@ def _hash_all(paths: Iterable[Path]) -> Iterator[tuple[Path, str]]:
 
 def _hash(path: Path) -> str:
     try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        return file_sha256(path)
     except OSError:
         # unreadable: `prepare` says so, with the lesion's name
         return ""

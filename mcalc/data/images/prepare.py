@@ -12,15 +12,13 @@ the decoders of compressed DICOM hold Python's lock, and decode one file at a ti
 
 from __future__ import annotations
 
-import ctypes
 import hashlib
 import json
 import os
 import shutil
 import tempfile
-import threading
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager, suppress
 from dataclasses import astuple, dataclass, field
@@ -32,14 +30,17 @@ import numpy as np
 import numpy.typing as npt
 from filelock import FileLock
 
+from mcalc.allocator import trim_freed_memory
 from mcalc.config.identity import hashed_settings
-from mcalc.config.schema import ClaheConfig, DataConfig, Fit, Region, ScaleUnit
+from mcalc.config.schema import DataConfig, Fit, Region, ScaleUnit
+from mcalc.data.images.clahe import enhance_region
 from mcalc.data.images.dicom import UnreadableImage, image_size
 from mcalc.data.images.file_hashes import LesionDigests
-from mcalc.data.images.grey_scale import GreyImage, look_up
+from mcalc.data.images.memory_budget import MemoryBudget
+from mcalc.data.images.npy_writer import ImageWriter
 from mcalc.data.images.regions import Cut, Unusable, cut, decoded_pixels, network_scale, read_source
 from mcalc.data.images.resize import Grey8, fit
-from mcalc.data.records import Defect, DefectKind, Lesion, Side, has_needed_files
+from mcalc.data.records import Defect, DefectKind, Lesion, Progress, Side, has_needed_files
 from mcalc.errors import UserError
 
 FORMAT = 2
@@ -57,11 +58,6 @@ _SAMPLED = 16
 """Pictures whose size decides on the number of threads."""
 
 UNKNOWN_SIZE = (-1, -1)
-
-Progress = Callable[[int, int], None]
-
-# 65535 / 257 = 255: the full range onto the full range
-_TO_8_BITS = np.rint(np.arange(65536) / 257.0).astype(np.uint8)
 
 
 @dataclass(frozen=True)
@@ -149,33 +145,6 @@ def prepare_picture(lesion: Lesion, size: int, settings: DataConfig) -> tuple[Gr
     # the full image is let go before CLAHE makes room for another
     del source
     return fit(enhance_region(region, settings.clahe), size, settings.fit, scale), region
-
-
-def enhance_region(region: Cut, clahe: ClaheConfig) -> Grey8:
-    """CLAHE on what the image holds, then black where it holds nothing."""
-    enhanced = enhance(region.pixels, clahe)
-    if region.inside is not None:
-        enhanced[~region.inside] = 0
-    if any(region.padding):
-        enhanced = np.asarray(
-            cv2.copyMakeBorder(enhanced, *region.padding, cv2.BORDER_CONSTANT, value=0),
-            dtype=np.uint8,
-        )
-    return enhanced
-
-
-def enhance(pixels: GreyImage, clahe: ClaheConfig) -> Grey8:
-    """CLAHE at native size and depth, then 8 bits; `pixels` stay as they are.
-
-    `pixels`: (H, W), uint8 or uint16. As adapthisteq, which works on the image's own class.
-    """
-    equalised: npt.NDArray[Any] = pixels
-    if clahe.enabled:
-        tiles = (clahe.tiles, clahe.tiles)
-        equalised = cv2.createCLAHE(clipLimit=clahe.clip_limit, tileGridSize=tiles).apply(pixels)
-    if equalised.dtype == np.uint16:
-        return np.asarray(look_up(_TO_8_BITS, equalised), dtype=np.uint8)
-    return equalised.astype(np.uint8)
 
 
 def _key(
@@ -272,18 +241,18 @@ def _make(
     progress: Progress | None,
 ) -> list[_Outcome]:
     """Write every picture that can be made to `file`; what became of each, in order."""
-    room = _Room(PIXELS_AT_ONCE)
-    images = _ImageFile(file, len(pictures), size)
+    budget = MemoryBudget(PIXELS_AT_ONCE)
+    images = ImageWriter(file, len(pictures), size)
 
     def make(row: int) -> _Outcome:
         picture = pictures[row]
         members = [lesions[i] for i in picture.shows]
         try:
             pixels = decoded_pixels(picture.lesion, settings.region)
-            with room.of(pixels):
+            with budget.reserve(pixels):
                 image, region = prepare_picture(picture.lesion, size, settings)
                 if pixels > LARGE:
-                    _give_back_memory()
+                    trim_freed_memory()
         except Unusable as error:
             return _Outcome(defects=[error.defect(member.id) for member in members])
         images.write(row, image)
@@ -387,77 +356,3 @@ def _settle(draft: Path, place: Path) -> None:
         # without about.json: no entry of this program
         shutil.rmtree(place)
     draft.rename(place)
-
-
-def _give_back_memory() -> None:
-    """Hand what was freed back to the system.
-
-    glibc keeps it for each thread, and six threads that have decoded a mammogram in turn would keep
-    six mammograms. Other allocators need no telling. Unlike `mcalc.allocator.give_back_memory` this
-    collects no garbage, of which decoding leaves none.
-    """
-    with suppress(AttributeError, OSError):
-        ctypes.CDLL(None).malloc_trim(0)
-
-
-class _Room:
-    """Admits work by the pixels it decodes; what is larger than all the room comes in alone."""
-
-    def __init__(self, pixels: int) -> None:
-        self._all = pixels
-        self._free = pixels
-        self._changed = threading.Condition()
-
-    @contextmanager
-    def of(self, pixels: int) -> Iterator[None]:
-        need = min(pixels, self._all)
-        with self._changed:
-            self._changed.wait_for(lambda: self._free >= need)
-            self._free -= need
-        try:
-            yield
-        finally:
-            with self._changed:
-                self._free += need
-                self._changed.notify_all()
-
-
-class _ImageFile:
-    """An .npy file of grey squares, written row by row from several threads.
-
-    Not memory-mapped, as pages written to count as this process's memory until they are on disk.
-    """
-
-    def __init__(self, path: Path, count: int, size: int) -> None:
-        self._path = path
-        self._size = size
-        self._file = path.open("wb")
-        self._lock = threading.Lock()
-        self._start = _write_header(self._file, count, size)
-        self._count = count
-
-    def write(self, row: int, image: Grey8) -> None:
-        with self._lock:
-            self._file.seek(self._start + row * self._size**2)
-            self._file.write(np.ascontiguousarray(image).data)
-
-    def close(self, kept: Sequence[int]) -> None:
-        """Leave the rows `kept`, in their order, and nothing of the others."""
-        self._file.close()
-        if len(kept) == self._count:
-            return
-        compact = self._path.with_suffix(".compact")
-        with self._path.open("rb") as old, compact.open("wb") as new:
-            _write_header(new, len(kept), self._size)
-            for row in kept:
-                old.seek(self._start + row * self._size**2)
-                new.write(old.read(self._size**2))
-        compact.replace(self._path)
-
-
-def _write_header(file: Any, count: int, size: int) -> int:
-    """Returns where the first pixel goes."""
-    shape = (count, size, size)
-    header = {"descr": "|u1", "fortran_order": False, "shape": shape}
-    np.lib.format.write_array_header_1_0(file, header)
-    return int(file.tell())

@@ -26,7 +26,6 @@ from mcalc.errors import UserError
 LARGEST_MISMATCH = 0.05
 """Share by which a mask's sides may miss its image's and still be stretched to it."""
 
-_LEFT_OUT = "left out"
 _Read = TypeVar("_Read")
 
 
@@ -40,7 +39,7 @@ class Unusable(Exception):  # noqa: N818 - read as a sentence: `except Unusable`
 
     def defect(self, lesion: str) -> Defect:
         """The row of the ledger."""
-        return Defect(lesion, self.kind, self.detail, _LEFT_OUT)
+        return Defect(lesion, self.kind, self.detail, "excluded")
 
 
 @dataclass(frozen=True, slots=True)

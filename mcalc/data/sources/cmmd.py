@@ -14,21 +14,19 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pydicom
 from pydicom.dataset import Dataset
 
-from mcalc.config.schema import Region
-from mcalc.data.records import Defect, DefectKind, Index, Lesion, Pathology, Side, View
-from mcalc.data.sources.cbis_ddsm.layouts import IMAGE_SUFFIXES, entries
-from mcalc.data.sources.user_csv import read_table
+from mcalc.config.schema import DataConfig, Region
+from mcalc.csv_table import read_table
+from mcalc.data.records import Defect, DefectKind, Index, Lesion, Pathology, Progress, Side, View
+from mcalc.data.sources.paths import IMAGE_SUFFIXES, checked_root, entries
+from mcalc.data.sources.registry import Source
 from mcalc.errors import UserError
-
-Progress = Callable[[int, int], None]
-"""Called with (patients done, patients in all)."""
 
 TABLE = "CMMD_clinicaldata_revision"
 """How the clinical table's name begins."""
@@ -65,27 +63,22 @@ class _Breast:
         return f"CMMD_{self.patient}_{self.side}"
 
 
-def read_cmmd(
-    root: Path, csv_dir: Path | None, region: Region, progress: Progress | None = None
-) -> Index:
+def read_cmmd(data: DataConfig, progress: Progress | None = None) -> Index:
     """Index every image of the breasts with calcification; headers are read, no pixels.
 
-    Breasts with a mass alone are left out, each with a ledger row. A breast of which no image is on
-    disk stays in the index as one record without a file.
+    Breasts with a mass alone are excluded, each with a ledger row. A breast of which no image is on
+    disk stays in the index as one record without a file. `progress` counts patients.
 
     Raises UserError when root or table is missing, when the table is not usable, when no patient
     folder is found, and for a region other than `full`.
     """
-    root = root.expanduser().absolute()
-    if not root.is_dir():
+    if data.region is not Region.full:
         raise UserError(
-            f"data.root={root} is no folder: expected the folder of a CMMD download; check the path"
-        )
-    if region is not Region.full:
-        raise UserError(
-            f"data.region={region} needs crops or masks, which CMMD has none of: take "
+            f"data.region={data.region} needs crops or masks, which CMMD has none of: take "
             "data.region=full with data.unit=breast (labels are of breasts), image or patient"
         )
+    root = checked_root(Path(data.root or ""), SOURCE.what)
+    csv_dir = Path(data.csv_dir).expanduser() if data.csv_dir else None
     ledger: list[Defect] = []
     breasts = _read_breasts(_find_table(root, csv_dir), ledger)
     folders = _patient_folders(root)
@@ -109,7 +102,8 @@ def read_cmmd(
         "labels are of breasts, not of lesions"
         + f": {both} of {len(breasts)} breasts with calcification have a mass too" * bool(both)
     )
-    return Index(root, "cmmd", tuple(lesions), tuple(ledger), notes=(note,))
+    description = "CMMD calcifications (cmmd layout)"
+    return Index(root, description, tuple(lesions), tuple(ledger), notes=(note,))
 
 
 def _find_table(root: Path, csv_dir: Path | None) -> Path:
@@ -138,14 +132,13 @@ def _find_table(root: Path, csv_dir: Path | None) -> Path:
 def _read_breasts(table: Path, ledger: list[Defect]) -> list[_Breast]:
     """The breasts with calcification, in the table's order, each once."""
     found: dict[str, _Breast] = {}
-    rows = 0
     needed = ("ID1", "LeftRight", "abnormality", "classification")
-    for number, row in read_table(table, needed, ("number",)):
-        rows += 1
-        place = f"{table.name} row {number}"
-        breast, problem = _breast(row)
+    rows = list(read_table(table, needed, ("number",)))
+    for row in rows:
+        place = f"{table.name} row {row.number}"
+        breast, problem = _breast(row.values)
         if breast is None:
-            ledger.append(Defect(place, DefectKind.BAD_VALUE, problem, "breast left out"))
+            ledger.append(Defect(place, DefectKind.BAD_VALUE, problem, "breast excluded"))
         elif breast.name in found:
             detail = f"{place} {'says the same' if found[breast.name] == breast else 'differs'}"
             ledger.append(Defect(breast.name, DefectKind.DUPLICATE_ROW, detail, "first row kept"))
@@ -155,11 +148,11 @@ def _read_breasts(table: Path, ledger: list[Defect]) -> list[_Breast]:
     for each in found.values():
         if each.abnormality in _WITHOUT:
             detail = f"abnormality: {each.abnormality}"
-            action = "left out: no calcification"
+            action = "excluded: no calcification"
             ledger.append(Defect(each.name, DefectKind.EXCLUDED, detail, action))
     if not breasts:
         raise UserError(
-            f"{table} lists no breast with calcification in its {rows} rows: expected CMMD's "
+            f"{table} lists no breast with calcification in its {len(rows)} rows: expected CMMD's "
             "clinical table; save it as CSV again"
         )
     return breasts
@@ -207,7 +200,7 @@ def _patient_folders(root: Path) -> dict[str, list[Path]]:
 def _images_by_side(
     root: Path, folders: Sequence[Path], ledger: list[Defect]
 ) -> dict[Side, list[tuple[View | None, Path]]]:
-    """A patient's images, each once, by path; those whose side is not told go to the ledger."""
+    """A patient's images, each once, by path; those that do not say their side go to the ledger."""
     shown: dict[Side, list[tuple[View | None, Path]]] = defaultdict(list)
     seen = set()
     for folder in folders:
@@ -221,11 +214,11 @@ def _images_by_side(
                 side, view = _side_and_view(path)
             except Exception as error:  # a damaged file makes the parser stumble in any way
                 detail = f"cannot be parsed as DICOM ({type(error).__name__})"
-                ledger.append(Defect(where, DefectKind.FULL_UNREADABLE, detail, "left out"))
+                ledger.append(Defect(where, DefectKind.FULL_UNREADABLE, detail, "excluded"))
                 continue
             if side is None:
                 detail = "its tags do not say which breast it shows"
-                ledger.append(Defect(where, DefectKind.BAD_VALUE, detail, "left out"))
+                ledger.append(Defect(where, DefectKind.BAD_VALUE, detail, "excluded"))
                 continue
             shown[side].append((view, path))
     return shown
@@ -248,7 +241,7 @@ def _side_and_view(path: Path) -> tuple[Side | None, View | None]:
 
 
 def _view(dataset: Dataset) -> View | None:
-    """None for a view that is neither CC nor MLO, or is not told."""
+    """None for a view that is neither CC nor MLO, or is not recorded."""
     position = str(dataset.get("ViewPosition") or "").strip().upper()
     if position in list(View):
         return View(position)
@@ -261,27 +254,18 @@ def _lesions(
 ) -> list[Lesion]:
     if breast.images is not None and images and len(images) != breast.images:
         detail = f"{len(images)} images on disk, {breast.images} in the clinical table"
-        action = "went on with those on disk"
+        action = "those on disk are used"
         ledger.append(Defect(breast.name, DefectKind.COUNT_DIFFERS, detail, action))
     blank = Lesion(
         id=breast.name,
         patient=breast.patient,
         side=breast.side,
-        view=None,
-        abnormality=1,
-        density=None,
-        calc_types=frozenset(),
-        calc_distributions=frozenset(),
-        assessment=None,
         pathology=breast.pathology,
-        subtlety=None,
-        split=None,
-        crop=None,
         mammogram=breast.name,
     )
     if not images:
         detail = "no image of this breast on disk"
-        ledger.append(Defect(breast.name, DefectKind.FULL_MISSING, detail, "breast left out"))
+        ledger.append(Defect(breast.name, DefectKind.FULL_MISSING, detail, "breast excluded"))
         return [blank]
     number: Counter[View | None] = Counter()
     lesions = []
@@ -291,3 +275,6 @@ def _lesions(
         name = f"{breast.name}_{view or 'OTHER'}_{number[view]}"
         lesions.append(replace(blank, id=name, view=view, full=path, mammogram=name))
     return lesions
+
+
+SOURCE = Source("the folder of a CMMD download", read_cmmd)

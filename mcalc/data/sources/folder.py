@@ -1,8 +1,8 @@
-"""Images of one's own: class sub-folders, or a CSV that says what each file is.
+"""The user's images: class sub-folders, or a CSV that says what each file is.
 
 Class folders: `<root>/benign/...` and `<root>/malignant/...`, files at any depth. The first folder
-below the class is taken as the patient; a file that lies in the class folder itself has an unknown
-one, and then counts as a patient of its own, which lets a patient stand on both sides of a split.
+below the class is taken as the patient. A file that lies in the class folder itself has an unknown
+one and counts as a separate patient, so that one patient may be trained on and reported.
 
 CSV (data.labels=PATH): columns `path,label,patient`, and where known `side,view,image,split`; one
 row a file, its path relative to data.root.
@@ -12,30 +12,35 @@ With data.region=crop a file is a lesion's crop, with data.region=full a whole m
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import TypeVar
 
 from mcalc.config.schema import DataConfig, Region, Unit
+from mcalc.csv_table import read_table
 from mcalc.data.records import (
     Defect,
     DefectKind,
     Index,
     Lesion,
     Pathology,
+    Progress,
     Side,
     Split,
     View,
 )
-from mcalc.data.sources.cbis_ddsm.layouts import IMAGE_SUFFIXES, UnsafePath, entries, safe_parts
 from mcalc.data.sources.label_conflicts import label_conflicts
-from mcalc.data.sources.user_csv import read_table
+from mcalc.data.sources.paths import (
+    IMAGE_SUFFIXES,
+    UnsafePath,
+    checked_root,
+    entries,
+    safe_parts,
+)
+from mcalc.data.sources.registry import Source
 from mcalc.errors import UserError
-
-Progress = Callable[[int, int], None]
-"""Called with (files done, files in all)."""
 
 CLASSES: Mapping[str, Pathology] = {
     "benign": Pathology.BENIGN,
@@ -75,20 +80,17 @@ class _Entry:
     split: Split | None = None
 
 
-def read_folder(root: Path, data: DataConfig, progress: Progress | None = None) -> Index:
-    """Index the files below `root` as `data.labels` or their class folders say; opens no image.
+def read_folder(data: DataConfig, progress: Progress | None = None) -> Index:
+    """Index the files below data.root as `data.labels` or their class folders say.
 
-    A file that a row names and that is not there stays in the index, with None and a ledger row.
+    No image is opened. A file that a row names and that is not there stays in the index, with None
+    and a ledger row. `progress` counts files.
 
     Raises UserError when root or CSV is missing, when a class folder or a value is not understood
     (with its row), when a path leaves the root, when nothing is found, and for settings that need
     what such a folder does not tell.
     """
-    root = root.expanduser().absolute()
-    if not root.is_dir():
-        raise UserError(
-            f"data.root={root} is no folder: expected the folder of the images; check the path"
-        )
+    root = checked_root(Path(data.root or ""), SOURCE.what)
     if data.region is Region.patch:
         raise UserError(
             "data.region=patch needs full mammograms with masks, which data=folder does not know: "
@@ -98,10 +100,10 @@ def read_folder(root: Path, data: DataConfig, progress: Progress | None = None) 
     unchecked: tuple[str, ...] = ()
     if data.labels:
         table = Path(data.labels).expanduser()
-        found, layout = _from_table(table, ledger), "table"
+        found, described_by = _from_table(table, ledger), "table"
     else:
         found, unchecked = _from_class_folders(root, ledger)
-        layout = "class folders"
+        described_by = "class folders"
     _require_sides(found, data)
     lesions = []
     for done, entry in enumerate(found, start=1):
@@ -110,27 +112,22 @@ def read_folder(root: Path, data: DataConfig, progress: Progress | None = None) 
             progress(done, len(found))
     ledger.extend(label_conflicts(lesions))
     notes = _unknown_patients(found, ledger)
-    return Index(root, layout, tuple(lesions), tuple(ledger), notes, unchecked)
+    description = f"own images ({described_by})"
+    return Index(root, description, tuple(lesions), tuple(ledger), notes, unchecked)
 
 
 def _lesion(root: Path, entry: _Entry, region: Region, ledger: list[Defect]) -> Lesion:
     file: Path | None = root / entry.name
     if file is not None and not file.is_file():
         kind = DefectKind.FULL_MISSING if region is Region.full else DefectKind.CROP_MISSING
-        ledger.append(Defect(entry.name, kind, "no such file below the root", "lesion left out"))
+        ledger.append(Defect(entry.name, kind, "no such file below the root", "lesion excluded"))
         file = None
     return Lesion(
         id=entry.name,
         patient=entry.patient or entry.name,
         side=entry.side,
         view=entry.view,
-        abnormality=1,
-        density=None,
-        calc_types=frozenset(),
-        calc_distributions=frozenset(),
-        assessment=None,
         pathology=entry.pathology,
-        subtlety=None,
         split=entry.split,
         crop=None if region is Region.full else file,
         full=file if region is Region.full else None,
@@ -153,13 +150,13 @@ def _unknown_patients(found: Sequence[_Entry], ledger: list[Defect]) -> tuple[st
     if not unknown:
         return ()
     detail = f"{unknown} of {len(found)} files tell no patient"
-    action = "each counts as a patient of its own"
+    action = "each counts as a separate patient"
     ledger.append(Defect("*", DefectKind.PATIENT_UNKNOWN, detail, action))
     return (
-        f"PATIENTS UNKNOWN for {unknown} of {len(found)} images: each counts as a patient of its "
-        "own, so images of one patient may stand both in training and in what is reported, and "
-        "results may be too good; name patients by a folder each below the class folders, or in a "
-        "CSV (data.labels=PATH with columns path,label,patient)",
+        f"PATIENTS UNKNOWN for {unknown} of {len(found)} images: each counts as a separate "
+        "patient, so images of one patient may be both trained on and reported, and results may be "
+        "too good; name patients by a folder each below the class folders, or in a CSV "
+        "(data.labels=PATH with columns path,label,patient)",
     )
 
 
@@ -183,7 +180,7 @@ def _from_class_folders(root: Path, ledger: list[Defect]) -> tuple[list[_Entry],
     for path in loose:
         if _is_image(path):
             detail = "lies in no class folder"
-            ledger.append(Defect(path.name, DefectKind.BAD_VALUE, detail, "left out"))
+            ledger.append(Defect(path.name, DefectKind.BAD_VALUE, detail, "excluded"))
     for folder, pathology in classes:
         for path in _files(folder, set()):
             if not _is_image(path):
@@ -202,12 +199,12 @@ def _from_class_folders(root: Path, ledger: list[Defect]) -> tuple[list[_Entry],
 
 def _files(folder: Path, above: set[Path]) -> Iterator[Path]:
     """Files at any depth in order; a link to a folder that holds it is not followed."""
-    own = folder.resolve()
-    if own in above:
+    here = folder.resolve()
+    if here in above:
         return
     for path in entries(folder):
         if path.is_dir():
-            yield from _files(path, above | {own})
+            yield from _files(path, above | {here})
         else:
             yield path
 
@@ -226,26 +223,25 @@ def _is_image(path: Path) -> bool:
 def _from_table(table: Path, ledger: list[Defect]) -> list[_Entry]:
     by_name: dict[str, tuple[int, _Entry]] = {}
     mistakes = []
-    for number, row in read_table(
-        table, ("path", "label", "patient"), ("side", "view", "image", "split")
-    ):
+    for row in read_table(table, ("path", "label", "patient"), ("side", "view", "image", "split")):
         try:
-            entry = _entry(row)
+            entry = _entry(row.values)
         except _BadValueError as bad:
-            mistakes.append(f"row {number}: {bad}")
+            mistakes.append(f"row {row.number}: {bad}")
             continue
-        first, known = by_name.setdefault(entry.name, (number, entry))
-        if first == number:
+        first, known = by_name.setdefault(entry.name, (row.number, entry))
+        if first == row.number:
             continue
         if known != entry:
-            mistakes.append(f"row {number}: says otherwise than row {first} of the same file")
+            mistakes.append(f"row {row.number} differs from row {first} of the same file")
             continue
-        detail = f"{table.name} row {number} says the same as row {first}"
+        detail = f"{table.name} row {row.number} says the same as row {first}"
         ledger.append(Defect(entry.name, DefectKind.DUPLICATE_ROW, detail, "first row kept"))
     if mistakes:
         more = f"; and {len(mistakes) - EXAMPLES} more" if len(mistakes) > EXAMPLES else ""
         raise UserError(
-            f"{table} (the header is row 1): {'; '.join(mistakes[:EXAMPLES])}{more}; mend the CSV"
+            f"{table} (the header is row 1): {'; '.join(mistakes[:EXAMPLES])}{more}; correct the "
+            "CSV"
         )
     if not by_name:
         raise UserError(f"{table} has a header but no rows: expected one row a file")
@@ -289,3 +285,6 @@ def _choice(row: Mapping[str, str], column: str, words: Mapping[str, _Word]) -> 
 
 def _word(text: str) -> str:
     return "_".join(text.casefold().replace("-", " ").replace("_", " ").split())
+
+
+SOURCE = Source("the folder of the images", read_folder)

@@ -83,7 +83,7 @@ def make_samples(lesions: Sequence[Lesion], pictures: Sequence[int], data: DataC
             kept = [i for i in kept if not _without_callback(lesions[i])]
             if without_callback:
                 warnings.append(
-                    f"{len(without_callback)} of {len(lesions)} lesions left out: benign without "
+                    f"{len(without_callback)} of {len(lesions)} lesions excluded: benign without "
                     "callback (data.benign_without_callback=exclude)"
                 )
         case WithoutCallback.own_class:
@@ -100,7 +100,7 @@ def make_samples(lesions: Sequence[Lesion], pictures: Sequence[int], data: DataC
             lost = sum(len(sample.lesions) for sample in samples if sample.unit in mixed)
             units = len({sample.unit for sample in samples})
             warnings.append(
-                f"{len(mixed)} of {units} {data.unit.value}s left out, with {lost} lesions: their "
+                f"{len(mixed)} of {units} {data.unit.value}s excluded, with {lost} lesions: their "
                 "lesions differ in label (data.mixed_labels=exclude)"
             )
             samples = left

@@ -20,8 +20,9 @@ import pytest
 from builders import make_lesion
 
 from mcalc.config.schema import ClaheConfig, DataConfig, Fit, Region, ScaleUnit, Unit
+from mcalc.data.images.clahe import enhance
 from mcalc.data.images.file_hashes import file_digests
-from mcalc.data.images.prepare import Prepared, enhance, prepare
+from mcalc.data.images.prepare import Prepared, prepare
 from mcalc.data.records import DefectKind, Lesion, Side
 from mcalc.errors import UserError
 

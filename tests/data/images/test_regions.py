@@ -172,7 +172,7 @@ def test_masks_that_say_nothing_of_their_image(
         region(lesion(mask), window(32))
     assert caught.value.kind is kind
     defect = caught.value.defect("a lesion")
-    assert (defect.lesion, defect.kind, defect.action) == ("a lesion", kind, "left out")
+    assert (defect.lesion, defect.kind, defect.action) == ("a lesion", kind, "excluded")
 
 
 @pytest.mark.parametrize(

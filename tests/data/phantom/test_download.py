@@ -306,7 +306,7 @@ def test_lesions_of_one_image_do_not_overlap(tmp_path: Path) -> None:
 
 def test_the_ordinary_reader_finds_every_file(small: Path) -> None:
     index = read_index(small)
-    assert index.layout == "legacy"
+    assert "(legacy layout)" in index.description
     assert len(index.lesions) == SMALL.lesions
     for lesion in index.lesions:
         assert lesion.crop is not None

@@ -73,7 +73,7 @@ def test_a_phantom_reads_the_same_in_every_layout(
     assert callable(relayout)
     relayout(legacy, tmp_path)
     theirs, ours = read_index(tmp_path), read_index(legacy)
-    assert (theirs.layout, ours.layout) == (name, "legacy")
+    assert ("legacy" in ours.description, f"{name} layout" in theirs.description) == (True, True)
     assert [lesion.id for lesion in theirs.lesions] == [lesion.id for lesion in ours.lesions]
     for there, here in zip(theirs.lesions, ours.lesions, strict=True):
         for what in ("crop", "mask", "full"):

@@ -10,9 +10,9 @@ from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 
 from mcalc.config.schema import DataConfig, Region, Unit
+from mcalc.data.completeness import completeness
 from mcalc.data.records import DefectKind, Pathology, Side, View
-from mcalc.data.sources.cbis_ddsm.index import completeness
-from mcalc.data.sources.open_source import open_source
+from mcalc.data.sources.registry import open_source
 from mcalc.errors import UserError
 
 HEADER = "ID1,LeftRight,Age,number,abnormality,classification,subtype"
@@ -88,7 +88,7 @@ def test_images_of_breasts_with_calcification_by_their_own_tags(
     assert all(each.crop is each.mask is each.split is None for each in index.lesions)
     assert len({each.image for each in index.lesions}) == 5
     assert len({each.breast for each in index.lesions}) == 3
-    # the mass is left out, and not in silence
+    # the mass is excluded, and not in silence
     assert [(each.lesion, each.kind) for each in index.ledger] == [
         ("CMMD_D1-0003_RIGHT", DefectKind.EXCLUDED)
     ]
@@ -171,6 +171,7 @@ def test_regions_that_need_a_lesion_s_place_are_refused(download: Download, regi
 
 
 def test_the_table_as_published_has_to_be_saved_as_csv(download: Download) -> None:
+    (download.root / "CMMD").mkdir()
     with pytest.raises(UserError, match=r"no clinical table CMMD_clinicaldata_revision\.csv"):
         download.open()
     (download.root / "CMMD_clinicaldata_revision.xlsx").write_bytes(b"PK")
@@ -211,5 +212,5 @@ def test_nothing_to_index_is_a_mistake(
     download.table()
     with pytest.raises(UserError, match=says):
         download.open()
-    with pytest.raises(UserError, match="is no folder"):
+    with pytest.raises(UserError, match="does not exist"):
         download.open(root=str(download.root / "gone"))

@@ -9,10 +9,10 @@ import pytest
 from PIL import Image
 
 from mcalc.config.schema import DataConfig, Region, Unit
+from mcalc.data.completeness import completeness
 from mcalc.data.images.dicom import read_image
 from mcalc.data.records import DefectKind, Pathology, Side, Split, View
-from mcalc.data.sources.cbis_ddsm.index import completeness
-from mcalc.data.sources.open_source import open_source
+from mcalc.data.sources.registry import open_source
 from mcalc.errors import UserError
 
 Make = Callable[..., Any]
@@ -94,13 +94,14 @@ def test_folders_of_no_known_class_are_refused_with_the_list(tmp_path: Path) -> 
     assert "data.labels=PATH" in message
 
 
-@pytest.mark.parametrize("made", ["nothing", "empty class"])
+@pytest.mark.parametrize("made", ["another folder", "empty class"])
 def test_a_folder_without_images_is_a_mistake(tmp_path: Path, made: str) -> None:
-    if made == "empty class":
-        (tmp_path / "benign").mkdir()
-    with pytest.raises(UserError, match=r"has no class folder|no image in the class folders"):
+    (tmp_path / "benign").mkdir()
+    if made == "another folder":
+        (tmp_path / "benign").rename(tmp_path / "notes")
+    with pytest.raises(UserError, match=r"has the folder\(s\) notes|no image in the class folders"):
         open_source(_data(tmp_path))
-    with pytest.raises(UserError, match="is no folder"):
+    with pytest.raises(UserError, match="does not exist"):
         open_source(_data(tmp_path / "gone"))
     with pytest.raises(UserError, match=r"data=folder needs data\.root=PATH"):
         open_source(DataConfig(source="folder"))
@@ -176,8 +177,8 @@ def test_a_file_that_is_not_there_is_counted_and_a_row_that_stands_twice_is_one(
         ("../1.png,m,ann", "row 3: path '../1.png' leaves the root"),
         ("/etc/passwd,m,ann", "leaves the root"),
         (r"C:\x.png,m,ann", "leaves the root"),
-        ("0.png,b,ann", "row 3: says otherwise than row 2 of the same file"),
-        ("1.png,m,ann,up", "row 3 has 4 fields"),
+        ("0.png,b,ann", "row 3 differs from row 2 of the same file"),
+        ("1.png,m,ann,up", "row 3 has 4 of 3 fields"),
     ],
 )
 def test_mistakes_of_a_table_are_told_with_their_row(tmp_path: Path, row: str, says: str) -> None:

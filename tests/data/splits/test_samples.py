@@ -106,9 +106,9 @@ def test_a_whole_image_is_one_sample_malignant_where_any_lesion_is() -> None:
     ("unit", "left", "told"),
     [
         (Unit.lesion, 7, None),
-        (Unit.image, 5, "1 of 5 images left out, with 2 lesions"),
-        (Unit.breast, 4, "1 of 4 breasts left out, with 3 lesions"),
-        (Unit.patient, 3, "1 of 3 patients left out, with 4 lesions"),
+        (Unit.image, 5, "1 of 5 images excluded, with 2 lesions"),
+        (Unit.breast, 4, "1 of 4 breasts excluded, with 3 lesions"),
+        (Unit.patient, 3, "1 of 3 patients excluded, with 4 lesions"),
     ],
 )
 def test_mixed_units_are_left_out_whole_and_counted(
@@ -125,7 +125,7 @@ def test_without_callback_is_left_out_where_asked_and_counted() -> None:
     data = settings(benign_without_callback=WithoutCallback.exclude)
     made = make_samples(LESIONS, range(7), data)
     assert [sample.lesions for sample in made.samples] == [(i,) for i in range(5)]
-    assert "2 of 7 lesions left out: benign without callback" in made.warnings[0]
+    assert "2 of 7 lesions excluded: benign without callback" in made.warnings[0]
     assert class_count(data) == 2
 
 
@@ -187,7 +187,7 @@ def test_lesions_as_units_keep_every_number_to_the_last_bit(how: UnitScore) -> N
 
 @pytest.mark.shared
 def test_the_real_case_files_have_so_many_of_each(shared_data) -> None:  # type: ignore[no-untyped-def]
-    from mcalc.data.sources.open_source import open_source
+    from mcalc.data.sources.registry import open_source
 
     root = shared_data / "cbis-ddsm"
     data = DataConfig(

@@ -11,9 +11,10 @@ import pytest
 from builders import make_lesion
 
 from mcalc.config.schema import Config, DataConfig, ProtocolConfig, ProtocolName
+from mcalc.data.pipeline import export_split, split_samples
 from mcalc.data.splits.protocols import split
 from mcalc.data.splits.samples import Sample, make_samples
-from mcalc.data.splits.split_file import export_split, read_split, split_samples, write_split
+from mcalc.data.splits.split_file import read_split, write_split
 from mcalc.errors import UserError
 
 PATIENT = ProtocolConfig(ProtocolName.patient)
@@ -127,11 +128,14 @@ def edited(change: Callable[[list[str]], list[str]]) -> Callable[[Path], None]:
             edited(lambda rows: [rows[0], rows[1].rsplit(",", 1)[0] + ",test", *rows[2:]]),
             r"row 2: side is 'test': expected one of train, validation, reported",
         ),
-        (edited(lambda rows: [*rows, rows[3]]), r"row 82: .* stands in row 4 already"),
-        (edited(lambda rows: ["id,side", *rows[1:]]), "lacks the columns sample, patient, label"),
+        (edited(lambda rows: [*rows, rows[3]]), r"row 82: .* is in row 4 already"),
+        (
+            edited(lambda rows: ["id,side", *rows[1:]]),
+            r"lacks the column\(s\) 'sample', 'patient', 'label'",
+        ),
         (edited(lambda rows: rows[:1]), "has no rows"),
-        (lambda path: path.write_bytes(b"\xff\xfe\x00"), "cannot be read"),
-        (lambda path: path.unlink(), "cannot be read.*split_to=PATH"),
+        (lambda path: path.write_bytes(b"\xff\xfe\x00"), "not UTF-8 text.*split_to=PATH"),
+        (lambda path: path.unlink(), "cannot be read"),
         (
             edited(lambda rows: [row.replace("reported", "train") for row in rows]),
             "reported part has 0 benign and 0 malignant",

@@ -8,16 +8,16 @@ spreadsheet has been at them a byte order mark, other line ends and `4.0` for `4
 
 from __future__ import annotations
 
-import csv
 import difflib
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from enum import StrEnum
 from pathlib import Path
 from typing import TypeVar
 
 from mcalc.config.schema import CsvSplit
+from mcalc.csv_table import CsvRow, read_table
 from mcalc.data.records import Defect, DefectKind, Pathology, Side, Split, View
 from mcalc.errors import UserError
 
@@ -50,7 +50,12 @@ COLUMNS = (
     "cropped image file path",
     "ROI mask file path",
 )
-"""Columns that are needed. `abnormality type` is looked at where there is one."""
+"""Columns that are needed."""
+
+_KIND = "abnormality type"
+"""A column that is looked at where there is one."""
+
+_REMEDY = "download it again"
 
 CALC_TYPES = frozenset(
     {
@@ -149,22 +154,23 @@ def find_csvs(root: Path, csv_dir: Path | None, csv_split: CsvSplit) -> dict[Spl
 def read_cases(path: Path, split: Split) -> tuple[list[CaseRow], list[Defect]]:
     """The lesions of one case CSV in file order, and what was wrong with other rows.
 
-    A row with a value that is not understood is left out (BAD_VALUE, one ledger row for it; only
-    an odd breast density passes as unknown and a descriptor of no known spelling as it stands, both
-    with a ledger row), a lesion's second row too (DUPLICATE_ROW). Rows whose every field is blank
-    say nothing and are skipped.
+    A row with a value that is not understood is excluded, with a BAD_VALUE row in the ledger. Two
+    values may be odd, with a ledger row too: a breast density, which then counts as unknown, and a
+    descriptor, which is kept as it is. A lesion's second row is excluded as DUPLICATE_ROW.
 
     Raises UserError when the file is no CSV, lacks columns, has no rows or none that is understood.
     """
     rows: dict[str, CaseRow] = {}
     defects: list[Defect] = []
     number = 0
-    for number, record in enumerate(_records(path), start=1):
+    table = read_table(path, COLUMNS, (_KIND,), keep_misfits=True, remedy=_REMEDY)
+    # counted without the header and blank rows
+    for number, record in enumerate(table, start=1):
         place = f"{path.name} row {number}"
         try:
             row, doubts = _case_row(record, split)
         except _BadValueError as bad:
-            defects.append(Defect(place, DefectKind.BAD_VALUE, str(bad), "lesion left out"))
+            defects.append(Defect(place, DefectKind.BAD_VALUE, str(bad), "lesion excluded"))
             continue
         if row.id in rows:
             defects.append(_duplicate(row, rows[row.id], place))
@@ -202,85 +208,17 @@ def read_patients(path: Path) -> set[str]:
 
     Raises UserError when the file is no CSV or has no such column.
     """
-    records = _rows(path)
-    columns = [_column_key(name) for name in next(records, [])]
-    key = _column_key("patient_id")
-    if key not in columns:
-        raise UserError(f"{path} lacks the column 'patient_id': download it again")
-    at = columns.index(key)
-    return {row[at].strip() for row in records if len(row) > at and row[at].strip()}
+    rows = read_table(path, ("patient_id",), keep_misfits=True, remedy=_REMEDY)
+    return {patient for row in rows if (patient := row.values["patient_id"])}
 
 
-def _rows(path: Path) -> Iterator[list[str]]:
-    """The rows of a CSV as text, its header first."""
-    try:
-        # utf-8-sig takes a byte order mark away; newline="" leaves those inside quotes to csv
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            # strict: a quote left open would swallow every row after it
-            yield from csv.reader(file, strict=True)
-    except UnicodeDecodeError as error:
-        raise UserError(f"{path} is not UTF-8 text: save it as CSV in UTF-8") from error
-    except csv.Error as error:
-        raise UserError(f"{path} is not a CSV file ({error}): download it again") from error
-    except OSError as error:
-        raise UserError(f"{path} cannot be read ({error.strerror}): check its rights") from error
-
-
-def _records(path: Path) -> Iterator[dict[str, str]]:
-    """Data rows as {column: stripped text}, columns under their official names."""
-    rows = _rows(path)
-    columns = _official_names(next(rows, []), path)
-    for row in rows:
-        values = [value.strip() for value in row]
-        if any(values):
-            yield _record(columns, values)
-
-
-def _record(columns: list[str], values: list[str]) -> dict[str, str]:
-    record = dict(zip(columns, values, strict=False))
-    surplus = [value for value in values[len(columns) :] if value]
-    if len(values) < len(columns) or surplus:
-        # the count stands in for the columns, so that the row is refused and not misread
-        return {"": f"{len(values)} of {len(columns)}"}
-    return record
-
-
-def _official_names(header: list[str], path: Path) -> list[str]:
-    """The header with each needed column under its official name, whatever its case and spaces."""
-    official = {_column_key(name): name for name in COLUMNS}
-    named = [official.get(_column_key(name), _column_key(name)) for name in header]
-    missing = [name for name in COLUMNS if name not in named]
-    if missing:
-        if len(header) == 1 and ";" in header[0]:
-            raise UserError(
-                f"{path} is separated by semicolons: expected commas; save it as a comma-separated "
-                "CSV, or download it again"
-            )
-        others = [name for name in named if name not in COLUMNS]
-        lacks = ", ".join(f"'{name}'{_nearest_there(name, others)}" for name in missing)
-        raise UserError(
-            f"{path} lacks the column(s) {lacks}: expected the official case CSV with the columns "
-            f"{', '.join(COLUMNS)}"
-        )
-    return named
-
-
-def _column_key(name: str) -> str:
-    return " ".join(name.replace("_", " ").split()).casefold()
-
-
-def _nearest_there(name: str, others: list[str]) -> str:
-    close = difflib.get_close_matches(_column_key(name), others, n=1)
-    return f" (nearest there: '{close[0]}')" if close else ""
-
-
-def _case_row(record: Mapping[str, str], split: Split) -> tuple[CaseRow, list[_Doubt]]:
+def _case_row(row: CsvRow, split: Split) -> tuple[CaseRow, list[_Doubt]]:
     """The typed row, and doubts about values that need not be known."""
-    if "" in record and len(record) == 1:
-        raise _BadValueError(f"row has {record['']} fields")
-    kind = record.get("abnormality type", "")
-    if kind and kind.casefold() != "calcification":
-        raise _BadValueError(f"abnormality type {kind!r}: expected calcification")
+    if row.misfit:
+        raise _BadValueError(f"row has {row.misfit}")
+    record = row.values
+    if record[_KIND] and record[_KIND].casefold() != "calcification":
+        raise _BadValueError(f"{_KIND} {record[_KIND]!r}: expected calcification")
     patient = record["patient_id"]
     # it becomes part of file and folder names
     if not re.fullmatch(r"[A-Za-z0-9_-]+", patient):
@@ -294,7 +232,7 @@ def _case_row(record: Mapping[str, str], split: Split) -> tuple[CaseRow, list[_D
     density = _density(record, doubts)
     types = _descriptors(record, "calc type", CALC_TYPES, doubts)
     distributions = _descriptors(record, "calc distribution", CALC_DISTRIBUTIONS, doubts)
-    row = CaseRow(
+    case = CaseRow(
         id=f"{_ID_PREFIX[split]}_{patient}_{side}_{view}_{abnormality}",
         patient=patient,
         side=side,
@@ -311,7 +249,7 @@ def _case_row(record: Mapping[str, str], split: Split) -> tuple[CaseRow, list[_D
         crop_path=record["cropped image file path"],
         mask_path=record["ROI mask file path"],
     )
-    return row, doubts
+    return case, doubts
 
 
 def _choice(record: Mapping[str, str], column: str, choices: type[_Choice]) -> _Choice:

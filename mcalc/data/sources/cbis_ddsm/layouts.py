@@ -12,31 +12,24 @@ repeats what the folders' names say.
 
 from __future__ import annotations
 
-import csv
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from mcalc.errors import UserError
-
-IMAGE_SUFFIXES = frozenset({".dcm", ".dicom", ".jpg", ".jpeg", ".png"})
-"""Lower case; files are matched whatever their case."""
+from mcalc.csv_table import read_table
+from mcalc.data.sources.paths import IMAGE_SUFFIXES, entries, safe_parts
 
 DICOM_INFO = "dicom_info.csv"
 
 
 class Layout(StrEnum):
-    """A layout's name, as in `Index.layout`."""
+    """A layout's name, as in `Index.description`."""
 
     KAGGLE = "kaggle"
     NBIA = "nbia"
     LEGACY = "legacy"
-
-
-class UnsafePath(ValueError):  # noqa: N818 - read as a sentence: `except UnsafePath`
-    """A path of a CSV that is absolute or climbs with `..`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,18 +56,6 @@ def parse_csv_path(text: str) -> CsvPath:
     """
     case, _study, series, name = [*[None] * 4, *safe_parts(text)][-4:]
     return CsvPath(case, series, name)
-
-
-def safe_parts(text: str) -> list[str]:
-    """The parts of a relative path, `/` or `\\` between them.
-
-    Raises UnsafePath for a path that could leave the folder it is meant to be relative to.
-    """
-    text = text.strip().replace("\\", "/")
-    parts = [part for part in text.split("/") if part not in ("", ".")]
-    if text.startswith("/") or re.match(r"[A-Za-z]:", text) or ".." in parts or "\0" in text:
-        raise UnsafePath(text)
-    return parts
 
 
 class Download:
@@ -144,18 +125,13 @@ def read_descriptions(root: Path, csv_dir: Path | None) -> Mapping[tuple[str, st
     if path is None:
         return {}
     descriptions = {}
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            for record in csv.DictReader(file):
-                parts = (record.get("image_path") or "").replace("\\", "/").split("/")
-                text = (record.get("SeriesDescription") or "").strip()
-                if text and len(parts) >= 2:
-                    descriptions[parts[-2], parts[-1]] = text
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise UserError(
-            f"{path} cannot be read as CSV ({error}): download it again, or take it away, for it "
-            "is optional"
-        ) from error
+    remedy = "download it again, or remove it, for it is optional"
+    columns = ("image_path", "SeriesDescription")
+    for row in read_table(path, (), columns, keep_misfits=True, remedy=remedy):
+        parts = row.values["image_path"].replace("\\", "/").split("/")
+        text = row.values["SeriesDescription"]
+        if text and len(parts) >= 2:
+            descriptions[parts[-2], parts[-1]] = text
     return descriptions
 
 
@@ -195,17 +171,3 @@ def _images(folders: Iterable[Path]) -> tuple[Path, ...]:
 
 def _folders(folder: Path) -> list[Path]:
     return [path for path in entries(folder) if path.is_dir()]
-
-
-def entries(folder: Path) -> list[Path]:
-    """What lies in a folder, sorted, without hidden files (`.DS_Store`, `._1-1.dcm`).
-
-    Raises UserError when the folder cannot be listed.
-    """
-    try:
-        return sorted(path for path in folder.iterdir() if not path.name.startswith("."))
-    except OSError as error:
-        raise UserError(
-            f"the folder {folder} cannot be listed ({error.strerror}): check that this user may "
-            "read it, or name another with data.root=PATH"
-        ) from error

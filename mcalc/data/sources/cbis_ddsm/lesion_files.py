@@ -15,11 +15,11 @@ from mcalc.data.sources.cbis_ddsm.layouts import (
     Download,
     Found,
     Layout,
-    UnsafePath,
     parse_csv_path,
     read_descriptions,
     shows_series,
 )
+from mcalc.data.sources.paths import UnsafePath
 
 _KEPT = "lesion kept without a crop"
 
@@ -123,7 +123,7 @@ class Finder:
                 row.id,
                 DefectKind.SWAPPED,
                 f"{where} is the crop, where {says} calls it the mask",
-                "put right",
+                "corrected",
             )
         return roles.crop, roles.mask
 

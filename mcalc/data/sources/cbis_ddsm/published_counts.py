@@ -1,25 +1,12 @@
-"""How many lesions, images and patients a data set lists, beside what TCIA publishes."""
+"""How many lesions, images and patients TCIA publishes, and where a download differs."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import fields
 
 from mcalc.config.schema import CsvSplit
-from mcalc.data.records import Defect, DefectKind, Lesion, Pathology, Split
-
-
-@dataclass(frozen=True, slots=True)
-class Counts:
-    """How many of each there are in one split, or in all."""
-
-    rows: int
-    images: int
-    patients: int
-    benign: int
-    benign_without_callback: int
-    malignant: int
-
+from mcalc.data.records import Counts, Defect, DefectKind, Lesion, Split, count
 
 PUBLISHED = {
     Split.TRAIN: Counts(1546, 1227, 602, 528, 474, 544),
@@ -27,22 +14,6 @@ PUBLISHED = {
 }
 """Calcifications of CBIS-DDSM by official split, counted in the case CSVs that TCIA publishes (doi
 10.7937/k9/tcia.2016.7o02s9cy); Lee et al. 2017 give the same 753 patients in all."""
-
-
-def count(lesions: Sequence[Lesion]) -> Counts:
-    """Lesions, distinct images and patients, and lesions of each pathology."""
-    by_pathology = {
-        pathology: sum(lesion.pathology is pathology for lesion in lesions)
-        for pathology in Pathology
-    }
-    return Counts(
-        rows=len(lesions),
-        images=len({lesion.image for lesion in lesions}),
-        patients=len({lesion.patient for lesion in lesions}),
-        benign=by_pathology[Pathology.BENIGN],
-        benign_without_callback=by_pathology[Pathology.BENIGN_WITHOUT_CALLBACK],
-        malignant=by_pathology[Pathology.MALIGNANT],
-    )
 
 
 def published_differences(lesions: Sequence[Lesion], csv_split: CsvSplit) -> list[Defect]:
@@ -68,6 +39,6 @@ def published_differences(lesions: Sequence[Lesion], csv_split: CsvSplit) -> lis
             ]
             detail = ", ".join(differing)
         if detail:
-            action = "went on with what is listed"
+            action = "used as listed"
             defects.append(Defect(split.value, DefectKind.COUNT_DIFFERS, detail, action))
     return defects

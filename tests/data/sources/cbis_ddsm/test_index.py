@@ -16,6 +16,7 @@ import pydicom
 import pytest
 
 from mcalc.config.schema import CsvSplit, Region
+from mcalc.data.completeness import check_completeness, completeness
 from mcalc.data.images.dicom import ImageHeader, image_size, read_header, read_image
 from mcalc.data.records import (
     Defect,
@@ -23,11 +24,9 @@ from mcalc.data.records import (
     Index,
     Lesion,
     Pathology,
-    Side,
     Split,
-    View,
 )
-from mcalc.data.sources.cbis_ddsm.index import check_completeness, completeness, read_index
+from mcalc.data.sources.cbis_ddsm.index import read_index
 from mcalc.data.sources.label_conflicts import BENIGN_ONLY
 from mcalc.errors import UserError
 
@@ -37,6 +36,10 @@ NONE: frozenset[str] = frozenset()
 LAYOUTS = ("legacy", "older", "nbia", "kaggle")
 
 Make = Callable[..., Any]
+
+
+def layout_of(index: Index) -> str:
+    return index.description.split("(")[1].removesuffix(" layout)")
 
 
 class Builder:
@@ -113,7 +116,8 @@ def test_each_layout_gives_every_file_of_every_lesion(
     full = builder.full(cases.rows[0])
     cases.write(tmp_path / TRAIN)
     index = read_index(tmp_path)
-    assert index.layout == {"older": "legacy"}.get(layout, layout)
+    name = {"older": "legacy"}.get(layout, layout)
+    assert index.description == f"CBIS-DDSM calcifications ({name} layout)"
     assert [(lesion.crop, lesion.mask) for lesion in index.lesions] == expected
     assert [lesion.full for lesion in index.lesions] == [full, full]
     assert [lesion.id for lesion in index.lesions] == [
@@ -135,7 +139,7 @@ def test_an_nbia_root_may_be_any_of_its_upper_folders(
     (tmp_path / "manifest-1600709154662" / "metadata.csv").write_text("Series UID,File Location\n")
     cases.write(tmp_path / "elsewhere" / TRAIN)
     index = read_index(tmp_path / below, tmp_path / "elsewhere")
-    assert (index.lesions[0].crop, index.layout) == (crop, "nbia")
+    assert (index.lesions[0].crop, layout_of(index)) == (crop, "nbia")
 
 
 def test_a_root_that_is_a_symbolic_link_is_fine(
@@ -163,7 +167,7 @@ def test_paths_written_on_windows_are_understood(
 
 
 @pytest.mark.parametrize("layout", ["legacy", "older"])
-def test_a_swapped_pair_is_put_right_and_told(
+def test_a_swapped_pair_is_corrected_and_reported(
     tmp_path: Path, case_csv: Make, build: Make, layout: str
 ) -> None:
     builder, cases = build(tmp_path, layout), case_csv()
@@ -177,7 +181,7 @@ def test_a_swapped_pair_is_put_right_and_told(
     (defect,) = [each for each in index.ledger if each.kind is DefectKind.SWAPPED]
     assert defect.lesion == index.lesions[1].id
     assert crop.relative_to(tmp_path).as_posix() in defect.detail
-    assert defect.action == "put right"
+    assert defect.action == "corrected"
 
 
 def test_a_crop_in_the_series_of_the_mask_is_found_and_told(
@@ -217,7 +221,7 @@ def test_two_layouts_side_by_side_are_both_used(
     build(tmp_path, "kaggle").crop(one)
     cases.write(tmp_path / TRAIN)
     index = read_index(tmp_path)
-    assert index.layout == "kaggle+nbia"
+    assert layout_of(index) == "kaggle+nbia"
     # the 16-bit original comes before its JPEG copy
     assert [lesion.crop for lesion in index.lesions] == crops
 
@@ -394,7 +398,7 @@ def test_a_root_that_is_no_download_is_one_sentence(tmp_path: Path, case_csv: Ma
     with pytest.raises(UserError, match=r"data\.root=.*gone does not exist"):
         read_index(tmp_path / "gone")
     (tmp_path / "file").touch()
-    with pytest.raises(UserError, match=r"data\.root=.*file is a file"):
+    with pytest.raises(UserError, match=r"data\.root=.*file is not a folder"):
         read_index(tmp_path / "file")
     (tmp_path / "empty").mkdir()
     (tmp_path / "empty" / ".DS_Store").touch()
@@ -418,7 +422,7 @@ def test_no_file_for_any_lesion_says_what_was_expected(tmp_path: Path, case_csv:
     assert "data.root=PATH" in message
 
 
-def test_completeness_counts_missing_unreadable_and_left_out_lesions(
+def test_completeness_counts_missing_unreadable_and_excluded_lesions(
     tmp_path: Path, case_csv: Make, build: Make
 ) -> None:
     builder, cases = build(tmp_path, "legacy"), case_csv()
@@ -433,8 +437,8 @@ def test_completeness_counts_missing_unreadable_and_left_out_lesions(
     # ten listed (a row that stands twice is one lesion), one without crop, one not understood
     assert completeness(index) == 0.8
     check_completeness(index, 0.8)
-    damaged = Defect(index.lesions[0].id, DefectKind.CROP_UNREADABLE, "x", "left out")
-    swapped = Defect(index.lesions[1].id, DefectKind.SWAPPED, "x", "put right")
+    damaged = Defect(index.lesions[0].id, DefectKind.CROP_UNREADABLE, "x", "excluded")
+    swapped = Defect(index.lesions[1].id, DefectKind.SWAPPED, "x", "corrected")
     assert completeness(index, [damaged, swapped]) == 0.7
     with pytest.raises(UserError) as caught:
         check_completeness(index, 0.8, [damaged])
@@ -447,21 +451,7 @@ def test_completeness_counts_missing_unreadable_and_left_out_lesions(
 
 @pytest.mark.parametrize("lost", range(1, 100))
 def test_the_minimum_that_the_message_names_does_allow_it(tmp_path: Path, lost: int) -> None:
-    lesion = Lesion(
-        "",
-        "P_1",
-        Side.LEFT,
-        View.CC,
-        1,
-        None,
-        NONE,
-        NONE,
-        4,
-        Pathology.BENIGN,
-        3,
-        Split.TRAIN,
-        None,
-    )
+    lesion = Lesion(id="", patient="P_1", pathology=Pathology.BENIGN)
     there = tmp_path / "x.dcm"
     lesions = tuple(
         replace(lesion, id=f"lesion_{number}", crop=None if number < lost else there)
@@ -511,8 +501,8 @@ def test_what_is_missing_is_told_as_needed_or_not(
         ]
 
     assert gone["patient_id"] == "P_00003"
-    assert told(Region.crop) == [("00002", "not needed: went on")]
-    needed = "needed for data.region=full: lesion left out"
+    assert told(Region.crop) == [("00002", "not needed")]
+    needed = "needed for data.region=full: lesion excluded"
     assert told(Region.full) == [("00002", needed), ("00003", needed)]
 
 
@@ -524,24 +514,23 @@ def test_full_mammograms_alone_are_a_download_too(
     cases.write(tmp_path / TRAIN)
     index = read_index(tmp_path, region=Region.full)
     assert (index.lesions[0].crop, index.lesions[0].full) == (None, full)
-    assert index.layout == "nbia"
+    assert layout_of(index) == "nbia"
     assert completeness(index, (), Region.full) == 1
 
 
 def test_defects_met_later_count_where_the_region_needs_the_file(tmp_path: Path) -> None:
     file = tmp_path / "x.dcm"
     lesion = Lesion(
-        "i_1", "P_1", Side.LEFT, View.CC, 1, None, NONE, NONE, 4, Pathology.BENIGN, 3, None,
-        file, file, file,
-    )  # fmt: skip
+        id="i_1", patient="P_1", pathology=Pathology.BENIGN, crop=file, mask=file, full=file
+    )
     index = Index(tmp_path, "legacy", (lesion, replace(lesion, id="i_2")), ())
     # a damaged mammogram takes both lesions on it, be it told by the image or by a lesion
     for name, left in (("i", 0.0), ("i_2", 0.5)):
-        damaged = Defect(name, DefectKind.FULL_UNREADABLE, "x", "left out")
+        damaged = Defect(name, DefectKind.FULL_UNREADABLE, "x", "excluded")
         assert completeness(index, [damaged], Region.full) == left
         assert completeness(index, [damaged], Region.patch) == left
         assert completeness(index, [damaged], Region.crop) == 1
-    empty = Defect("i_1", DefectKind.MASK_EMPTY, "x", "left out")
+    empty = Defect("i_1", DefectKind.MASK_EMPTY, "x", "excluded")
     assert completeness(index, [empty], Region.patch) == 0.5
     assert completeness(index, [empty], Region.full) == 1
 
@@ -558,7 +547,7 @@ def test_what_the_dicom_tree_lacks_comes_from_jpeg_copies_beside_it(
     spare = kaggle.crop(three)
     cases.write(tmp_path / TRAIN)
     index = read_index(tmp_path)
-    assert index.layout == "kaggle+nbia"
+    assert layout_of(index) == "kaggle+nbia"
     assert [(each.crop, each.mask) for each in index.lesions] == [
         (crop, mask), (copy, own_mask), (spare, None)
     ]  # fmt: skip
@@ -697,7 +686,7 @@ def test_the_kaggle_download_as_published(
 
     monkeypatch.setattr("mcalc.data.sources.cbis_ddsm.crop_or_mask.read_image", refuse)
     index = read_index(shared_data / "cbis-ddsm" / "kaggle")
-    assert index.layout == "kaggle"
+    assert layout_of(index) == "kaggle"
     assert len(index.lesions) == 1546
     assert len({lesion.image for lesion in index.lesions}) == 1227
     assert len({lesion.patient for lesion in index.lesions}) == 602
@@ -727,7 +716,7 @@ def test_kaggle_crops_have_the_size_that_the_download_lists(shared_data: Path) -
 def test_the_nbia_download_gives_each_crop_that_is_on_disk(shared_data: Path, root: str) -> None:
     folder = shared_data / "cbis-ddsm"
     index = read_index(folder / root, folder / "csv")
-    assert (len(index.lesions), index.layout) == (1872, "nbia")
+    assert (len(index.lesions), layout_of(index)) == (1872, "nbia")
     found = {lesion.id: lesion.crop for lesion in index.lesions if lesion.crop}
     on_disk = {path.parents[2].name: path for path in (folder / "nbia").rglob("Calc-*/*/*/*.dcm")}
     assert found == on_disk

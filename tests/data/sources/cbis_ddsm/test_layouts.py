@@ -11,9 +11,9 @@ from mcalc.data.sources.cbis_ddsm.layouts import (
     CsvPath,
     Download,
     Layout,
-    UnsafePath,
     parse_csv_path,
 )
+from mcalc.data.sources.paths import UnsafePath
 from mcalc.errors import UserError
 
 SERIES = "1.3.6.1.4.1.9590.100.1.2.26184"

@@ -1,14 +1,14 @@
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from mcalc.config.schema import CsvSplit, DataConfig, PhantomConfig
+from mcalc.data.phantom.source import phantom_root
 from mcalc.data.records import Split
-from mcalc.data.sources.open_source import open_source, phantom_root
+from mcalc.data.sources.registry import open_source
 from mcalc.errors import UserError
 
 
@@ -55,26 +55,3 @@ def test_a_phantom_never_lands_in_a_folder_of_someone_elses(tmp_path: Path) -> N
     with pytest.raises(UserError, match=r"data\.root=PATH"):
         open_source(_phantom(tmp_path, root=str(tmp_path / "data")))
     assert [path.name for path in (tmp_path / "data").iterdir()] == ["mine.txt"]
-
-
-def test_a_download_is_read_where_its_settings_say(
-    tmp_path: Path, case_csv: Callable[..., Any], dicom: Callable[..., Path], grey: Any
-) -> None:
-    cases = case_csv("Calc-Test")
-    row = cases.add()
-    crop = dicom(tmp_path / "root" / row["cropped image file path"], grey(8, 9))
-    cases.write(tmp_path / "tables" / "calc_case_description_test_set.csv")
-    data = DataConfig(
-        source="cbis_ddsm",
-        root=str(tmp_path / "root"),
-        csv_dir=str(tmp_path / "tables"),
-        csv_split=CsvSplit.test,
-    )
-    assert [lesion.crop for lesion in open_source(data).lesions] == [crop]
-
-
-def test_a_download_without_a_root_is_a_mistake_that_is_named() -> None:
-    data = DataConfig(source="phantom")
-    data.source = "cbis_ddsm"
-    with pytest.raises(UserError, match=r"needs data\.root=PATH"):
-        open_source(data)

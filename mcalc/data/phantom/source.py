@@ -1,0 +1,49 @@
+"""The phantom as a data source: written on first use, then read like a real download."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import replace
+from pathlib import Path
+
+from mcalc.config.identity import hashed_settings
+from mcalc.config.schema import DataConfig, PhantomConfig
+from mcalc.data.phantom.download import FORMAT_VERSION, write_phantom
+from mcalc.data.records import Index, Progress
+from mcalc.data.sources.cbis_ddsm.index import read_index
+from mcalc.data.sources.registry import Source
+
+_SYNTHETIC = "synthetic data (phantoms): nothing here says anything about real mammograms"
+
+
+def phantom_root(data: DataConfig) -> Path:
+    """The phantom's folder: `data.root`, or one below `data.cache` that its settings name."""
+    if data.root:
+        return Path(data.root).expanduser()
+    return Path(data.cache).expanduser() / f"phantom-{_settings_hash(data.phantom)}"
+
+
+def _settings_hash(settings: PhantomConfig) -> str:
+    # 1 and 1.0 are one difficulty and must name one folder
+    content = {**hashed_settings(settings), "difficulty": float(settings.difficulty)}
+    text = json.dumps([FORMAT_VERSION, content], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def _read(data: DataConfig, progress: Progress | None) -> Index:
+    """Write the phantom where it is not there yet, and index it."""
+    root = phantom_root(data)
+    write_phantom(root, data.phantom, progress)
+    # its CSVs lie in it: data.csv_dir is about downloads
+    index = read_index(root, None, data.csv_split, progress, data.region)
+    defects = ", with defects" if data.phantom.defects else ""
+    return replace(
+        index,
+        description=f"phantom (synthetic; difficulty {data.phantom.difficulty:g}, seed "
+        f"{data.phantom.seed}{defects})",
+        notes=(_SYNTHETIC, *index.notes),
+    )
+
+
+SOURCE = Source("the phantom's folder", _read, needs_root=False)

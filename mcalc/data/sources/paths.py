@@ -1,0 +1,61 @@
+"""Folders and paths of a data set: what may be read, and what lies where."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from mcalc.errors import UserError
+
+IMAGE_SUFFIXES = frozenset({".dcm", ".dicom", ".jpg", ".jpeg", ".png"})
+"""Lower case; files are matched whatever their case."""
+
+
+class UnsafePath(ValueError):  # noqa: N818 - read as a sentence: `except UnsafePath`
+    """A path of a CSV that is absolute or climbs with `..`."""
+
+
+def checked_root(root: Path, what: str) -> Path:
+    """The absolute path of data.root, which must be a folder with something in it.
+
+    `what`: what is expected there, as `the folder of a CMMD download`. Raises UserError.
+    """
+    root = root.expanduser().absolute()
+    if not root.exists():
+        raise UserError(f"data.root={root} does not exist: expected {what}; check the path")
+    if not root.is_dir():
+        raise UserError(
+            f"data.root={root} is not a folder: expected {what}; unpack it and name the folder"
+        )
+    if not entries(root):
+        raise UserError(
+            f"data.root={root} is empty: expected {what}; check the path, or that its disk is "
+            "mounted"
+        )
+    return root
+
+
+def entries(folder: Path) -> list[Path]:
+    """What lies in a folder, sorted, without hidden files (`.DS_Store`, `._1-1.dcm`).
+
+    Raises UserError when the folder cannot be listed.
+    """
+    try:
+        return sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+    except OSError as error:
+        raise UserError(
+            f"the folder {folder} cannot be listed ({error.strerror}): check that this user may "
+            "read it, or name another with data.root=PATH"
+        ) from error
+
+
+def safe_parts(text: str) -> list[str]:
+    """The parts of a relative path, `/` or `\\` between them.
+
+    Raises UnsafePath for a path that could leave the folder it is meant to be relative to.
+    """
+    text = text.strip().replace("\\", "/")
+    parts = [part for part in text.split("/") if part not in ("", ".")]
+    if text.startswith("/") or re.match(r"[A-Za-z]:", text) or ".." in parts or "\0" in text:
+        raise UnsafePath(text)
+    return parts

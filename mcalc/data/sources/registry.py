@@ -1,0 +1,55 @@
+"""The data sources by name: `data.source` to an index.
+
+A source is one module with a `Source` object. A built-in one has a line in `BUILT_IN`; one of
+another installed package has an entry point of the group `mcalc.sources` that names its object. No
+source's module is imported before it is asked for. docs/data.md has the steps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from mcalc.config.schema import DataConfig
+from mcalc.data.records import Index, Progress
+from mcalc.errors import UserError
+from mcalc.plugins import find
+
+BUILT_IN = {
+    "cbis_ddsm": "mcalc.data.sources.cbis_ddsm.index:SOURCE",
+    "cmmd": "mcalc.data.sources.cmmd:SOURCE",
+    "folder": "mcalc.data.sources.folder:SOURCE",
+    "phantom": "mcalc.data.phantom.source:SOURCE",
+}
+"""Module and object of each source that comes with mcalc."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """A data source: how its files become an index, and its own words for messages."""
+
+    what: str
+    """What lies at data.root: `the folder of a CMMD download`."""
+    read: Callable[[DataConfig, Progress | None], Index]
+    """Indexes the data that the settings name, without decoding images. Raises UserError."""
+    needs_root: bool = True
+    """Whether data.root must be set; a source that makes its data itself does not need it."""
+
+
+def open_source(data: DataConfig, progress: Progress | None = None) -> Index:
+    """Index the data that the settings name.
+
+    `progress` is called with (done, total). Raises UserError for a source that is not known, for
+    one that needs data.root without it, and as the source's `read` does.
+    """
+    source = find_source(data.source)
+    if source.needs_root and not data.root:
+        raise UserError(
+            f"data={data.source} needs data.root=PATH: {source.what}. Without one, use data=phantom"
+        )
+    return source.read(data, progress)
+
+
+def find_source(name: str) -> Source:
+    """The source of this name, built in or of a package. Raises UserError as `plugins.find`."""
+    return find("sources", name, BUILT_IN, Source, "data.source")
