@@ -15,15 +15,16 @@ from rich.table import Table
 from mcalc.config.compose import compose_config
 from mcalc.config.identity import is_numeric
 from mcalc.config.paths import flatten
-from mcalc.config.schema import Config
+from mcalc.config.trial import PlannedTrial
 from mcalc.console import console as engine_console
 from mcalc.data.pipeline import IndexedData
 from mcalc.results import Outcome
 from mcalc.sweep.engine import run_sweep
 from mcalc.sweep.planning.plan import make_plans
 from mcalc.tracking.tracker import Tracker
-from mcalc.training.validation import Trial
-from mcalc.trials.runner import Watch
+from mcalc.training.device import Placement
+from mcalc.training.listener import Listener
+from mcalc.trials.recorder import SweepRecord
 
 PLANNED, RUN, EDGE = 10_000, 1_000, 100
 """Trials planned, trials run, and how many at each end are compared."""
@@ -53,24 +54,26 @@ class NoTraining:
 
     def __call__(
         self,
-        config: Config,
+        trials: Sequence[PlannedTrial],
         _: IndexedData,
-        trials: Sequence[Trial],
         tracker: Tracker,
-        watch: Watch,
+        listeners: Sequence[Listener],
+        within: SweepRecord,
+        placement: Placement,
     ) -> list[Outcome]:
-        """Open a record, write parameters and metrics, close it, tell the study."""
+        """Open a run, write parameters and metrics, close it, report to the study."""
         outcomes = []
         for trial in trials:
-            params = {k: v for k, v in flatten(config).items() if is_numeric(k)}
-            record = tracker.open_trial(trial.name, trial.key, params, {}, config.job.parent)
-            watch.began(trial.key, record.run_id)
+            params = {k: v for k, v in flatten(trial.config).items() if is_numeric(k)}
+            writer = tracker.open_trial(trial.name, trial.key, params, {}, within.parent)
             metrics = {f"metric_{i}": float(i) for i in range(20)} | {"accuracy": 0.5, "auc": 0.5}
-            if not watch.held():
-                raise RuntimeError("the claim was lost")
-            record.finish(metrics, {"mcalc.data": "none"})
-            outcome = Outcome(trial.name, trial.key, "finished", record.run_id, metrics)
-            watch.ended(outcome)
+            outcome = Outcome(trial.name, trial.key, "finished", writer.run_id, metrics)
+            for listener in listeners:
+                listener.opened(trial, writer.run_id)
+                listener.recording(trial)
+            writer.finish(metrics, {"mcalc.data": "none"})
+            for listener in listeners:
+                listener.recorded(outcome)
             outcomes.append(outcome)
             self.ended.append(time.perf_counter())
         return outcomes

@@ -1,8 +1,9 @@
-"""What a trial gives back: the shapes that training writes and reports read."""
+"""What becomes of a trial: the shapes that training and recording write and reports read."""
 
 from __future__ import annotations
 
 import ast
+import json
 import math
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,10 +11,27 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from mcalc.errors import UserError
+
+RECORD_FORMAT = 1
+"""Format of the record in MLflow and Optuna. A record without a number is older than the first."""
+
+
+def check_format(number: object, what: str) -> None:
+    """Raise UserError where a record's format number is one that this version does not know.
+
+    `what` names the part of the record, for the message; None is a record before the first format.
+    """
+    if number is not None and int(str(number)) > RECORD_FORMAT:
+        raise UserError(
+            f"{what} was recorded in format {number}, but this mcalc reads formats up to "
+            f"{RECORD_FORMAT}: use the version of mcalc that wrote it, or a newer one"
+        )
+
 
 @dataclass(frozen=True)
 class Predictions:
-    """The reported set, one entry a lesion; all three of one length, in the split's order."""
+    """The reported set, one entry per lesion; all three of one length, in the split's order."""
 
     ids: tuple[str, ...]
     """A lesion's id, or a scoring unit's."""
@@ -39,13 +57,13 @@ class CurvePoint:
 
 @dataclass(frozen=True)
 class TrialResult:
-    """One finished trial."""
+    """What training gives for one trial."""
 
     name: str
     key: str
-    """Hash of what changes its numbers (`mcalc.config.identity`)."""
-    patience: int | None
+    """Identity of the trial (`mcalc.config.identity`)."""
     iterations: int
+    """Iterations until it stopped."""
     stop_reason: str
     """`patience`, `max_epochs` or `max_iterations`."""
     reported_iteration: int
@@ -53,12 +71,12 @@ class TrialResult:
     predictions: Predictions
     curve: tuple[CurvePoint, ...]
     seconds: float
-    """Wall time of its trajectory up to where it stopped."""
+    """Wall time of its training run up to where it stopped."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a trial; plain data, so that it travels between processes."""
+    """How a trial ended, in plain data that travels between processes."""
 
     name: str
     key: str
@@ -66,30 +84,73 @@ class Outcome:
     """`finished`, `pruned`, `failed`, `skipped` (it was finished or pruned before) or `left` (to
     another worker)."""
     run_id: str | None
+    """Its MLflow run; None where none was opened."""
     metrics: dict[str, float]
     error: str | None = None
     retry: bool = True
-    """Of a failure: whether another attempt may end otherwise (not after a divergence)."""
+    """After a failure: whether another attempt may succeed (not after a divergence)."""
+
+
+@dataclass(frozen=True)
+class Artifacts:
+    """The files of a finished trial's run that the report needs."""
+
+    predictions: Predictions
+    curve: tuple[CurvePoint, ...] = ()
+    crops: dict[str, str] = field(default_factory=dict)
+    """Lesion id -> path of a small PNG of its prepared crop, where kept."""
 
 
 @dataclass(frozen=True)
 class RecordedTrial:
-    """A finished trial as read back from the record."""
+    """A trial's MLflow run as read back."""
 
     run_id: str
     name: str
     """`AL1` .. `GL10` in the paper's sweeps."""
-    sweep: str | None
+    state: str
+    """`running`, `finished`, `pruned`, `failed` or `interrupted`."""
     params: dict[str, str]
     """Flat config: `head.weight_lr` -> `10.0`."""
     metrics: dict[str, float]
     tags: dict[str, str]
-    predictions: Predictions
-    curve: tuple[CurvePoint, ...]
-    warnings: tuple[str, ...] = ()
-    """Fallbacks and allowances that a reader must see."""
-    crops: dict[str, str] = field(default_factory=dict)
-    """Lesion id -> path of a small PNG of its prepared crop, where kept."""
+    artifacts: Artifacts | None = None
+    """None where only the run itself was read."""
+
+    @property
+    def key(self) -> str:
+        """Identity of the trial."""
+        return self.tags.get("mcalc.key", "")
+
+    @property
+    def superseded(self) -> bool:
+        """Whether a later run of the same trial replaces it."""
+        return SUPERSEDED_TAG in self.tags
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """Fallbacks and allowances that a reader must see."""
+        return tuple(json.loads(self.tags.get("mcalc.warnings", "[]")))
+
+    @property
+    def predictions(self) -> Predictions:
+        """Predictions of the reported set. Raises ValueError if artifacts were not read."""
+        return self._artifacts().predictions
+
+    @property
+    def curve(self) -> tuple[CurvePoint, ...]:
+        """Validation evaluations in order. Raises ValueError if artifacts were not read."""
+        return self._artifacts().curve
+
+    @property
+    def crops(self) -> dict[str, str]:
+        """Paths of small PNGs by lesion id. Raises ValueError if artifacts were not read."""
+        return self._artifacts().crops
+
+    def _artifacts(self) -> Artifacts:
+        if self.artifacts is None:
+            raise ValueError(f"the artifacts of {self.name} were not read")
+        return self.artifacts
 
     @property
     def further_metrics(self) -> tuple[str, ...]:
@@ -106,3 +167,7 @@ class RecordedTrial:
         except ValueError:
             return text
         return int(value) if value.is_integer() else value
+
+
+SUPERSEDED_TAG = "mcalc.superseded_by"
+"""Tag of a run that a later run of the same trial replaces."""

@@ -14,14 +14,15 @@ from pathlib import Path
 from mcalc.config.compose import compose_config
 from mcalc.config.identity import is_numeric
 from mcalc.config.paths import flatten
-from mcalc.config.schema import Config
+from mcalc.config.trial import PlannedTrial
 from mcalc.console import console
 from mcalc.data.pipeline import IndexedData
 from mcalc.results import CurvePoint, Outcome
 from mcalc.sweep.engine import run_sweep
 from mcalc.tracking.tracker import Tracker
-from mcalc.training.validation import Trial
-from mcalc.trials.runner import Watch
+from mcalc.training.device import Placement
+from mcalc.training.listener import Listener
+from mcalc.trials.recorder import SweepRecord
 
 # imported once by a server process, from which the others are forked
 _CONTEXT = multiprocessing.get_context("forkserver")
@@ -47,40 +48,53 @@ class Instant:
 
     def __call__(
         self,
-        config: Config,
+        trials: Sequence[PlannedTrial],
         _: IndexedData,
-        trials: Sequence[Trial],
         tracker: Tracker,
-        watch: Watch,
+        listeners: Sequence[Listener],
+        within: SweepRecord,
+        placement: Placement,
     ) -> list[Outcome]:
-        return [self._one(config, trial, tracker, watch) for trial in trials]
+        return [self._one(trial, tracker, listeners, within) for trial in trials]
 
-    def _one(self, config: Config, trial: Trial, tracker: Tracker, watch: Watch) -> Outcome:
+    def _one(
+        self,
+        trial: PlannedTrial,
+        tracker: Tracker,
+        listeners: Sequence[Listener],
+        within: SweepRecord,
+    ) -> Outcome:
         with self.log.open("a") as log:
             log.write(f"{trial.name}\n")
-        params = {name: value for name, value in flatten(config).items() if is_numeric(name)}
-        known = watch.known_runs.get(trial.key)
-        record = tracker.open_trial(trial.name, trial.key, params, {}, config.job.parent, known)
-        watch.began(trial.key, record.run_id)
+        params = {name: value for name, value in flatten(trial.config).items() if is_numeric(name)}
+        known = within.known_runs.get(trial.key)
+        writer = tracker.open_trial(trial.name, trial.key, params, {}, within.parent, known)
+        for listener in listeners:
+            listener.opened(trial, writer.run_id)
         self._die(trial, "began")
         time.sleep(self.seconds)
         accuracy = score(trial.key)
+
+        def end(state: str, metrics: dict[str, float], error: str | None = None) -> Outcome:
+            self._die(trial, "recorded")
+            outcome = Outcome(trial.name, trial.key, state, writer.run_id, metrics, error)
+            for listener in listeners:
+                listener.recorded(outcome)
+            self._die(trial, "told")
+            return outcome
+
         for evaluation in range(1, self.evaluations + 1):
             point = CurvePoint(
                 evaluation, 0, 0.5, 0.5, 1 - accuracy, accuracy, accuracy - 0.001 * evaluation
             )
-            record.point(point)
-            if watch.report(trial.key, evaluation, point):
-                record.prune({"iterations": float(evaluation), "seconds": 1.0}, {})
-                return self._tell(watch, Outcome(
-                    trial.name, trial.key, "pruned", record.run_id,
-                    {"iterations": float(evaluation), "seconds": 1.0},
-                ))  # fmt: skip
+            writer.point(point)
+            if any(listener.prunes(trial, evaluation, point) for listener in listeners):
+                metrics = {"iterations": float(evaluation), "seconds": 1.0}
+                writer.prune(metrics, {})
+                return end("pruned", metrics)
         if self._begun(trial.name) <= self.failures.get(trial.name, 0):
-            record.fail("it was told to fail", "Traceback ...")
-            return self._tell(watch, Outcome(
-                trial.name, trial.key, "failed", record.run_id, {}, "it was told to fail"
-            ))  # fmt: skip
+            writer.fail("it was told to fail", "Traceback ...")
+            return end("failed", {}, "it was told to fail")
         metrics = {
             "accuracy": accuracy,
             "accuracy_low": accuracy - 0.05,
@@ -92,21 +106,13 @@ class Instant:
             "reported_val_accuracy": accuracy,
             "reported_val_loss": 1 - accuracy,
         }
-        record.finish(metrics, {})
-        self._die(trial, "recorded")
-        outcome = Outcome(trial.name, trial.key, "finished", record.run_id, metrics)
-        self._tell(watch, outcome)
-        self._die(trial, "told")
-        return outcome
-
-    def _tell(self, watch: Watch, outcome: Outcome) -> Outcome:
-        watch.ended(outcome)
-        return outcome
+        writer.finish(metrics, {})
+        return end("finished", metrics)
 
     def _begun(self, name: str) -> int:
         return self.log.read_text().splitlines().count(name)
 
-    def _die(self, trial: Trial, place: str) -> None:
+    def _die(self, trial: PlannedTrial, place: str) -> None:
         if place == self.kill_at and trial.name == self.kill_name:
             os.kill(os.getpid(), signal.SIGKILL)
 

@@ -16,7 +16,8 @@ from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial
 from sqlalchemy import create_engine, text
 
-from mcalc.tracking.tracker import RecordedRun, Tracker
+from mcalc.results import RecordedTrial
+from mcalc.tracking.tracker import Tracker
 
 ROOT = Path(__file__).resolve().parents[1]
 SMALL = (
@@ -95,7 +96,7 @@ def attempts(storage: str) -> list[FrozenTrial]:
         opened.engine.dispose()
 
 
-def recorded(runs: Path) -> list[RecordedRun]:
+def recorded(runs: Path) -> list[RecordedTrial]:
     """Every trial's run of the one sweep that MLflow holds."""
     tracker = Tracker(runs, "mcalc")
     (parent,) = tracker._search({"mcalc.kind": "sweep"})

@@ -152,7 +152,7 @@ def _places(config: DictConfig) -> int:
 
     from mcalc.config.compose import to_config
     from mcalc.sweep.worker.resources import cores_here
-    from mcalc.training.trajectory import uses_gpu
+    from mcalc.training.device import uses_gpu
 
     settings = to_config(config)
     if uses_gpu(settings.trainer):

@@ -47,7 +47,7 @@ def numeric_settings(config: Config, without: Collection[str] = ()) -> dict[str,
     for key, path in _files_of(config).items():
         if key in settings:
             settings[key] = f"sha256:{file_sha256(Path(path))}"
-    if plugins := _plugins_of(config, without):
+    if plugins := plugins_of(config, without):
         settings["plugins"] = plugins
     return settings
 
@@ -123,7 +123,7 @@ NOT_BY_VALUE = (
 """Settings that may stand in a key with a file's content or a plug-in's version."""
 
 
-def _plugins_of(config: Config, without: Collection[str]) -> dict[str, str]:
+def plugins_of(config: Config, without: Collection[str] = ()) -> dict[str, str]:
     """Packages with their versions behind the plug-ins that a config uses."""
     named = {
         "backbone.name": ("backbones", [config.backbone.name]),

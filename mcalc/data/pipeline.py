@@ -6,7 +6,7 @@ Importing this module loads no image library; `prepare_data` does.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -170,6 +170,22 @@ def split_samples(samples: Sequence[Sample], config: Config) -> SplitSamples:
     return SplitSamples(expanded, parts, tuple(warnings))
 
 
+def split_of(indexed: IndexedData, config: Config) -> SplitSamples:
+    """The split that training will make, if every file on disk turns out to be readable.
+
+    Decodes nothing. Raises UserError as `split_samples` and `make_samples`.
+    """
+    return _split_index(indexed.index, config)
+
+
+def _split_index(index: Index, config: Config) -> SplitSamples:
+    lesions = [lesion for lesion in index.lesions if has_needed_files(lesion, config.data.region)]
+    # which image is which does not matter here; only lesions of one image share one
+    made = make_samples(lesions, range(len(lesions)), config.data)
+    done = split_samples(made.samples, config)
+    return replace(done, warnings=(*made.warnings, *done.warnings))
+
+
 def export_split(config: Config, path: Path) -> str:
     """Write the split of the settings' data as CSV; return it in one line.
 
@@ -179,18 +195,14 @@ def export_split(config: Config, path: Path) -> str:
 
     Raises UserError where the data cannot be opened or split, or the file cannot be written.
     """
-    index = open_source(config.data)
-    lesions = [lesion for lesion in index.lesions if has_needed_files(lesion, config.data.region)]
-    # which image is which does not matter here; only lesions of one image share one
-    made = make_samples(lesions, range(len(lesions)), config.data)
-    done = split_samples(made.samples, config)
+    done = _split_index(open_source(config.data), config)
     write_split(path, done.samples, done.split)
     parts = done.split
     counts = [f"{len(parts.train)} train"]
     if not parts.stops_on_reported:
         counts.append(f"{len(parts.validation)} stop training")
     counts.append(f"{len(parts.reported)} reported")
-    notes = "".join(f"; {note}" for note in (*made.warnings, *done.warnings))
+    notes = "".join(f"; {note}" for note in done.warnings)
     return (
         f"wrote {path}: protocol {config.protocol.name.value}, {', '.join(counts)}; leak: "
         f"{parts.leak}; fingerprint {parts.fingerprint}{notes}"

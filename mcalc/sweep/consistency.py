@@ -8,10 +8,11 @@ from dataclasses import dataclass
 
 from optuna.trial import FrozenTrial, TrialState
 
+from mcalc.results import RecordedTrial
 from mcalc.sweep.store.leases import Claims, Owner
 from mcalc.sweep.store.study import DEFINITION, SweepStudy, trajectory_of
 from mcalc.sweep.worker.search import work_of
-from mcalc.tracking.tracker import RecordedRun, Tracker
+from mcalc.tracking.tracker import Tracker
 
 _STATES = {
     TrialState.COMPLETE: ("finished",),
@@ -71,7 +72,7 @@ def run_ids(attempt: FrozenTrial) -> list[str]:
     return [str(facts["mlflow_run"])] if facts.get("mlflow_run") else []
 
 
-def _doubles(study: SweepStudy, runs: Sequence[RecordedRun]) -> list[str]:
+def _doubles(study: SweepStudy, runs: Sequence[RecordedTrial]) -> list[str]:
     """Trials that are done more than once; a rerun that was asked for supersedes the one before."""
     found = []
     finished = Counter(run.key for run in runs if run.state in ("finished", "pruned"))
@@ -90,7 +91,7 @@ def _doubles(study: SweepStudy, runs: Sequence[RecordedRun]) -> list[str]:
     return found
 
 
-def _compare(attempt: FrozenTrial, by_id: dict[str, RecordedRun]) -> list[str]:
+def _compare(attempt: FrozenTrial, by_id: dict[str, RecordedTrial]) -> list[str]:
     name = str(attempt.user_attrs.get("name"))
     ids = run_ids(attempt)
     if not ids:
@@ -116,7 +117,7 @@ def _compare(attempt: FrozenTrial, by_id: dict[str, RecordedRun]) -> list[str]:
     return found
 
 
-def _compare_values(name: str, attempt: FrozenTrial, run: RecordedRun) -> list[str]:
+def _compare_values(name: str, attempt: FrozenTrial, run: RecordedTrial) -> list[str]:
     recorded = {run.metrics.get("accuracy")} | {
         value for metric, value in run.metrics.items() if metric.startswith("reported_val_")
     }

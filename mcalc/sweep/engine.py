@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING
 from optuna.trial import FrozenTrial, TrialState
 
 from mcalc.config.schema import BudgetConfig, Config, DataConfig, JobConfig, TrialSpec
+from mcalc.config.trial import PlannedTrial
 from mcalc.console import Display, console
 from mcalc.errors import UserError
 from mcalc.results import Outcome
 from mcalc.sweep.display.printing import dry_run, print_outcomes, print_plan
-from mcalc.sweep.planning.plan import Compose, Plan, PlannedTrial, make_plans
+from mcalc.sweep.planning.plan import Compose, Plan, make_plans
 from mcalc.sweep.planning.sweep_file import override_of, override_value
 from mcalc.sweep.store.storage import Storage, exists, storage_url
 from mcalc.sweep.store.study import DONE, SweepStudy
@@ -54,21 +55,19 @@ def run_sweep(
     plans = make_plans(arguments, compose, opened.fingerprint)
     planning = compose([word for word in arguments if word.startswith("dry_run=")]).dry_run
     outcomes: list[Outcome] = []
-    from mcalc.trials.runner import (
-        full_disk_said,  # late: a mistyped plan is answered before torch is there
-    )
+    from mcalc.trials.disk_full import raise_disk_full  # late: plans need no torch
 
     for plan in plans:
         storage = None
         if exists(plan.base) or not planning:
-            with full_disk_said(plan.base):
+            with raise_disk_full(plan.base):
                 storage = Storage(storage_url(plan.base), plan.base.storage_wait, console)
         if planning:
             study = SweepStudy.find(storage, plan.sweep) if storage else None
-            dry_run(plan, study, opened.data(plan.base.data))
+            dry_run(plan, study, opened.data)
             continue
         assert storage is not None
-        with full_disk_said(plan.base):
+        with raise_disk_full(plan.base):
             run = _SweepRun(plan, storage, launcher, opened, execute)
             outcomes += run.run()
     failed = [outcome for outcome in outcomes if outcome.state == "failed"]
@@ -215,7 +214,7 @@ class _SweepRun:
             ]
             if not lost:
                 continue
-            rows = Rows(self.place, self._config(lost))
+            rows = Rows(self.place, lost)
             for trial in lost:
                 run = finished[trial.key]
                 outcome = Outcome(trial.name, trial.key, run.state, run.run_id, run.metrics)

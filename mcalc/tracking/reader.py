@@ -7,7 +7,6 @@ of `tracking.uri`.
 from __future__ import annotations
 
 import csv
-import json
 import statistics
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,8 +18,8 @@ from mlflow.tracking import MlflowClient
 
 from mcalc.config.schema import TrackingConfig
 from mcalc.errors import UserError
-from mcalc.results import CurvePoint, Predictions, RecordedTrial
-from mcalc.tracking.tracker import PARENT_TAG, database_uri
+from mcalc.results import Artifacts, CurvePoint, Predictions, RecordedTrial
+from mcalc.tracking.tracker import PARENT_TAG, database_uri, recorded_trial
 
 
 def _client(tracking: TrackingConfig) -> MlflowClient | None:
@@ -108,23 +107,17 @@ def read_trials(tracking: TrackingConfig, sweep: str | None = None) -> list[Reco
 def _read_trial(client: MlflowClient, run: Run) -> RecordedTrial:
     folder = Path(client.download_artifacts(run.info.run_id, ""))
     table = _read_csv(folder / "predictions.csv")
-    tags = dict(run.data.tags)
-    return RecordedTrial(
-        run_id=run.info.run_id,
-        name=str(run.info.run_name),
-        sweep=tags.get("mcalc.sweep_id"),
-        params=dict(run.data.params),
-        metrics=dict(run.data.metrics),
-        tags=tags,
+    crops = sorted((folder / "crops").glob("*.png"))
+    artifacts = Artifacts(
         predictions=Predictions(
             ids=tuple(row["lesion"] for row in table),
             labels=np.array([int(row["malignant"]) for row in table], dtype=np.int64),
             probabilities=np.array([float(row["probability"]) for row in table]),
         ),
         curve=tuple(_point(row) for row in _read_csv(folder / "curve.csv")),
-        warnings=tuple(json.loads(tags.get("mcalc.warnings", "[]"))),
-        crops={unquote(file.stem): str(file) for file in sorted((folder / "crops").glob("*.png"))},
+        crops={unquote(file.stem): str(file) for file in crops},
     )
+    return recorded_trial(run, artifacts)
 
 
 def _read_csv(path: Path) -> list[dict[str, str]]:
@@ -134,6 +127,6 @@ def _read_csv(path: Path) -> list[dict[str, str]]:
 
 
 def _point(row: Mapping[str, str]) -> CurvePoint:
-    # what is no number is written as nothing
+    # nan is written as an empty field
     values = {n: float(text) if text else np.nan for n, text in row.items() if n != "iteration"}
     return CurvePoint(iteration=int(row["iteration"]), **values)

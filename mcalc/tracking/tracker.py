@@ -14,7 +14,7 @@ import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import closing
-from dataclasses import astuple, dataclass, fields
+from dataclasses import astuple, fields
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -35,13 +35,23 @@ from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
 from mcalc.errors import UserError
-from mcalc.results import CurvePoint, Outcome, Predictions
+from mcalc.results import (
+    RECORD_FORMAT,
+    SUPERSEDED_TAG,
+    Artifacts,
+    CurvePoint,
+    Outcome,
+    Predictions,
+    RecordedTrial,
+    check_format,
+)
 
 _BATCH = 900
 """MLflow takes at most 1000 metrics and 100 parameters a call."""
 _FLUSH_SECONDS = 2.0
 PARENT_TAG = "mlflow.parentRunId"
 _DATABASE = "mlflow.db"
+_FORMAT = "mcalc.format"
 
 
 def database_uri(directory: Path) -> str:
@@ -50,7 +60,7 @@ def database_uri(directory: Path) -> str:
 
 
 def _write_ahead(database: Path) -> None:
-    """Give the file SQLite's write-ahead log: readers (the UI) and a writer do not wait on each
+    """Switch the file to SQLite's write-ahead log: readers (the UI) and a writer do not block each
     other, and a commit is one sync."""
     with closing(sqlite3.connect(database, timeout=60)) as connection:
         connection.execute("PRAGMA journal_mode=WAL")
@@ -67,10 +77,10 @@ class Tracker:
                 f"the record folder {directory} cannot be made ({error.strerror}): name a writable "
                 "one with tracking.dir=PATH"
             ) from error
-        # the tables are made on first use, with a line of log each
+        # the tables are created on first use, with a log line each
         for name in ("alembic", "mlflow.store.db.utils"):
             logging.getLogger(name).setLevel(logging.WARNING)
-        # one at a time: two workers that make the same tables stumble over each other
+        # one at a time: two workers that create the same tables at once fail
         with FileLock(directory / ".mlflow.lock"):
             if uri is None:
                 _write_ahead(directory / _DATABASE)
@@ -84,7 +94,7 @@ class Tracker:
         served = uri is not None and uri.startswith(("http://", "https://"))
         return self.client.create_experiment(
             experiment,
-            # a server has a place of its own for artifacts
+            # a server chooses the place of its artifacts
             artifact_location=None if served else (directory.resolve() / "artifacts").as_uri(),
             # without it the UI takes the experiment for one of chat traces
             tags={"mlflow.experimentKind": "custom_model_development"},
@@ -148,9 +158,9 @@ class Tracker:
             self.client.log_text(run_id, text, name)
         self.client.set_terminated(run_id, "FINISHED" if complete else "FAILED")
 
-    def runs_of(self, parent: str) -> list[RecordedRun]:
+    def runs_of(self, parent: str) -> list[RecordedTrial]:
         """Every trial's run of a sweep, in the order in which they began, without artifacts."""
-        found: list[RecordedRun] = []
+        found: list[RecordedTrial] = []
         token = None
         while True:
             page = self.client.search_runs(
@@ -160,15 +170,15 @@ class Tracker:
                 order_by=["attributes.start_time ASC"],
                 page_token=token,
             )
-            found += [_recorded_run(run) for run in page]
+            found += [recorded_trial(run) for run in page]
             token = page.token
             if not token:
                 return found
 
-    def run(self, run_id: str) -> RecordedRun | None:
+    def run(self, run_id: str) -> RecordedTrial | None:
         """One run, without artifacts; None where there is none of this id."""
         try:
-            return _recorded_run(self.client.get_run(run_id))
+            return recorded_trial(self.client.get_run(run_id))
         except MlflowException:
             return None
 
@@ -180,14 +190,14 @@ class Tracker:
         tags: Mapping[str, str],
         parent: str | None,
         run_id: str | None = None,
-    ) -> TrialRecord:
-        """Begin a trial's run, or go on with `run_id`, which a worker that is gone left behind.
+    ) -> RunWriter:
+        """Open a trial's run, or resume `run_id`, which a dead worker left open.
 
         Without a sweep, runs of the same trial that a killed process left open are closed.
         """
         if run_id:
             self.client.update_run(run_id, status="RUNNING")
-            return TrialRecord(self.client, run_id, self._last_step(run_id))
+            return RunWriter(self.client, run_id, self._last_step(run_id))
         if not parent:
             for run in self._search({"mcalc.kind": "trial", "mcalc.key": key}, state="RUNNING"):
                 self.client.set_terminated(run.info.run_id, "KILLED")
@@ -201,7 +211,7 @@ class Tracker:
         logged = [Param(k, str(v)) for k, v in params.items()]
         for start in range(0, len(logged), 100):
             self.client.log_batch(new, params=logged[start : start + 100])
-        return TrialRecord(self.client, new)
+        return RunWriter(self.client, new)
 
     def _last_step(self, run_id: str) -> int:
         """The iteration of the last evaluation that is written."""
@@ -210,52 +220,41 @@ class Tracker:
         )
 
     def abandon(self, run_id: str) -> None:
-        """Close a run that a killed worker opened and nobody knows of."""
-        self.client.set_tag(run_id, SUPERSEDED, "nothing: its worker was killed as it began")
+        """Close a run that a killed worker opened and that no study knows."""
+        self.client.set_tag(run_id, SUPERSEDED_TAG, "nothing: its worker was killed as it began")
         self.client.set_terminated(run_id, "KILLED")
 
     def supersede(self, run_id: str, by: str) -> None:
         """Mark a finished run as replaced by a later one of the same trial (rerun=true)."""
-        self.client.set_tag(run_id, SUPERSEDED, by)
+        self.client.set_tag(run_id, SUPERSEDED_TAG, by)
 
 
-@dataclass(frozen=True)
-class RecordedRun:
-    """What MLflow says of a trial's run."""
-
-    run_id: str
-    name: str
-    key: str
-    state: str
-    """`running`, `finished`, `pruned`, `failed` or `interrupted`."""
-    superseded: bool
-    metrics: dict[str, float]
-
-
-SUPERSEDED = "mcalc.superseded_by"
 _STATE = "mcalc.state"
 """Set where MLflow's own states do not say enough: it has none for a pruned run."""
 
 
-def _recorded_run(run: Run) -> RecordedRun:
+def recorded_trial(run: Run, artifacts: Artifacts | None = None) -> RecordedTrial:
+    """An MLflow run as a trial. Raises UserError for one that a newer mcalc wrote."""
     tags = dict(run.data.tags)
+    check_format(tags.get(_FORMAT), f"run {run.info.run_id}")
     states = {
         "FINISHED": "finished",
         "FAILED": "failed",
         "KILLED": tags.get(_STATE, "interrupted"),
     }
-    return RecordedRun(
+    return RecordedTrial(
         run_id=str(run.info.run_id),
         name=str(run.info.run_name),
-        key=tags.get("mcalc.key", ""),
         state=states.get(str(run.info.status), "running"),
-        superseded=SUPERSEDED in tags,
+        params=dict(run.data.params),
         metrics=dict(run.data.metrics),
+        tags=tags,
+        artifacts=artifacts,
     )
 
 
-class TrialRecord:
-    """One trial's run while it is written."""
+class RunWriter:
+    """Writes an open MLflow run of one trial."""
 
     def __init__(self, client: MlflowClient, run_id: str, last_step: int = -1) -> None:
         self.client = client
@@ -265,7 +264,7 @@ class TrialRecord:
         self._flushed = time.monotonic()
 
     def point(self, point: CurvePoint) -> None:
-        """Add an evaluation to the curve; seen in the UI within seconds.
+        """Add an evaluation to the curve; it appears in the UI within seconds.
 
         One that was written before the run was cut off is not written again.
         """
@@ -286,7 +285,7 @@ class TrialRecord:
         self._flushed = time.monotonic()
 
     def finish(self, metrics: Mapping[str, float], tags: Mapping[str, str]) -> None:
-        """Write the final figures and close the run. Figures that are no number are left out."""
+        """Write the final metrics, but for those that are nan or infinite, and close the run."""
         self._close(metrics, {**tags, _STATE: "finished"}, "FINISHED")
 
     def _close(self, metrics: Mapping[str, float], tags: Mapping[str, str], status: str) -> None:
@@ -354,4 +353,8 @@ _CURVE_COLUMNS = [entry.name for entry in fields(CurvePoint)]
 
 
 def _origin() -> dict[str, str]:
-    return {"mlflow.user": "mcalc", "mlflow.source.name": "mcalc.train"}
+    return {
+        "mlflow.user": "mcalc",
+        "mlflow.source.name": "mcalc.train",
+        _FORMAT: str(RECORD_FORMAT),
+    }

@@ -19,6 +19,7 @@ from torch import Tensor
 
 from mcalc.atomic_write import write_binary
 from mcalc.results import CurvePoint, Predictions
+from mcalc.training.device import Setup
 
 FORMAT = 1
 Weights = Mapping[str, Tensor]
@@ -32,17 +33,6 @@ class Snapshot:
     predictions: Predictions
     weights: Weights | None
     """None for the network as it stands now."""
-
-
-@dataclass(frozen=True)
-class Setup:
-    """What has to be the same for the same numbers, beside the trial's settings."""
-
-    device: str
-    """`cpu` or `cuda`."""
-    precision: str
-    threads: int
-    """CPU threads of the arithmetic."""
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,9 @@
 """One training run, and every trial that stops on it.
 
 Trials that differ in patience alone see the same network at the same iteration, so one run serves
-them all: each watches the same validation losses and takes its result where its own patience ends.
+them all. Each looks at the same validation losses and takes its result where its own patience ends.
 Evaluation draws no random number and changes no weight, hence a trial taken from a shared run
-equals the same trial run alone. A run that was killed goes on from its last checkpoint, with the
+equals the same trial run alone. A run that was killed resumes from its last checkpoint, with the
 same numbers.
 """
 
@@ -21,79 +21,71 @@ import pytorch_lightning as pl
 import torch
 
 from mcalc.allocator import keep_freed_memory
-from mcalc.config.schema import Accelerator, Precision, StoppingConfig, TrainerConfig
+from mcalc.config.schema import Precision, TrainerConfig
+from mcalc.config.trial import PlannedTrial
 from mcalc.data.loading.datamodule import CropData
-from mcalc.errors import UserError
 from mcalc.models.classifier import Classifier
 from mcalc.results import TrialResult
-from mcalc.training.checkpoint import Checkpoint, Setup
-from mcalc.training.validation import (
-    Checkpointing,
-    Observer,
-    Trial,
-    ValidationSchedule,
-    resumable,
-)
-
-ALL_CORES = torch.get_num_threads()
-"""Before any run sets a number of its own."""
+from mcalc.training.checkpoint import Checkpoint, CheckpointFile
+from mcalc.training.device import Placement, Setup, setup_of
+from mcalc.training.listener import Listener
+from mcalc.training.validation import Checkpointing, ValidationSchedule, resumable
 
 
 def run_trajectory(
     module: Classifier,
     data: CropData,
-    trials: Sequence[Trial],
-    settings: TrainerConfig,
-    stopping: StoppingConfig,
-    seed: int,
-    observer: Observer | None = None,
+    trials: Sequence[PlannedTrial],
+    listeners: Sequence[Listener] = (),
     checkpointing: Checkpointing | None = None,
-    gpu: int = 0,
-    cores: int | None = None,
+    placement: Placement | None = None,
 ) -> list[TrialResult]:
-    """Train once and give the result of every trial, in the order in which they stopped.
+    """Train once and return the result of every trial, in the order in which they stopped.
 
-    With `checkpointing` the run goes on from the checkpoint that is there, and removes it at its
-    end. `gpu` is the CUDA device's number, `cores` how many CPU threads to take where
-    `trainer.threads` does not say.
+    `trials` differ in patience alone. With `checkpointing` the run resumes from the checkpoint that
+    is there, and removes it at its end.
 
     SIGINT and SIGTERM stop it after the iteration under way, on a checkpoint, with
     KeyboardInterrupt; a second one stops it at once.
 
-    Raises DivergedError when a loss is no number; trials that had stopped before keep their results
-    (the observer has them).
+    Raises DivergedError when a loss is not a number; trials that had stopped before keep their
+    results (the listeners have them).
     """
-    observer = observer or Observer()
-    # it would say which devices there are not, and advertise
+    config, placement = trials[0].config, placement or Placement()
+    settings = config.trainer
+    # it would list devices that are absent, and advertise
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
     keep_freed_memory()
-    setup = setup_of(settings, cores)
-    start = _checkpoint_to_resume(checkpointing, setup, settings, trials, observer)
+    setup = setup_of(settings, placement.cores)
+    start = None
+    if checkpointing:
+        start, reason = _checkpoint_to_resume(checkpointing.file, setup, settings, trials)
+        if reason:
+            for listener in listeners:
+                listener.noted(reason)
     if start:
         setup = start.setup
     torch.set_num_threads(setup.threads)
-    pl.seed_everything(seed, workers=True, verbose=False)
+    pl.seed_everything(config.seed, workers=True, verbose=False)
     if settings.channels_last:
         module = module.to(memory_format=torch.channels_last)
     if start:
         module.model.load_state_dict(start.weights)
     data.start = start.iteration if start else 0
     module.train()  # Lightning keeps each part in the mode in which it comes
-    schedule = ValidationSchedule(
-        trials, data, settings, stopping.network, observer, setup, checkpointing, start
-    )
+    schedule = ValidationSchedule(trials, data, listeners, setup, checkpointing, start)
     with warnings.catch_warnings():
         # `workers` is the user's choice, and on few cores none is the right one
         warnings.filterwarnings("ignore", message=".*does not have many workers")
         # Lightning 2.6 asks torch's pytree in a way that torch 2.15 has renamed
         warnings.filterwarnings("ignore", message=".*isinstance.treespec, LeafSpec")
         trainer = pl.Trainer(
-            accelerator="gpu" if uses_gpu(settings) else "cpu",
-            devices=[gpu] if uses_gpu(settings) else 1,
-            precision="bf16-mixed" if resolve_precision(settings) is Precision.bf16 else "32-true",
+            accelerator="gpu" if setup.device == "cuda" else "cpu",
+            devices=[placement.gpu] if setup.device == "cuda" else 1,
+            precision="bf16-mixed" if setup.precision == Precision.bf16 else "32-true",
             # the loader gives the batches of every epoch, one after another
             max_epochs=1,
-            max_steps=schedule.iterations - data.start,
+            max_steps=data.length.iterations - data.start,
             limit_val_batches=0,
             num_sanity_val_steps=0,
             logger=False,
@@ -101,64 +93,46 @@ def run_trajectory(
             enable_progress_bar=False,
             enable_model_summary=False,
             use_distributed_sampler=False,
-            callbacks=[schedule, *observer.callbacks],
+            callbacks=[schedule],
         )
-        _fit(trainer, module, data, schedule)
+        try:
+            _fit(trainer, module, data, schedule)
+        finally:
+            for listener in listeners:
+                listener.stopped()
     if checkpointing:
         checkpointing.file.remove()
     return schedule.results
 
 
 def _checkpoint_to_resume(
-    checkpointing: Checkpointing | None,
-    setup: Setup,
-    settings: TrainerConfig,
-    trials: Sequence[Trial],
-    observer: Observer,
-) -> Checkpoint | None:
-    """The run's checkpoint, where it leads to the same numbers as an undisturbed run."""
-    if checkpointing is None:
-        return None
+    file: CheckpointFile, setup: Setup, settings: TrainerConfig, trials: Sequence[PlannedTrial]
+) -> tuple[Checkpoint | None, str]:
+    """The run's checkpoint, if it leads to the same numbers as an undisturbed run.
+
+    Otherwise None, with the reason where there is a checkpoint that is not used.
+    """
     try:
-        checkpoint = checkpointing.file.load()
+        checkpoint = file.load()
     except ValueError as error:
-        observer.note(f"the checkpoint {checkpointing.file.path} is not used: {error}")
-        return None
+        return None, f"the checkpoint {file.path} is not used: {error}"
     if checkpoint is None:
-        return None
+        return None, ""
+    unused = f"a checkpoint at iteration {checkpoint.iteration} is not used: "
     was = checkpoint.setup
     if (was.device, was.precision) != (setup.device, setup.precision):
-        observer.note(
-            f"a checkpoint at iteration {checkpoint.iteration} is not used: it was computed on "
-            f"{was.device} in {was.precision}, here it would go on on {setup.device} in "
-            f"{setup.precision} to other numbers"
+        return None, (
+            f"{unused}it was computed on {was.device} in {was.precision}; on {setup.device} in "
+            f"{setup.precision} the run would reach other numbers"
         )
-        return None
     if settings.threads is not None and settings.threads != was.threads:
-        observer.note(
-            f"a checkpoint at iteration {checkpoint.iteration} is not used: it was computed with "
-            f"{was.threads} threads, and trainer.threads={settings.threads} gives other numbers"
+        return None, (
+            f"{unused}it was computed with {was.threads} threads, and trainer.threads="
+            f"{settings.threads} gives other numbers"
         )
-        return None
     if not resumable(checkpoint, trials):
-        observer.note(
-            f"a checkpoint at iteration {checkpoint.iteration} is not used: a trial of this run "
-            "ends before it"
-        )
-        return None
-    return checkpoint
-
-
-def setup_of(settings: TrainerConfig, cores: int | None = None) -> Setup:
-    """What this machine and these settings make of device, precision and threads.
-
-    `cores`: how many a run may take that does not say itself; None for all.
-    """
-    return Setup(
-        device="cuda" if uses_gpu(settings) else "cpu",
-        precision=resolve_precision(settings).value,
-        threads=settings.threads or cores or ALL_CORES,
-    )
+        return None, f"{unused}a trial of this run ends before it"
+    return checkpoint, ""
 
 
 def _fit(
@@ -166,8 +140,8 @@ def _fit(
 ) -> None:
     """Lightning's fit, stopped by a signal at the end of an iteration, with KeyboardInterrupt.
 
-    Lightning makes an exit with status 1 of it and has further ones ignored, so that no record
-    could be closed and no sweep could say how to go on.
+    Lightning would turn it into an exit with status 1 and ignore further signals, so that no record
+    could be closed and no sweep could say how to resume.
     """
     with _stop_on_signal(schedule) as restore:
         try:
@@ -188,7 +162,7 @@ def _stop_on_signal(schedule: ValidationSchedule) -> Iterator[_Restore]:
         if schedule.interrupted:
             raise KeyboardInterrupt
         schedule.interrupted = True
-        schedule.observer.note("stopping after this iteration; once more stops at once")
+        schedule.note("stopping after this iteration; once more stops at once")
 
     # only the main thread may; elsewhere a job is killed and goes on from its last checkpoint
     if threading.current_thread() is threading.main_thread():
@@ -213,25 +187,3 @@ class _Restore:
     def __call__(self) -> None:
         for number, handler in self.handlers.items():
             signal.signal(number, handler)
-
-
-def uses_gpu(settings: TrainerConfig) -> bool:
-    """Whether training runs on a GPU here. Raises UserError where one is asked for in vain."""
-    there = torch.cuda.is_available()
-    if settings.accelerator is Accelerator.gpu and not there:
-        raise UserError(
-            "trainer.accelerator=gpu, but PyTorch sees no CUDA device here: use auto or cpu, or "
-            "check the driver with nvidia-smi"
-        )
-    return there and settings.accelerator is not Accelerator.cpu
-
-
-def resolve_precision(settings: TrainerConfig) -> Precision:
-    """The precision that `auto` means on this machine: bf16 where the hardware computes in it."""
-    if settings.precision is not Precision.auto:
-        return settings.precision
-    if uses_gpu(settings):
-        fast = torch.cuda.is_bf16_supported()
-    else:
-        fast = torch.cpu._is_avx512_bf16_supported()
-    return Precision.bf16 if fast else Precision.fp32

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytorch_lightning as pl
@@ -17,48 +17,22 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mcalc.config.schema import Network, TrainerConfig
+from mcalc.config.schema import Network
+from mcalc.config.trial import PlannedTrial
 from mcalc.data.loading.datamodule import CropData, Crops
 from mcalc.data.splits.samples import MALIGNANT
 from mcalc.errors import UserError
 from mcalc.evaluation.metrics import auc
 from mcalc.models.classifier import Classifier
 from mcalc.results import CurvePoint, Predictions, TrialResult
-from mcalc.training.checkpoint import Checkpoint, CheckpointFile, Setup, Snapshot, Weights
+from mcalc.training.checkpoint import Checkpoint, CheckpointFile, Snapshot, Weights
+from mcalc.training.device import Setup
+from mcalc.training.listener import Listener
 from mcalc.training.patience import ValidationPatience
 
 
 class DivergedError(UserError):
-    """Training lost its way: a loss is no number."""
-
-
-@dataclass(frozen=True)
-class Trial:
-    """What one trial adds to its trajectory."""
-
-    name: str
-    key: str
-    patience: int | None
-
-
-@dataclass
-class Observer:
-    """What to call while a trajectory runs; each does nothing unless given."""
-
-    resumed: Callable[[Checkpoint], None] = lambda _checkpoint: None
-    """Before the first iteration of a run that goes on from a checkpoint."""
-    point: Callable[[CurvePoint, Sequence[Trial]], None] = lambda _point, _open: None
-    """After each evaluation, with the trials that still run."""
-    prune: Callable[[CurvePoint, Trial], bool] = lambda _point, _trial: False
-    """After each evaluation, for each trial that still runs: True ends it without a result."""
-    pruned: Callable[[Trial, Sequence[CurvePoint], float], None] = lambda _t, _curve, _s: None
-    """When a trial was pruned, with its curve and seconds."""
-    finished: Callable[[TrialResult, Weights], None] = lambda _result, _weights: None
-    """When a trial has its result, with the reported network's weights."""
-    note: Callable[[str], None] = lambda _text: None
-    """What a user should know and need not act on."""
-    callbacks: list[pl.Callback] = field(default_factory=list)
-    """Further Lightning callbacks (a progress display)."""
+    """Training diverged: a loss is not a number."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +41,7 @@ class Checkpointing:
 
     file: CheckpointFile
     minutes: float
-    """At least so long between two; 0: none, but for an interruption."""
+    """Shortest time between two; 0: none, except at an interruption."""
 
 
 class ValidationSchedule(pl.Callback):
@@ -75,21 +49,21 @@ class ValidationSchedule(pl.Callback):
 
     def __init__(
         self,
-        trials: Sequence[Trial],
+        trials: Sequence[PlannedTrial],
         data: CropData,
-        settings: TrainerConfig,
-        network: Network,
-        observer: Observer,
-        conditions: Setup,
+        listeners: Sequence[Listener],
+        setup: Setup,
         checkpointing: Checkpointing | None = None,
         start: Checkpoint | None = None,
     ) -> None:
-        self.open = {trial.key: (trial, ValidationPatience(trial.patience)) for trial in trials}
+        self.running = {trial.key: (trial, ValidationPatience(trial.patience)) for trial in trials}
+        # trials of one run differ in patience alone
+        self.settings = trials[0].config.trainer
+        self.network = trials[0].config.stopping.network
         self.data = data
-        self.settings = settings
-        self.network = network
-        self.observer = observer
-        self.conditions = conditions
+        self.length = data.length
+        self.listeners = listeners
+        self.conditions = setup
         self.checkpointing = checkpointing
         self.start = start
         self.curve: list[CurvePoint] = list(start.curve) if start else []
@@ -99,20 +73,16 @@ class ValidationSchedule(pl.Callback):
         self.interrupted = False
         """Set from outside to stop after the iteration under way."""
         for point in self.curve:
-            for _, patience in self.open.values():
+            for _, patience in self.running.values():
                 patience.update(point.val_loss)
         self.best_loss = min((point.val_loss for point in self.curve), default=math.inf)
         self.began = time.perf_counter() - (start.seconds if start else 0.0)
         self._saved = time.monotonic()
 
-    @property
-    def iterations(self) -> int:
-        """Iterations of the whole run, if nothing ends it before."""
-        total = self.data.iterations_per_epoch * self.settings.max_epochs
-        return min(total, self.settings.max_iterations or total)
-
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Put the optimizer and the random generators where the checkpoint has them."""
+        """Restore the optimizer and the random generators from the checkpoint."""
+        for listener in self.listeners:
+            listener.started(self.length.iterations)
         if self.start is None:
             return
         trainer.optimizers[0].load_state_dict(self.start.optimizer)
@@ -120,44 +90,57 @@ class ValidationSchedule(pl.Callback):
         torch.set_rng_state(self.start.random[0])
         for device, state in enumerate(self.start.random[1 : 1 + torch.cuda.device_count()]):
             torch.cuda.set_rng_state(state, device)
-        self.observer.resumed(self.start)
+        for listener in self.listeners:
+            listener.resumed(self.start)
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any
     ) -> None:
-        """Evaluate where the schedule says, and end the trials whose patience is out."""
+        """Evaluate where the schedule says, and end the trials whose patience is used up."""
         iteration = self._iteration(trainer)
+        for listener in self.listeners:
+            listener.iterated(iteration)
         if iteration == 1 or iteration % self.settings.val_every == 0:
             self._evaluation(trainer, iteration)
-            if not self.open:
+            if not self.running:
                 trainer.should_stop = True
                 return
-        if iteration < self.iterations:
+        if iteration < self.length.iterations:
             self._checkpoint(trainer, iteration)
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Evaluate the last iteration's network and end the trials that are still open."""
-        if not self.open:
+        """Evaluate the last iteration's network and end the trials that are still running."""
+        if not self.running:
             return
         iteration = self._iteration(trainer)
         if self.latest is None or self.latest.iteration != iteration:
             self._evaluate(trainer, iteration)
         limit = self.settings.max_iterations
         reason = "max_iterations" if limit and iteration >= limit else "max_epochs"
-        for trial, _ in list(self.open.values()):
+        for trial, _ in list(self.running.values()):
             self._finish(trainer, trial, reason)
+
+    def note(self, text: str) -> None:
+        """Report to every listener something that needs no action."""
+        for listener in self.listeners:
+            listener.noted(text)
 
     def _iteration(self, trainer: pl.Trainer) -> int:
         return trainer.global_step + (self.start.iteration if self.start else 0)
 
     def _evaluation(self, trainer: pl.Trainer, iteration: int) -> None:
         point = self._evaluate(trainer, iteration)
-        for trial, patience in list(self.open.values()):
+        for trial, patience in list(self.running.values()):
             if patience.update(point.val_loss):
                 self._finish(trainer, trial, "patience")
-            elif self.observer.prune(point, trial):
-                del self.open[trial.key]
-                self.observer.pruned(trial, self.curve, time.perf_counter() - self.began)
+            elif self._is_pruned(trial, point):
+                del self.running[trial.key]
+                for listener in self.listeners:
+                    listener.pruned(trial, self.curve, time.perf_counter() - self.began)
+
+    def _is_pruned(self, trial: PlannedTrial, point: CurvePoint) -> bool:
+        answers = [each.prunes(trial, len(self.curve), point) for each in self.listeners]
+        return any(answers)
 
     def _evaluate(self, trainer: pl.Trainer, iteration: int) -> CurvePoint:
         module = _classifier(trainer)
@@ -177,7 +160,7 @@ class ValidationSchedule(pl.Callback):
                 self.best = Snapshot(iteration, predictions, _copy(module.model.state_dict()))
         point = CurvePoint(
             iteration=iteration,
-            epoch=iteration / self.data.iterations_per_epoch,
+            epoch=iteration / self.length.per_epoch,
             train_loss=train_loss,
             train_accuracy=train_accuracy,
             val_loss=loss,
@@ -185,10 +168,12 @@ class ValidationSchedule(pl.Callback):
             val_auc=auc(predictions.labels, predictions.probabilities),
         )
         self.curve.append(point)
-        self.observer.point(point, [trial for trial, _ in self.open.values()])
+        running = [trial for trial, _ in self.running.values()]
+        for listener in self.listeners:
+            listener.evaluated(point, running)
         return point
 
-    def _finish(self, trainer: pl.Trainer, trial: Trial, reason: str) -> None:
+    def _finish(self, trainer: pl.Trainer, trial: PlannedTrial, reason: str) -> None:
         reported = self.best if self.network is Network.best else self.latest
         assert reported is not None  # a trial ends on an evaluation, never before the first
         if self.data.reported_apart:
@@ -196,7 +181,6 @@ class ValidationSchedule(pl.Callback):
         result = TrialResult(
             name=trial.name,
             key=trial.key,
-            patience=trial.patience,
             iterations=self.curve[-1].iteration,
             stop_reason=reason,
             reported_iteration=reported.iteration,
@@ -204,15 +188,16 @@ class ValidationSchedule(pl.Callback):
             curve=tuple(self.curve),
             seconds=time.perf_counter() - self.began,
         )
-        del self.open[trial.key]
+        del self.running[trial.key]
         self.results.append(result)
         weights = reported.weights
         if weights is None:
             weights = _classifier(trainer).model.state_dict()
-        self.observer.finished(result, weights)
+        for listener in self.listeners:
+            listener.finished(result, weights)
 
     def _predict_reported(self, trainer: pl.Trainer, snapshot: Snapshot) -> Snapshot:
-        """The snapshot with what its network says of the reported side, kept apart until now."""
+        """The snapshot with its network's predictions of the reported set, not used until now."""
         model = _classifier(trainer).model
         now = _copy(model.state_dict()) if snapshot.weights else None
         if snapshot.weights:
@@ -223,7 +208,7 @@ class ValidationSchedule(pl.Callback):
         return replace(snapshot, predictions=predictions)
 
     def _checkpoint(self, trainer: pl.Trainer, iteration: int) -> None:
-        """Write a checkpoint where one is due; stop on one where an interruption came."""
+        """Write a checkpoint if one is due; after an interruption, write one and stop."""
         if self.checkpointing:
             due = self.checkpointing.minutes * 60
             if self.interrupted or 0 < due <= time.monotonic() - self._saved:
@@ -251,16 +236,16 @@ class ValidationSchedule(pl.Callback):
         try:
             file.save(checkpoint)
         except OSError as error:
-            # training itself can go on; only a kill before the next checkpoint would lose more
-            self.observer.note(
+            # training can continue; only a kill before the next checkpoint would lose more
+            self.note(
                 f"no checkpoint at iteration {iteration}: {file.path.parent} cannot be written "
                 f"({error.strerror or error}); make room there"
             )
         self._saved = time.monotonic()
 
 
-def resumable(checkpoint: Checkpoint, trials: Sequence[Trial]) -> bool:
-    """Whether none of the trials ends before the checkpoint's place, by its validation losses."""
+def resumable(checkpoint: Checkpoint, trials: Sequence[PlannedTrial]) -> bool:
+    """Whether, by its validation losses, no trial ends before the checkpoint."""
     for trial in trials:
         patience = ValidationPatience(trial.patience)
         if any(patience.update(point.val_loss) for point in checkpoint.curve):
@@ -269,14 +254,14 @@ def resumable(checkpoint: Checkpoint, trials: Sequence[Trial]) -> bool:
 
 
 def evaluate(
-    trainer: pl.Trainer, module: Classifier, data: CropData, side: Crops
+    trainer: pl.Trainer, module: Classifier, data: CropData, subset: Crops
 ) -> tuple[Tensor, Tensor]:
-    """Logits (n, classes) float64 and labels (n,) of one side of the split, on the CPU."""
+    """Logits (n, classes) float64 and labels (n,) of one subset of the split, on the CPU."""
     was_training = module.training
     module.eval()
     logits, labels = [], []
     with torch.inference_mode():
-        for images, truth in data.evaluation_dataloader(side):
+        for images, truth in data.evaluation_dataloader(subset):
             with trainer.precision_plugin.forward_context():
                 logits.append(module(images.to(module.device, non_blocking=True)).double().cpu())
             labels.append(truth)
@@ -286,13 +271,13 @@ def evaluate(
 
 
 def predict(
-    trainer: pl.Trainer, module: Classifier, data: CropData, side: Crops
+    trainer: pl.Trainer, module: Classifier, data: CropData, subset: Crops
 ) -> tuple[Predictions, Tensor, Tensor]:
-    """Probabilities of malignant on one side of the split, with the logits and labels behind."""
-    logits, labels = evaluate(trainer, module, data, side)
+    """Probabilities of malignant on one subset of the split, with their logits and labels."""
+    logits, labels = evaluate(trainer, module, data, subset)
     probabilities = torch.softmax(logits, dim=1)[:, MALIGNANT].numpy()
     truth = (labels == MALIGNANT).long().numpy()
-    ids = tuple(sample.id for sample in side.members)
+    ids = tuple(sample.id for sample in subset.members)
     return Predictions(ids, truth, probabilities), logits, labels
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import tempfile
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
 from functools import lru_cache
 from pathlib import Path
@@ -20,16 +20,10 @@ from mcalc.data.pipeline import PreparedData
 from mcalc.errors import without_password
 from mcalc.evaluation.baselines import split_baselines
 from mcalc.evaluation.figures import confusion_figure, crops_figure, curve_figure
-from mcalc.evaluation.metrics import (
-    Confusion,
-    auc,
-    auc_interval,
-    log_loss,
-    majority_rate,
-    wilson_interval,
-)
+from mcalc.evaluation.metrics import Confusion, majority_rate
+from mcalc.evaluation.scores import all_scores
 from mcalc.results import Predictions, TrialResult
-from mcalc.tracking.tracker import TrialRecord
+from mcalc.tracking.tracker import RunWriter
 
 SHEET = 12
 """Crops on a sheet of classified mammograms, half of them malignant where there are enough."""
@@ -50,32 +44,22 @@ def config_yaml(config: Config) -> str:
     return yaml.safe_dump(plain, sort_keys=False, allow_unicode=True)
 
 
-def final_metrics(result: TrialResult, ready: PreparedData) -> dict[str, float]:
-    """Scores of the reported network by unit, with 95 % intervals, beside what needs no network."""
-    predictions = ready.score(result.predictions)
+def final_metrics(
+    result: TrialResult, prepared: PreparedData, further: Sequence[str] = ()
+) -> dict[str, float]:
+    """Scores of the reported network by scoring unit, and the baselines without an image.
+
+    `further`: names of metrics from installed packages. Raises UserError as `all_scores`.
+    """
+    predictions = prepared.score(result.predictions)
     labels, probabilities = predictions.labels, predictions.probabilities
     confusion = Confusion.from_predictions(labels, probabilities)
-    accuracy = wilson_interval(confusion.correct, confusion.total)
-    area = auc_interval(labels, probabilities)
     return {
         "n": confusion.total,
-        "accuracy": confusion.accuracy,
-        "accuracy_low": accuracy[0],
-        "accuracy_high": accuracy[1],
-        "auc": auc(labels, probabilities),
-        "auc_low": area[0],
-        "auc_high": area[1],
-        "log_loss": log_loss(labels, probabilities),
-        "tn": confusion.tn,
-        "fn": confusion.fn,
-        "tp": confusion.tp,
-        "fp": confusion.fp,
-        "recall": confusion.recall,
-        "precision": confusion.precision,
-        "specificity": confusion.specificity,
-        "f_measure": confusion.f_measure,
+        **{name: getattr(confusion, name) for name in ("tn", "fn", "tp", "fp")},
+        **all_scores(labels, probabilities, further),
         "majority_rate": majority_rate(labels),
-        **baselines_of(ready),
+        **baselines_of(prepared),
         "iterations": result.iterations,
         "reported_iteration": result.reported_iteration,
         "seconds": result.seconds,
@@ -83,54 +67,54 @@ def final_metrics(result: TrialResult, ready: PreparedData) -> dict[str, float]:
 
 
 @lru_cache(maxsize=1)
-def baselines_of(ready: PreparedData) -> Mapping[str, float]:
+def baselines_of(prepared: PreparedData) -> Mapping[str, float]:
     """Scores without an image, fitted once for all trials on one prepared data set."""
     return split_baselines(
-        ready.prepared.lesions,
-        ready.prepared.native_sizes,
-        [ready.samples[i] for i in ready.split.train],
-        [ready.samples[i] for i in ready.split.reported],
-        ready.unit_score,
+        prepared.prepared.lesions,
+        prepared.prepared.native_sizes,
+        [prepared.samples[i] for i in prepared.split.train],
+        [prepared.samples[i] for i in prepared.split.reported],
+        prepared.unit_score,
     )
 
 
 def write_artifacts(
-    record: TrialRecord,
+    writer: RunWriter,
     result: TrialResult,
-    ready: PreparedData,
+    prepared: PreparedData,
     weights: Mapping[str, Tensor] | None,
 ) -> None:
     """Predictions by unit, curve, confusion matrix, classified crops, and the network if given."""
-    predictions = ready.score(result.predictions)
-    record.table(predictions)
-    record.curve(result.curve)
+    predictions = prepared.score(result.predictions)
+    writer.table(predictions)
+    writer.curve(result.curve)
     stop = result.iterations if result.stop_reason == "patience" else None
-    record.figure(curve_figure(result.curve, result.name, stop), "curve.png")
+    writer.figure(curve_figure(result.curve, result.name, stop), "curve.png")
     confusion = Confusion.from_predictions(predictions.labels, predictions.probabilities)
-    record.figure(confusion_figure(confusion, result.name), "confusion.png")
-    pictures = pictures_of(ready)
+    writer.figure(confusion_figure(confusion, result.name), "confusion.png")
+    pictures = pictures_of(prepared)
     shown = sheet_of(predictions, among=pictures)
-    images = [ready.prepared.images[pictures[predictions.ids[i]]] for i in shown]
-    record.crops({predictions.ids[i]: image for i, image in zip(shown, images, strict=True)})
+    images = [prepared.prepared.images[pictures[predictions.ids[i]]] for i in shown]
+    writer.crops({predictions.ids[i]: image for i, image in zip(shown, images, strict=True)})
     sheet = crops_figure(
         images,
         [int(predictions.labels[i]) for i in shown],
         [float(predictions.probabilities[i]) for i in shown],
         result.name,
     )
-    record.figure(sheet, "crops.png")
+    writer.figure(sheet, "crops.png")
     if weights is not None:
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "network.pth"
             torch.save({name: tensor.cpu() for name, tensor in weights.items()}, path)
-            record.file(path)
+            writer.file(path)
 
 
-def pictures_of(ready: PreparedData) -> dict[str, int]:
+def pictures_of(prepared: PreparedData) -> dict[str, int]:
     """Of each reported unit the position of its first image; of offline copies none."""
     pictures: dict[str, int] = {}
-    for i in ready.split.reported:
-        sample = ready.samples[i]
+    for i in prepared.split.reported:
+        sample = prepared.samples[i]
         if not sample.copy:
             pictures.setdefault(sample.unit, sample.image)
     return pictures

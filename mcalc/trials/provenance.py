@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 
 from mcalc.config.schema import TrainerConfig
-from mcalc.training.trajectory import resolve_precision, setup_of, uses_gpu
+from mcalc.training.device import resolve_precision, setup_of, uses_gpu
 
 _PACKAGES = (
     "torch",

@@ -1,13 +1,14 @@
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 import pytest
 
 from mcalc.paper.tables import PAPER_TRIALS
-from mcalc.results import CurvePoint, Predictions, RecordedTrial
+from mcalc.results import Artifacts, CurvePoint, Predictions, RecordedTrial
 
 TrialMaker = Callable[..., RecordedTrial]
 
@@ -25,7 +26,10 @@ def trial() -> TrialMaker:
         tags: dict[str, str] | None = None,
         params: dict[str, Any] | None = None,
         metrics: dict[str, float] | None = None,
-        **others: Any,
+        warnings: Sequence[str] = (),
+        crops: dict[str, str] | None = None,
+        curve: tuple[CurvePoint, ...] | None = None,
+        run_id: str | None = None,
     ) -> RecordedTrial:
         network = "googlenet" if name.startswith("GL") else "alexnet"
         rows = {row.name: row for row in PAPER_TRIALS[network]}
@@ -45,33 +49,37 @@ def trial() -> TrialMaker:
             **settings,
             **(params or {}),
         }
+        if curve is None:
+            curve = tuple(
+                CurvePoint(50 * i, 0.5 * i, 0.7 / i, 0.6, 0.8 / i, 0.6) for i in range(1, 8)
+            )
         return RecordedTrial(
-            **{
-                "run_id": f"run-{name}",
-                "name": name,
-                "sweep": network,
-                "params": {key: str(value) for key, value in every.items()},
-                "metrics": {"iterations": 350.0, **(metrics or {})},
-                "tags": {
-                    "mcalc.protocol": "patient",
-                    "mcalc.leak": "none",
-                    "mcalc.weights": "imagenet (origin)",
-                    "mcalc.data": "kaggle layout",
-                    "mcalc.fingerprint": "abc123",
-                    "mcalc.device": "CPU (x86_64)",
-                    "mcalc.stop_reason": "patience",
-                    **(tags or {}),
-                },
-                "predictions": Predictions(
+            run_id=run_id or f"run-{name}",
+            name=name,
+            state="finished",
+            params={key: str(value) for key, value in every.items()},
+            metrics={"iterations": 350.0, **(metrics or {})},
+            tags={
+                "mcalc.sweep_id": network,
+                "mcalc.protocol": "patient",
+                "mcalc.leak": "none",
+                "mcalc.weights": "imagenet (origin)",
+                "mcalc.data": "kaggle layout",
+                "mcalc.fingerprint": "abc123",
+                "mcalc.device": "CPU (x86_64)",
+                "mcalc.stop_reason": "patience",
+                "mcalc.warnings": json.dumps(list(warnings)),
+                **(tags or {}),
+            },
+            artifacts=Artifacts(
+                Predictions(
                     ids=tuple(f"P_{i:05d}" for i in range(labels.size)),
                     labels=labels.astype(np.int64),
                     probabilities=np.concatenate([low, high]),
                 ),
-                "curve": tuple(
-                    CurvePoint(50 * i, 0.5 * i, 0.7 / i, 0.6, 0.8 / i, 0.6) for i in range(1, 8)
-                ),
-                **others,
-            }
+                curve,
+                crops or {},
+            ),
         )
 
     return make

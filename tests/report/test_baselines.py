@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from report_columns import column
+from report_tables import column, with_predictions
 from sklearn.metrics import roc_auc_score
 
 from mcalc.report.baselines import baselines_table
@@ -32,7 +32,7 @@ RECORDED = {
 
 def test_each_baseline_stands_above_the_networks_of_its_split(trial) -> None:
     one, two = trial("AL1", metrics=RECORDED), trial("AL2", tp=13, fn=3, metrics=RECORDED)
-    two = replace(two, predictions=replace(two.predictions, ids=one.predictions.ids))
+    two = with_predictions(two, replace(two.predictions, ids=one.predictions.ids))
     table = baselines_table([one, two])
     assert column(table, "auc")[:4] == (NOT_RUN, "0.702", "0.800", "0.880")
     assert column(table, "auc_low")[1:4] == ("0.650", "0.750", NOT_RUN)

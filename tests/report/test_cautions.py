@@ -3,6 +3,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+from report_tables import with_predictions
 
 from mcalc.report.cautions import cautions, grouped, names, provenance
 from mcalc.results import Predictions
@@ -47,7 +48,7 @@ def test_each_warning_is_told_once_with_its_trials(trial) -> None:
 
 def test_trials_of_different_lesions_are_cautioned(trial) -> None:
     other = Predictions(("x", "y"), np.array([0, 1]), np.array([0.2, 0.8]))
-    (caution,) = cautions([trial("AL1"), replace(trial("AL2"), predictions=other)])
+    (caution,) = cautions([trial("AL1"), with_predictions(trial("AL2"), other)])
     assert "not report on the same lesions" in caution
 
 

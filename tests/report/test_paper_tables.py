@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from report_columns import column
+from report_tables import column, with_predictions
 from scipy.stats import binomtest
 from sklearn.metrics import roc_auc_score
 
@@ -166,7 +166,7 @@ def test_one_class_has_no_area(trial) -> None:
     only_benign = Predictions(
         ids=("a", "b"), labels=np.array([0, 0]), probabilities=np.array([0.1, 0.9])
     )
-    cells = row(build(1, {"alexnet": [replace(one, predictions=only_benign)]}), "AL1")
+    cells = row(build(1, {"alexnet": [with_predictions(one, only_benign)]}), "AL1")
     assert cells["auc"] == cells["auc_low"] == NOT_RUN
     assert not math.isnan(float(cells["accuracy"]))
 

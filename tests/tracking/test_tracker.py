@@ -46,7 +46,7 @@ def record(tracker: Tracker, name: str, key: str, parent: str | None = None) -> 
 def test_a_trial_reads_back_as_written_to_the_last_bit(tracker: Tracker, tmp_path: Path) -> None:
     run_id = record(tracker, "one", "k1")
     (trial,) = read_trials(TrackingConfig(dir=str(tmp_path / "mlruns")))
-    assert (trial.run_id, trial.name, trial.sweep) == (run_id, "one", None)
+    assert (trial.run_id, trial.name, trial.key, trial.state) == (run_id, "one", "k1", "finished")
     assert trial.predictions.ids == PREDICTIONS.ids
     np.testing.assert_array_equal(trial.predictions.labels, PREDICTIONS.labels)
     np.testing.assert_array_equal(trial.predictions.probabilities, PREDICTIONS.probabilities)

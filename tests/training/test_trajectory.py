@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +18,7 @@ from mcalc.config.schema import (
     Accelerator,
     AugmentConfig,
     BackboneConfig,
+    Config,
     HeadConfig,
     Network,
     Precision,
@@ -25,6 +27,7 @@ from mcalc.config.schema import (
     StoppingConfig,
     TrainerConfig,
 )
+from mcalc.config.trial import PlannedTrial, plan_trial
 from mcalc.data.loading.datamodule import CropData
 from mcalc.data.splits.protocols import Split
 from mcalc.data.splits.samples import Sample
@@ -32,9 +35,11 @@ from mcalc.errors import UserError
 from mcalc.models.backbones import BACKBONES, Built
 from mcalc.models.classifier import Classifier
 from mcalc.results import CurvePoint, TrialResult
-from mcalc.training.checkpoint import CheckpointFile
-from mcalc.training.trajectory import resolve_precision, run_trajectory, uses_gpu
-from mcalc.training.validation import Checkpointing, DivergedError, Observer, Trial
+from mcalc.training.checkpoint import Checkpoint, CheckpointFile
+from mcalc.training.device import resolve_precision, uses_gpu
+from mcalc.training.listener import Listener
+from mcalc.training.trajectory import run_trajectory
+from mcalc.training.validation import Checkpointing, DivergedError
 
 SIZE = 16
 SETTINGS = TrainerConfig(
@@ -74,6 +79,7 @@ def built(seed: int = 0) -> Built:
         model=model,
         head=model.fc,
         contract=replace(BACKBONES["alexnet"].contract, size=SIZE),
+        stages=(r"(features|drop)\.", r"fc\."),
         weights_origin="random",
         warnings=(),
     )
@@ -94,32 +100,72 @@ def crop_data(
     return CropData(pixels, samples, split, augment or AugmentConfig(), settings, seed=3)
 
 
+def trial(
+    patience: int | None,
+    settings: TrainerConfig = SETTINGS,
+    network: Network = Network.last,
+) -> PlannedTrial:
+    """A trial named by its patience."""
+    config = Config(seed=3, trainer=settings, stopping=StoppingConfig(patience, network))
+    return plan_trial(str(patience), config, "fingerprint")
+
+
+def patience_of(result: TrialResult) -> int | None:
+    return None if result.name == "None" else int(result.name)
+
+
+class Keeper(Listener):
+    """Keeps each trial's weights, and what is noted."""
+
+    def __init__(self) -> None:
+        self.weights: dict[str, dict[str, Tensor]] = {}
+        self.notes: list[str] = []
+        self.resumed_at: list[int] = []
+
+    def finished(self, result: TrialResult, weights: Mapping[str, Tensor]) -> None:
+        self.weights[result.name] = {name: value.clone() for name, value in weights.items()}
+
+    def noted(self, text: str) -> None:
+        self.notes.append(text)
+
+    def resumed(self, checkpoint: Checkpoint) -> None:
+        self.resumed_at.append(checkpoint.iteration)
+
+
+class PowerCutError(Exception):
+    pass
+
+
+class PowerCut(Listener):
+    """Ends the run without warning at an evaluation."""
+
+    def __init__(self, at: int) -> None:
+        self.at = at
+
+    def evaluated(self, point: CurvePoint, running: Sequence[PlannedTrial]) -> None:
+        if point.iteration >= self.at:
+            raise PowerCutError
+
+
 def train(
     patience: list[int | None],
     settings: TrainerConfig = SETTINGS,
     network: Network = Network.last,
     checkpointing: Checkpointing | None = None,
-    observer: Observer | None = None,
+    listener: Listener | None = None,
 ) -> tuple[list[TrialResult], dict[str, dict[str, Tensor]]]:
     pixels, labels = images()
     data = crop_data(pixels, labels, settings)
     module = Classifier(built(), BackboneConfig(), HeadConfig(weight_lr=5, bias_lr=5), settings)
-    weights: dict[str, dict[str, Tensor]] = {}
-
-    def finished(result: TrialResult, network: Mapping[str, Tensor]) -> None:
-        weights[result.name] = {name: value.clone() for name, value in network.items()}
-
+    keeper = Keeper()
     results = run_trajectory(
         module,
         data,
-        [Trial(str(p), f"key {p}", p) for p in patience],
-        settings,
-        StoppingConfig(network=network),
-        seed=3,
-        observer=replace(observer or Observer(), finished=finished),
-        checkpointing=checkpointing,
+        [trial(p, settings, network) for p in patience],
+        [keeper, *([listener] if listener else [])],
+        checkpointing,
     )
-    return results, weights
+    return results, keeper.weights
 
 
 def test_validation_is_after_the_first_every_nth_and_the_last_iteration() -> None:
@@ -138,7 +184,7 @@ def test_a_shared_trial_equals_the_same_trial_alone_to_the_last_bit(network: Net
     shared, shared_weights = train([1, 2, 4, None], network=network)
     assert len({result.iterations for result in shared}) >= 3, "they stop at different places"
     for result in shared:
-        (alone,), alone_weights = train([result.patience], network=network)
+        (alone,), alone_weights = train([patience_of(result)], network=network)
         assert alone.iterations == result.iterations
         assert alone.stop_reason == result.stop_reason
         assert alone.reported_iteration == result.reported_iteration
@@ -159,7 +205,7 @@ def test_patience_ends_a_trial_where_the_losses_say() -> None:
         best, count, stop = math.inf, 0, None
         for evaluation, loss in enumerate(losses):
             best, count = (loss, 0) if loss < best else (best, count + 1)
-            if count == result.patience:
+            if count == patience_of(result):
                 stop = evaluation
                 break
         assert stop is not None
@@ -197,29 +243,19 @@ def test_evaluating_more_often_does_not_change_the_training() -> None:
         assert torch.equal(value, seldom_weights["None"][name]), name
 
 
-class PowerCutError(Exception):
-    pass
-
-
 def cut_and_resume(
     path: Path, cut_at: int, patience: list[int | None], network: Network
 ) -> tuple[list[TrialResult], dict[str, dict[str, Tensor]], list[int]]:
     """Stop without warning at an evaluation, then run the same again from the checkpoint."""
     checkpointing = Checkpointing(CheckpointFile(path), minutes=1e-9)
-
-    def cut(point: CurvePoint, _: object) -> None:
-        if point.iteration >= cut_at:
-            raise PowerCutError
-
     with pytest.raises(PowerCutError):
-        train(patience, network=network, checkpointing=checkpointing, observer=Observer(point=cut))
+        train(patience, network=network, checkpointing=checkpointing, listener=PowerCut(cut_at))
     assert path.is_file()
-    resumed: list[int] = []
-    observer = Observer(resumed=lambda checkpoint: resumed.append(checkpoint.iteration))
+    keeper = Keeper()
     results, weights = train(
-        patience, network=network, checkpointing=checkpointing, observer=observer
+        patience, network=network, checkpointing=checkpointing, listener=keeper
     )
-    return results, weights, resumed
+    return results, weights, keeper.resumed_at
 
 
 @pytest.mark.parametrize("network", list(Network))
@@ -244,55 +280,55 @@ def test_a_checkpoint_past_the_end_of_a_trial_is_not_used(tmp_path: Path) -> Non
     assert alone.stop_reason == "patience"
     path = tmp_path / "c.pth"
     checkpointing = Checkpointing(CheckpointFile(path), minutes=1e-9)
-
-    def cut(point: CurvePoint, _: object) -> None:
-        if point.iteration > alone.iterations:
-            raise PowerCutError
-
     with pytest.raises(PowerCutError):
-        train([None], checkpointing=checkpointing, observer=Observer(point=cut))
-    notes: list[str] = []
-    (again,), _ = train([1], checkpointing=checkpointing, observer=Observer(note=notes.append))
+        train([None], checkpointing=checkpointing, listener=PowerCut(alone.iterations + 1))
+    keeper = Keeper()
+    (again,), _ = train([1], checkpointing=checkpointing, listener=keeper)
     assert again.curve == alone.curve
-    assert "ends before it" in notes[0]
+    assert "ends before it" in keeper.notes[0]
 
 
 def test_a_damaged_checkpoint_is_said_and_not_used(tmp_path: Path) -> None:
     path = tmp_path / "c.pth"
     path.write_bytes(b"PK\x03\x04 half of a file")
-    notes: list[str] = []
+    keeper = Keeper()
     settings = replace(SETTINGS, max_iterations=4)
     (result,), _ = train(
         [None],
         settings,
         checkpointing=Checkpointing(CheckpointFile(path), minutes=5),
-        observer=Observer(note=notes.append),
+        listener=keeper,
     )
     assert result.iterations == 4
-    assert "is not used" in notes[0]
+    assert "is not used" in keeper.notes[0]
 
 
 def test_a_checkpoint_that_cannot_be_written_is_said_and_training_goes_on(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("where a folder is needed")
-    notes: list[str] = []
+    keeper = Keeper()
     (result,), _ = train(
         [None],
         replace(SETTINGS, max_iterations=4),
         checkpointing=Checkpointing(CheckpointFile(tmp_path / "file" / "c.pth"), minutes=1e-9),
-        observer=Observer(note=notes.append),
+        listener=keeper,
     )
     assert result.iterations == 4
-    assert "no checkpoint at iteration 1" in notes[0]
+    assert "no checkpoint at iteration 1" in keeper.notes[0]
 
 
 def test_a_pruned_trial_ends_and_the_others_are_as_without_it() -> None:
-    pruned: list[tuple[str, int]] = []
-    observer = Observer(
-        prune=lambda point, trial: trial.name == "4" and point.iteration == 6,
-        pruned=lambda trial, curve, _: pruned.append((trial.name, curve[-1].iteration)),
-    )
-    results, _ = train([4, None], observer=observer)
-    assert pruned == [("4", 6)]
+    class Pruner(Listener):
+        ended: ClassVar[list[tuple[str, int]]] = []
+
+        def prunes(self, trial: PlannedTrial, evaluation: int, point: CurvePoint) -> bool:
+            assert evaluation == {1: 1, 3: 2, 6: 3}.get(point.iteration, evaluation)
+            return trial.name == "4" and point.iteration == 6
+
+        def pruned(self, trial: PlannedTrial, curve: Sequence[CurvePoint], seconds: float) -> None:
+            self.ended.append((trial.name, curve[-1].iteration))
+
+    results, _ = train([4, None], listener=Pruner())
+    assert Pruner.ended == [("4", 6)]
     (alone,), _ = train([None])
     assert [result.curve for result in results] == [alone.curve]
 
@@ -303,26 +339,12 @@ def test_what_is_reported_apart_is_scored_by_the_reported_network_alone() -> Non
     for network in Network:
         data = crop_data(pixels, labels, SETTINGS, apart)
         module = Classifier(built(), BackboneConfig(), HeadConfig(weight_lr=5, bias_lr=5), SETTINGS)
-        kept: dict[str, Tensor] = {}
-
-        def keep(
-            _: TrialResult, weights: Mapping[str, Tensor], kept: dict[str, Tensor] = kept
-        ) -> None:
-            kept.update({name: value.clone() for name, value in weights.items()})
-
-        (result,) = run_trajectory(
-            module,
-            data,
-            [Trial("t", "k", None)],
-            SETTINGS,
-            StoppingConfig(network=network),
-            seed=3,
-            observer=Observer(finished=keep),
-        )
+        keeper = Keeper()
+        (result,) = run_trajectory(module, data, [trial(None, network=network)], [keeper])
         assert result.predictions.ids == tuple(f"lesion {i}" for i in range(32, 40))
         # the network given back, applied by hand
         fresh = built()
-        fresh.model.load_state_dict(kept)
+        fresh.model.load_state_dict(keeper.weights["None"])
         by_hand = Classifier(fresh, BackboneConfig(), HeadConfig(), SETTINGS).eval()
         with torch.no_grad():
             logits = by_hand(torch.from_numpy(pixels[32:])[:, None]).double()
@@ -348,9 +370,7 @@ def test_training_statistics_are_those_of_the_mini_batches_seen() -> None:
     module = Classifier(one, BackboneConfig(), HeadConfig(), settings)
     module.model.drop.p = 0.0  # type: ignore[union-attr, assignment]
     module.model.features[1].momentum = 0.0  # type: ignore[union-attr, index]
-    (result,) = run_trajectory(
-        module, data, [Trial("t", "k", None)], settings, StoppingConfig(), seed=3
-    )
+    (result,) = run_trajectory(module, data, [trial(None, settings)])
     grey = torch.from_numpy(pixels[4:28]).float()[:, None]
     contract = one.contract
     channels = (grey - torch.tensor(contract.mean).view(1, 3, 1, 1)) / torch.tensor(

@@ -69,7 +69,6 @@ def result(ready: PreparedData, seed: int) -> TrialResult:
     return TrialResult(
         name="AL1",
         key="key",
-        patience=15,
         iterations=50,
         stop_reason="patience",
         reported_iteration=40,

@@ -13,6 +13,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from mcalc.config.schema import AugmentConfig, ProtocolName, TrainerConfig
 from mcalc.data.loading.augment import Augment
+from mcalc.data.loading.run_length import RunLength, run_length
 from mcalc.data.loading.sampler import MiniBatches
 from mcalc.data.splits.protocols import Split
 from mcalc.data.splits.samples import Sample
@@ -93,9 +94,9 @@ class CropData(pl.LightningDataModule):
         """Whether what is reported is kept from all that training looks at."""
 
     @property
-    def iterations_per_epoch(self) -> int:
-        """Whole batches in an epoch."""
-        return len(self.train) // self.settings.batch_size
+    def length(self) -> RunLength:
+        """Length of the whole run."""
+        return run_length(len(self.train), self.settings)
 
     def train_dataloader(self) -> DataLoader[Batch]:
         """The mini-batches of the whole run, one epoch after another, from iteration `start`."""

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import platform
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import torch
 
-from mcalc.config.schema import Config, MissingWeights
-from mcalc.data.pipeline import IndexedData
+from mcalc.config.schema import Config, DataConfig, MissingWeights
+from mcalc.config.trial import PlannedTrial
+from mcalc.data.loading.run_length import run_length
+from mcalc.data.pipeline import IndexedData, split_of
+from mcalc.data.splits.protocols import Split
 from mcalc.models.backbones import build_classifier
 from mcalc.models.classifier import Classifier
-from mcalc.sweep.planning.plan import PlannedTrial
 from mcalc.tracking.reader import read_speeds
-from mcalc.training.trajectory import ALL_CORES, resolve_precision, uses_gpu
+from mcalc.training.device import ALL_CORES, resolve_precision, uses_gpu
 from mcalc.trials.provenance import hardware
 
 _MEASURED_STEPS = 2
@@ -31,6 +32,8 @@ class Estimate:
     """What a plan takes at most: patience and pruning may end its runs sooner."""
 
     seconds: float
+    iterations: int
+    """Of all training runs together."""
     recorded: int
     """Training runs of it whose speed this machine has recorded; the others' was measured."""
     runs: int
@@ -41,24 +44,31 @@ class Estimate:
 
 
 def estimate(
-    runs: Sequence[Sequence[PlannedTrial]], data: IndexedData, directory: Path
+    runs: Sequence[Sequence[PlannedTrial]], data: Callable[[DataConfig], IndexedData]
 ) -> Estimate:
     """Estimate training runs from this machine's own record, else from a few steps taken now."""
-    known: dict[tuple[str, ...], tuple[float, int, bool]] = {}
-    seconds, recorded, disk, largest = 0.0, 0, 0, 0
+    speeds: dict[tuple[str, ...], tuple[float, int, bool]] = {}
+    splits: dict[str, Split] = {}
+    seconds, iterations, recorded, disk, largest = 0.0, 0, 0, 0, 0
     for run in runs:
         config = run[0].config
         kind = _kind(config)
-        if kind not in known:
-            known[kind] = _speed(config, kind, data, directory)
-        each, size, was_recorded = known[kind]
-        seconds += each * _iterations(config, data)
+        # most runs of a plan share one split
+        name = repr((config.data, config.protocol, config.seed))
+        if name not in splits:
+            splits[name] = split_of(data(config.data), config).split
+        if kind not in speeds:
+            speeds[kind] = _speed(config, kind, len(splits[name].validation))
+        each, size, was_recorded = speeds[kind]
+        length = run_length(len(splits[name].train), config.trainer)
+        iterations += length.iterations
+        seconds += each * length.iterations
         recorded += was_recorded
         kept = sum(size for trial in run if trial.config.tracking.save_network)
         disk += kept + _RECORD_BYTES * len(run)
         if config.tracking.checkpoint_minutes:
             largest = max(largest, (3 if config.stopping.network.value == "best" else 2) * size)
-    return Estimate(seconds, recorded, len(runs), disk, largest)
+    return Estimate(seconds, iterations, recorded, len(runs), disk, largest)
 
 
 def _kind(config: Config) -> tuple[str, ...]:
@@ -71,16 +81,11 @@ def _kind(config: Config) -> tuple[str, ...]:
     )
 
 
-def _iterations(config: Config, data: IndexedData) -> int:
-    trained = len(data.index.lesions) * (1 - config.protocol.held_out)
-    total = int(trained // config.trainer.batch_size) * config.trainer.max_epochs
-    return min(total, config.trainer.max_iterations or total)
+def _speed(config: Config, kind: tuple[str, ...], evaluated: int) -> tuple[float, int, bool]:
+    """Seconds per iteration, bytes of the network, and whether the time is a recorded one.
 
-
-def _speed(
-    config: Config, kind: tuple[str, ...], data: IndexedData, directory: Path
-) -> tuple[float, int, bool]:
-    """Seconds an iteration, bytes of the network, and whether the time is a recorded one."""
+    `evaluated`: images of a validation evaluation.
+    """
     # random weights are as fast, and need no network
     plain = replace(config.backbone, weights="none", on_missing_weights=MissingWeights.error)
     built = build_classifier(plain, 0)
@@ -94,8 +99,8 @@ def _speed(
     if config.trainer.channels_last:
         module = module.to(memory_format=torch.channels_last)
     optimizer = module.configure_optimizers()
-    side, batch = built.contract.size, config.trainer.batch_size
-    images = torch.zeros(batch, 1, side, side, dtype=torch.uint8, device=device)
+    width, batch = built.contract.size, config.trainer.batch_size
+    images = torch.zeros(batch, 1, width, width, dtype=torch.uint8, device=device)
     labels = torch.zeros(batch, dtype=torch.int64, device=device)
     low = resolve_precision(config.trainer).value == "bf16"
     began = 0.0
@@ -108,8 +113,7 @@ def _speed(
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
     each = (_now(device) - began) / _MEASURED_STEPS
-    held_out = len(data.index.lesions) * config.protocol.held_out
-    evaluation = each / batch * _EVALUATION_SHARE * held_out
+    evaluation = each / batch * _EVALUATION_SHARE * evaluated
     return each + evaluation / config.trainer.val_every, size, False
 
 

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Callable, Sequence
 
 from optuna.trial import FrozenTrial, TrialState
 from rich.table import Table
 
+from mcalc.config.schema import DataConfig
+from mcalc.config.trial import PlannedTrial
 from mcalc.console import console
 from mcalc.data.pipeline import IndexedData
 from mcalc.results import Outcome
-from mcalc.sweep.planning.plan import Plan, PlannedTrial
+from mcalc.sweep.planning.plan import Plan
 from mcalc.sweep.store.study import DONE, SweepStudy, why_new
 
 
-def dry_run(plan: Plan, study: SweepStudy | None, data: IndexedData) -> None:
+def dry_run(
+    plan: Plan, study: SweepStudy | None, data: Callable[[DataConfig], IndexedData]
+) -> None:
     """What a plan would do, how long it takes at most and what it leaves on the disk."""
     # late, as only this needs a network to measure with
     from mcalc.sweep.display.estimate import estimate, spelled_bytes, spelled_time
@@ -30,7 +33,7 @@ def dry_run(plan: Plan, study: SweepStudy | None, data: IndexedData) -> None:
     ]
     runs = [run for run in runs if run]
     if plan.search:
-        first: tuple[PlannedTrial, ...] = (PlannedTrial("", "", "", {}, plan.base),)
+        first: tuple[PlannedTrial, ...] = (PlannedTrial("", "", "", plan.base, plan.fingerprint),)
         done = len(newest)
         runs = [first] * max(0, (plan.search.trials or 0) - done) * max(1, len(plan.search.seeds))
         if plan.search.hours:
@@ -39,7 +42,7 @@ def dry_run(plan: Plan, study: SweepStudy | None, data: IndexedData) -> None:
         if not plan.search or plan.search.trials:
             console.print("nothing to run")
         return
-    found = estimate(runs, data, Path(plan.base.tracking.dir))
+    found = estimate(runs, data)
     how = (
         "from this machine's record"
         if found.recorded == found.runs
@@ -48,7 +51,8 @@ def dry_run(plan: Plan, study: SweepStudy | None, data: IndexedData) -> None:
         else f"{found.recorded} of {found.runs} runs from this machine's record"
     )
     console.print(
-        f"at most {spelled_time(found.seconds)} one after another ({how}; patience and pruning may "
+        f"at most {found.iterations} iterations, {spelled_time(found.seconds)} one after another "
+        f"({how}; patience and pruning may "
         f"end runs sooner); {spelled_bytes(found.disk)} of disk, and up to "
         f"{spelled_bytes(found.checkpoint)} for a checkpoint while a run is under way"
     )

@@ -20,6 +20,7 @@ from mcalc.config.identity import (
 )
 from mcalc.config.paths import leaves
 from mcalc.config.schema import Config, DataConfig
+from mcalc.config.trial import PlannedTrial
 from mcalc.errors import UserError
 from mcalc.sweep.planning.search_space import Interval, Range, Search, check_budget, parse_range
 from mcalc.sweep.planning.sweep_file import (
@@ -41,19 +42,6 @@ _OWN = ("sweep", "dry_run", "name")
 """Keys that choose a plan and are no part of its trials."""
 _SELECTING = ("data.source", "data.csv_split", "data.phantom.")
 """What chooses the data: part of what a sweep is, beside the settings that change numbers."""
-
-
-@dataclass(frozen=True)
-class PlannedTrial:
-    """One configuration and seed, with its identity."""
-
-    name: str
-    key: str
-    trajectory: str
-    """Trials with the same one share a training run."""
-    values: Values
-    """What sets it apart in its sweep."""
-    config: Config = field(repr=False)
 
 
 @dataclass(frozen=True)
@@ -242,7 +230,7 @@ class _Bases:
         else:
             settings = with_values(settings, {key: _plain(read(config, key)) for key in single})
         key, trajectory = keys_of(settings, data)
-        return PlannedTrial(name, key, trajectory, values, config)
+        return PlannedTrial(name, key, trajectory, config, data, values)
 
 
 def _plain(value: Any) -> Any:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import optuna
@@ -16,6 +15,7 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from mcalc.config.identity import NUMERICS_VERSION, differences, numeric_settings
 from mcalc.config.schema import Config
+from mcalc.config.trial import PlannedTrial
 from mcalc.errors import UserError
 from mcalc.results import Outcome
 from mcalc.sweep.planning.plan import Plan
@@ -30,18 +30,6 @@ RESULTS = ("accuracy_low", "accuracy_high", "auc", "iterations", "seconds")
 """Metrics of a trial that the study keeps beside its value."""
 DONE = (TrialState.COMPLETE, TrialState.PRUNED)
 """States that are not run again."""
-
-
-@dataclass(frozen=True)
-class Attempt:
-    """What is recorded of a trial when it begins."""
-
-    key: str
-    name: str
-    trajectory: str
-    values: Values
-    config: Config
-    fingerprint: str
 
 
 class SweepStudy:
@@ -171,7 +159,7 @@ class SweepStudy:
         return list(found.values())
 
     def begin(
-        self, attempt: Attempt, space: Mapping[str, BaseDistribution], before: FrozenTrial | None
+        self, trial: PlannedTrial, space: Mapping[str, BaseDistribution], before: FrozenTrial | None
     ) -> int:
         """Record that a trial runs; goes on with `before` where its worker died over it.
 
@@ -183,7 +171,7 @@ class SweepStudy:
             self.set(trial_id, {"resumed": resumed})
             return trial_id
         number = 1 + (int(before.user_attrs["identity"]["attempt"]) if before else 0)
-        known = {name: value for name, value in attempt.values.items() if name in space}
+        known = {name: value for name, value in trial.values.items() if name in space}
         params = {
             name: float(value) if isinstance(space[name], FloatDistribution) else value
             for name, value in known.items()
@@ -192,7 +180,7 @@ class SweepStudy:
             state=TrialState.RUNNING,
             params=params,
             distributions={name: space[name] for name in params},
-            user_attrs=_identity(attempt, self.shared(), number),
+            user_attrs=_identity(trial, self.shared(), number),
         )
         storage = self.storage
         return storage.patiently(
@@ -275,9 +263,9 @@ class SweepStudy:
         )
         return asked.number, dict(asked.params)
 
-    def describe(self, trial_id: int, attempt: Attempt) -> None:
+    def describe(self, trial_id: int, trial: PlannedTrial) -> None:
         """Record what a drawn configuration is."""
-        self.set(trial_id, _identity(attempt, self.shared(), 1))
+        self.set(trial_id, _identity(trial, self.shared(), 1))
 
 
 def _ranges(plan: Plan) -> dict[str, tuple[float, float]]:
@@ -333,18 +321,18 @@ def _difference(plan: Plan, config: Config, known: Mapping[str, Any]) -> str:
     return "changed: " + ", ".join(changed) if changed else "its settings changed"
 
 
-def _identity(attempt: Attempt, shared: Mapping[str, Any], number: int) -> dict[str, Any]:
-    settings = numeric_settings(attempt.config)
+def _identity(trial: PlannedTrial, shared: Mapping[str, Any], number: int) -> dict[str, Any]:
+    settings = numeric_settings(trial.config)
     return {
-        "key": attempt.key,
-        "name": attempt.name,
+        "key": trial.key,
+        "name": trial.name,
         # in one piece, as each attribute is a row of its own in the store
         "identity": {
             "attempt": number,
-            "trajectory": attempt.trajectory,
-            "values": attempt.values,
+            "trajectory": trial.trajectory,
+            "values": dict(trial.values),
             "numerics": NUMERICS_VERSION,
-            "fingerprint": attempt.fingerprint,
+            "fingerprint": trial.fingerprint,
             # what is not as all trials of the sweep have it
             "settings": {
                 **{key: now for key, (_, now) in differences(shared, settings).items()},

@@ -2,25 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
 
 from optuna.trial import FrozenTrial
 
 from mcalc.config.schema import Config
+from mcalc.config.trial import PlannedTrial
 from mcalc.console import Display, console
 from mcalc.data.pipeline import IndexedData, index_data
-from mcalc.errors import UserError
+from mcalc.errors import CutOffError, UserError
 from mcalc.results import Outcome
-from mcalc.sweep.store.leases import Claims
+from mcalc.sweep.store.leases import Claims, Lease
 from mcalc.sweep.store.storage import Storage, storage_url
 from mcalc.sweep.store.study import DONE, SweepStudy, result
 from mcalc.sweep.worker.resources import cpu_share, gpu_slot
 from mcalc.tracking.tracker import Tracker
-from mcalc.training.validation import Trial
-from mcalc.trials.runner import Watch, open_tracker, run_trials
+from mcalc.training.device import Placement
+from mcalc.training.listener import Listener
+from mcalc.training.progress import TrainingProgress
+from mcalc.trials.recorder import SweepRecord
+from mcalc.trials.runner import open_tracker, run_trials
 
-Execute = Callable[[Config, IndexedData, Sequence[Trial], Tracker, Watch], list[Outcome]]
+Execute = Callable[
+    [
+        Sequence[PlannedTrial],
+        IndexedData,
+        Tracker,
+        Sequence[Listener],
+        SweepRecord,
+        Placement,
+    ],
+    list[Outcome],
+]
 """What runs the trials of a training run and records them: `mcalc.trials.runner.run_trials`."""
 
 
@@ -53,12 +66,40 @@ class Workplace:
         self.display = display
         self.data = opened or OpenedOnce()
 
-    def run(self, config: Config, trials: Sequence[Trial], watch: Watch) -> list[Outcome]:
-        """Run the trials of one training run on this job's share of the machine."""
+    def run(
+        self,
+        trials: Sequence[PlannedTrial],
+        listeners: Sequence[Listener],
+        known_runs: Mapping[str, str],
+    ) -> list[Outcome]:
+        """Run the trials of one training run on this job's share of the machine.
+
+        `known_runs`: MLflow runs of earlier attempts by trial key.
+        """
+        config = trials[0].config
+        progress = TrainingProgress(", ".join(trial.name for trial in trials), self.display)
+        within = SweepRecord(config.job.sweep, config.job.parent, known_runs)
         with gpu_slot(config.trainer, config.trials_per_gpu) as gpu:
-            cores = cpu_share(config.trainer, config.job.beside)
-            placed = replace(watch, gpu=gpu, cores=cores, display=self.display)
-            return self.execute(config, self.data(config), trials, self.tracker, placed)
+            placement = Placement(gpu, cpu_share(config.trainer, config.job.beside))
+            data = self.data(config)
+            return self.execute(
+                trials, data, self.tracker, [progress, *listeners], within, placement
+            )
+
+
+class LeaseListener(Listener):
+    """Lets nothing be recorded once another worker has taken the work over."""
+
+    def __init__(self, lease: Lease) -> None:
+        self.lease = lease
+
+    def recording(self, trial: PlannedTrial) -> None:
+        """Raise CutOffError where the lease was lost."""
+        if not self.lease.held():
+            raise CutOffError(
+                f"{trial.name}: another worker took this one for dead and resumes its trials; "
+                "nothing is recorded here (was this machine asleep?)"
+            )
 
 
 class OpenedOnce:

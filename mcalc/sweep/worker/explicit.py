@@ -2,51 +2,32 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
 from optuna.trial import FrozenTrial, TrialState
 
 from mcalc.config.compose import GROUPS, choices
-from mcalc.config.identity import trajectory_key
-from mcalc.config.schema import Config
+from mcalc.config.trial import PlannedTrial
 from mcalc.console import console
 from mcalc.results import Outcome
-from mcalc.sweep.planning.sweep_file import Values
 from mcalc.sweep.store.leases import Lease, Owner
-from mcalc.sweep.store.study import Attempt
-from mcalc.sweep.worker.context import Workplace, is_done, skipped, with_retries
-from mcalc.trials.runner import Watch, trials_of
+from mcalc.sweep.worker.context import LeaseListener, Workplace, is_done, skipped, with_retries
 
 
 class Rows:
-    """The trials of `config.job.trials`, which share a training run."""
+    """Planned trials that share a training run."""
 
-    def __init__(self, place: Workplace, config: Config) -> None:
+    def __init__(self, place: Workplace, trials: Sequence[PlannedTrial]) -> None:
         self.place = place
-        self.config = config
-        data = place.data(config).fingerprint
-        specs = config.job.trials
-        trials = trials_of(config, specs, data)
-        self.trajectory = trajectory_key(config, data)
+        self.config = trials[0].config
         self.trials = {trial.key: trial for trial in trials}
-        self.attempts = {
-            trial.key: Attempt(
-                key=trial.key,
-                name=trial.name,
-                trajectory=self.trajectory,
-                values=json.loads(spec.values),
-                config=replace(config, stopping=replace(config.stopping, patience=trial.patience)),
-                fingerprint=data,
-            )
-            for trial, spec in zip(trials, specs, strict=True)
-        }
 
     def run(self) -> list[Outcome]:
         """Outcomes of all of them: `left` where another worker is at them."""
-        with self.place.claims.hold(self.trajectory) as held:
+        with self.place.claims.hold(next(iter(self.trials.values())).trajectory) as held:
             if isinstance(held, Owner):
                 return [
                     Outcome(trial.name, key, "left", None, {}, str(held))
@@ -74,36 +55,25 @@ class Rows:
     def _attempt(
         self, keys: Sequence[str], newest: Mapping[str, FrozenTrial], lease: Lease
     ) -> list[Outcome]:
-        study = self.place.study
         before = {key: newest[key] for key in keys if key in newest}
         kept = [] if self.config.rerun else self._kept(before)
         left = [key for key in keys if key not in {outcome.key for outcome in kept}]
         if not left:
             return kept
+        known_runs = {
+            key: str(attempt.user_attrs["mlflow_run"])
+            for key, attempt in before.items()
+            if "mlflow_run" in attempt.user_attrs and not is_done(attempt)
+        }
         ids = {key: self._begin(key, before.get(key)) for key in left}
-
-        def ended(outcome: Outcome) -> None:
-            study.end(ids[outcome.key], outcome, outcome.metrics.get("accuracy"))
-            old = before.get(outcome.key)
-            if old and is_done(old) and outcome.state == "finished" and outcome.run_id:
-                self._supersede(old, outcome.run_id)
-
-        watch = Watch(
-            began=lambda key, run_id: study.set(ids[key], {"mlflow_run": run_id}),
-            held=lease.held,
-            ended=ended,
-            known_runs={
-                key: str(attempt.user_attrs["mlflow_run"])
-                for key, attempt in before.items()
-                if "mlflow_run" in attempt.user_attrs and not is_done(attempt)
-            },
-        )
-        return kept + self.place.run(self.config, [self.trials[key] for key in left], watch)
+        listener = _AttemptListener(self, ids, before, lease)
+        trials = [self.trials[key] for key in left]
+        return kept + self.place.run(trials, [listener], known_runs)
 
     def _begin(self, key: str, before: FrozenTrial | None) -> int:
-        attempt = self.attempts[key]
-        space = space_of(attempt.values, self.place.study.ranges())
-        return self.place.study.begin(attempt, space, before)
+        trial = self.trials[key]
+        space = space_of(trial.values, self.place.study.ranges())
+        return self.place.study.begin(trial, space, before)
 
     def _kept(self, before: Mapping[str, FrozenTrial]) -> list[Outcome]:
         """Trials that MLflow has finished and whose worker died before it told the study."""
@@ -126,13 +96,36 @@ class Rows:
         console.print(f"  {outcome.name} was finished when its worker was stopped: kept")
         return replace(outcome, state="skipped")
 
-    def _supersede(self, old: FrozenTrial, run_id: str) -> None:
-        replaced = old.user_attrs.get("mlflow_run")
-        if replaced and replaced != run_id:
-            self.place.tracker.supersede(str(replaced), run_id)
+
+class _AttemptListener(LeaseListener):
+    """Reports the trials of a training run to the study."""
+
+    def __init__(
+        self, rows: Rows, ids: Mapping[str, int], before: Mapping[str, FrozenTrial], lease: Lease
+    ) -> None:
+        super().__init__(lease)
+        self.study = rows.place.study
+        self.tracker = rows.place.tracker
+        self.ids = ids
+        self.before = before
+
+    def opened(self, trial: PlannedTrial, run_id: str) -> None:
+        """Note the MLflow run of an attempt."""
+        self.study.set(self.ids[trial.key], {"mlflow_run": run_id})
+
+    def recorded(self, outcome: Outcome) -> None:
+        """End an attempt; with rerun=true its run replaces the one of an earlier attempt."""
+        self.study.end(self.ids[outcome.key], outcome, outcome.metrics.get("accuracy"))
+        old = self.before.get(outcome.key)
+        if old and is_done(old) and outcome.state == "finished" and outcome.run_id:
+            replaced = old.user_attrs.get("mlflow_run")
+            if replaced and replaced != outcome.run_id:
+                self.tracker.supersede(str(replaced), outcome.run_id)
 
 
-def space_of(values: Values, ranges: Mapping[str, Sequence[float]]) -> dict[str, BaseDistribution]:
+def space_of(
+    values: Mapping[str, Any], ranges: Mapping[str, Sequence[float]]
+) -> dict[str, BaseDistribution]:
     """Distributions for Optuna's own analysis: numbers over `ranges`, groups over their files.
 
     Optuna lets the range of a number differ from trial to trial, but not the set of a categorical:

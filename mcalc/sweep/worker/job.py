@@ -6,7 +6,10 @@ the same work, and one of them does it.
 
 from __future__ import annotations
 
+import json
+
 from mcalc.config.schema import Config
+from mcalc.config.trial import plan_trial, with_patience
 from mcalc.errors import UserError
 from mcalc.results import Outcome
 from mcalc.sweep.worker.context import Workplace
@@ -24,5 +27,15 @@ def run_job(config: Config, place: Workplace | None = None) -> list[Outcome]:
         raise UserError("job.sweep is set by the sweep engine alone: start a sweep with -m")
     place = place or Workplace(config, config.job.sweep)
     if config.job.trials:
-        return Rows(place, config).run()
+        fingerprint = place.data(config).fingerprint
+        trials = [
+            plan_trial(
+                spec.name,
+                with_patience(config, spec.patience),
+                fingerprint,
+                json.loads(spec.values),
+            )
+            for spec in config.job.trials
+        ]
+        return Rows(place, trials).run()
     return SearchStep(place, config).run()

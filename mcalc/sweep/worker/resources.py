@@ -14,7 +14,7 @@ import torch
 from filelock import FileLock, Timeout
 
 from mcalc.config.schema import TrainerConfig
-from mcalc.training.trajectory import ALL_CORES, uses_gpu
+from mcalc.training.device import ALL_CORES, uses_gpu
 
 _PAUSE = 0.5
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import math
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -15,18 +14,19 @@ from optuna.trial import FrozenTrial, TrialState
 
 from mcalc.config.assign import updated
 from mcalc.config.compose import GROUPS, compose_config
-from mcalc.config.identity import digest, trajectory_key, trial_key
+from mcalc.config.identity import digest
 from mcalc.config.schema import Config
+from mcalc.config.trial import PlannedTrial, plan_trial
 from mcalc.console import console
+from mcalc.data.loading.run_length import run_length
+from mcalc.data.pipeline import split_of
 from mcalc.errors import UserError
 from mcalc.results import CurvePoint, Outcome
 from mcalc.sweep.planning.search_space import Search
 from mcalc.sweep.planning.sweep_file import Values, override_of
 from mcalc.sweep.store.leases import Lease
-from mcalc.sweep.store.study import DEFINITION, DONE, Attempt, result
-from mcalc.sweep.worker.context import Workplace, with_retries
-from mcalc.training.validation import Trial
-from mcalc.trials.runner import Watch
+from mcalc.sweep.store.study import DEFINITION, DONE, result
+from mcalc.sweep.worker.context import LeaseListener, Workplace, with_retries
 
 _DRAWING = "next configuration"
 """The claim under which a search draws: one worker at a time, so that no budget is overdrawn."""
@@ -54,12 +54,10 @@ class SearchStep:
             return [_Configuration(self, number, values, lease).run()]
 
     def _evaluations(self) -> int:
-        """About how many a whole run has: what a pruner reckons with."""
-        settings, data = self.config.trainer, self.place.data(self.config)
-        per_epoch = len(data.index.lesions) * (1 - self.config.protocol.held_out)
-        iterations = per_epoch / settings.batch_size * settings.max_epochs
-        iterations = min(iterations, settings.max_iterations or iterations)
-        return max(2, math.ceil(iterations / settings.val_every) + 1)
+        """How many a whole run has, which the pruner needs to know."""
+        data = self.place.data(self.config)
+        images = len(split_of(data, self.config).split.train)
+        return max(2, run_length(images, self.config.trainer).evaluations)
 
     def _draw(self, until_done: contextlib.ExitStack) -> tuple[int, Values, Lease] | None:
         """Number in the study, values and claim, held until `until_done` closes.
@@ -106,27 +104,22 @@ class _Configuration:
         """MLflow run by trial key: one a seed."""
 
     def run(self) -> Outcome:
-        study = self.place.study
+        """Run it with each seed, unless another attempt at the same configuration is complete."""
         try:
-            configs = self._configs()
+            trials = self._trials()
         except UserError as error:
             console.print(f"  {self.name} failed: {error}", style="red")
             return self._end(Outcome(self.name, "", "failed", None, {}, str(error)))
-        data = self.place.data(configs[0]).fingerprint
-        keys = [trial_key(config, data) for config in configs]
         # with one seed a configuration is a trial
-        key = keys[0] if len(keys) == 1 else digest(keys)
-        study.describe(
-            self.trial_id,
-            Attempt(
-                key, self.name, trajectory_key(configs[0], data), self.values, configs[0], data
-            ),
-        )
+        first, *others = trials
+        key = digest([trial.key for trial in trials]) if others else first.key
+        whole = replace(first, name=self.name, key=key, values=self.values)
+        self.place.study.describe(self.trial_id, whole)
         while True:
             # two workers may have drawn one configuration at once
             with self.place.claims.hold(f"key {key}") as held:
                 if isinstance(held, Lease):
-                    return self._copy(key) or self._train(configs, keys, key)
+                    return self._copy(key) or self._train(trials, key)
             time.sleep(_PAUSE)
 
     def _copy(self, key: str) -> Outcome | None:
@@ -139,15 +132,16 @@ class _Configuration:
         study.set(self.trial_id, {"copy_of": others[0].number})
         return self._end(Outcome(self.name, key, "finished", None, {}), others[0].value)
 
-    def _train(self, configs: Sequence[Config], keys: Sequence[str], key: str) -> Outcome:
+    def _train(self, trials: Sequence[PlannedTrial], key: str) -> Outcome:
         outcomes: list[Outcome] = []
-        for config, own in zip(configs, keys, strict=True):
-            outcomes.append(self._seed(config, own, first=not outcomes))
+        for trial in trials:
+            outcomes.append(self._seed(trial, first=not outcomes))
             if outcomes[-1].state != "finished":
                 return self._end(replace(outcomes[-1], key=key, name=self.name))
         return self._end(self._mean(key, outcomes), self._value(outcomes))
 
-    def _configs(self) -> list[Config]:
+    def _trials(self) -> list[PlannedTrial]:
+        """One trial per seed."""
         groups = {key: value for key, value in self.values.items() if key in GROUPS}
         single = {key: value for key, value in self.values.items() if key not in GROUPS}
         base = self.step.config
@@ -155,32 +149,26 @@ class _Configuration:
             chosen = [override_of(key, value) for key, value in groups.items()]
             base = replace(compose_config([*self.step.fixed, *chosen]), job=base.job)
         config = updated(base, single)
-        return [replace(config, seed=seed) for seed in self.step.search.seeds or [config.seed]]
+        data = self.place.data(config).fingerprint
+        if len(self.step.search.seeds) < 2:
+            seed = next(iter(self.step.search.seeds), config.seed)
+            return [plan_trial(self.name, replace(config, seed=seed), data)]
+        return [
+            plan_trial(f"{self.name}, seed={seed}", replace(config, seed=seed), data)
+            for seed in self.step.search.seeds
+        ]
 
-    def _seed(self, config: Config, key: str, *, first: bool) -> Outcome:
+    def _seed(self, trial: PlannedTrial, *, first: bool) -> Outcome:
         """One trial; a search with several seeds prunes by the first one's evaluations."""
-        name = self.name if len(self.step.search.seeds) < 2 else f"{self.name}, seed={config.seed}"
-        trial = Trial(name, key, config.stopping.patience)
-        study = self.place.study
-        known = self.place.tracker.run(self.runs[key]) if key in self.runs else None
+        known = self.place.tracker.run(self.runs[trial.key]) if trial.key in self.runs else None
         if known is not None and known.state in ("finished", "pruned"):
-            return Outcome(name, key, known.state, known.run_id, known.metrics)
-
-        def began(key: str, run_id: str) -> None:
-            self.runs[key] = run_id
-            study.set(self.trial_id, {"runs": self.runs, "mlflow_run": run_id})
-
-        def report(_: str, evaluation: int, point: CurvePoint) -> bool:
-            value: float = getattr(point, self.step.search.objective)
-            return first and study.report(self.trial_id, evaluation, value)
-
-        def attempt(_: Sequence[str], __: bool) -> list[Outcome]:
-            watch = Watch(
-                began=began, report=report, held=self.lease.held, known_runs=dict(self.runs)
-            )
-            return self.place.run(config, [trial], watch)
-
-        (outcome,) = with_retries(attempt, [key], config.retries)
+            return Outcome(trial.name, trial.key, known.state, known.run_id, known.metrics)
+        listener = _ConfigurationListener(self, prunes=first)
+        (outcome,) = with_retries(
+            lambda _keys, _first: self.place.run([trial], [listener], dict(self.runs)),
+            [trial.key],
+            trial.config.retries,
+        )
         return outcome
 
     def _end(self, outcome: Outcome, value: float | None = None) -> Outcome:
@@ -200,6 +188,29 @@ class _Configuration:
         metrics = {name: fmean(outcome.metrics[name] for outcome in outcomes) for name in kept}
         metrics["seconds"] = sum(outcome.metrics["seconds"] for outcome in outcomes)
         return Outcome(self.name, key, "finished", outcomes[-1].run_id, metrics)
+
+
+class _ConfigurationListener(LeaseListener):
+    """Reports the trials of a configuration to the study, which may prune them."""
+
+    def __init__(self, configuration: _Configuration, *, prunes: bool) -> None:
+        super().__init__(configuration.lease)
+        self.configuration = configuration
+        self.study = configuration.place.study
+        self.may_prune = prunes
+
+    def opened(self, trial: PlannedTrial, run_id: str) -> None:
+        """Note the MLflow run of each seed."""
+        runs = self.configuration.runs
+        runs[trial.key] = run_id
+        self.study.set(self.configuration.trial_id, {"runs": runs, "mlflow_run": run_id})
+
+    def prunes(self, trial: PlannedTrial, evaluation: int, point: CurvePoint) -> bool:
+        """Report an evaluation; the study's pruner answers."""
+        if not self.may_prune:
+            return False
+        value: float = getattr(point, self.configuration.step.search.objective)
+        return self.study.report(self.configuration.trial_id, evaluation, value)
 
 
 def work_of(number: int) -> str:

@@ -11,7 +11,7 @@ import pytest
 from rich.console import Console
 from sqlalchemy import text
 
-from mcalc.sweep import claims as module
+from mcalc.sweep.store import leases as module
 from mcalc.sweep.store.leases import Claims, Lease, Owner
 from mcalc.sweep.store.storage import Storage
 

@@ -14,7 +14,7 @@ import torch
 
 from mcalc.config.schema import Accelerator, TrainerConfig
 from mcalc.sweep.worker.resources import cores_here, cpu_share, first_free, gpu_slot, share_of
-from mcalc.training.trajectory import ALL_CORES
+from mcalc.training.device import ALL_CORES
 
 CPU = TrainerConfig(accelerator=Accelerator.cpu)
 

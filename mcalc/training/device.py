@@ -1,0 +1,69 @@
+"""What computes a training run: device, precision, CPU threads."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+from mcalc.config.schema import Accelerator, Precision, TrainerConfig
+from mcalc.errors import UserError
+
+ALL_CORES = torch.get_num_threads()
+"""CPU threads that PyTorch takes by default, read before any run sets a number."""
+
+
+@dataclass(frozen=True)
+class Placement:
+    """The part of a machine that a run may use, where several share it."""
+
+    gpu: int = 0
+    """CUDA device to train on, where there are several."""
+    cores: int | None = None
+    """CPU threads to use where `trainer.threads` is null; None for all."""
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What has to be the same for the same numbers, beside the trial's settings."""
+
+    device: str
+    """`cpu` or `cuda`."""
+    precision: str
+    """`fp32` or `bf16`."""
+    threads: int
+    """CPU threads of the arithmetic."""
+
+
+def setup_of(settings: TrainerConfig, cores: int | None = None) -> Setup:
+    """What this machine and these settings make of device, precision and threads.
+
+    `cores` as in `Placement`. Raises UserError as `uses_gpu`.
+    """
+    return Setup(
+        device="cuda" if uses_gpu(settings) else "cpu",
+        precision=resolve_precision(settings).value,
+        threads=settings.threads or cores or ALL_CORES,
+    )
+
+
+def uses_gpu(settings: TrainerConfig) -> bool:
+    """Whether training runs on a GPU here. Raises UserError if one is asked for but absent."""
+    available = torch.cuda.is_available()
+    if settings.accelerator is Accelerator.gpu and not available:
+        raise UserError(
+            "trainer.accelerator=gpu, but PyTorch sees no CUDA device here: use auto or cpu, or "
+            "check the driver with nvidia-smi"
+        )
+    return available and settings.accelerator is not Accelerator.cpu
+
+
+def resolve_precision(settings: TrainerConfig) -> Precision:
+    """The precision that `auto` means on this machine: bf16 where the hardware computes in it."""
+    if settings.precision is not Precision.auto:
+        return settings.precision
+    if uses_gpu(settings):
+        fast = torch.cuda.is_bf16_supported()
+    else:
+        fast = torch.cpu._is_avx512_bf16_supported()
+    return Precision.bf16 if fast else Precision.fp32

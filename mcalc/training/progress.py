@@ -1,0 +1,69 @@
+"""The display of one training run."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+from rich.progress import TaskID
+
+from mcalc.config.trial import PlannedTrial
+from mcalc.console import QUIET_SECONDS, Display, console
+from mcalc.results import CurvePoint
+from mcalc.training.checkpoint import Checkpoint
+from mcalc.training.listener import Listener
+
+
+class TrainingProgress(Listener):
+    """Shows iterations done of those at most to come, with the last validation loss.
+
+    The time left is an upper bound: patience may end the run sooner.
+    """
+
+    def __init__(self, title: str, display: Display | None = None) -> None:
+        self.title = title
+        self.total = 0
+        self.note = ""
+        self.began = self.last = time.monotonic()
+        self.before = 0
+        """Iterations that an earlier process did."""
+        self.own = display is None
+        self.display = display or Display(console)
+        self.task: TaskID | None = None
+
+    def started(self, iterations: int) -> None:
+        """Show the bar."""
+        self.total = iterations
+        if self.own:
+            self.display.bars.start()
+        self.began = time.monotonic()
+        self.task = self.display.add(self.title, iterations)
+
+    def resumed(self, checkpoint: Checkpoint) -> None:
+        """Begin at the iteration that an earlier process reached."""
+        self.before = checkpoint.iteration
+
+    def evaluated(self, point: CurvePoint, running: Sequence[PlannedTrial]) -> None:
+        """Show the newest evaluation."""
+        self.note = f"val loss {point.val_loss:.4f}, accuracy {point.val_accuracy:.3f}"
+
+    def iterated(self, iteration: int) -> None:
+        """Move the bar by an iteration; without a terminal, print a line now and then."""
+        if self.task is not None:
+            self.display.update(self.task, iteration, self.note, self.total)
+        now = time.monotonic()
+        if not console.is_terminal and now - self.last > QUIET_SECONDS:
+            self.last = now
+            each = (now - self.began) / (iteration - self.before)
+            console.print(
+                f"  {self.title}: iteration {iteration} of at most {self.total}, {self.note}, "
+                f"at most {each * (self.total - iteration):.0f} s left"
+            )
+
+    def stopped(self) -> None:
+        """Remove the bar, so that an error is printed below the others."""
+        if self.task is not None:
+            self.display.remove(self.task)
+            self.task = None
+        if self.own:
+            self.display.bars.stop()

@@ -1,0 +1,185 @@
+"""The record of the trials of one training run, written while it runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from mcalc.config.identity import is_numeric, plugins_of
+from mcalc.config.paths import flatten
+from mcalc.config.trial import PlannedTrial
+from mcalc.console import console
+from mcalc.data.pipeline import PreparedData
+from mcalc.results import CurvePoint, Outcome, TrialResult
+from mcalc.tracking.tracker import RunWriter, Tracker
+from mcalc.training.checkpoint import Checkpoint, Weights
+from mcalc.training.listener import Listener
+from mcalc.trials.artifacts import config_yaml, final_metrics, json_tag, write_artifacts
+from mcalc.trials.provenance import git_revision, hardware, versions
+
+_ALSO_SHOWN = ("name", "data.source", "data.csv_split", "data.phantom.lesions", "trainer.workers")
+"""Parameters in MLflow beside those that change numbers."""
+
+
+@dataclass(frozen=True)
+class SweepRecord:
+    """The sweep that trials belong to, as their runs name it; a single trial has none."""
+
+    sweep: str | None = None
+    """The sweep's identity."""
+    parent: str | None = None
+    """The sweep's MLflow run."""
+    known_runs: Mapping[str, str] = field(default_factory=dict)
+    """MLflow runs of earlier attempts by trial key, to be resumed."""
+
+
+class Recorder(Listener):
+    """Opens a run for each trial, writes its curve and results, and reports each outcome."""
+
+    def __init__(
+        self,
+        trials: Sequence[PlannedTrial],
+        tracker: Tracker,
+        listeners: Sequence[Listener],
+        within: SweepRecord,
+        cores: int | None,
+    ) -> None:
+        self.trials = {trial.key: trial for trial in trials}
+        self.title = ", ".join(trial.name for trial in trials)
+        self.tracker = tracker
+        self.listeners = listeners
+        self.within = within
+        self.cores = cores
+        self.writers: dict[str, RunWriter] = {}
+        """Of runs that are open, by trial key."""
+        self.outcomes: list[Outcome] = []
+        self._prepared: tuple[PreparedData, str, tuple[str, ...]] | None = None
+
+    def open_runs(self) -> None:
+        """Open or resume the run of every trial."""
+        for trial in self.trials.values():
+            self.writers[trial.key] = self._open(trial)
+
+    def _open(self, trial: PlannedTrial) -> RunWriter:
+        config = replace(trial.config, name=trial.name)
+        # settings of the engine (config.yaml has them) would only lengthen MLflow's lists
+        params = {k: v for k, v in flatten(config).items() if is_numeric(k) or k in _ALSO_SHOWN}
+        tags = {
+            "mcalc.trajectory": trial.trajectory,
+            "mcalc.fingerprint": trial.fingerprint,
+            "mcalc.protocol": config.protocol.name.value,
+            "mcalc.versions": json_tag({**versions(), **plugins_of(config)}),
+            "mcalc.git": git_revision(),
+            **hardware(config.trainer, self.cores),
+        }
+        if self.within.sweep:
+            tags["mcalc.sweep_id"] = self.within.sweep
+        known = self.within.known_runs.get(trial.key)
+        parent = self.within.parent
+        writer = self.tracker.open_trial(trial.name, trial.key, params, tags, parent, known)
+        for listener in self.listeners:
+            listener.opened(trial, writer.run_id)
+        if not known:
+            writer.text(config_yaml(config), "config.yaml")
+        return writer
+
+    def prepared(self, data: PreparedData, weights_origin: str, notes: tuple[str, ...]) -> None:
+        """Take in what is trained on; `notes` are warnings that belong to every result."""
+        console.print(f"{self.title}: {data.description}; weights {weights_origin}")
+        for note in notes:
+            self.noted(note)
+        self._prepared = data, weights_origin, notes
+
+    def noted(self, text: str) -> None:
+        """Print a warning."""
+        console.print(f"  warning: {text}", style="yellow")
+
+    def resumed(self, checkpoint: Checkpoint) -> None:
+        """Say so, and write the part of the curve that an interruption may have kept back."""
+        console.print(
+            f"  {self.title}: resumes from iteration {checkpoint.iteration}, after "
+            f"{checkpoint.seconds:.0f} s of training"
+        )
+        for point in checkpoint.curve:
+            for writer in self.writers.values():
+                writer.point(point)
+
+    def evaluated(self, point: CurvePoint, running: Sequence[PlannedTrial]) -> None:
+        """Write an evaluation to the runs of the trials that it belongs to."""
+        for trial in running:
+            self.writers[trial.key].point(point)
+
+    def finished(self, result: TrialResult, weights: Weights) -> None:
+        """Write a trial's scores, files and pictures, and close its run."""
+        assert self._prepared is not None  # training comes after preparing
+        data, origin, notes = self._prepared
+        trial = self._about_to_record(result.key)
+        config, writer = trial.config, self.writers[result.key]
+        metrics = {**final_metrics(result, data, config.metrics), **validation_metrics(result)}
+        write_artifacts(writer, result, data, weights if config.tracking.save_network else None)
+        tags = {
+            "mcalc.weights": origin,
+            "mcalc.data": data.description,
+            "mcalc.split": data.split.fingerprint,
+            "mcalc.leak": data.split.leak,
+            "mcalc.stop_reason": result.stop_reason,
+            "mcalc.warnings": json_tag(notes),
+        }
+        writer.finish(metrics, tags)
+        self._end(Outcome(trial.name, trial.key, "finished", writer.run_id, metrics))
+        console.print(
+            f"  {trial.name}: accuracy {metrics['accuracy']:.4f} "
+            f"[{metrics['accuracy_low']:.3f}, {metrics['accuracy_high']:.3f}], "
+            f"AUC {metrics['auc']:.3f} [{metrics['auc_low']:.3f}, {metrics['auc_high']:.3f}] "
+            f"on {len(data.split.reported)} {config.data.unit}s; stopped at iteration "
+            f"{result.iterations} ({result.stop_reason}) after {result.seconds:.0f} s",
+        )
+
+    def pruned(self, trial: PlannedTrial, curve: Sequence[CurvePoint], seconds: float) -> None:
+        """Close the run of a pruned trial with its curve."""
+        self._about_to_record(trial.key)
+        writer = self.writers[trial.key]
+        metrics = {"iterations": float(curve[-1].iteration), "seconds": seconds}
+        writer.curve(curve)
+        writer.prune(metrics, {"mcalc.stop_reason": "pruned"})
+        self._end(Outcome(trial.name, trial.key, "pruned", writer.run_id, metrics))
+        console.print(f"  {trial.name}: pruned at iteration {curve[-1].iteration}")
+
+    def _about_to_record(self, key: str) -> PlannedTrial:
+        trial = self.trials[key]
+        for listener in self.listeners:
+            listener.recording(trial)
+        return trial
+
+    def _end(self, outcome: Outcome) -> None:
+        """Report each outcome at once, so that a later crash cannot lose it."""
+        self.writers.pop(outcome.key, None)
+        self.outcomes.append(outcome)
+        for listener in self.listeners:
+            listener.recorded(outcome)
+
+    def fail_rest(
+        self, error: str, trace: str = "", *, killed: bool = False, retry: bool = True
+    ) -> None:
+        """Record every trial without an outcome as failed, or as interrupted where `killed`."""
+        ended = {outcome.key for outcome in self.outcomes}
+        for trial in self.trials.values():
+            if trial.key in ended:
+                continue
+            writer = self.writers.get(trial.key)
+            run_id = writer.run_id if writer else None
+            if writer:
+                writer.fail(error, trace, killed=killed)
+            if not killed:
+                self._end(Outcome(trial.name, trial.key, "failed", run_id, {}, error, retry))
+
+
+def validation_metrics(result: TrialResult) -> dict[str, float]:
+    """What the reported network reached on the subset that stops training."""
+    for point in result.curve:
+        if point.iteration == result.reported_iteration:
+            return {
+                f"reported_{name}": getattr(point, name)
+                for name in ("val_loss", "val_accuracy", "val_auc")
+            }
+    return {}
