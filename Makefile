@@ -30,7 +30,7 @@ else
 ALEXNET   := $(TRAIN) sweep=alexnet data=cbis_ddsm 'data.root=$(DATA)' $(ARGS)
 GOOGLENET := $(TRAIN) sweep=googlenet data=cbis_ddsm 'data.root=$(DATA)' $(ARGS)
 endif
-TABLES := $(RUN) -m mcalc.report 'dir=$(RUNS)' 'out=$(REPORT)'
+TABLES := $(RUN) -m mcalc.report 'tracking.dir=$(RUNS)' 'out=$(REPORT)'
 
 .DEFAULT_GOAL := help
 .PHONY: help install sweeps tables table1 table2 table3 table4 table5 table6 report ui dashboard \

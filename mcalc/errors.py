@@ -10,11 +10,11 @@ from contextlib import contextmanager
 
 
 class UserError(Exception):
-    """A mistake the user can mend. Commands print it as one sentence, without a traceback."""
+    """A mistake the user can fix. Commands print it as one sentence, without a traceback."""
 
 
 class CutOffError(UserError):
-    """Work cannot go on here; its records stay open for who goes on with them."""
+    """Work cannot continue here. Its records stay open, so that another worker can resume it."""
 
 
 def nearest(word: str, valid: Iterable[str]) -> str:

@@ -47,6 +47,10 @@ def run(line: Line) -> int:
     if "--cfg job" in line.flags:
         print(as_yaml(config), end="")
         return 0
+    if config.dry_run:
+        raise UserError(
+            "dry_run=true shows the plan of a sweep: add -m. The settings of one trial: --cfg job"
+        )
     from mcalc.trials.runner import run as run_trial
 
     for outcome in run_trial(config):

@@ -151,6 +151,6 @@ def test_make_tables_end_to_end_and_what_builds_on_it(tmp_path: Path) -> None:
     assert "GL10" in table
     assert "AL10" not in table
     for arguments in of("mcalc.report"):
-        places = [f"dir={tmp_path / 'runs'}", f"out={tmp_path / 'again'}"]
+        places = [f"tracking.dir={tmp_path / 'runs'}", f"out={tmp_path / 'again'}"]
         call([sys.executable, "-m", "mcalc.report", *arguments, *places], tmp_path)
         assert (tmp_path / "again" / "index.html").is_file()

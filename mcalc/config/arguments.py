@@ -62,10 +62,10 @@ def read_line(command: Command, arguments: Sequence[str]) -> Line:
             _set(settings, word.alias, f"{word.alias}={value}")
         elif equals and word:
             if key in words:
-                raise UserError(f"{key} is given twice: give it once, or leave it out")
+                raise UserError(f"{key} is given twice: give it once")
             words[key] = value
         elif _is_hidden(key):
-            raise UserError(f"{key} is for the sweep engine alone: leave it out")
+            raise UserError(f"{key} is for the sweep engine alone: omit it")
         else:
             _set(settings, key, argument)
     overrides = tuple(as_typed(argument) for argument in settings.values())
@@ -148,7 +148,7 @@ def _word(name: str, word: Word, given: str | None) -> Any:
     if text is None or word.alias:
         return None
     if not text:
-        raise UserError(f"{name}= has no value: give one, or leave {name} out")
+        raise UserError(f"{name}= has no value: give one, or omit {name}")
     if word.kind == "bool":
         if text.lower() not in ("true", "false"):
             raise UserError(f"{name}={text}: expected true or false")

@@ -10,20 +10,35 @@ import csv
 import statistics
 from collections.abc import Mapping
 from pathlib import Path
+from urllib.error import HTTPError
 from urllib.parse import unquote
+from urllib.request import urlopen
 
 import numpy as np
 from mlflow.entities import Run
 from mlflow.tracking import MlflowClient
 
 from mcalc.config.schema import TrackingConfig
-from mcalc.errors import UserError
+from mcalc.errors import UserError, without_password
 from mcalc.results import Artifacts, CurvePoint, Predictions, RecordedTrial
 from mcalc.tracking.tracker import PARENT_TAG, database_uri, recorded_trial
 
 
 def _client(tracking: TrackingConfig) -> MlflowClient | None:
-    """The store's client; None where nothing is recorded yet."""
+    """The store's client; None where nothing is recorded yet.
+
+    Raises UserError at once for a server that cannot be reached: MLflow would try for minutes.
+    """
+    if tracking.uri and tracking.uri.startswith(("http://", "https://")):
+        try:
+            urlopen(f"{tracking.uri}/health", timeout=10).close()
+        except HTTPError:
+            pass  # it answers, if only by a proxy
+        except (OSError, ValueError) as error:
+            raise UserError(
+                f"the tracking server {without_password(tracking.uri)} cannot be reached "
+                f"({getattr(error, 'reason', error)}): start it, or correct tracking.uri"
+            ) from error
     directory = Path(tracking.dir)
     if tracking.uri is None and not (directory / "mlflow.db").is_file():
         return None

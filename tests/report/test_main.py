@@ -205,6 +205,14 @@ def server(tmp_path: Path) -> Iterator[tuple[str, Path]]:
         process.wait()
 
 
+def test_a_server_that_cannot_be_reached_is_named_at_once(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    line = refused(capsys, "tracking.uri=http://user:secret@127.0.0.1:9", f"out={tmp_path}")
+    assert "server http://user:***@127.0.0.1:9 cannot be reached" in line
+    assert "secret" not in line
+
+
 @pytest.mark.slow
 def test_a_sweep_recorded_on_a_tracking_server_is_tabulated(
     server: tuple[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]

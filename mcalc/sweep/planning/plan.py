@@ -306,7 +306,7 @@ def _element(value: Any) -> Any:
 
 def _names(override: Override) -> list[str]:
     if not override.is_sweep_override():
-        return [_text(override)]
+        return [name] if (name := _text(override)) else []
     swept = override.value()
     if isinstance(swept, Glob):
         return swept.filter(sorted(available()))
@@ -314,4 +314,5 @@ def _names(override: Override) -> list[str]:
 
 
 def _text(override: Override) -> str:
-    return override.get_value_element_as_str().strip("'\"")
+    value = override.value()
+    return "" if value is None else str(value)

@@ -1,0 +1,99 @@
+"""`conf/` of the working directory is searched before the one that comes with mcalc."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from mcalc.config.compose import CONF_DIR, choices, compose_config, conf_folders
+from mcalc.errors import UserError
+from mcalc.train import main
+
+
+@pytest.fixture
+def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The group `backbone` of a working directory, with one file."""
+    folder = tmp_path / "my work (2)" / "conf" / "backbone"
+    folder.mkdir(parents=True)
+    (folder / "mynet.yaml").write_text(
+        "defaults: [squeezenet, _self_]\nweights: none\nweight_lr: 0.25\n"
+    )
+    monkeypatch.chdir(folder.parents[1])
+    return folder
+
+
+def test_a_choice_of_ones_own_is_composed_beside_the_shipped(own: Path) -> None:
+    config = compose_config(["backbone=mynet"])
+    assert (config.backbone.name, config.backbone.weight_lr) == ("squeezenet", 0.25)
+    assert {"mynet", "alexnet"} <= set(choices("backbone"))
+    assert compose_config(["backbone=alexnet"]).backbone.name == "alexnet"
+
+
+def test_ones_own_file_comes_before_the_shipped_of_its_name(own: Path) -> None:
+    (own / "alexnet.yaml").write_text("name: alexnet\nbias_lr: 7\n")
+    assert compose_config(["backbone=alexnet"]).backbone.bias_lr == 7
+
+
+def test_train_takes_it(own: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    main(["backbone=mynet", "--cfg", "job"])
+    assert "weight_lr: 0.25" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_a_sweep_takes_it(own: Path) -> None:
+    done = subprocess.run(
+        [
+            sys.executable, "-m", "mcalc.train", "backbone=mynet,squeezenet", "-m", "dry_run=true",
+            "backbone.weights=none", "data.phantom.lesions=24", "trainer.batch_size=4",
+        ],
+        capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "2 trials in 2 training runs" in done.stdout
+    assert "backbone=mynet" in done.stdout
+
+
+def test_the_checkouts_own_folder_counts_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(CONF_DIR.parent)
+    assert conf_folders() == [CONF_DIR]
+    assert compose_config(["backbone=alexnet"]).backbone.name == "alexnet"
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"a: [1\n", "a file of conf/ is not YAML"),
+        (b"name: \xff\n", "a file of conf/ is not YAML"),
+        (b"- a\n", "conf/backbone/bad.yaml: expected a mapping of keys to values"),
+        (b"weight_rl: 1\n", "did you mean 'backbone.weight_lr'"),
+        (b"weight_lr: ten\n", "backbone.weight_lr=ten is not understood: expected a number"),
+        (b"weight_lr: -1\n", "backbone.weight_lr=-1.0 is out of range"),
+        (b"defaults: [nothing]\n", "backbone=nothing: no such choice"),
+    ],
+)
+def test_a_wrong_file_is_one_sentence(own: Path, content: bytes, said: str) -> None:
+    (own / "bad.yaml").write_bytes(content)
+    with pytest.raises(UserError) as raised:
+        compose_config(["backbone=bad"])
+    assert said in str(raised.value)
+    assert "\n" not in str(raised.value)
+
+
+def test_other_programs_with_hydra_are_left_alone(own: Path) -> None:
+    (own.parent / "app.yaml").write_text("x: 1\n")
+    (own.parent.parent / "other").mkdir()
+    (own.parent.parent / "other" / "app.yaml").write_text("x: 2\n")
+    program = (
+        "import hydra\n"
+        "@hydra.main(config_path='other', config_name='app', version_base='1.3')\n"
+        "def main(config): print(config.x)\n"
+        "main()\n"
+    )
+    (own.parent.parent / "app.py").write_text(program)
+    done = subprocess.run(
+        [sys.executable, "app.py"], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert done.stdout == "2\n"

@@ -1,0 +1,65 @@
+"""Help and typing errors are answered without importing what takes seconds to import."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+HEAVY = {"torch", "pytorch_lightning", "mlflow", "optuna", "cv2"}
+_PROGRAM = """
+import atexit, json, runpy, sys
+place, module, *sys.argv[1:] = sys.argv[1:]
+atexit.register(lambda: open(place, "w").write(json.dumps(sorted(sys.modules))))
+runpy.run_module(module, run_name="__main__")
+"""
+
+
+def imported(tmp_path: Path, *command: str) -> set[str]:
+    """Top-level packages that a command has imported when it ends."""
+    place = tmp_path / "modules.json"
+    subprocess.run(
+        [sys.executable, "-c", _PROGRAM, str(place), *command],
+        cwd=tmp_path, capture_output=True, timeout=120, check=False,
+    )  # fmt: skip
+    return {name.split(".")[0] for name in json.loads(place.read_text())}
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["mcalc"],
+        ["mcalc", "train", "--help"],
+        ["mcalc.train", "--help"],
+        ["mcalc.train", "--help", "all"],
+        ["mcalc.train", "head.wieght_lr=1"],
+        ["mcalc.train", "-m", "head.wieght_lr=1,2"],
+        ["mcalc.train", "backbone=alexnte"],
+        ["mcalc.train", "head.weight_lr=ten"],
+        ["mcalc.train", "head.weight_lr=1,2"],
+        ["mcalc.data", "--help"],
+        ["mcalc.data", "pixel=true"],
+        ["mcalc.sweep", "--help"],
+        ["mcalc.sweep", "lsit"],
+        ["mcalc.sweep", "list", "tracking.dri=x"],
+        ["mcalc.report", "--help"],
+        ["mcalc.report", "tabel=1"],
+    ],
+    ids=" ".join,
+)
+def test_help_and_typing_errors_import_nothing_heavy(command: list[str], tmp_path: Path) -> None:
+    found = imported(tmp_path, *command)
+    assert "mcalc" in found
+    assert found & HEAVY == set()
+
+
+@pytest.mark.slow
+def test_a_dry_run_imports_what_measures_a_step_and_reads_the_record(tmp_path: Path) -> None:
+    found = imported(
+        tmp_path, "mcalc.train", "-m", "seed=0,1", "dry_run=true", "backbone=squeezenet",
+        "backbone.weights=none", "data.phantom.lesions=24", "trainer.batch_size=4",
+    )  # fmt: skip
+    assert found & HEAVY == HEAVY, "less is better: shorten this set where a dry run needs less"
