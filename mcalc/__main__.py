@@ -10,7 +10,7 @@ from mcalc.config.commands import COMMANDS
 from mcalc.errors import UserError, exit_on_user_error, nearest
 
 USAGE = """\
-usage: mcalc COMMAND [ARGUMENT ...]      (or python -m mcalc.COMMAND [ARGUMENT ...])
+usage: mcalc COMMAND [ARGUMENT ...]      (mcalc train is python -m mcalc.train)
 
 {commands}
 

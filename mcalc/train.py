@@ -8,13 +8,10 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from mcalc.command_line import run_command
+from mcalc.config.commands import Line
 from mcalc.errors import UserError
-
-if TYPE_CHECKING:
-    from mcalc.config.arguments import Line
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -9,35 +9,15 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from mcalc.config.commands import Command, Word
+from mcalc.config.commands import Command, Line, Word
 from mcalc.config.compose import compose_config, parse_overrides
 from mcalc.config.paths import entries
-from mcalc.config.schema import Config
 from mcalc.errors import UserError, nearest
-
-
-@dataclass(frozen=True)
-class Line:
-    """What a command line says, checked as far as it can be without reading data or records."""
-
-    overrides: tuple[str, ...] = ()
-    """Settings as `key=value` in Hydra's grammar, each key once."""
-    words: Mapping[str, Any] = field(default_factory=dict)
-    """The command's own words, all of them: a bool, a Path, text, or None where there is none."""
-    action: str = ""
-    """The first argument of a command that has actions."""
-    names: tuple[str, ...] = ()
-    """Further arguments of a command that has actions."""
-    flags: frozenset[str] = frozenset()
-
-    def config(self) -> Config:
-        """The settings. Raises UserError for anything wrong in them."""
-        return compose_config(self.overrides)
 
 
 def read_line(command: Command, arguments: Sequence[str]) -> Line:
@@ -71,6 +51,7 @@ def read_line(command: Command, arguments: Sequence[str]) -> Line:
     overrides = tuple(as_typed(argument) for argument in settings.values())
     parse_overrides(overrides, also=command.words)
     return Line(
+        partial(compose_config, overrides),
         overrides,
         {name: _word(name, word, words.get(name)) for name, word in command.words.items()},
         _action(command, names),

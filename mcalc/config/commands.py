@@ -6,9 +6,11 @@ settings, by the same names; a command's own words are those that no other has u
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
+
+from mcalc.config.schema import Config
 
 
 @dataclass(frozen=True)
@@ -28,7 +30,7 @@ class Word:
 
 @dataclass(frozen=True)
 class Command:
-    """`python -m mcalc.NAME`, or `mcalc NAME`."""
+    """A command, as `python -m mcalc.train` or `mcalc train`."""
 
     name: str
     module: str
@@ -51,6 +53,23 @@ class Command:
     """Whether help shows the groups of `conf/`."""
     after_interrupt: str = ""
     """What to say after Ctrl-C."""
+
+
+@dataclass(frozen=True)
+class Line:
+    """A command line, checked as far as it can be without reading data or records."""
+
+    config: Callable[[], Config] = field(compare=False)
+    """Composes the settings. Raises UserError for anything wrong in them."""
+    overrides: tuple[str, ...] = ()
+    """Settings as `key=value` in Hydra's grammar, each key once."""
+    words: Mapping[str, Any] = field(default_factory=dict)
+    """The command's own words, all of them: a bool, a Path, text, or None where there is none."""
+    action: str = ""
+    """The first argument of a command that has actions."""
+    names: tuple[str, ...] = ()
+    """Further arguments of a command that has actions."""
+    flags: frozenset[str] = frozenset()
 
 
 _PLACES = ("tracking.dir", "tracking.uri", "storage")
@@ -102,7 +121,7 @@ TRAIN = Command(
 
 DATA = Command(
     name="data",
-    module="mcalc.data.command",
+    module="mcalc.data.check",
     line="index a data set and check it",
     usage="data=NAME [data.root=PATH] [KEY=VALUE ...] [pixels=true] [split_to=FILE]",
     text=(

@@ -7,9 +7,9 @@ import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from mcalc.atomic_write import write_text
+from mcalc.config.commands import Line
 from mcalc.config.schema import TrackingConfig
 from mcalc.errors import UserError, without_password
 from mcalc.paper.tables import NETWORKS
@@ -19,9 +19,6 @@ from mcalc.report.html import page
 from mcalc.report.paper_tables import TABLES, Record, build, further_scores
 from mcalc.results import RecordedTrial
 from mcalc.tracking.reader import read_trials
-
-if TYPE_CHECKING:
-    from mcalc.config.arguments import Line
 
 _PAGE_TABLES = ("3", "4")
 """Tables that are figures, on the page."""

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import optuna
 from rich.table import Table
 
+from mcalc.config.commands import Line
 from mcalc.config.schema import Config
 from mcalc.console import console
 from mcalc.errors import UserError, nearest
@@ -18,9 +18,6 @@ from mcalc.sweep.store.leases import Claims
 from mcalc.sweep.store.storage import Storage, exists, shown, storage_url
 from mcalc.sweep.store.study import SweepStudy
 from mcalc.trials.runner import open_tracker
-
-if TYPE_CHECKING:
-    from mcalc.config.arguments import Line
 
 
 def run(line: Line) -> int:

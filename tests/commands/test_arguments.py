@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mcalc.config.arguments import Line, as_typed, quote, read_line
-from mcalc.config.commands import COMMANDS, DATA, REPORT, SWEEP, TRAIN, Command
-from mcalc.config.compose import parse_overrides
+from mcalc.config.arguments import as_typed, quote, read_line
+from mcalc.config.commands import COMMANDS, DATA, REPORT, SWEEP, TRAIN, Command, Line
+from mcalc.config.compose import compose_config, parse_overrides
 from mcalc.errors import UserError
 from mcalc.train import main
 
@@ -207,7 +207,9 @@ def test_of_a_setting_given_twice_the_last_counts_and_that_is_said(
     [["-m", "seed=1,2"], ["seed=1,2", "-m"], ["seed=1,2", "--multirun"], ["-m", "-m", "seed=1,2"]],
 )
 def test_m_may_stand_anywhere(arguments: list[str]) -> None:
-    assert read_line(TRAIN, arguments) == Line(("seed=1,2",), flags=frozenset({"-m"}))
+    assert read_line(TRAIN, arguments) == Line(
+        compose_config, ("seed=1,2",), flags=frozenset({"-m"})
+    )
 
 
 @pytest.mark.parametrize("flag", [["--cfg", "job"], ["--cfg=job"], ["-c", "job"]])
