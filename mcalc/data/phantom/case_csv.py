@@ -8,14 +8,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from mcalc.config.schema import PhantomConfig
-from mcalc.data.phantom.cases import PhantomRow
+from mcalc.data.phantom.case_row import PhantomRow
 from mcalc.data.phantom.dicom import case_uid
 from mcalc.data.records import Split
+from mcalc.data.sources.cbis_ddsm.case_csv import CSV_NAMES
 
-CSV_NAMES = {
-    Split.TRAIN: "calc_case_description_train_set.csv",
-    Split.TEST: "calc_case_description_test_set.csv",
-}
 CSV_COLUMNS = (
     "patient_id",
     "breast density",

@@ -21,7 +21,7 @@ from pydicom.uid import (
 )
 
 from mcalc.config.schema import PhantomConfig
-from mcalc.data.phantom.cases import PhantomRow
+from mcalc.data.phantom.case_row import PhantomRow
 
 Pixels = npt.NDArray[np.uint8] | npt.NDArray[np.uint16]
 """(rows, columns), larger is brighter."""
@@ -32,7 +32,7 @@ _IMPLEMENTATION_UID = UID(PYDICOM_ROOT_UID + "1.2020")
 def case_uid(settings: PhantomConfig, case: str, level: str) -> UID:
     """The UID of a case's study, series or file: a hash of what the phantom is and of its name.
 
-    The number of lesions is left out: a larger phantom of the same kind has the same first cases.
+    Not of the number of lesions: a larger phantom of the same kind has the same first cases.
     """
     kind = f"{settings.seed}/{float(settings.difficulty)!r}/{settings.full_height}"
     words = f"mcalc phantom/{kind}/{case}/{level}"

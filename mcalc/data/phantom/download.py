@@ -2,10 +2,10 @@
 
 Folders, case CSVs and DICOM files have the shape of CBIS-DDSM in its legacy layout (`<case>/
 <StudyUID>/<SeriesUID>/00000N.dcm`), quirks included, so that the ordinary reader indexes it. The
-pictures are physics, not patients: see `phantom_film` and `phantom_texture` (breast, film),
-`phantom_calcifications` (shapes), `phantom_outline` (masks), `phantom_cases` (labels and
-`difficulty`), `phantom_grid` (resolution) and `phantom_defects` (what can be wrong). What may be
-concluded from them is in docs/phantoms.md.
+images are physics, not patients: see the modules `film` and `texture` (breast, film),
+`calcifications` (shapes), `outline` (masks), `cases` (labels and `difficulty`), `grid` (resolution)
+and `defects` (what can be wrong) beside this one. What may be concluded from phantoms is in
+docs/phantoms.md.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ import json
 import os
 import shutil
 import uuid
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from itertools import groupby
 from pathlib import Path
@@ -32,14 +31,19 @@ from mcalc.data.phantom.case_csv import (
     mask_path,
     write_case_csvs,
 )
-from mcalc.data.phantom.cases import PhantomRow, generator, phantom_rows
-from mcalc.data.phantom.defects import check_room_for_defects, plant_defects, write_expected
+from mcalc.data.phantom.case_row import PhantomRow
+from mcalc.data.phantom.cases import generator, phantom_rows
+from mcalc.data.phantom.defects.plant import (
+    check_enough_lesions,
+    plant_defects,
+    write_expected,
+)
 from mcalc.data.phantom.dicom import Pixels, write_dicom
 from mcalc.data.phantom.film import breast_film
 from mcalc.data.phantom.grid import FilmGrid, film_grid
 from mcalc.data.phantom.outline import outline_mask
 from mcalc.data.phantom.texture import FloatImage, add_film_noise, magnify
-from mcalc.data.records import Side, Split, View
+from mcalc.data.records import Progress, Side, Split, View
 from mcalc.errors import UserError
 
 MARKER = "phantom.json"
@@ -54,7 +58,7 @@ _PIXELS_AT_ONCE = 64_000_000
 def write_phantom(
     root: Path,
     settings: PhantomConfig,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> Path:
     """Write a phantom download to `root`, or keep the same one that is already there.
 
@@ -77,7 +81,7 @@ def write_phantom(
     if _is_there_already(root, settings):
         return root
     if settings.defects:
-        check_room_for_defects(settings)
+        check_enough_lesions(settings)
     # A link is followed, so that the folder it names is replaced and not the link.
     target = root.resolve()
     draft = target.parent / f".{target.name}.{uuid.uuid4().hex}.partial"
@@ -148,9 +152,7 @@ def _is_there_already(root: Path, settings: PhantomConfig) -> bool:
     return True
 
 
-def _write_download(
-    root: Path, settings: PhantomConfig, progress: Callable[[int, int], None] | None
-) -> None:
+def _write_download(root: Path, settings: PhantomConfig, progress: Progress | None) -> None:
     rows = phantom_rows(settings)
     _write_films(root, rows, settings, progress)
     records = {row.lesion_case: csv_record(row, settings) for row in rows}
@@ -170,7 +172,7 @@ def _write_films(
     root: Path,
     rows: tuple[PhantomRow, ...],
     settings: PhantomConfig,
-    progress: Callable[[int, int], None] | None,
+    progress: Progress | None,
 ) -> None:
     """Every film with its crops and masks, one a thread: transforms and files need no GIL."""
     grid = film_grid(settings)

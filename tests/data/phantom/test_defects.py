@@ -15,7 +15,7 @@ from mcalc.config.schema import DataConfig, PhantomConfig, Region, Unit
 from mcalc.data.images.dicom import read_image
 from mcalc.data.images.file_hashes import file_digests
 from mcalc.data.images.prepare import Prepared, prepare
-from mcalc.data.phantom.defects import EXPECTED_FILE, FEWEST_LESIONS
+from mcalc.data.phantom.defects.plant import EXPECTED_FILE, FEWEST_LESIONS
 from mcalc.data.phantom.download import write_phantom
 from mcalc.data.records import Defect, DefectKind, Index, Lesion
 from mcalc.data.sources.registry import open_source

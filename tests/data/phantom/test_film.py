@@ -12,7 +12,8 @@ import pytest
 from scipy import ndimage
 
 from mcalc.config.schema import PhantomConfig
-from mcalc.data.phantom.cases import PhantomRow, phantom_rows
+from mcalc.data.phantom.case_row import PhantomRow
+from mcalc.data.phantom.cases import phantom_rows
 from mcalc.data.phantom.download import write_phantom
 from mcalc.data.phantom.film import breast_film
 from mcalc.data.phantom.grid import FilmGrid, film_grid
