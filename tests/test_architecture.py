@@ -129,7 +129,7 @@ def test_the_map_in_contributing_lists_every_part() -> None:
 
 
 PURE = [m for m in FILES if inside(m, "mcalc.data", "mcalc.models", "mcalc.evaluation")]
-COMMANDS = ("mcalc.data.__main__", "mcalc.data.check")
+COMMANDS = ("mcalc.data.__main__", "mcalc.data.command")
 """What composes settings, as every command does."""
 
 

@@ -121,7 +121,7 @@ TRAIN = Command(
 
 DATA = Command(
     name="data",
-    module="mcalc.data.check",
+    module="mcalc.data.command",
     line="index a data set and check it",
     usage="data=NAME [data.root=PATH] [KEY=VALUE ...] [pixels=true] [split_to=FILE]",
     text=(

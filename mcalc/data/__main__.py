@@ -1,6 +1,6 @@
 """`python -m mcalc.data data=cbis_ddsm data.root=PATH`: index a data set and check it.
 
-The command of `mcalc.data.check`. Nothing imports this module, which takes arguments apart.
+The command of `mcalc.data.command`. Nothing imports this module, which takes arguments apart.
 """
 
 from __future__ import annotations

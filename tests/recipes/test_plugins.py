@@ -44,12 +44,11 @@ def read(settings, progress=None):
     lesions = []
     for number, file in enumerate(sorted(root.glob("*.png"))):
         lesions.append(Lesion(
-            id=file.stem, patient=f"P{number // 2}", side=None, view=None, abnormality=1,
-            density=None, calc_types=frozenset(), calc_distributions=frozenset(), assessment=None,
+            id=file.stem, patient=f"P{number // 2}",
             pathology=Pathology.MALIGNANT if "m" in file.stem else Pathology.BENIGN,
-            subtlety=None, split=None, crop=file,
+            crop=file,
         ))
-    return Index(root, "clinic", tuple(lesions), (), description="images of my clinic")
+    return Index(root, "images of my clinic", tuple(lesions))
 
 
 MYCLINIC = Source("myclinic", "the images of my clinic", read)
@@ -166,6 +165,9 @@ def test_a_package_that_is_not_as_it_should_be_is_named(work: Path) -> None:
     printed = run(work, "train", *arguments, status=2)
     assert "mypackage 1.2 cannot be loaded" in printed
     assert "Traceback" not in printed
+    missed = "data=myclinic needs data.root=PATH: the images of my clinic."
+    for command in ("data", "train"):
+        assert missed in run(work, command, "data.source=myclinic", status=2)
     assert "did you mean 'mynet'" in run(
         work, "train", "backbone.name=mynett", "data.phantom.lesions=8", status=2
     )

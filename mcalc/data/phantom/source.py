@@ -46,4 +46,4 @@ def _read(data: DataConfig, progress: Progress | None) -> Index:
     )
 
 
-SOURCE = Source("the phantom's folder", _read, needs_root=False)
+SOURCE = Source("phantom", "the phantom's folder", _read, needs_root=False)

@@ -277,4 +277,4 @@ def _lesions(
     return lesions
 
 
-SOURCE = Source("the folder of a CMMD download", read_cmmd)
+SOURCE = Source("cmmd", "the folder of a CMMD download", read_cmmd)

@@ -287,4 +287,4 @@ def _word(text: str) -> str:
     return "_".join(text.casefold().replace("-", " ").replace("_", " ").split())
 
 
-SOURCE = Source("the folder of the images", read_folder)
+SOURCE = Source("folder", "the folder of the images", read_folder)

@@ -2,7 +2,7 @@
 
 A source is one module with a `Source` object. A built-in one has a line in `BUILT_IN`; one of
 another installed package has an entry point of the group `mcalc.sources` that names its object. No
-source's module is imported before it is asked for. docs/data.md has the steps.
+source's module is imported before it is asked for. docs/recipes.md has the steps.
 """
 
 from __future__ import annotations
@@ -28,6 +28,8 @@ BUILT_IN = {
 class Source:
     """A data source: how its files become an index, and its own words for messages."""
 
+    name: str
+    """As in `data.source` and `BUILT_IN`."""
     what: str
     """What lies at data.root: `the folder of a CMMD download`."""
     read: Callable[[DataConfig, Progress | None], Index]
@@ -45,7 +47,7 @@ def open_source(data: DataConfig, progress: Progress | None = None) -> Index:
     source = find_source(data.source)
     if source.needs_root and not data.root:
         raise UserError(
-            f"data={data.source} needs data.root=PATH: {source.what}. Without one, use data=phantom"
+            f"data={source.name} needs data.root=PATH: {source.what}. Without one, use data=phantom"
         )
     return source.read(data, progress)
 

@@ -15,7 +15,9 @@ from mcalc.errors import UserError
 
 @pytest.mark.parametrize("name", BUILT_IN)
 def test_every_built_in_source_is_found(name: str) -> None:
-    assert isinstance(find_source(name), Source)
+    source = find_source(name)
+    assert isinstance(source, Source)
+    assert source.name == name
 
 
 def test_an_unknown_source_is_answered_with_the_nearest_one() -> None:

@@ -117,4 +117,6 @@ def _read(data: DataConfig, progress: Progress | None) -> Index:
     return replace(index, ledger=(*index.ledger, *differences), published=PUBLISHED)
 
 
-SOURCE = Source("the folder of a CBIS-DDSM download (Kaggle, NBIA or legacy layout)", _read)
+SOURCE = Source(
+    "cbis_ddsm", "the folder of a CBIS-DDSM download (Kaggle, NBIA or legacy layout)", _read
+)

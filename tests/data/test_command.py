@@ -10,7 +10,7 @@ import pytest
 from rich.console import Console
 
 from mcalc.config.schema import CsvSplit, DataConfig, Region, WithoutCallback
-from mcalc.data.check import print_check
+from mcalc.data.command import print_check
 from mcalc.data.records import Counts, Defect, DefectKind, Index, count
 from mcalc.data.sources.cbis_ddsm.index import read_index
 from mcalc.data.sources.cbis_ddsm.published_counts import PUBLISHED, published_differences

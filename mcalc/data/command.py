@@ -1,4 +1,4 @@
-"""The data command: index a data set, check it, print its counts beside the published ones."""
+"""The data command: index a data set and check it."""
 
 from __future__ import annotations
 
