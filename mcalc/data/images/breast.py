@@ -1,4 +1,4 @@
-"""The breast on a mammogram: where it is, and on which side its chest wall lies.
+"""The breast on a mammogram: where it is, and at which edge its chest wall lies.
 
 Works on digital images and on scanned film, whose background is not black, slopes, and holds
 labels, scratches and bright edges. Found from pixels alone, at a size at which a nipple is still
@@ -16,19 +16,19 @@ import numpy.typing as npt
 from mcalc.data.images.grey_scale import GreyImage
 from mcalc.data.records import Side
 
-WORKING_SIDE = 512
-"""Longest side of the image that the breast is looked for in, pixels."""
+WORKING_EDGE = 512
+"""Longer edge of the image in which the breast is searched, pixels."""
 SMALLEST_SHARE = 0.02
-"""Of the image's area; anything smaller is no breast."""
+"""Share of the image's area; anything smaller is not a breast."""
 
 _OPENING = 0.05
-"""Share of the working side that a strip or a label's stroke stays below, and a breast above."""
+"""Share of the working edge: strips and strokes of labels are thinner, a breast is thicker."""
 _STEP_ABOVE_BACKGROUND = 0.15
 """Of the way from background to tissue; at the skin a film is thin."""
 _WALL_DEPTH = 0.05
-"""Share of the breast's width that each of its sides is judged by."""
+"""Share of the breast's width at its left and right that the chest wall is judged by."""
 _WALL_LEAD = 0.2
-"""How much more of its height the breast must fill at one side than at the other."""
+"""How much more of its height the breast must fill at one end than at the other."""
 
 
 class NoBreast(Exception):  # noqa: N818 - read as a sentence: `except NoBreast`
@@ -46,7 +46,7 @@ class Breast:
     top: int
     """First row."""
     wall: Side | None
-    """Side of the image on which the chest wall lies; None where it cannot be told."""
+    """Edge of the image at which the chest wall lies; None where it is not clear."""
 
 
 def find_breast(pixels: GreyImage) -> Breast:
@@ -56,7 +56,7 @@ def find_breast(pixels: GreyImage) -> Breast:
     background is all breast. Raises NoBreast.
     """
     height, width = pixels.shape
-    shrink = min(1.0, WORKING_SIDE / max(height, width))
+    shrink = min(1.0, WORKING_EDGE / max(height, width))
     size = (max(1, round(width * shrink)), max(1, round(height * shrink)))
     small = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
     found = _largest(_above_background(np.asarray(small, dtype=np.float64)))
@@ -108,7 +108,7 @@ def _largest(bright: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
 
 
 def _wall(box: npt.NDArray[np.uint8]) -> Side | None:
-    """The side at which the breast is tall; at the other one the nipple or the skin ends it."""
+    """The end at which the breast is tall; at the other one the nipple or the skin ends it."""
     depth = max(1, round(_WALL_DEPTH * box.shape[1]))
     lead = float(box[:, :depth].mean()) - float(box[:, -depth:].mean())
     if abs(lead) < _WALL_LEAD:

@@ -1,4 +1,4 @@
-"""Image files to grey pixels: DICOM, JPEG and PNG, told apart by content and not by name.
+"""Image files to grey pixels: DICOM, JPEG and PNG, recognised by content and not by name.
 
 What a DICOM's stored values mean is settled in `grey_scale`; here files are opened,
 checked and decoded. Headers are read without pixels, and of a DICOM header only the elements named
@@ -108,7 +108,7 @@ def image_size(path: Path) -> tuple[int, int]:
 
 
 def pixel_spacing(path: Path) -> float | None:
-    """Side of a pixel in mm, in the breast as far as the file knows; None where it does not say.
+    """Width of a pixel in mm, in the breast where the file allows it; None where it does not say.
 
     In this order: PixelSpacing, where it says something else than the detector's; the detector's
     ImagerPixelSpacing over EstimatedRadiographicMagnificationFactor (1 where absent);
@@ -147,7 +147,7 @@ def read_image(path: Path) -> GreyImage:
     of its crops seen here carries a window, a LUT, a rescale or padding, their pixels fill 16 bits,
     and they come out as stored. Colour JPEG and PNG become grey by ITU-R 601 weights.
 
-    Raises UnreadableImage when the file is missing, is no such image, is truncated or damaged,
+    Raises UnreadableImage when the file is missing, is not such an image, is truncated or damaged,
     uses a transfer syntax that no installed decoder reads, holds several frames or colour DICOM
     pixels, has a window or LUT that cannot be applied, or has more than `MAX_PIXELS`, in its header
     or in the compressed pixels themselves.
@@ -299,7 +299,7 @@ def _check_decodable(syntax: UID, bits: int, path: Path) -> None:
 
 
 def _check_codestream(dataset: Dataset, syntax: UID, size: tuple[int, int], path: Path) -> None:
-    """Refuse compressed pixels of another size than the header's before a decoder makes room."""
+    """Refuse compressed pixels of another size than the header's, before memory is allocated."""
     if not syntax.is_encapsulated:
         return
     try:

@@ -183,7 +183,7 @@ def _keep(cache: Path, fresh: dict[_State, str]) -> None:
 def _database(cache: Path) -> Iterator[sqlite3.Connection | None]:
     """The open database; None where it cannot be had. A damaged one is removed.
 
-    Its loss is no error at any point: whatever it would have known is hashed again.
+    Losing it is never an error: what it held is hashed again.
     """
     place = cache / DATABASE
     connection = None

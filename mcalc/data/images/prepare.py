@@ -1,13 +1,13 @@
-"""Decode, cut, equalise and fit every picture once, into a cache keyed by content.
+"""Decode, cut, equalise and fit every image once, into a cache keyed by content.
 
-The cache holds one folder a data set, region and network size: `images.npy`, uint8 of shape
-(n, size, size), mapped and not loaded, and `about.json`. A folder is written beside its place and
-renamed into it, under a lock: of several processes that want it one works and the others wait, and
-a killed one leaves nothing half done.
+The cache has one folder for each data set, region and network size. In it are `images.npy`, uint8
+of shape (n, size, size), which is memory-mapped and not loaded, and `about.json`. A folder is
+written beside its place and renamed into it, under a lock. So of several processes that need it one
+works and the others wait, and a killed one leaves nothing half done.
 
-Pictures are made in threads; how many at once depends on their size (`PIXELS_AT_ONCE`), so that
-memory stays flat however many and however large they are. OpenCV and Pillow work on all cores so;
-the decoders of compressed DICOM hold Python's lock, and decode one file at a time.
+Images are prepared in threads. How many at once depends on their size (`PIXELS_AT_ONCE`), so that
+memory stays flat however many and however large they are. OpenCV and Pillow work on all cores; the
+decoders of compressed DICOM hold Python's lock, and decode one file at a time.
 """
 
 from __future__ import annotations
@@ -55,45 +55,46 @@ LARGE = 4_000_000
 """Pixels of an image after which freed memory is given back at once."""
 
 _SAMPLED = 16
-"""Pictures whose size decides on the number of threads."""
+"""Images whose size decides on the number of threads."""
 
 UNKNOWN_SIZE = (-1, -1)
+"""In `Prepared.native_sizes`, where neither crop nor mask says how large a lesion is."""
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """Pictures as a network takes them, but for normalisation."""
+    """Images as a network takes them, but for normalisation."""
 
     lesions: tuple[Lesion, ...]
-    """Those whose picture could be made, in the index's order."""
+    """The n lesions whose image could be prepared, in the index's order."""
     images: Grey8
     """(m, size, size), grey 0..255, memory-mapped read-only. m = n but for region=full, where
-    lesions of one mammogram share its picture."""
+    lesions of one mammogram share an image."""
     native_sizes: npt.NDArray[np.int64]
     """(n, 2): width and height of each lesion's crop file, pixels; where there is none the mask's
     bounding box (region=patch), else -1."""
     defects: tuple[Defect, ...]
-    """What could not be made into a picture, and what must be known of those that could."""
+    """Why images could not be prepared, and what must be known of those that could."""
     positions: tuple[int, ...]
     """(n,): which of `images` shows each lesion."""
 
 
 @dataclass(frozen=True)
-class _Picture:
-    """One entry of `images` to be."""
+class _Entry:
+    """One image to prepare."""
 
     lesion: Lesion
-    """Whose files are read."""
+    """The lesion whose files are read."""
     shows: tuple[int, ...]
-    """Positions among the lesions given."""
+    """Positions of the lesions that the image shows."""
 
 
 @dataclass
 class _Outcome:
-    """What became of one picture."""
+    """What became of one image."""
 
     native_sizes: list[tuple[int, int]] = field(default_factory=list)
-    """One a lesion shown; none where the picture is lost."""
+    """One for each lesion shown; none where the image could not be prepared."""
     wall: Side | None = None
     defects: list[Defect] = field(default_factory=list)
 
@@ -106,14 +107,21 @@ def prepare(
     cache: Path,
     progress: Progress | None = None,
 ) -> Prepared:
-    """Read the prepared pictures from the cache, making them first where they are not there.
+    """Read the prepared images from the cache, preparing them first where they are not there.
 
-    Lesions that lack a file of `settings.region` are left out without a word: the index's ledger
-    has one. `digests` as `file_hashes.file_digests` gives them for that region; `size`:
-    pixels a side.
+    Lesions that lack a file of `settings.region` are excluded; the index's ledger has a row for
+    them already.
 
-    Raises UserError when not one picture can be made, when sizes in mm are asked for and unknown,
-    or the cache cannot be written.
+    Args:
+        lesions: of the index.
+        digests: of each lesion, as `file_hashes.file_digests` gives them for the region.
+        size: width and height of the network's input, pixels.
+        settings: `region`, `fit`, `clahe` and the scale are looked at.
+        cache: `data.cache`.
+        progress: called with (images done, images in all).
+
+    Raises UserError when no image at all can be prepared, when sizes in mm are asked for and
+    unknown, or the cache cannot be written.
     """
     present = [i for i, lesion in enumerate(lesions) if has_needed_files(lesion, settings.region)]
     chosen = [lesions[i] for i in present]
@@ -129,20 +137,20 @@ def prepare(
         except OSError as error:
             raise UserError(
                 f"the cache {place.parent} cannot be written ({error.strerror}): name a writable "
-                "folder with room on its disk with data.cache=PATH"
+                "folder on a disk with free space with data.cache=PATH"
             ) from error
     return _load(place, chosen)
 
 
-def prepare_picture(lesion: Lesion, size: int, settings: DataConfig) -> tuple[Grey8, Cut]:
-    """One lesion's picture (size, size), uint8, and the region that it was made of.
+def prepare_image(lesion: Lesion, size: int, settings: DataConfig) -> tuple[Grey8, Cut]:
+    """One lesion's image (size, size), uint8, and the region that it was made of.
 
     Raises Unusable and UserError as `mcalc.data.images.regions.read_source` and `cut`.
     """
     source = read_source(lesion, settings)
     scale = network_scale(settings, source.mm_per_pixel)
     region = cut(source, lesion, settings)
-    # the full image is let go before CLAHE makes room for another
+    # frees the full image before CLAHE needs memory for another
     del source
     return fit(enhance_region(region, settings.clahe), size, settings.fit, scale), region
 
@@ -150,7 +158,7 @@ def prepare_picture(lesion: Lesion, size: int, settings: DataConfig) -> tuple[Gr
 def _key(
     lesions: Sequence[Lesion], digests: Sequence[LesionDigests], size: int, settings: DataConfig
 ) -> str:
-    """What the pixels depend on; a setting that the region or the fit has no use for is no part."""
+    """Hash of what the pixels depend on, without settings that region or fit does not use."""
     relevant: dict[str, Any] = {
         "format": FORMAT,
         "cv2": cv2.__version__,
@@ -176,7 +184,7 @@ def _key(
 
 @contextmanager
 def _alone(place: Path) -> Iterator[None]:
-    """Hold the place's lock, which a process that is killed gives back."""
+    """Hold the place's lock; the system releases it when a process is killed."""
     place.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(place.parent / f".lock-{place.name}"):
         yield
@@ -203,54 +211,54 @@ def _write(
     settings: DataConfig,
     progress: Progress | None,
 ) -> None:
-    """Only under the place's lock."""
+    """Write the place's folder; the caller holds its lock."""
     prefix = f".draft-{place.name}-"
     for left in place.parent.glob(f"{prefix}*"):
-        # by a process that was killed: a living one would hold the lock
+        # of a process that was killed: a living one would hold the lock
         shutil.rmtree(left, ignore_errors=True)
     draft = Path(tempfile.mkdtemp(prefix=prefix, dir=place.parent))
     try:
-        pictures = _pictures(lesions, settings.region)
-        outcomes = _make(pictures, lesions, size, settings, draft / "images.npy", progress)
-        about = _about(pictures, outcomes, lesions)
+        entries = _entries(lesions, settings.region)
+        outcomes = _make(entries, lesions, size, settings, draft / "images.npy", progress)
+        about = _about(entries, outcomes, lesions)
         if not about["kept"]:
             first = about["defects"][0][2] if about["defects"] else "none is on disk"
             raise UserError(f"not one {settings.region} could be read; the first: {first}")
         (draft / "about.json").write_text(json.dumps(about), encoding="utf-8")
-        _settle(draft, place)
+        _move_into_place(draft, place)
     finally:
         shutil.rmtree(draft, ignore_errors=True)
 
 
-def _pictures(lesions: Sequence[Lesion], region: Region) -> list[_Picture]:
-    """One a lesion; of whole mammograms one an image, in the order of first mention."""
+def _entries(lesions: Sequence[Lesion], region: Region) -> list[_Entry]:
+    """One for each lesion; with region=full one for each mammogram, in order of appearance."""
     if region is not Region.full:
-        return [_Picture(lesion, (position,)) for position, lesion in enumerate(lesions)]
+        return [_Entry(lesion, (position,)) for position, lesion in enumerate(lesions)]
     shown: dict[str, list[int]] = defaultdict(list)
     for position, lesion in enumerate(lesions):
         shown[lesion.image].append(position)
-    return [_Picture(lesions[members[0]], tuple(members)) for members in shown.values()]
+    return [_Entry(lesions[members[0]], tuple(members)) for members in shown.values()]
 
 
 def _make(
-    pictures: Sequence[_Picture],
+    entries: Sequence[_Entry],
     lesions: Sequence[Lesion],
     size: int,
     settings: DataConfig,
     file: Path,
     progress: Progress | None,
 ) -> list[_Outcome]:
-    """Write every picture that can be made to `file`; what became of each, in order."""
+    """Write every image that can be prepared to `file`; return what became of each, in order."""
     budget = MemoryBudget(PIXELS_AT_ONCE)
-    images = ImageWriter(file, len(pictures), size)
+    images = ImageWriter(file, len(entries), size)
 
     def make(row: int) -> _Outcome:
-        picture = pictures[row]
-        members = [lesions[i] for i in picture.shows]
+        entry = entries[row]
+        members = [lesions[i] for i in entry.shows]
         try:
-            pixels = decoded_pixels(picture.lesion, settings.region)
+            pixels = decoded_pixels(entry.lesion, settings.region)
             with budget.reserve(pixels):
-                image, region = prepare_picture(picture.lesion, size, settings)
+                image, region = prepare_image(entry.lesion, size, settings)
                 if pixels > LARGE:
                     trim_freed_memory()
         except Unusable as error:
@@ -262,14 +270,14 @@ def _make(
             defects=list(region.defects),
         )
 
-    outcomes = [_Outcome()] * len(pictures)
-    pool = ThreadPoolExecutor(_threads(pictures, settings.region))
+    outcomes = [_Outcome()] * len(entries)
+    pool = ThreadPoolExecutor(_threads(entries, settings.region))
     try:
-        rows = {pool.submit(make, row): row for row in range(len(pictures))}
+        rows = {pool.submit(make, row): row for row in range(len(entries))}
         for done, future in enumerate(as_completed(rows), start=1):
             outcomes[rows[future]] = future.result()
             if progress:
-                progress(done, len(pictures))
+                progress(done, len(entries))
     finally:
         # after an error or Ctrl-C what has not begun is dropped
         pool.shutdown(cancel_futures=True)
@@ -277,12 +285,12 @@ def _make(
     return outcomes
 
 
-def _threads(pictures: Sequence[_Picture], region: Region) -> int:
-    """One a core, but no more than will find room: each keeps some of what it has freed."""
+def _threads(entries: Sequence[_Entry], region: Region) -> int:
+    """One for each core, but few enough for their memory: each keeps some of what it has freed."""
     largest = 1
-    for picture in pictures[:: max(1, len(pictures) // _SAMPLED)]:
+    for entry in entries[:: max(1, len(entries) // _SAMPLED)]:
         with suppress(Unusable):
-            largest = max(largest, decoded_pixels(picture.lesion, region))
+            largest = max(largest, decoded_pixels(entry.lesion, region))
     return max(1, min(os.cpu_count() or 1, PIXELS_AT_ONCE // largest))
 
 
@@ -294,45 +302,43 @@ def _native_size(lesion: Lesion, region: Cut, settings: DataConfig) -> tuple[int
         try:
             return image_size(lesion.crop)
         except UnreadableImage:
-            # the crop is no part of this region: its size is then as unknown as without it
+            # the region does not need the crop: its size is then as unknown as without it
             pass
     return region.lesion_size or UNKNOWN_SIZE
 
 
 def _about(
-    pictures: Sequence[_Picture], outcomes: Sequence[_Outcome], lesions: Sequence[Lesion]
+    entries: Sequence[_Entry], outcomes: Sequence[_Outcome], lesions: Sequence[Lesion]
 ) -> dict[str, Any]:
     """The content of `about.json`."""
-    entries: list[tuple[int, int, tuple[int, int]]] = []
+    kept: list[tuple[int, int, tuple[int, int]]] = []
     position = 0
-    for picture, outcome in zip(pictures, outcomes, strict=True):
+    for entry, outcome in zip(entries, outcomes, strict=True):
         if outcome.native_sizes:
-            sizes = zip(picture.shows, outcome.native_sizes, strict=True)
-            entries.extend((lesion, position, native) for lesion, native in sizes)
+            sizes = zip(entry.shows, outcome.native_sizes, strict=True)
+            kept.extend((lesion, position, native) for lesion, native in sizes)
             position += 1
-    entries.sort()
+    kept.sort()
     defects = [defect for outcome in outcomes for defect in outcome.defects]
-    walls = {
-        picture.lesion: outcome.wall for picture, outcome in zip(pictures, outcomes, strict=True)
-    }
+    walls = {entry.lesion: outcome.wall for entry, outcome in zip(entries, outcomes, strict=True)}
     return {
-        "kept": [lesion for lesion, _, _ in entries],
-        "positions": [image for _, image, _ in entries],
-        "native_sizes": [native for _, _, native in entries],
+        "kept": [lesion for lesion, _, _ in kept],
+        "positions": [image for _, image, _ in kept],
+        "native_sizes": [native for _, _, native in kept],
         "defects": [astuple(defect) for defect in [*defects, *_hung_otherwise(walls)]],
     }
 
 
 def _hung_otherwise(walls: dict[Lesion, Side | None]) -> list[Defect]:
-    """Images whose chest wall is not where most of their side have it.
+    """Images whose chest wall is not where most images of that breast have it.
 
-    Data sets differ in how they hang films, so the majority says which side of the image a left
-    breast's chest wall belongs to. A side that is not known, on either account, says nothing.
+    Data sets differ in how they hang films. So the majority decides at which edge of the image a
+    left breast's chest wall should be. Images with an unknown breast or edge are not counted.
     """
     known = {lesion: wall for lesion, wall in walls.items() if lesion.side and wall}
-    own_side = [lesion.side is wall for lesion, wall in known.items()]
-    usual = 2 * sum(own_side) > len(own_side)
-    if 2 * sum(own_side) == len(own_side):
+    agrees = [lesion.side is wall for lesion, wall in known.items()]
+    usual = 2 * sum(agrees) > len(agrees)
+    if 2 * sum(agrees) == len(agrees):
         return []
     return [
         Defect(
@@ -347,12 +353,12 @@ def _hung_otherwise(walls: dict[Lesion, Side | None]) -> list[Defect]:
     ]
 
 
-def _settle(draft: Path, place: Path) -> None:
-    """Move the finished draft into place."""
+def _move_into_place(draft: Path, place: Path) -> None:
+    """Force the finished draft to disk and rename it."""
     for file in draft.iterdir():
         with file.open("rb") as handle:
             os.fsync(handle.fileno())
     if place.exists():
-        # without about.json: no entry of this program
+        # without about.json, so not an entry of this program
         shutil.rmtree(place)
     draft.rename(place)

@@ -24,7 +24,7 @@ from mcalc.data.records import Defect, DefectKind, Lesion, Side
 from mcalc.errors import UserError
 
 LARGEST_MISMATCH = 0.05
-"""Share by which a mask's sides may miss its image's and still be stretched to it."""
+"""Share by which a mask's width or height may differ from its image's and still be stretched."""
 
 _Read = TypeVar("_Read")
 
@@ -43,15 +43,15 @@ class Unusable(Exception):  # noqa: N818 - read as a sentence: `except Unusable`
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
-    """The files of a lesion's region, read."""
+class DecodedImage:
+    """The decoded files of a lesion's region."""
 
     pixels: GreyImage
     """(H, W) of the file that the region is cut from: the crop, or the full image."""
     mask: npt.NDArray[np.bool_] | None
     """region=patch: (h, w), True on the lesion; a few pixels off the image's size, maybe."""
     mm_per_pixel: float | None
-    """Side of a pixel; None where data.scale_unit does not ask for it."""
+    """Width of a pixel; None where data.scale_unit does not ask for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +97,7 @@ def decoded_pixels(lesion: Lesion, region: Region) -> int:
     return max(width * height for width, height in sizes)
 
 
-def read_source(lesion: Lesion, settings: DataConfig) -> Source:
+def read_source(lesion: Lesion, settings: DataConfig) -> DecodedImage:
     """Decode the files of a lesion's region.
 
     Raises Unusable for what is not on disk or cannot be read, and UserError where sizes are asked
@@ -112,11 +112,11 @@ def read_source(lesion: Lesion, settings: DataConfig) -> Source:
         # JPEG blurs a mask's edge, and its white may be 1, 255 or 65535
         mask = np.asarray(shown > shown.max() // 2, dtype=np.bool_)
     pixels = _or_unusable(read_image, paths[0], kinds[0])
-    return Source(pixels, mask, mm_per_pixel(paths[0], settings))
+    return DecodedImage(pixels, mask, mm_per_pixel(paths[0], settings))
 
 
 def mm_per_pixel(path: Path, settings: DataConfig) -> float | None:
-    """Side of the file's pixels where a size is asked for in mm, else None. Raises UserError."""
+    """Width of the file's pixels where a size is asked for in mm, else None. Raises UserError."""
     sized = settings.region is Region.patch or settings.fit is Fit.native
     if settings.scale_unit is not ScaleUnit.mm or not sized:
         return None
@@ -131,11 +131,11 @@ def mm_per_pixel(path: Path, settings: DataConfig) -> float | None:
 
 
 def network_scale(settings: DataConfig, mm: float | None) -> float:
-    """fit=native: network pixels a pixel of the image; `mm`: side of one where known."""
+    """fit=native: network pixels for each pixel of the image; `mm`: its width, where known."""
     return settings.native_scale * (1.0 if mm is None else mm)
 
 
-def cut(source: Source, lesion: Lesion, settings: DataConfig) -> Cut:
+def cut(source: DecodedImage, lesion: Lesion, settings: DataConfig) -> Cut:
     """The region of one lesion; of `source`, nothing is changed. Raises Unusable."""
     match settings.region:
         case Region.crop:
@@ -146,26 +146,26 @@ def cut(source: Source, lesion: Lesion, settings: DataConfig) -> Cut:
             return _whole_breast(source.pixels)
 
 
-def _patch(source: Source, lesion: Lesion, settings: DataConfig) -> Cut:
+def _patch(source: DecodedImage, lesion: Lesion, settings: DataConfig) -> Cut:
     """A square window centred on the mask's bounding box, moved to stay on the image."""
     height, width = source.pixels.shape
     assert source.mask is not None
     unit = source.mm_per_pixel or 1.0
-    side = max(1, round(settings.patch_size / unit))
+    edge = max(1, round(settings.patch_size / unit))
     box, defects = _lesion_box(source.mask, (width, height), lesion)
     longest = max(box[2], box[3])
-    if longest + 2 * settings.patch_margin / unit > side:
+    if longest + 2 * settings.patch_margin / unit > edge:
         defects.append(
             Defect(
                 lesion.id,
                 DefectKind.PATCH_CUT,
                 f"{box[2]} x {box[3]} pixels with a margin of {settings.patch_margin:g} "
-                f"{settings.scale_unit} do not fit a window of {side} pixels",
+                f"{settings.scale_unit} do not fit a window of {edge} pixels",
                 "centred on the lesion; what is outside is cut off",
             )
         )
-    left, right = _span(box[0] + box[2] / 2, side, width)
-    top, bottom = _span(box[1] + box[3] / 2, side, height)
+    left, right = _span(box[0] + box[2] / 2, edge, width)
+    top, bottom = _span(box[1] + box[3] / 2, edge, height)
     seen = source.pixels[max(0, top) : min(height, bottom), max(0, left) : min(width, right)]
     return Cut(
         pixels=np.ascontiguousarray(seen),
@@ -175,11 +175,11 @@ def _patch(source: Source, lesion: Lesion, settings: DataConfig) -> Cut:
     )
 
 
-def _span(centre: float, side: int, length: int) -> tuple[int, int]:
+def _span(centre: float, edge: int, length: int) -> tuple[int, int]:
     """First and one past the last pixel of a window: on the image, or around it if that is less."""
-    start = round(centre - side / 2)
-    start = min(max(start, min(0, length - side)), max(0, length - side))
-    return start, start + side
+    start = round(centre - edge / 2)
+    start = min(max(start, min(0, length - edge)), max(0, length - edge))
+    return start, start + edge
 
 
 def _lesion_box(
@@ -247,7 +247,7 @@ def _unreadable_kinds(region: Region) -> tuple[DefectKind, ...]:
 
 
 def _or_unusable(read: Callable[[Path], _Read], path: Path, kind: DefectKind) -> _Read:
-    """Failures are kept with the prepared pictures, which may outlive the place of the data."""
+    """Failures are kept with the prepared images, and so without the data's absolute path."""
     try:
         return read(path)
     except UnreadableImage as error:

@@ -17,7 +17,7 @@ def fit(pixels: Grey8, size: int, how: Fit = Fit.stretch, scale: float = 1.0) ->
     """`pixels` (H, W) to (size, size), uint8.
 
     - `stretch`: to the square, aspect and scale lost.
-    - `letterbox`: the longer side to `size`, centred on black; scale lost.
+    - `letterbox`: the longer edge to `size`, centred on black; scale lost.
     - `native`: by `scale` (network pixels a pixel of the image) whatever the size, to the nearest
       pixel; centred on black where smaller than the square, cut to its middle where larger.
 
@@ -40,8 +40,8 @@ def fit(pixels: Grey8, size: int, how: Fit = Fit.stretch, scale: float = 1.0) ->
             return _centre(_resize(seen, _scaled(width, scale), _scaled(height, scale)), size)
 
 
-def _scaled(side: int, scale: float) -> int:
-    return max(1, round(side * scale))
+def _scaled(length: int, scale: float) -> int:
+    return max(1, round(length * scale))
 
 
 def _resize(pixels: Grey8, width: int, height: int) -> Grey8:
@@ -54,11 +54,11 @@ def _resize(pixels: Grey8, width: int, height: int) -> Grey8:
     return np.asarray(resized, dtype=np.uint8)
 
 
-def _middle(pixels: Grey8, side: int) -> Grey8:
-    """At most `side` rows and columns of the middle."""
+def _middle(pixels: Grey8, edge: int) -> Grey8:
+    """At most `edge` rows and columns of the middle."""
     height, width = pixels.shape
-    top, left = max(0, (height - side) // 2), max(0, (width - side) // 2)
-    return pixels[top : top + side, left : left + side]
+    top, left = max(0, (height - edge) // 2), max(0, (width - edge) // 2)
+    return pixels[top : top + edge, left : left + edge]
 
 
 def _centre(pixels: Grey8, size: int) -> Grey8:

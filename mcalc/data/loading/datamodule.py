@@ -54,7 +54,7 @@ class Crops(Dataset[Batch]):
 
 
 class CropData(pl.LightningDataModule):
-    """The sides of a split as loaders."""
+    """The subsets of a split as loaders."""
 
     def __init__(
         self,
@@ -84,12 +84,13 @@ class CropData(pl.LightningDataModule):
             )
         # there the copies are the augmentation, made before the split: none is drawn on top
         online = None if copied else Augment(augment, seed)
-        sides = [
-            [samples[i] for i in side] for side in (split.train, split.validation, split.reported)
+        subsets = [
+            [samples[i] for i in subset]
+            for subset in (split.train, split.validation, split.reported)
         ]
-        self.train = Crops(images, sides[0], online, copies)
-        self.validation = Crops(images, sides[1], copies=copies)
-        self.reported = Crops(images, sides[2], copies=copies)
+        self.train = Crops(images, subsets[0], online, copies)
+        self.validation = Crops(images, subsets[1], copies=copies)
+        self.reported = Crops(images, subsets[2], copies=copies)
         self.reported_apart = split.validation != split.reported
         """Whether what is reported is kept from all that training looks at."""
 
@@ -116,15 +117,15 @@ class CropData(pl.LightningDataModule):
             pin_memory=torch.cuda.is_available(),
         )
 
-    def evaluation_dataloader(self, side: Crops) -> DataLoader[Batch]:
+    def evaluation_dataloader(self, subset: Crops) -> DataLoader[Batch]:
         """`validation` or `reported` in the split's order.
 
         Not called val_dataloader, as Lightning would then validate on a schedule of its own.
         """
         return DataLoader(
-            side,
+            subset,
             batch_size=self.settings.eval_batch_size,
-            sampler=[(0, position) for position in range(len(side))],
+            sampler=[(0, position) for position in range(len(subset))],
             generator=_own_generator(),
             pin_memory=torch.cuda.is_available(),
         )

@@ -1,7 +1,7 @@
 """Calcifications drawn after their BI-RADS descriptors.
 
 A calcification is a body of calcium: what the film shows of it is its projected thickness. All
-sizes are in crop pixels, taken as 0.05 mm. Descriptors are spelled as in the CBIS-DDSM case CSVs;
+sizes are in crop pixels, taken as 0.05 mm. Descriptors are written as in the CBIS-DDSM case CSVs;
 their shapes follow the BI-RADS atlas (American College of Radiology 2013, mammography,
 calcifications).
 """
@@ -19,7 +19,7 @@ from mcalc.data.phantom.texture import FloatImage
 
 FILM_BLUR = 1.1
 """Standard deviation (crop pixels) of the Gaussian point spread of screen and film."""
-REFERENCE_SIDE = 170.0
+REFERENCE_WIDTH = 170.0
 """Side (crop pixels) of the crop that the counts below are meant for."""
 
 Points = npt.NDArray[np.float64]
@@ -133,7 +133,7 @@ def _vascular(shape: tuple[int, int], x: float, y: float, rng: np.random.Generat
 
 
 def _amorphous(shape: tuple[int, int], x: float, y: float, rng: np.random.Generator) -> FloatImage:
-    """Hazy: so small and blurred that no shape can be told."""
+    """Hazy: so small and blurred that no shape can be seen."""
     return cv2.GaussianBlur(_ball(shape, x, y, rng.uniform(2.5, 5)), (0, 0), 2.0).astype(
         np.float32, copy=False
     )
@@ -177,7 +177,7 @@ class _Morphology:
     """Optical thickness of one calcification."""
     fewest: int
     most: int
-    """How many a crop of `REFERENCE_SIDE` shows."""
+    """How many a crop of `REFERENCE_WIDTH` shows."""
     grows_with_crop: bool = False
     """Whether larger crops show more, as clusters do."""
 
@@ -264,7 +264,7 @@ def calcification_density(
         float32 of that shape, 0 where there is no calcium; see `expose`.
     """
     density = np.zeros(shape, dtype=np.float32)
-    growth = np.sqrt(shape[0] * shape[1]) / REFERENCE_SIDE
+    growth = np.sqrt(shape[0] * shape[1]) / REFERENCE_WIDTH
     contrast = 0.70 + 0.10 * subtlety
     for name in types:
         look = _MORPHOLOGIES[name]

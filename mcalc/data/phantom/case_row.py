@@ -24,7 +24,7 @@ class Finding:
     subtlety: int
     assessment: int
     size: float
-    """Geometric mean of a crop's sides, in crop pixels, before views vary it."""
+    """Geometric mean of a crop's height and width, in crop pixels, before views vary it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ class PhantomRow:
     """Upper left corner of the lesion's box on the film, pixels of the film."""
     film_height: int
     film_width: int
-    """Sides of that box, pixels of the film. Boxes of one film do not overlap."""
+    """Size of that box, pixels of the film. Boxes of one film do not overlap."""
     magnification: int
     """Crop pixels along one pixel of the film."""
 
@@ -76,7 +76,7 @@ class PhantomRow:
 
     @property
     def split(self) -> Split:
-        """About one patient in six is in the test split, never on both sides."""
+        """About one patient in six is in the test split, with all lesions."""
         return Split.TEST if self.patient % _TEST_EVERY == _TEST_AT + 1 else Split.TRAIN
 
     @property

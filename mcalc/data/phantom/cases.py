@@ -1,10 +1,9 @@
 """Who has what in the phantom: patients, views, lesions, their descriptors and labels.
 
 `difficulty` d moves one thing. Every lesion has a look, benign or malignant, from which its
-descriptors and so its picture are drawn. Its look is that of its label with probability 1 - d/2
-and the other one else: each class's pictures come from (1 - d/2) own + (d/2) other. At 0 look and
-label agree; at 1 both classes draw from one distribution, so that the picture tells nothing of
-the label.
+descriptors and so its image are drawn. With probability 1 - d/2 it is the look of its label, else
+the other one. At 0 look and label agree. At 1 both classes draw from one distribution, so that an
+image says nothing about the label.
 
 Shares of pathology, assessment, subtlety, density, breasts a patient, views a breast and lesions
 an image are CBIS-DDSM's (computed from its case CSVs), so that 1872 rows are of about 753 patients
@@ -27,8 +26,8 @@ from mcalc.data.phantom.case_row import Finding, PhantomRow
 from mcalc.data.phantom.grid import FilmGrid, film_grid
 from mcalc.data.records import Pathology, Side, View
 
-SMALLEST_SIDE, LARGEST_SIDE = 80, 400
-"""Sides of crops, in crop pixels; on a crowded or a tiny film they may be smaller."""
+SHORTEST_EDGE, LONGEST_EDGE = 80, 400
+"""Height and width of crops, in crop pixels; smaller on a crowded or a tiny film."""
 
 _PATHOLOGY_SHARES = {
     Pathology.MALIGNANT: 673 / 1872,
@@ -81,7 +80,7 @@ _ASSESSMENT: dict[Pathology, dict[int, float]] = {
     Pathology.BENIGN: {0: 0.06, 2: 0.03, 3: 0.09, 4: 0.82},
     Pathology.BENIGN_WITHOUT_CALLBACK: {2: 0.98, 3: 0.01, 4: 0.01},
 }
-"""The radiologist's verdict goes with the pathology at any difficulty: no picture shows it."""
+"""The radiologist's verdict goes with the pathology at any difficulty: no image shows it."""
 _DENSITY = {1: 0.11, 2: 0.33, 3: 0.35, 4: 0.21}
 
 _BOTH_BREASTS = 70 / 753
@@ -93,11 +92,11 @@ _LESIONS_AN_IMAGE = {1: 1289, 2: 143, 3: 49, 4: 12, 5: 8, 6: 8, 7: 2}
 
 _SIZE_SPREAD = 0.30
 """Standard deviation of the logarithm of a lesion's size."""
-_SIDE_SPREAD = 0.24
-"""Standard deviation of the logarithm of a crop's side about it, from view to view."""
+_EDGE_SPREAD = 0.24
+"""Standard deviation of the logarithm of a crop's height or width about it, by view."""
 _MALIGNANT_GROWTH = 0.04
 """How much larger malignant looks are, in the logarithm: size alone has an AUC below 0.55."""
-_TYPICAL_SIDE = 165.0
+_TYPICAL_SIZE = 165.0
 
 _FIRST_PATIENTS = 5
 """So many patients have one lesion in one breast, and the first two of them one view: the smallest
@@ -179,11 +178,11 @@ def _breast_rows(
         place = (*breast, list(View).index(view))
         taken: list[_Box] = []
         for abnormality, finding in enumerate(findings, start=1):
-            sides = _crop_shape(
+            shape = _crop_shape(
                 finding.size, generator(settings.seed, _FOR_ROW, *place, abnormality)
             )
             box = _free_box(
-                sides, taken, grid, generator(settings.seed, _FOR_PLACE, *place, abnormality)
+                shape, taken, grid, generator(settings.seed, _FOR_PLACE, *place, abnormality)
             )
             taken.append(box)
             yield PhantomRow(
@@ -218,7 +217,7 @@ def _finding(
         distribution=_draw(_DISTRIBUTIONS[looks_malignant], rng),
         subtlety=_draw(_SUBTLETY[looks_malignant], rng),
         assessment=_draw(_ASSESSMENT[pathology], rng),
-        size=_TYPICAL_SIDE
+        size=_TYPICAL_SIZE
         * float(np.exp(rng.normal(_MALIGNANT_GROWTH * looks_malignant, _SIZE_SPREAD))),
     )
 
@@ -226,7 +225,7 @@ def _finding(
 def _crop_shape(size: float, rng: np.random.Generator) -> tuple[float, float]:
     """(rows, columns) that a crop would have by itself, in crop pixels."""
     rows, columns = np.clip(
-        size * np.exp(rng.normal(0, _SIDE_SPREAD, 2)), SMALLEST_SIDE, LARGEST_SIDE
+        size * np.exp(rng.normal(0, _EDGE_SPREAD, 2)), SHORTEST_EDGE, LONGEST_EDGE
     )
     return float(rows), float(columns)
 
@@ -261,18 +260,18 @@ _CHEST_WALL = 0.01
 
 
 def _free_box(
-    sides: tuple[float, float], taken: list[_Box], grid: FilmGrid, rng: np.random.Generator
+    shape: tuple[float, float], taken: list[_Box], grid: FilmGrid, rng: np.random.Generator
 ) -> _Box:
-    """A box within the breast that overlaps none of `taken`, smaller where there is no room.
+    """A box within the breast that overlaps none of `taken`, smaller where it would not fit.
 
-    `sides`: rows and columns, crop pixels. The box does not depend on lesions that come later.
+    `shape`: rows and columns, crop pixels. The box does not depend on lesions that come later.
     """
     # as in real files, no crop has more pixels than its mask, which has the film's
     largest = min(grid.columns, 0.25 * grid.rows * grid.magnification)
     scale = 1.0
     while True:
         height, width = (
-            max(int(side * scale / grid.magnification), 2) for side in np.minimum(sides, largest)
+            max(int(edge * scale / grid.magnification), 2) for edge in np.minimum(shape, largest)
         )
         for _ in range(_TRIES):
             box = _box_in_breast(height, width, grid, rng)

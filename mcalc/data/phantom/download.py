@@ -91,8 +91,8 @@ def write_phantom(
         _move_into_place(draft, target, settings)
     except OSError as error:
         raise UserError(
-            f"the phantom cannot be written to {root}: {error.strerror or error}; make room or "
-            "name a folder that can be written with data.root=PATH or data.cache=PATH"
+            f"the phantom cannot be written to {root}: {error.strerror or error}; free some "
+            "space or name a folder that can be written with data.root=PATH or data.cache=PATH"
         ) from error
     finally:
         if draft.exists():
@@ -194,7 +194,7 @@ def _write_films(
             raise
 
 
-# --- pictures -----------------------------------------------------------------------------------
+# --- images -------------------------------------------------------------------------------------
 
 
 def _write_film(

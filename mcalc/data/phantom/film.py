@@ -23,7 +23,7 @@ from mcalc.data.phantom.texture import (
 AIR = 0.03
 """Brightness of film that only base and fog darken least: the background."""
 FOG = 0.4
-"""Largest relative change of the background from one side of the film to the other."""
+"""Largest relative change of the background from one edge of the film to the other."""
 NEAREST_REACH, FARTHEST_REACH = 0.78, 0.92
 """How far the breast reaches from the chest wall, shares of the film's columns."""
 MUSCLE_CONTRAST = 0.12

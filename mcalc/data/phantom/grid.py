@@ -28,7 +28,7 @@ class FilmGrid:
 def film_grid(settings: PhantomConfig) -> FilmGrid:
     """The grid of `settings.full_height` rows; its width is three quarters of that.
 
-    Crops have 80 to 400 pixels a side whatever the full image has, so that small full images stay
+    Crops are 80 to 400 pixels high and wide whatever the full image has. So small full images stay
     cheap and crops keep their detail. Above half of `CROPS_HEIGHT` rows a crop is, as in CBIS-DDSM,
     cut out of the full image as it is.
     """

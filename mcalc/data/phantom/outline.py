@@ -13,7 +13,7 @@ _CORNERS = 90
 
 
 def outline_mask(shape: tuple[int, int], rng: np.random.Generator) -> npt.NDArray[np.uint8]:
-    """An irregular blob without holes that touches all four sides of its box.
+    """An irregular blob without holes that touches all four edges of its box.
 
     Args:
         shape: rows and columns of the box, pixels, 2 or more.

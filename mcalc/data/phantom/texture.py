@@ -93,7 +93,7 @@ def add_film_noise(
     Args:
         film: float32 brightness, 0..1, of any shape.
         rng: where the noise comes from.
-        averaged_pixels: how many crop pixels along a side one pixel of `film` averages.
+        averaged_pixels: how many crop pixels, along each axis, one pixel of `film` averages.
 
     Returns:
         float32 brightness, 0..1, of the same shape.

@@ -33,13 +33,13 @@ class Split:
     """Patients with samples both in what training looks at (validation kept apart included) and in
     what is reported: 0 unless the protocol lets them."""
     fingerprint: str
-    """Hash of the ids on each side."""
+    """Hash of the ids of each subset."""
     shared_images: int = 0
     """Images of which one copy is looked at in training and another is reported."""
 
     @property
     def leak(self) -> str:
-        """What a reader must know, in words; `none` where nothing of one side is on the other."""
+        """What a reader must know, in words; `none` where no patient or image is on both sides."""
         found = []
         if self.shared_patients:
             found.append(f"patients on both sides: {self.shared_patients}")
@@ -56,9 +56,9 @@ class Split:
 def expand(samples: Sequence[Sample], protocol: ProtocolConfig, seed: int) -> list[Sample]:
     """The samples that `split` takes: for `paper_augment_first` with their offline copies.
 
-    There floor(copies x units) units come of it: every unit has floor(copies) versions, itself and
-    copies, and those first by hash have one more. Each version is a unit of its own, as the paper
-    counts images. For every other protocol the samples are given as they are.
+    There floor(copies x units) scoring units result: every unit has floor(copies) versions, itself
+    and copies, and those first by hash have one more. Each version is a separate unit, as the paper
+    counts images. For every other protocol the samples stay as they are.
     """
     if protocol.name is not ProtocolName.paper_augment_first:
         return list(samples)
@@ -85,7 +85,7 @@ def split(samples: Sequence[Sample], protocol: ProtocolConfig, seed: int) -> Spl
     With `protocol.validation`, whole patients of what is not reported stop training; without, what
     is reported stops training too, as published (`official` refuses that).
 
-    Raises UserError where a side would lack a class, or the protocol cannot be had of this data.
+    Raises UserError where a subset would lack a class, or the data does not allow the protocol.
     """
     everything = range(len(samples))
     match protocol.name:
@@ -113,31 +113,31 @@ def make_split(
     validation: Collection[int],
     reported: Collection[int],
 ) -> Split:
-    """A split of known sides: what they share is counted.
+    """A split of known subsets: what they share is counted.
 
-    Raises UserError where training lacks a class that the samples have, or another side has no
+    Raises UserError where training lacks a class that the samples have, or another subset has no
     malignant sample or no other.
     """
-    sides = {"training": sorted(train), "reported": sorted(reported)}
-    if sorted(validation) != sides["reported"]:
-        sides["validation"] = sorted(validation)
-    for name, members in sides.items():
+    subsets = {"training": sorted(train), "reported": sorted(reported)}
+    if sorted(validation) != subsets["reported"]:
+        subsets["validation"] = sorted(validation)
+    for name, members in subsets.items():
         _require_classes(samples, members, name, protocol)
-    looked_at = sides["training"] + sides.get("validation", [])
-    parts = [sides[name] for name in ("training", "validation", "reported") if name in sides]
+    looked_at = subsets["training"] + subsets.get("validation", [])
+    parts = [subsets[name] for name in ("training", "validation", "reported") if name in subsets]
     return Split(
         protocol=protocol,
         seed=seed,
-        train=tuple(sides["training"]),
+        train=tuple(subsets["training"]),
         validation=tuple(sorted(validation)),
-        reported=tuple(sides["reported"]),
+        reported=tuple(subsets["reported"]),
         shared_patients=len(
             {samples[i].patient for i in looked_at}
-            & {samples[i].patient for i in sides["reported"]}
+            & {samples[i].patient for i in subsets["reported"]}
         ),
         fingerprint=_fingerprint(samples, parts),
         shared_images=len(
-            {samples[i].image for i in looked_at} & {samples[i].image for i in sides["reported"]}
+            {samples[i].image for i in looked_at} & {samples[i].image for i in subsets["reported"]}
         ),
     )
 
@@ -147,7 +147,7 @@ def _rank(salt: str | int, name: str) -> str:
 
 
 def _by_unit(samples: Sequence[Sample], held_out: float, seed: int) -> set[int]:
-    """Units held out, so that a unit stands on one side whole."""
+    """Scoring units held out whole."""
     of_unit: dict[str, list[int]] = {}
     for i, sample in enumerate(samples):
         of_unit.setdefault(sample.unit, []).append(i)
@@ -263,10 +263,10 @@ def _fold(samples: Sequence[Sample], protocol: ProtocolConfig, seed: int) -> set
 
 
 def _require_classes(
-    samples: Sequence[Sample], members: Sequence[int], side: str, protocol: ProtocolName
+    samples: Sequence[Sample], members: Sequence[int], subset: str, protocol: ProtocolName
 ) -> None:
     counts = Counter(samples[i].label for i in members)
-    if side == "training":
+    if subset == "training":
         lacks = any(not counts[label] for label in {sample.label for sample in samples})
     else:
         lacks = not counts[MALIGNANT]
@@ -275,13 +275,13 @@ def _require_classes(
         if any(sample.label > 1 for sample in samples):
             found.append(f"{counts[2]} benign-without-callback")
         raise UserError(
-            f"protocol={protocol}: the {side} part has {' and '.join(found)} images of "
+            f"protocol={protocol}: the {subset} part has {' and '.join(found)} images of "
             f"{len(samples)} in all: both classes are needed, in training every one; name a data "
             "set with more of each, or other shares (protocol.held_out, validation, folds) or "
             "another protocol.seed"
         )
 
 
-def _fingerprint(samples: Sequence[Sample], sides: Sequence[Sequence[int]]) -> str:
-    named = ["|".join(sorted(samples[i].id for i in members)) for members in sides]
+def _fingerprint(samples: Sequence[Sample], subsets: Sequence[Sequence[int]]) -> str:
+    named = ["|".join(sorted(samples[i].id for i in members)) for members in subsets]
     return hashlib.sha256("\n".join(named).encode()).hexdigest()[:16]

@@ -1,4 +1,4 @@
-"""What a network sees: one entry an image, with its label and the unit that it is scored in."""
+"""What a network sees: one entry for each image, with its label and scoring unit."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Sample:
     """Class to learn: 0 benign, 1 malignant, 2 benign without callback where that is a class."""
     patient: str
     unit: str
-    """Id of what it is scored as: itself, its image, breast or patient."""
+    """Id of its scoring unit: itself, its image, breast or patient."""
     copy: int = 0
     """0: the image itself; n: its n-th offline copy, augmented once and then always the same."""
     official: OfficialSplit | None = None
@@ -43,11 +43,11 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class Samples:
-    """The samples of a data set, and what was left out of it."""
+    """The samples of a data set, and what was excluded."""
 
     samples: tuple[Sample, ...]
     warnings: tuple[str, ...]
-    """What a setting left out, counted, in sentences without a full stop."""
+    """What a setting excluded, counted, in sentences without a full stop."""
 
 
 def class_count(data: DataConfig) -> int:
@@ -55,21 +55,21 @@ def class_count(data: DataConfig) -> int:
     return 3 if data.benign_without_callback is WithoutCallback.own_class else 2
 
 
-def make_samples(lesions: Sequence[Lesion], pictures: Sequence[int], data: DataConfig) -> Samples:
-    """The samples of lesions, by region, unit and rule for labels.
+def make_samples(lesions: Sequence[Lesion], images: Sequence[int], data: DataConfig) -> Samples:
+    """The samples of lesions, by region, scoring unit and rule for labels.
 
-    Regions `crop` and `patch` give a sample a lesion, `full` a sample a mammogram: malignant where
-    any of its lesions is. A unit (`data.unit`) is malignant where any of its lesions is; with
-    `data.mixed_labels=exclude`, a unit with malignant and other lesions is left out, with all its
-    samples, from training too.
+    With region `crop` or `patch` each lesion gives a sample. With `full` each mammogram does, which
+    is malignant where any of its lesions is. A scoring unit (`data.unit`) is malignant where any of
+    its lesions is. With `data.mixed_labels=exclude`, a unit with malignant and other lesions is
+    excluded with all its samples, from training too.
 
     Args:
         lesions: those that can be read.
-        pictures: of each lesion, the position of its picture; lesions of one image may share one.
+        images: of each lesion, the position of its image; lesions of one mammogram may share one.
         data: `region`, `unit`, `mixed_labels` and `benign_without_callback` are looked at.
 
-    Raises UserError where nothing is left, `own_class` is asked for without such lesions, or the
-    breast of a lesion is unknown and the unit.
+    Raises UserError where nothing is left, where `own_class` is asked for without such lesions, and
+    where the unit is the breast and a lesion's is unknown.
     """
     if data.unit is Unit.breast:
         _require_sides(lesions)
@@ -92,7 +92,7 @@ def make_samples(lesions: Sequence[Lesion], pictures: Sequence[int], data: DataC
                     "data.benign_without_callback=own_class, but no lesion of this data is benign "
                     "without callback: take data.benign_without_callback=benign"
                 )
-    samples = _samples(lesions, pictures, kept, data)
+    samples = _samples(lesions, images, kept, data)
     if data.mixed_labels is MixedLabels.exclude:
         mixed = _mixed_units(lesions, samples)
         if mixed:
@@ -114,13 +114,13 @@ def make_samples(lesions: Sequence[Lesion], pictures: Sequence[int], data: DataC
 
 
 def joint_label(labels: Iterable[int]) -> int:
-    """The label of several together: malignant if any is, else benign if any is, else the third."""
+    """The label of several lesions together: malignant if any is, else benign if any is, else 2."""
     present = set(labels)
     return MALIGNANT if MALIGNANT in present else min(present)
 
 
 def _samples(
-    lesions: Sequence[Lesion], pictures: Sequence[int], kept: Sequence[int], data: DataConfig
+    lesions: Sequence[Lesion], images: Sequence[int], kept: Sequence[int], data: DataConfig
 ) -> list[Sample]:
     shown: dict[str, list[int]] = {}
     for i in kept:
@@ -133,7 +133,7 @@ def _samples(
         samples.append(
             Sample(
                 id=name,
-                image=pictures[members[0]],
+                image=images[members[0]],
                 label=joint_label(_label(lesions[i], data) for i in members),
                 patient=first.patient,
                 unit=_unit(first, data.unit),

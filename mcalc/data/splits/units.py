@@ -1,4 +1,4 @@
-"""From scores of images to scores of units: the lesion, image, breast or patient."""
+"""From scores of images to scores of scoring units: the lesion, image, breast or patient."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ def by_unit(
     probabilities: npt.ArrayLike,
     how: UnitScore,
 ) -> Predictions:
-    """One prediction a unit, in the order in which units first come.
+    """One prediction for each scoring unit, in order of appearance.
 
     Args:
-        units: of each entry, the unit that it belongs to.
+        units: of each entry, the id of its scoring unit.
         labels: 0 benign, 1 malignant; shape (n,). A unit is malignant where any entry of it is.
         probabilities: of malignant, 0..1; shape (n,). A unit's is the mean or the largest.
         how: which of the two.
@@ -40,7 +40,7 @@ def by_unit(
 
 
 def score_units(predictions: Predictions, samples: Sequence[Sample], how: UnitScore) -> Predictions:
-    """Predictions by unit, from predictions of samples (by their ids); as they are for lesions."""
+    """Predictions by scoring unit, from predictions of samples (by their ids)."""
     unit_of = {sample.id: sample.unit for sample in samples}
     units = [unit_of[name] for name in predictions.ids]
     return by_unit(units, predictions.labels, predictions.probabilities, how)

@@ -18,7 +18,7 @@ def _density_is_a_word(target: Target) -> list[ExpectedDefect]:
 
 
 def _blanks_and_line_feeds(target: Target) -> list[ExpectedDefect]:
-    """No descriptors, in two spellings; density 0; and a line feed at the end of every path."""
+    """No descriptors, written in two ways; density 0; and a line feed at the end of every path."""
     target.record["calc type"] = "N/A"
     target.record["calc distribution"] = ""
     target.record["breast density"] = "0"

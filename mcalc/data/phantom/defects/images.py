@@ -32,7 +32,7 @@ def _crop_file_missing(target: Target) -> list[ExpectedDefect]:
 
 
 def _case_folder_missing(target: Target) -> list[ExpectedDefect]:
-    """The mask is gone with it, which is told where it is needed."""
+    """The mask is missing with it, which matters where it is needed."""
     shutil.rmtree(target.root / target.id)
     return [
         *target.owes(DefectKind.CROP_MISSING),
@@ -112,7 +112,7 @@ def _full_claims_a_billion_pixels(target: Target) -> list[ExpectedDefect]:
 
 
 def _hangs_on_the_other_side(target: Target) -> list[ExpectedDefect]:
-    """All three images mirrored against the side that the record names."""
+    """All three images mirrored against the breast that the record names."""
     for file in (target.full, target.crop, target.mask):
         with editing(file) as data:
             set_pixels(data, data.pixel_array[:, ::-1])
@@ -146,7 +146,7 @@ def _full_windowed(target: Target) -> list[ExpectedDefect]:
 
 
 def _full_padded(target: Target) -> list[ExpectedDefect]:
-    """A margin that is no part of the image, and stored as the brightest value."""
+    """A margin that does not belong to the image, stored as the brightest value."""
     with editing(target.full) as data:
         pixels = data.pixel_array.copy()
         pixels[pixels == _PADDING] -= 1

@@ -77,11 +77,11 @@ CALC_TYPES = frozenset(
 CALC_DISTRIBUTIONS = frozenset(
     {"CLUSTERED", "DIFFUSELY_SCATTERED", "LINEAR", "REGIONAL", "SEGMENTAL"}
 )
-"""Every word of the published files: 13 types (one of them spelt in two ways) and 5
+"""Every word of the published files: 13 types (one of them written in two ways) and 5
 distributions."""
 
-_SPELLINGS = {"LUCENT_CENTERED": "LUCENT_CENTER"}
-"""The published files spell one type in two ways: 44 and 196 times."""
+_SYNONYMS = {"LUCENT_CENTERED": "LUCENT_CENTER"}
+"""The published files write one type in two ways: 44 and 196 times."""
 
 _NOTHING = ("", "n/a", "na")
 
@@ -158,7 +158,7 @@ def read_cases(path: Path, split: Split) -> tuple[list[CaseRow], list[Defect]]:
     values may be odd, with a ledger row too: a breast density, which then counts as unknown, and a
     descriptor, which is kept as it is. A lesion's second row is excluded as DUPLICATE_ROW.
 
-    Raises UserError when the file is no CSV, lacks columns, has no rows or none that is understood.
+    Raises UserError when the file is not a CSV, lacks columns, or has no row that is understood.
     """
     rows: dict[str, CaseRow] = {}
     defects: list[Defect] = []
@@ -206,7 +206,7 @@ def find_mass_csvs(calc_csvs: Iterable[Path]) -> dict[Split, Path]:
 def read_patients(path: Path) -> set[str]:
     """The distinct `patient_id` of a case CSV, whatever its other columns.
 
-    Raises UserError when the file is no CSV or has no such column.
+    Raises UserError when the file is not a CSV or has no such column.
     """
     rows = read_table(path, ("patient_id",), keep_misfits=True, remedy=_REMEDY)
     return {patient for row in rows if (patient := row.values["patient_id"])}
@@ -292,11 +292,11 @@ def _descriptors(
         return frozenset()
     written = {"_".join(part.upper().split()) for part in text.split("-") if part.strip()}
     # N/A beside a descriptor says nothing either
-    words = {_SPELLINGS.get(word, word) for word in written if word.casefold() not in _NOTHING}
+    words = {_SYNONYMS.get(word, word) for word in written if word.casefold() not in _NOTHING}
     for word in sorted(words - known):
         expected = f"; nearest: {close[0]}" if (close := _close(word, known)) else ""
         doubts.append(
-            _Doubt(f"{column} {word!r} is no known descriptor{expected}", "kept as it is")
+            _Doubt(f"{column} {word!r} is not a known descriptor{expected}", "kept as it is")
         )
     return frozenset(words)
 

@@ -46,7 +46,7 @@ class Tag(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Roles:
-    """The files of one lesion, told apart."""
+    """The files of one lesion by their role."""
 
     crop: Path | None
     mask: Path | None
@@ -108,9 +108,11 @@ def _settled_by_bytes(
 
     A mask is as large as its mammogram and the crop is a part of that. So if the smaller file
     calls itself the crop, and the larger has more bytes than any file of that many pixels can have
-    (`BYTES_A_PIXEL`), the larger has more pixels and is no crop. Nor is it the mammogram if it has
-    far fewer bytes than that. A compressed mask may well be the smaller file: then it does not call
-    itself a crop, or has too many pixels for the larger one's bytes, and all files are opened.
+    (`BYTES_A_PIXEL`), the larger has more pixels and is not the crop. Nor is it the mammogram if it
+    has far fewer bytes than that.
+
+    A compressed mask may be the smaller file. Then it does not call itself a crop, or it has too
+    many pixels for the larger one's bytes, and all files are opened.
     """
     if len(files) != 2 or full is None:
         return None

@@ -34,10 +34,10 @@ def read_index(
 ) -> Index:
     """Read the case CSVs below `root` (or in `csv_dir`) and find each lesion's files.
 
-    One header a lesion is read, more where a crop cannot be told from its mask otherwise, and
-    pixels are decoded only where headers leave a doubt (`crop_or_mask`). A lesion without its
-    files stays in the index, with None in their place and a ledger row; `region` decides what the
-    ledger says of files that are missing and of no use.
+    One header is read for each lesion, more where crop and mask cannot be distinguished otherwise.
+    Pixels are decoded only where headers leave a doubt (`crop_or_mask`). A lesion without its files
+    stays in the index, with None in their place and a ledger row. `region` decides what the ledger
+    says about missing files that are not needed. `progress` counts rows.
 
     Raises UserError when the root is missing, not a folder or empty, when no case CSV is found or
     one is not usable (`case_csv`), and when not one lesion has a file in any known layout.
