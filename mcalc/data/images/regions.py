@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import TypeVar, assert_never
 
 import cv2
 import numpy as np
@@ -82,6 +82,8 @@ def region_files(lesion: Lesion, region: Region) -> tuple[Path, ...]:
             return full, _there(lesion.mask, DefectKind.MASK_MISSING)
         case Region.full:
             return (_there(lesion.full, DefectKind.FULL_MISSING),)
+        case other:
+            assert_never(other)
 
 
 def decoded_pixels(lesion: Lesion, region: Region) -> int:
@@ -144,6 +146,8 @@ def cut(source: DecodedImage, lesion: Lesion, settings: DataConfig) -> Cut:
             return _patch(source, lesion, settings)
         case Region.full:
             return _whole_breast(source.pixels)
+        case other:
+            assert_never(other)
 
 
 def _patch(source: DecodedImage, lesion: Lesion, settings: DataConfig) -> Cut:
@@ -244,6 +248,8 @@ def _unreadable_kinds(region: Region) -> tuple[DefectKind, ...]:
             return DefectKind.FULL_UNREADABLE, DefectKind.MASK_UNREADABLE
         case Region.full:
             return (DefectKind.FULL_UNREADABLE,)
+        case other:
+            assert_never(other)
 
 
 def _or_unusable(read: Callable[[Path], _Read], path: Path, kind: DefectKind) -> _Read:

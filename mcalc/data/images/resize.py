@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import assert_never
 
 import cv2
 import numpy as np
@@ -38,6 +39,8 @@ def fit(pixels: Grey8, size: int, how: Fit = Fit.stretch, scale: float = 1.0) ->
             seen = _middle(pixels, max(1, math.ceil(size / scale)))
             height, width = seen.shape
             return _centre(_resize(seen, _scaled(width, scale), _scaled(height, scale)), size)
+        case other:
+            assert_never(other)
 
 
 def _scaled(length: int, scale: float) -> int:

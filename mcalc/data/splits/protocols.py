@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from math import floor
+from typing import assert_never
 
 from mcalc.config.schema import ProtocolConfig, ProtocolName
 from mcalc.data.records import Split as OfficialSplit
@@ -97,6 +98,8 @@ def split(samples: Sequence[Sample], protocol: ProtocolConfig, seed: int) -> Spl
             reported = _official(samples, protocol)
         case ProtocolName.cv:
             reported = _fold(samples, protocol, seed)
+        case other:
+            assert_never(other)
     rest = [i for i in everything if i not in reported]
     validation = reported
     if protocol.validation is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import assert_never
 
 from mcalc.config.schema import DataConfig, MixedLabels, Region, Unit, WithoutCallback
 from mcalc.data.records import Lesion, Pathology
@@ -92,6 +93,8 @@ def make_samples(lesions: Sequence[Lesion], images: Sequence[int], data: DataCon
                     "data.benign_without_callback=own_class, but no lesion of this data is benign "
                     "without callback: take data.benign_without_callback=benign"
                 )
+        case other:
+            assert_never(other)
     samples = _samples(lesions, images, kept, data)
     if data.mixed_labels is MixedLabels.exclude:
         mixed = _mixed_units(lesions, samples)
@@ -163,6 +166,8 @@ def _unit(lesion: Lesion, unit: Unit) -> str:
             return lesion.breast
         case Unit.patient:
             return lesion.patient
+        case other:
+            assert_never(other)
 
 
 def _mixed_units(lesions: Sequence[Lesion], samples: Sequence[Sample]) -> set[str]:
