@@ -19,8 +19,8 @@ from mcalc.config.trial import PlannedTrial
 from mcalc.console import console as engine_console
 from mcalc.data.pipeline import IndexedData
 from mcalc.results import Outcome
-from mcalc.sweep.engine import run_sweep
 from mcalc.sweep.planning.plan import make_plans
+from mcalc.sweep.start import run_sweep
 from mcalc.tracking.tracker import Tracker
 from mcalc.training.device import Placement
 from mcalc.training.listener import Listener

@@ -29,8 +29,10 @@ def run_command(name: str, arguments: Sequence[str]) -> int:
                 _show(every_setting() if "all" in arguments else command_help(command))
                 return 0
             from mcalc.config.arguments import read_line
+            from mcalc.logs import log_to_console
 
             line = read_line(command, arguments)
+            log_to_console()
             status: int = import_module(command.module).run(line)
             return status
     except KeyboardInterrupt:

@@ -18,7 +18,7 @@ from mcalc.config.trial import PlannedTrial
 from mcalc.console import console
 from mcalc.data.pipeline import IndexedData
 from mcalc.results import CurvePoint, Outcome
-from mcalc.sweep.engine import run_sweep
+from mcalc.sweep.start import run_sweep
 from mcalc.tracking.tracker import Tracker
 from mcalc.training.device import Placement
 from mcalc.training.listener import Listener

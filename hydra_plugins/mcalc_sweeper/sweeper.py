@@ -39,13 +39,19 @@ class McalcSweeper(Sweeper):
 
     def sweep(self, arguments: list[str]) -> Any:
         """Plan and run the sweep that the arguments describe."""
-        from hydra_plugins.mcalc_sweeper.launching import launcher_of
         from mcalc.config.compose import to_config
-        from mcalc.sweep.engine import run_sweep
-
-        loader = self._context.config_loader
+        from mcalc.sweep.start import run_sweep
 
         def compose(overrides: Sequence[str]) -> Any:
+            loader = self._context.config_loader
             return to_config(loader.load_sweep_config(self._master, list(overrides)))
 
-        return run_sweep(arguments, compose, launcher_of(self._context, self._master))
+        return run_sweep(arguments, compose, self._launcher)
+
+    def _launcher(self) -> Any:
+        """The launcher that `hydra/launcher` names; None for Hydra's basic one."""
+        if str(self._master.hydra.launcher._target_).endswith("BasicLauncher"):
+            return None
+        from hydra_plugins.mcalc_sweeper._launching import HydraLauncher
+
+        return HydraLauncher(self._context, self._master)

@@ -1,8 +1,8 @@
-"""Settings of the record, of a search's budget, and of jobs. None changes a trial's numbers."""
+"""Settings of the record and of a search's budget. None changes a trial's numbers."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from mcalc.config.rules import Section, setting
 
@@ -26,18 +26,6 @@ class TrackingConfig(Section, prefix="tracking."):
 
 
 @dataclass
-class TrialSpec:
-    """A trial of a shared trajectory: only patience may differ between them."""
-
-    name: str
-    """The trial's name in its sweep."""
-    patience: int | None = None
-    """Its stopping.patience."""
-    values: str = "{}"
-    """The values that set it apart in its sweep, as JSON."""
-
-
-@dataclass
 class BudgetConfig(Section, prefix="budget."):
     """When a search ends; a value that is null here is as the sweep file says."""
 
@@ -45,19 +33,3 @@ class BudgetConfig(Section, prefix="budget."):
     """Configurations that a search tries."""
     hours: float | None = setting(None, above=0)
     """Hours of training of a search, over all workers. A running trial is not cut off."""
-
-
-@dataclass
-class JobConfig:
-    """What the sweep engine hands to the job it starts; not for users."""
-
-    trials: list[TrialSpec] = field(default_factory=list)
-    """The trials that share this trajectory; empty for a single trial or a search's next one."""
-    sweep: str | None = None
-    """The sweep's identity."""
-    parent: str | None = None
-    """The MLflow run of the sweep."""
-    fixed: str = "[]"
-    """Of a search: the overrides that all its trials share, as JSON."""
-    beside: int = 1
-    """Jobs that run at once on this machine."""

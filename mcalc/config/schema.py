@@ -30,7 +30,7 @@ from mcalc.config.choices import (
 )
 from mcalc.config.data import ClaheConfig, DataConfig, PhantomConfig
 from mcalc.config.network import BackboneConfig, HeadConfig
-from mcalc.config.record import BudgetConfig, JobConfig, TrackingConfig, TrialSpec
+from mcalc.config.record import BudgetConfig, TrackingConfig
 from mcalc.config.rules import Section, section, setting
 from mcalc.config.training import AugmentConfig, ProtocolConfig, StoppingConfig, TrainerConfig
 
@@ -45,7 +45,6 @@ __all__ = [
     "DataConfig",
     "Fit",
     "HeadConfig",
-    "JobConfig",
     "MissingWeights",
     "MixedLabels",
     "Network",
@@ -59,7 +58,6 @@ __all__ = [
     "StoppingConfig",
     "TrackingConfig",
     "TrainerConfig",
-    "TrialSpec",
     "Unit",
     "UnitScore",
     "WithoutCallback",
@@ -109,5 +107,5 @@ class Config(Section):
     """Seconds to wait for a store that cannot be reached."""
     budget: BudgetConfig = section(BudgetConfig, numeric=False)
     """The end of a search."""
-    job: JobConfig = section(JobConfig, numeric=False, hidden=True)
-    """What the sweep engine hands to a job."""
+    job: str | None = setting(None, numeric=False, hidden=True)
+    """Token of a job, in letters and digits; set by the sweep engine alone."""

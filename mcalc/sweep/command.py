@@ -14,7 +14,7 @@ from mcalc.console import console
 from mcalc.errors import UserError, nearest
 from mcalc.sweep.consistency import check
 from mcalc.sweep.display.summary import summarise
-from mcalc.sweep.store.leases import Claims
+from mcalc.sweep.store.leases import Leases
 from mcalc.sweep.store.storage import Storage, exists, shown, storage_url
 from mcalc.sweep.store.study import SweepStudy
 from mcalc.trials.runner import open_tracker
@@ -33,8 +33,8 @@ def run(line: Line) -> int:
 
 
 def _open(config: Config, names: Sequence[str]) -> tuple[Storage, list[SweepStudy]]:
-    storage = Storage(storage_url(config), config.storage_wait, console)
-    known = storage.patiently(lambda: optuna.get_all_study_names(storage.optuna))
+    storage = Storage(storage_url(config), config.storage_wait)
+    known = storage.with_retry(lambda: optuna.get_all_study_names(storage.optuna))
     for name in names:
         if name not in known:
             raise UserError(
@@ -61,7 +61,7 @@ def _check(config: Config, names: Sequence[str]) -> int:
     tracker = open_tracker(config)
     status = 0
     for study in studies:
-        report = check(study, tracker, Claims(storage, study.name))
+        report = check(study, tracker, Leases(storage, study.name))
         counts = ", ".join(f"{number} {state}" for state, number in report.counts.items())
         console.print(f"{study.name}: {counts or 'no trials'}")
         for name in report.unfinished:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from optuna.trial import FrozenTrial, TrialState
 
 from mcalc.results import RecordedTrial
-from mcalc.sweep.store.leases import Claims, Owner
+from mcalc.sweep.store.leases import Leases, Owner
 from mcalc.sweep.store.study import DEFINITION, SweepStudy, trajectory_of
 from mcalc.sweep.worker.search import work_of
 from mcalc.tracking.tracker import Tracker
@@ -37,12 +37,12 @@ class Report:
     """Trials that a stopped worker left, and that the same command goes on with."""
 
 
-def check(study: SweepStudy, tracker: Tracker, claims: Claims) -> Report:
+def check(study: SweepStudy, tracker: Tracker, leases: Leases) -> Report:
     """Compare the two stores of one sweep."""
     newest = study.newest()
     parent = study.parent()
     runs = [run for run in tracker.runs_of(parent) if not run.superseded] if parent else []
-    owners = claims.owners()
+    owners = leases.owners()
     differences = _doubles(study, runs)
     unfinished = []
     by_id = {run.run_id: run for run in runs}

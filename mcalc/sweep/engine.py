@@ -1,141 +1,100 @@
-"""Run a sweep: plan, skip what is finished, give the rest to workers, sum up."""
+"""Run a planned sweep: skip what is finished, give the rest to workers, sum up."""
 
 from __future__ import annotations
 
-import json
+import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import Any
 
 from optuna.trial import FrozenTrial, TrialState
 
-from mcalc.config.schema import BudgetConfig, Config, DataConfig, JobConfig, TrialSpec
+from mcalc.config.compose import GROUPS
+from mcalc.config.paths import flatten
+from mcalc.config.schema import BudgetConfig
 from mcalc.config.trial import PlannedTrial
 from mcalc.console import Display, console
+from mcalc.data.pipeline import DataCache
 from mcalc.errors import UserError
 from mcalc.results import Outcome
 from mcalc.sweep.display.printing import dry_run, print_outcomes, print_plan
-from mcalc.sweep.planning.plan import Compose, Plan, make_plans
-from mcalc.sweep.planning.sweep_file import override_of, override_value
+from mcalc.sweep.display.status_line import SweepView
+from mcalc.sweep.display.summary import summarise
+from mcalc.sweep.planning.plan import Compose, Plan
+from mcalc.sweep.planning.search_space import Choices
+from mcalc.sweep.planning.sweep_file import override_of
+from mcalc.sweep.start import Launcher
+from mcalc.sweep.store.jobs import Job, Jobs
+from mcalc.sweep.store.leases import Lease
 from mcalc.sweep.store.storage import Storage, exists, storage_url
 from mcalc.sweep.store.study import DONE, SweepStudy
-
-if TYPE_CHECKING:
-    from mcalc.data.pipeline import IndexedData
-    from mcalc.sweep.worker.context import Execute
+from mcalc.sweep.worker.context import Execute, WorkerContext, is_done, skipped
+from mcalc.sweep.worker.explicit import Rows
+from mcalc.sweep.worker.job import run_job
+from mcalc.trials.disk_full import raise_disk_full
+from mcalc.trials.runner import run_trials
 
 _POLL_SECONDS = 1.0
-_PARENT_CLAIM = "parent run"
+_PARENT_LEASE = "parent run"
+_MANY = 64
+"""Jobs that a search without a limit of configurations would like to run at once."""
+_log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class Launcher:
-    """Other processes to run jobs in."""
-
-    launch: Callable[[Sequence[Sequence[str]]], list[list[Outcome]]]
-    """The overrides of each job to the outcomes of each; returns when all have ended."""
-    at_once: Callable[[int], int]
-    """How many of so many jobs share this machine at once; 1 where each has a place of its own."""
+def show_plan(plan: Plan, data: DataCache) -> None:
+    """Print what a plan would do, how long it takes and what it leaves on the disk."""
+    study = None
+    if exists(plan.base):
+        study = SweepStudy.find(_open_storage(plan), plan.sweep)
+    dry_run(plan, study, data)
 
 
-def run_sweep(
-    arguments: Sequence[str],
+def run_plan(
+    plan: Plan,
     compose: Compose,
+    data: DataCache,
     launcher: Launcher | None = None,
     execute: Execute | None = None,
 ) -> list[Outcome]:
-    """Run every sweep that the arguments name, or print the plan with `dry_run=true`.
-
-    Without a launcher, jobs run in this process. A failed trial is recorded and the sweep goes on;
-    at the end UserError says how many failed. `execute` stands in for training (benchmarks).
-    """
-    opened = _Opened()
-    plans = make_plans(arguments, compose, opened.fingerprint)
-    planning = compose([word for word in arguments if word.startswith("dry_run=")]).dry_run
-    outcomes: list[Outcome] = []
-    from mcalc.trials.disk_full import raise_disk_full  # late: plans need no torch
-
-    for plan in plans:
-        storage = None
-        if exists(plan.base) or not planning:
-            with raise_disk_full(plan.base):
-                storage = Storage(storage_url(plan.base), plan.base.storage_wait, console)
-        if planning:
-            study = SweepStudy.find(storage, plan.sweep) if storage else None
-            dry_run(plan, study, opened.data)
-            continue
-        assert storage is not None
-        with raise_disk_full(plan.base):
-            run = _SweepRun(plan, storage, launcher, opened, execute)
-            outcomes += run.run()
-    failed = [outcome for outcome in outcomes if outcome.state == "failed"]
-    if failed:
-        raise UserError(
-            f"{len(failed)} of {len(outcomes)} trials failed (each is recorded with its error; the "
-            f"same command tries them again); the first, {failed[0].name}: {failed[0].error}"
-        )
-    return outcomes
+    """Run the sweep of a plan, as one of the processes that may work at it at once."""
+    with raise_disk_full(plan.base):
+        return _SweepRun(plan, compose, data, launcher, execute or run_trials).run()
 
 
-class _Opened:
-    """The data that configs name, read once a data section."""
-
-    def __init__(self) -> None:
-        self._known: dict[str, IndexedData] = {}
-        self._last: tuple[DataConfig, str] | None = None
-
-    def fingerprint(self, data: DataConfig) -> str:
-        # most trials of a plan have the very same section
-        if self._last is None or self._last[0] is not data:
-            self._last = data, self.data(data).fingerprint
-        return self._last[1]
-
-    def data(self, data: DataConfig) -> IndexedData:
-        from mcalc.data.pipeline import index_data
-
-        if repr(data) not in self._known:
-            self._known[repr(data)] = index_data(data)
-        return self._known[repr(data)]
-
-    def of(self, config: Config) -> IndexedData:
-        return self.data(config.data)
+def _open_storage(plan: Plan) -> Storage:
+    with raise_disk_full(plan.base):
+        return Storage(storage_url(plan.base), plan.base.storage_wait)
 
 
 class _SweepRun:
-    """One sweep, by one of the processes that may work at it at once."""
+    """One sweep in one process."""
 
     def __init__(
         self,
         plan: Plan,
-        storage: Storage,
+        compose: Compose,
+        data: DataCache,
         launcher: Launcher | None,
-        opened: _Opened,
-        execute: Execute | None,
+        execute: Execute,
     ) -> None:
-        # late, as a plan alone needs no MLflow and no Lightning
-        from mcalc.sweep.display.status_line import SweepView
-        from mcalc.sweep.worker.context import Workplace
-        from mcalc.trials.runner import open_tracker, run_trials
-
         self.plan = plan
+        self.compose = compose
         self.launcher = launcher
-        self.study = SweepStudy.create(plan, storage)
         self.display = Display(console)
-        tracker = open_tracker(plan.base)
-        self.place = Workplace(
+        storage = _open_storage(plan)
+        self.study = SweepStudy.create(plan, storage)
+        self.context = WorkerContext(
             plan.base,
             plan.sweep,
             storage=storage,
             study=self.study,
-            tracker=tracker,
-            execute=execute or run_trials,
+            execute=execute,
             display=self.display,
-            opened=opened.of,
+            data=data,
         )
         self.parent = self._open_parent()
-        self.job = JobConfig(sweep=plan.sweep, parent=self.parent)
         total = plan.search.trials if plan.search else len(plan.trials)
         self.view = SweepView(plan.title, self.study, total, self.display)
         self.outcomes: dict[str, Outcome] = {}
@@ -143,7 +102,7 @@ class _SweepRun:
     def run(self) -> list[Outcome]:
         complete = False
         try:
-            self._put_right()
+            self._reconcile()
             print_plan(self.plan, self.study)
             with self.display.shown():
                 if self.plan.search:
@@ -161,47 +120,40 @@ class _SweepRun:
 
     def _open_parent(self) -> str:
         """The sweep's run in MLflow, one for all workers."""
-        from mcalc.sweep.store.leases import Lease
-
+        tracker = self.context.tracker
         while True:
-            with self.place.claims.hold(_PARENT_CLAIM) as held:
+            with self.context.leases.acquire(_PARENT_LEASE) as held:
                 if isinstance(held, Lease):
                     tags = {"mcalc.description": self.plan.description}
                     known = self.study.parent()
-                    if known and self.place.tracker.run(known) is None:
+                    if known and tracker.run(known) is None:
                         known = None  # MLflow's store was deleted
-                    found = self.place.tracker.open_sweep(
-                        self.plan.sweep, self.plan.title, tags, known
-                    )
+                    found = tracker.open_sweep(self.plan.sweep, self.plan.title, tags, known)
                     self.study.parent(found)
                     return found
             time.sleep(0.1)
 
     def _close(self, complete: bool) -> None:
-        """Sum up; a store that cannot be written now gets its sums from the next worker."""
-        from mcalc.sweep.display.summary import summarise
-
+        """Record the summary; if the store cannot be written now, the next worker does it."""
         with suppress(UserError):
             summary = summarise(self.study)
-            self.place.tracker.close_sweep(
+            self.context.tracker.close_sweep(
                 self.parent,
                 summary.metrics,
                 {"summary.json": summary.as_json()},
                 complete=complete,
             )
 
-    def _put_right(self) -> None:
-        """Settle what workers that died between the two stores left differing."""
-        from mcalc.sweep.worker.explicit import Rows
-
-        if self.place.claims.owners():
+    def _reconcile(self) -> None:
+        """Reconcile Optuna and MLflow after a crash between writing the two."""
+        if self.context.leases.owners():
             return  # what a living worker has under way looks the same
-        runs = self.place.tracker.runs_of(self.parent)
+        runs = self.context.tracker.runs_of(self.parent)
         newest = self.study.newest()
         known = {run_id for a in self.study.attempts() for run_id in _runs_of(a)}
         for run in runs:
             if run.state == "running" and run.run_id not in known:
-                self.place.tracker.abandon(run.run_id)
+                self.context.tracker.abandon(run.run_id)
         if self.plan.search or self.plan.base.rerun:
             return
         finished = {run.key: run for run in runs if run.state in ("finished", "pruned")}
@@ -214,17 +166,33 @@ class _SweepRun:
             ]
             if not lost:
                 continue
-            rows = Rows(self.place, lost)
+            rows = Rows(self.context, self._job(lost))
             for trial in lost:
                 run = finished[trial.key]
                 outcome = Outcome(trial.name, trial.key, run.state, run.run_id, run.metrics)
                 rows.keep(outcome, newest.get(trial.key))
 
+    # --- jobs -------------------------------------------------------------------------------
+
+    def _job(self, trials: Sequence[PlannedTrial], beside: int = 1) -> Job:
+        return Job(self.plan.sweep, self.parent, tuple(trials), beside=beside)
+
+    def _launch(self, jobs: Sequence[Job]) -> list[list[Outcome]]:
+        """Give jobs to the launcher by their tokens; the outcomes of each."""
+        assert self.launcher is not None
+        stored = Jobs(self.context.storage)
+        tokens = stored.add(jobs)
+        try:
+            with self.view.watching():
+                return self.launcher.launch(tokens, self.plan.base)
+        finally:
+            with suppress(UserError):
+                stored.remove(tokens)
+            self.view.update()
+
     # --- explicit trials --------------------------------------------------------------------
 
     def _rows(self) -> None:
-        from mcalc.sweep.worker.context import is_done, skipped
-
         newest = self.study.newest()
         for trial in self.plan.trials:
             if not self.plan.base.rerun and is_done(newest.get(trial.key)):
@@ -233,7 +201,7 @@ class _SweepRun:
         self._wait_for_others()
 
     def _open_runs(self) -> list[tuple[PlannedTrial, ...]]:
-        """Training runs with their trials that are not settled for this process."""
+        """Training runs with their trials that have no outcome in this process yet."""
         runs = [
             tuple(trial for trial in run if trial.key not in self.outcomes)
             for run in self.plan.trajectories()
@@ -241,54 +209,36 @@ class _SweepRun:
         return [run for run in runs if run]
 
     def _work(self, runs: Sequence[Sequence[PlannedTrial]]) -> None:
-        """Run the trials of training runs, here or by the launcher, but for those others are at."""
-        from mcalc.sweep.worker.job import run_job
-
+        """Run training runs, here or by the launcher, except for those of other workers."""
         if self.launcher and runs:
-            at_once = self.launcher.at_once(len(runs))
-            jobs = [job_overrides(self.plan, run, self.job, at_once) for run in runs]
-            with self.view.watching():
-                for outcomes in self.launcher.launch(jobs):
-                    self._take(outcomes)
-            self.view.update()
+            beside = self.launcher.at_once(len(runs), self.plan.base)
+            for outcomes in self._launch([self._job(run, beside) for run in runs]):
+                self._take(outcomes)
             return
         for run in runs:
-            outcomes = run_job(self._config(run), self.place)
+            outcomes = run_job(self._job(run), self.context)
             self._take(outcomes)
             if any(outcome.state != "left" for outcome in outcomes):
                 self.view.update()
 
     def _take(self, outcomes: Sequence[Outcome]) -> None:
-        planned = {trial.key for trial in self.plan.trials}
-        for outcome in outcomes:
-            if outcome.key not in planned:
-                raise UserError(
-                    f"{outcome.name} came back as another trial than was planned: did its code, "
-                    "its data or a file of weights change while the sweep ran? Give the same "
-                    "command again to plan anew"
-                )
-            if outcome.state != "left":
-                self.outcomes[outcome.key] = outcome
+        self.outcomes |= {each.key: each for each in outcomes if each.state != "left"}
 
     def _wait_for_others(self) -> None:
-        """Until trials that other workers run are settled; what one leaves behind is taken over."""
+        """Wait for the trials of other workers; take over what a dead one leaves behind."""
         said: set[str] = set()
         while runs := self._open_runs():
-            owners = self.place.claims.owners()
-            # with a launcher, what is left behind is no work for this process (a login node)
+            owners = self.context.leases.owners()
+            # with a launcher, this process runs no trial itself (it may be on a login node)
             self._work([run for run in runs if run[0].trajectory not in owners])
             for run in runs:
                 owner = owners.get(run[0].trajectory)
                 if owner is not None and str(owner) not in said:
                     said.add(str(owner))
                     names = ", ".join(trial.name for trial in run)
-                    console.print(f"  waiting for {names}: {owner} runs it", style="yellow")
+                    _log.warning("  waiting for %s: %s runs it", names, owner)
             if self._open_runs():
                 time.sleep(_POLL_SECONDS)
-
-    def _config(self, run: Sequence[PlannedTrial]) -> Config:
-        """The config of the longest trial, with what the job is to do."""
-        return replace(_longest(run).config, job=replace(self.job, trials=specs_of(run)))
 
     # --- a search ---------------------------------------------------------------------------
 
@@ -296,98 +246,46 @@ class _SweepRun:
         search = self.plan.search
         assert search is not None
         budget = BudgetConfig(search.trials, search.hours)
-        fixed = json.dumps(list(self.plan.fixed))
-        config = replace(
-            self.plan.base, budget=budget, job=replace(self.job, fixed=fixed), name=None
-        )
+        base = replace(self.plan.base, budget=budget, name=None)
+        job = Job(self.plan.sweep, self.parent, base=base, sections=self._sections())
         while True:
-            ended = self._search_elsewhere(config) if self.launcher else self._search_here(config)
-            if ended and not self._others_search():
-                return
-            if ended:
+            outcomes = self._launch_search(job) if self.launcher else run_job(job, self.context)
+            self.outcomes |= {each.name: each for each in outcomes if each.state != "left"}
+            self.view.update()
+            if not outcomes:
+                if not self._others_search():
+                    return
                 time.sleep(_POLL_SECONDS)
 
-    def _search_here(self, config: Config) -> bool:
-        """One configuration; True where the budget allows no further one."""
-        from mcalc.sweep.worker.job import run_job
-
-        outcomes = run_job(config, self.place)
-        self._take_configurations(outcomes)
-        self.view.update()
-        return not outcomes
-
-    def _search_elsewhere(self, config: Config) -> bool:
+    def _launch_search(self, job: Job) -> list[Outcome]:
+        """One round of the launcher; no outcomes where the budget is used up."""
         assert self.launcher is not None
         assert self.plan.search is not None
         limit = self.plan.search.trials
         begun = [a for a in self.study.attempts() if a.state is not TrialState.RUNNING]
-        wanted = self.launcher.at_once(64) if limit is None else limit - len(begun)
+        wanted = (
+            self.launcher.at_once(_MANY, self.plan.base) if limit is None else limit - len(begun)
+        )
         if wanted <= 0:
-            return True
-        job = [
-            *self.plan.fixed,
-            *_budget_overrides(config.budget),
-            *_job_settings(config.job, self.launcher.at_once(wanted)),
-        ]
-        with self.view.watching():
-            outcomes = [o for each in self.launcher.launch([job] * wanted) for o in each]
-        self._take_configurations(outcomes)
-        self.view.update()
-        return not outcomes
+            return []
+        jobs = [replace(job, beside=self.launcher.at_once(wanted, self.plan.base))] * wanted
+        return [outcome for each in self._launch(jobs) for outcome in each]
 
-    def _take_configurations(self, outcomes: Sequence[Outcome]) -> None:
-        for outcome in outcomes:
-            if outcome.state != "left":
-                self.outcomes[outcome.name] = outcome
+    def _sections(self) -> Mapping[str, Mapping[str, Mapping[str, Any]]]:
+        """The settings of every choice of the groups that the search draws from."""
+        assert self.plan.search is not None
+        found: dict[str, dict[str, dict[str, Any]]] = {}
+        for group, space in self.plan.search.space.items():
+            if group in GROUPS and isinstance(space, Choices):
+                found[group] = {}
+                for choice in space.values:
+                    config = self.compose((*self.plan.fixed, override_of(group, choice)))
+                    found[group][str(choice)] = flatten(getattr(config, group))
+        return found
 
     def _others_search(self) -> bool:
-        """Whether another worker still has a configuration that might be left to us."""
+        """Whether another worker has a configuration that this one may have to take over."""
         return any(attempt.state is TrialState.RUNNING for attempt in self.study.attempts())
-
-
-def specs_of(run: Sequence[PlannedTrial]) -> list[TrialSpec]:
-    """The trials of a job."""
-    return [
-        TrialSpec(trial.name, trial.config.stopping.patience, json.dumps(trial.values))
-        for trial in run
-    ]
-
-
-def job_overrides(
-    plan: Plan, run: Sequence[PlannedTrial], job: JobConfig, beside: int
-) -> list[str]:
-    """What a launcher gives the job of one training run: its settings and the trials on it."""
-    specs = ",".join(
-        f"{{name:{override_value(spec.name)},patience:{override_value(spec.patience)},"
-        f"values:{override_value(spec.values)}}}"
-        for spec in specs_of(run)
-    )
-    own = [override_of(key, value) for key, value in _longest(run).values.items()]
-    return [*plan.fixed, *own, *_job_settings(job, beside), f"job.trials=[{specs}]"]
-
-
-def _job_settings(job: JobConfig, beside: int) -> list[str]:
-    return [
-        f"job.sweep={override_value(job.sweep)}",
-        f"job.parent={override_value(job.parent)}",
-        f"job.fixed={override_value(job.fixed)}",
-        f"job.beside={beside}",
-    ]
-
-
-def _budget_overrides(budget: BudgetConfig) -> list[str]:
-    return [
-        f"budget.trials={override_value(budget.trials)}",
-        f"budget.hours={override_value(budget.hours)}",
-    ]
-
-
-def _longest(run: Sequence[PlannedTrial]) -> PlannedTrial:
-    """The trial of a training run that stops last, if all goes on."""
-    return max(
-        run,
-        key=lambda t: (t.config.stopping.patience is None, t.config.stopping.patience or 0),
-    )
 
 
 def _runs_of(attempt: FrozenTrial) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Sequence
 
@@ -12,6 +13,8 @@ from mcalc.console import QUIET_SECONDS, Display, console
 from mcalc.results import CurvePoint
 from mcalc.training.checkpoint import Checkpoint
 from mcalc.training.listener import Listener
+
+_log = logging.getLogger(__name__)
 
 
 class TrainingProgress(Listener):
@@ -55,7 +58,7 @@ class TrainingProgress(Listener):
         if not console.is_terminal and now - self.last > QUIET_SECONDS:
             self.last = now
             each = (now - self.began) / (iteration - self.before)
-            console.print(
+            _log.info(
                 f"  {self.title}: iteration {iteration} of at most {self.total}, {self.note}, "
                 f"at most {each * (self.total - iteration):.0f} s left"
             )

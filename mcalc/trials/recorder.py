@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from mcalc.config.identity import is_numeric, plugins_of
 from mcalc.config.paths import flatten
 from mcalc.config.trial import PlannedTrial
-from mcalc.console import console
 from mcalc.data.pipeline import PreparedData
 from mcalc.results import CurvePoint, Outcome, TrialResult
 from mcalc.tracking.tracker import RunWriter, Tracker
@@ -16,6 +16,8 @@ from mcalc.training.checkpoint import Checkpoint, Weights
 from mcalc.training.listener import Listener
 from mcalc.trials.artifacts import config_yaml, final_metrics, json_tag, write_artifacts
 from mcalc.trials.provenance import git_revision, hardware, versions
+
+_log = logging.getLogger(__name__)
 
 _ALSO_SHOWN = ("name", "data.source", "data.csv_split", "data.phantom.lesions", "trainer.workers")
 """Parameters in MLflow beside those that change numbers."""
@@ -85,18 +87,18 @@ class Recorder(Listener):
 
     def prepared(self, data: PreparedData, weights_origin: str, notes: tuple[str, ...]) -> None:
         """Take in what is trained on; `notes` are warnings that belong to every result."""
-        console.print(f"{self.title}: {data.description}; weights {weights_origin}")
+        _log.warning(f"{self.title}: {data.description}; weights {weights_origin}")
         for note in notes:
             self.noted(note)
         self._prepared = data, weights_origin, notes
 
     def noted(self, text: str) -> None:
         """Print a warning."""
-        console.print(f"  warning: {text}", style="yellow")
+        _log.info(f"  warning: {text}")
 
     def resumed(self, checkpoint: Checkpoint) -> None:
         """Say so, and write the part of the curve that an interruption may have kept back."""
-        console.print(
+        _log.info(
             f"  {self.title}: resumes from iteration {checkpoint.iteration}, after "
             f"{checkpoint.seconds:.0f} s of training"
         )
@@ -127,7 +129,7 @@ class Recorder(Listener):
         }
         writer.finish(metrics, tags)
         self._end(Outcome(trial.name, trial.key, "finished", writer.run_id, metrics))
-        console.print(
+        _log.info(
             f"  {trial.name}: accuracy {metrics['accuracy']:.4f} "
             f"[{metrics['accuracy_low']:.3f}, {metrics['accuracy_high']:.3f}], "
             f"AUC {metrics['auc']:.3f} [{metrics['auc_low']:.3f}, {metrics['auc_high']:.3f}] "
@@ -143,7 +145,7 @@ class Recorder(Listener):
         writer.curve(curve)
         writer.prune(metrics, {"mcalc.stop_reason": "pruned"})
         self._end(Outcome(trial.name, trial.key, "pruned", writer.run_id, metrics))
-        console.print(f"  {trial.name}: pruned at iteration {curve[-1].iteration}")
+        _log.info(f"  {trial.name}: pruned at iteration {curve[-1].iteration}")
 
     def _about_to_record(self, key: str) -> PlannedTrial:
         trial = self.trials[key]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import traceback
 from collections.abc import Sequence
 from dataclasses import replace
@@ -28,6 +29,8 @@ from mcalc.training.validation import Checkpointing, DivergedError
 from mcalc.trials.disk_full import is_disk_full, raise_disk_full
 from mcalc.trials.recorder import Recorder, SweepRecord
 
+_log = logging.getLogger(__name__)
+
 
 def trial_name(config: Config) -> str:
     """The name given, or one made from backbone and head rates."""
@@ -49,9 +52,7 @@ def run(config: Config) -> list[Outcome]:
     trial = plan_trial(trial_name(config), config, data.fingerprint)
     done = None if config.rerun else tracker.finished(trial.key)
     if done:
-        console.print(
-            f"{trial.name} is finished already (run {done.run_id}); rerun=true runs it anew"
-        )
+        _log.info(f"{trial.name} is finished already (run {done.run_id}); rerun=true runs it anew")
         return [replace(done, name=trial.name, state="skipped")]
     return run_trials([trial], data, tracker, [TrainingProgress(trial.name)])
 

@@ -47,7 +47,7 @@ def refused(command: Command, *arguments: str) -> str:
         ("hydra.foo=1", "unknown key 'hydra.foo'"),
         ("metrics=a", "expected a list of texts, as in [a, b]"),
         ("data.root=${nothing}", "data.root"),
-        ("job.sweep=mine", "for the sweep engine alone"),
+        ("job=0123abcd", "for the sweep engine alone"),
         ("--foo", "unknown flag '--foo' (flags: "),
         ("--info", "unknown flag '--info'"),
         ("--head.weight_lr=1", "did you mean 'head.weight_lr'"),

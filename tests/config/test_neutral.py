@@ -10,7 +10,6 @@ from typing import Any
 
 import optuna
 import pytest
-from rich.console import Console
 
 from mcalc.config.compose import compose_config
 from mcalc.config.identity import differences, numeric_settings, trajectory_key, trial_key
@@ -113,7 +112,7 @@ Recorded = Callable[..., None]
 @pytest.fixture
 def study(tmp_path: Path) -> Recorded:
     """Opens the sweep `mine` with these arguments, as a command that runs it does."""
-    storage = Storage(f"sqlite:///{tmp_path / 'optuna.db'}", 1.0, Console())
+    storage = Storage(f"sqlite:///{tmp_path / 'optuna.db'}", 1.0)
 
     def open_with(*arguments: str) -> None:
         (plan,) = make_plans(["name=mine", *arguments], compose_config, lambda _: "data")

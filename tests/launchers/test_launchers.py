@@ -30,7 +30,7 @@ from sweep_processes import (
 from mcalc.config.compose import compose_config, register_schema
 from mcalc.config.identity import NUMERICS_VERSION
 from mcalc.sweep.__main__ import main
-from mcalc.sweep.engine import run_sweep
+from mcalc.sweep.start import run_sweep
 from mcalc.sweep.worker.remote import Task
 
 pytestmark = [pytest.mark.slow, pytest.mark.distributed, pytest.mark.xdist_group("launchers")]

@@ -15,14 +15,13 @@ from engine import Instant, score, settings, start, sweep
 from optuna.trial import TrialState
 
 from mcalc.config.compose import compose_config
-from mcalc.console import console
 from mcalc.data.pipeline import index_data
 from mcalc.errors import UserError
 from mcalc.results import Outcome
 from mcalc.sweep.consistency import Report, check
 from mcalc.sweep.display.summary import summarise
-from mcalc.sweep.engine import run_sweep
-from mcalc.sweep.store.leases import Claims
+from mcalc.sweep.start import run_sweep
+from mcalc.sweep.store.leases import Leases
 from mcalc.sweep.store.storage import Storage, storage_url
 from mcalc.sweep.store.study import SweepStudy
 from mcalc.trials.runner import open_tracker
@@ -35,7 +34,7 @@ NAMES = [f"head.weight_lr={rate}" for rate in (1, 2, 3, 4)]
 
 def study_of(folder: Path, name: str | None = None) -> SweepStudy:
     config = compose_config(settings(folder))
-    storage = Storage(storage_url(config), 5, console)
+    storage = Storage(storage_url(config), 5)
     names = [name] if name else optuna.get_all_study_names(storage.optuna)
     (only,) = names
     found = SweepStudy.find(storage, only)
@@ -46,7 +45,7 @@ def study_of(folder: Path, name: str | None = None) -> SweepStudy:
 def checked(folder: Path, name: str | None = None) -> Report:
     study = study_of(folder, name)
     tracker = open_tracker(compose_config(settings(folder)))
-    return check(study, tracker, Claims(study.storage, study.name))
+    return check(study, tracker, Leases(study.storage, study.name))
 
 
 def each_once(folder: Path, names: list[str] = NAMES, name: str | None = None) -> None:
@@ -365,7 +364,7 @@ def test_the_check_says_what_differs(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("argument", "said"),
     [
-        ("storage=nonsense", "is no address of a database"),
+        ("storage=nonsense", "is not an address of a database"),
         ("storage=nosuchdb://host/x", "no driver for it is installed"),
     ],
 )

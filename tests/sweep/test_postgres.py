@@ -20,7 +20,6 @@ from optuna.trial import TrialState
 from sqlalchemy.engine import make_url
 from sweep_processes import at_work, attempts, recorded, start, wait_for
 
-from mcalc.console import console
 from mcalc.errors import UserError
 from mcalc.sweep.__main__ import main
 from mcalc.sweep.store.storage import Storage, StorageUnreachableError
@@ -230,7 +229,7 @@ def test_a_wrong_address_is_refused_at_once_in_one_sentence(
     address = make_url(server.url()).set(**wrong)  # type: ignore[arg-type]
     began = time.monotonic()
     with pytest.raises(UserError, match=said) as caught:
-        Storage(address.render_as_string(hide_password=False), 60, console)
+        Storage(address.render_as_string(hide_password=False), 60)
     assert time.monotonic() - began < 30
     assert not isinstance(caught.value, StorageUnreachableError)
     assert "\n" not in str(caught.value)
@@ -242,11 +241,11 @@ def test_a_closed_port_is_waited_for_and_named(server: Server) -> None:
         probe.bind(("127.0.0.1", 0))
         closed = make_url(server.url()).set(port=probe.getsockname()[1])
         with pytest.raises(StorageUnreachableError, match="could not be reached") as caught:
-            Storage(closed.render_as_string(hide_password=False), 1, console)
+            Storage(closed.render_as_string(hide_password=False), 1)
     assert PASSWORD not in str(caught.value)
 
 
 def test_an_address_that_is_none_is_answered_without_its_password() -> None:
     with pytest.raises(UserError, match="no address of a database") as caught:
-        Storage(f"postgresql+psycopg://mcalc:{PASSWORD}@host:port/name", 1, console)
+        Storage(f"postgresql+psycopg://mcalc:{PASSWORD}@host:port/name", 1)
     assert PASSWORD not in str(caught.value)

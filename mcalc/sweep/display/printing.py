@@ -21,10 +21,10 @@ def dry_run(
 ) -> None:
     """What a plan would do, how long it takes at most and what it leaves on the disk."""
     # late, as only this needs a network to measure with
-    from mcalc.sweep.display.estimate import estimate, spelled_bytes, spelled_time
+    from mcalc.sweep.display.estimate import estimate, format_bytes, format_time
 
     if study is not None:
-        study.refuse_another(plan)
+        study.check_same_definition(plan)
     print_plan(plan, study)
     newest = study.newest() if study else {}
     runs = [
@@ -51,10 +51,10 @@ def dry_run(
         else f"{found.recorded} of {found.runs} runs from this machine's record"
     )
     console.print(
-        f"at most {found.iterations} iterations, {spelled_time(found.seconds)} one after another "
+        f"at most {found.iterations} iterations, {format_time(found.seconds)} one after another "
         f"({how}; patience and pruning may "
-        f"end runs sooner); {spelled_bytes(found.disk)} of disk, and up to "
-        f"{spelled_bytes(found.checkpoint)} for a checkpoint while a run is under way"
+        f"end runs sooner); {format_bytes(found.disk)} of disk, and up to "
+        f"{format_bytes(found.checkpoint)} for a checkpoint while a run is under way"
     )
 
 

@@ -13,7 +13,7 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from mcalc.console import Display, console
-from mcalc.sweep.display.estimate import spelled_time
+from mcalc.sweep.display.estimate import format_time
 from mcalc.sweep.store.study import SweepStudy, result
 
 _TERMINAL_SECONDS = 2.0
@@ -77,12 +77,12 @@ class SweepView:
         text = ", ".join(parts)
         best = best_of(newest, self.study.study.direction)
         if best:
-            text += f"; best {spelled_best(best)}"
+            text += f"; best {format_best(best)}"
         done = self._settled(newest) - self._done_before
         if self.total and 0 < done < self.total - self._done_before:
             left = (time.monotonic() - self._began) / done
             left *= self.total - self._done_before - done
-            text += f"; about {spelled_time(left)} left"
+            text += f"; about {format_time(left)} left"
         return text
 
     def _settled(self, attempts: Iterable[FrozenTrial]) -> int:
@@ -101,7 +101,7 @@ def best_of(attempts: Sequence[FrozenTrial], direction: StudyDirection) -> Froze
     return max(complete, key=lambda attempt: sign * (attempt.value or 0.0))
 
 
-def spelled_best(best: FrozenTrial) -> str:
+def format_best(best: FrozenTrial) -> str:
     """Name and value, with the interval where the value is an accuracy."""
     text = f"{best.user_attrs.get('name')} {best.value:.4f}"
     known = result(best)

@@ -149,11 +149,11 @@ def product(lists: dict[str, list[Any]]) -> dict[str, Values]:
     rows = {}
     for combination in itertools.product(*lists.values()):
         values = dict(zip(lists, combination, strict=True))
-        rows[", ".join(f"{key}={spelled(value)}" for key, value in values.items())] = values
+        rows[", ".join(f"{key}={format_value(value)}" for key, value in values.items())] = values
     return rows
 
 
-def spelled(value: Any) -> str:
+def format_value(value: Any) -> str:
     """A value as in a trial's name."""
     return override_value(value).strip("'")
 

@@ -1,10 +1,9 @@
-"""Who works on what: a row in the sweep's own store for each training run that is under way.
+"""Who works on what: a lease in the sweep's own store for each training run under way.
 
-Optuna gives a waiting trial to one worker, but knows neither that several trials share a run nor
-whether the worker of a running one still lives. A claim is taken by inserting a row with a unique
-key, which every database does at once or not at all. It is free again when its owner releases it
-or is gone: on this machine a process is looked up by number and start time; of another machine one
-watches whether the owner still counts its beats.
+Optuna gives a waiting trial to one worker. It does not know that several trials share a run. A
+lease is acquired by inserting a row with a unique key, which every database does completely or not
+at all. It is free again when its owner releases it or has died. A process of this machine is looked
+up by number and start time; one of another machine is dead when its heartbeat has stopped.
 """
 
 from __future__ import annotations
@@ -35,14 +34,15 @@ from sqlalchemy import (
 )
 from sqlalchemy.exc import IntegrityError
 
-from mcalc.sweep.store.storage import Storage, StorageUnreachableError, after_others
+from mcalc.sweep.store.storage import Storage, StorageUnreachableError, create_tables_once
 
-BEAT_SECONDS = 10.0
+HEARTBEAT_SECONDS = 10.0
 STALE_SECONDS = 90.0
-"""A worker elsewhere that has not counted on for so long is taken for dead."""
+"""A worker on another machine whose heartbeat is older than this is taken for dead."""
 
 _metadata = MetaData()
-_claims = Table(
+# the names in the database are those of the first version, whose records are still used
+_leases = Table(
     "mcalc_claims",
     _metadata,
     Column("study", String(255), primary_key=True),
@@ -50,18 +50,18 @@ _claims = Table(
     Column("token", String(36), nullable=False),
     Column("host", String(255), nullable=False),
     Column("boot", String(64), nullable=False),
-    Column("room", String(64), nullable=False),
+    Column("room", String(64), key="pid_namespace", nullable=False),
     Column("process", BigInteger, nullable=False),
     Column("process_started", Float(53), nullable=False),
-    Column("beat", BigInteger, nullable=False),
+    Column("beat", BigInteger, key="heartbeat", nullable=False),
 )
-_INITIAL_PROCESS_ROOM = "pid:[4026531836]"
-"""Linux's name of the process numbers that a whole machine, and no container, shares."""
+_INITIAL_PID_NAMESPACE = "pid:[4026531836]"
+"""Linux's name of the PID namespace of a whole machine, as opposed to a container's."""
 
 
 @dataclass(frozen=True)
 class Owner:
-    """Who holds a claim."""
+    """Who holds a lease."""
 
     host: str
     process: int
@@ -71,20 +71,20 @@ class Owner:
         return f"process {self.process} on {self.host}"
 
 
-class Claims:
-    """The claims of one study."""
+class Leases:
+    """The leases of one study."""
 
     def __init__(self, storage: Storage, study: str) -> None:
         self.storage = storage
         self.study = study
         self._watched: dict[str, tuple[int, float]] = {}
         self._mine: set[str] = set()
-        storage.patiently(lambda: after_others(lambda: _metadata.create_all(storage.engine)))
+        storage.with_retry(lambda: create_tables_once(lambda: _metadata.create_all(storage.engine)))
 
     @contextmanager
-    def hold(self, work: str) -> Iterator[Owner | Lease]:
-        """Inside, a Lease where the work is ours, else its living owner."""
-        taken = self.storage.patiently(lambda: self._take(work))
+    def acquire(self, work: str) -> Iterator[Owner | Lease]:
+        """A lease on the work for the block, or its living owner if another worker has it."""
+        taken = self.storage.with_retry(lambda: self._take(work))
         if isinstance(taken, Owner):
             yield taken
             return
@@ -96,15 +96,15 @@ class Claims:
         finally:
             lease.stop()
             self._mine.discard(taken)
-            self.storage.patiently(lambda: self._drop(work, taken))
+            self.storage.with_retry(lambda: self._drop(work, taken))
 
     def owners(self) -> dict[str, Owner]:
-        """Living owners by work."""
-        return self.storage.patiently(self._owners)
+        """Living owners by their work."""
+        return self.storage.with_retry(self._owners)
 
     def _owners(self) -> dict[str, Owner]:
         with self.storage.engine.connect() as connection:
-            rows = connection.execute(select(_claims).where(_claims.c.study == self.study)).all()
+            rows = connection.execute(select(_leases).where(_leases.c.study == self.study)).all()
         return {row.work: _owner(row) for row in rows if not self._is_dead(row)}
 
     def _take(self, work: str) -> str | Owner:
@@ -116,98 +116,102 @@ class Claims:
             "token": token,
             "host": socket.gethostname(),
             "boot": _boot(),
-            "room": _process_room(),
+            "pid_namespace": _pid_namespace(),
             "process": here.pid,
             "process_started": here.create_time(),
-            "beat": 0,
+            "heartbeat": 0,
         }
         while True:
             try:
                 with self.storage.engine.begin() as connection:
-                    connection.execute(insert(_claims).values(row))
+                    connection.execute(insert(_leases).values(row))
                 return token
             except IntegrityError:
                 pass  # somebody has it
             with self.storage.engine.begin() as connection:
                 found = connection.execute(
-                    select(_claims).where(_claims.c.study == self.study, _claims.c.work == work)
+                    select(_leases).where(_leases.c.study == self.study, _leases.c.work == work)
                 ).first()
                 if found is None:
                     continue  # released in between
                 if not self._is_dead(found):
                     return _owner(found)
-                connection.execute(delete(_claims).where(_claims.c.token == found.token))
+                connection.execute(delete(_leases).where(_leases.c.token == found.token))
 
     def _drop(self, work: str, token: str) -> None:
         with self.storage.engine.begin() as connection:
             connection.execute(
-                delete(_claims).where(
-                    _claims.c.study == self.study,
-                    _claims.c.work == work,
-                    _claims.c.token == token,
+                delete(_leases).where(
+                    _leases.c.study == self.study,
+                    _leases.c.work == work,
+                    _leases.c.token == token,
                 )
             )
 
-    def beat(self, token: str) -> bool:
-        """Count on; False where the claim was taken away."""
+    def heartbeat(self, token: str) -> bool:
+        """Count the heartbeat on; False if another worker has taken the lease over."""
         with self.storage.engine.begin() as connection:
             done = connection.execute(
-                update(_claims).where(_claims.c.token == token).values(beat=_claims.c.beat + 1)
+                update(_leases)
+                .where(_leases.c.token == token)
+                .values(heartbeat=_leases.c.heartbeat + 1)
             )
             return int(done.rowcount) == 1
 
     def _is_dead(self, row: Row[tuple[object, ...]]) -> bool:
-        if row.host == socket.gethostname() and row.room == _process_room():
+        if row.host == socket.gethostname() and row.pid_namespace == _pid_namespace():
             if row.boot != _boot():
-                # the same machine, started anew; containers of one name cannot be told apart so
-                return str(row.room) == _INITIAL_PROCESS_ROOM
+                # the machine has restarted; containers of one name cannot be distinguished so
+                return str(row.pid_namespace) == _INITIAL_PID_NAMESPACE
             return not _runs(row.process, row.process_started) or (
                 row.process == os.getpid() and row.token not in self._mine
             )
-        beat, since = self._watched.get(row.token, (None, 0.0))
-        if beat != row.beat:
-            self._watched[row.token] = (row.beat, time.monotonic())
+        heartbeat, since = self._watched.get(row.token, (None, 0.0))
+        if heartbeat != row.heartbeat:
+            self._watched[row.token] = (row.heartbeat, time.monotonic())
             return False
         return time.monotonic() - since > STALE_SECONDS
 
 
 class Lease:
-    """A claim of this process; it counts its beats while it is held."""
+    """A lease of this process, with a heartbeat while it is held."""
 
-    def __init__(self, claims: Claims, work: str, token: str) -> None:
-        self.claims = claims
+    def __init__(self, leases: Leases, work: str, token: str) -> None:
+        self.leases = leases
         self.work = work
         self.token = token
         self.lost = False
-        """Another worker took this one for dead; what is done here must not be told."""
-        self._beaten = time.monotonic()
+        """Another worker took this one for dead; results of this one must not be recorded."""
+        self._last_heartbeat = time.monotonic()
         self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._beat, name=f"claim {work}", daemon=True)
+        self._thread = threading.Thread(target=self._keep_alive, name=f"lease {work}", daemon=True)
 
     def start(self) -> None:
-        """Begin to beat."""
+        """Start the heartbeat."""
         self._thread.start()
 
     def stop(self) -> None:
-        """End it."""
+        """Stop the heartbeat."""
         self._ended.set()
         self._thread.join()
 
     def held(self) -> bool:
-        """Whether the claim is still ours; asked of the store where the last beat is long ago."""
-        if not self.lost and time.monotonic() - self._beaten > BEAT_SECONDS:
-            self.lost = not self.claims.storage.patiently(lambda: self.claims.beat(self.token))
+        """Whether the lease is still ours; asks the store if the last heartbeat is long ago."""
+        if not self.lost and time.monotonic() - self._last_heartbeat > HEARTBEAT_SECONDS:
+            self.lost = not self.leases.storage.with_retry(
+                lambda: self.leases.heartbeat(self.token)
+            )
         return not self.lost
 
-    def _beat(self) -> None:
-        while not self._ended.wait(BEAT_SECONDS):
+    def _keep_alive(self) -> None:
+        while not self._ended.wait(HEARTBEAT_SECONDS):
             try:
-                if not self.claims.storage.patiently(lambda: self.claims.beat(self.token)):
+                if not self.leases.storage.with_retry(lambda: self.leases.heartbeat(self.token)):
                     self.lost = True
                     return
-                self._beaten = time.monotonic()
+                self._last_heartbeat = time.monotonic()
             except StorageUnreachableError:
-                continue  # the worker itself will say so when it has something to tell
+                continue  # the worker itself reports it when it next needs the store
 
 
 def _owner(row: Row[tuple[object, ...]]) -> Owner:
@@ -230,9 +234,9 @@ def _boot() -> str:
         return str(int(psutil.boot_time()))
 
 
-def _process_room() -> str:
-    """Within what a process number names one process: a machine, or a container on it."""
+def _pid_namespace() -> str:
+    """Where process numbers are unique: a machine, or a container on it."""
     try:
         return str(Path("/proc/self/ns/pid").readlink())
     except OSError:
-        return _INITIAL_PROCESS_ROOM
+        return _INITIAL_PID_NAMESPACE

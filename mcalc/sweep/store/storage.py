@@ -1,7 +1,8 @@
-"""Where sweeps are kept: SQLite beside the record, or a database that several machines share."""
+"""Where sweeps are stored: SQLite beside the record, or a database that several machines share."""
 
 from __future__ import annotations
 
+import logging
 import time
 import weakref
 from collections.abc import Callable
@@ -11,7 +12,6 @@ from typing import Any, TypeVar
 import optuna
 from optuna.exceptions import StorageInternalError
 from optuna.storages import RDBStorage
-from rich.console import Console
 from sqlalchemy import Engine, create_engine, event
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import (
@@ -31,7 +31,7 @@ optuna.logging.set_verbosity(optuna.logging.WARNING)
 DATABASE = "optuna.db"
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 10.0
 _CONNECT_SECONDS = 10
-"""How long one attempt to reach a server may take: a firewall may drop it without a word."""
+"""Longest time of one attempt to reach a server: a firewall may drop it silently."""
 _REFUSALS = (
     "password authentication failed",
     "no password supplied",
@@ -40,12 +40,13 @@ _REFUSALS = (
     "failed to resolve host",
     "could not translate host name",
 )
-"""What waiting does not mend, where the store has never answered before."""
+"""What waiting cannot fix, if the store has never answered before."""
 _TRIES = 4
 _LOCK_SECONDS = 60
 """How long a worker waits for another's write to SQLite."""
 
 _T = TypeVar("_T")
+_log = logging.getLogger(__name__)
 
 
 class StorageUnreachableError(CutOffError):
@@ -60,7 +61,7 @@ def storage_url(config: Config) -> str:
 
 
 def exists(config: Config) -> bool:
-    """Whether there is a store to look into without making one."""
+    """Whether there is a store that can be read without creating one."""
     return bool(config.storage) or (Path(config.tracking.dir) / DATABASE).exists()
 
 
@@ -70,16 +71,15 @@ def shown(url: str) -> str:
 
 
 class Storage:
-    """Optuna's storage and a connection beside it, patient with a server that is away.
+    """Optuna's storage and a connection beside it, which wait for a server that is unreachable.
 
-    Raises UserError for an address that is none, and StorageUnreachableError when the store has not
+    Raises UserError for an invalid address, and StorageUnreachableError when the store has not
     answered for `wait` seconds.
     """
 
-    def __init__(self, url: str, wait: float, console: Console) -> None:
+    def __init__(self, url: str, wait: float) -> None:
         self.url = url
         self.wait = wait
-        self.console = console
         address = _address(url)
         arguments: dict[str, Any] = {"pool_pre_ping": True}
         if address.get_backend_name() == "sqlite":
@@ -91,17 +91,17 @@ class Storage:
         self._answered = False
         self._given_up_after = 0.0
         self.engine = _engine(url, address, arguments)
-        self.optuna: RDBStorage = self.patiently(
-            lambda: after_others(lambda: _optuna_storage(url, arguments))
+        self.optuna: RDBStorage = self.with_retry(
+            lambda: create_tables_once(lambda: _optuna_storage(url, arguments))
         )
         # a server is told when its connections are no longer needed
         weakref.finalize(self, _close, self.engine, self.optuna.engine)
 
-    def patiently(self, action: Callable[[], _T]) -> _T:
-        """The action's result, tried again while the store cannot be reached.
+    def with_retry(self, action: Callable[[], _T]) -> _T:
+        """The action's result; it is tried again while the store cannot be reached.
 
-        Where that was in vain it fails at once from then on, until the store answers again: what
-        is left to do at a worker's end need not wait once more.
+        After a wait in vain it fails at once until the store answers again, so that what a worker
+        does at its end need not wait once more.
         """
         began, pause, said = time.monotonic(), _FIRST_PAUSE, False
         while True:
@@ -128,23 +128,22 @@ class Storage:
                         "sets how long to wait)"
                     ) from error
                 if not said:
-                    self.console.print(
+                    _log.warning(
                         f"the store {shown(self.url)} cannot be reached ({reason}); waiting up to "
-                        f"{self.wait:.0f} s",
-                        style="yellow",
+                        f"{self.wait:.0f} s"
                     )
                     said = True
                 time.sleep(pause)
                 pause = min(2 * pause, _LONGEST_PAUSE)
 
 
-def after_others(make_tables: Callable[[], _T]) -> _T:
-    """Make tables that another worker may be making now: then the second try finds them."""
+def create_tables_once(create_tables: Callable[[], _T]) -> _T:
+    """Create tables that another worker may be creating now: then the next try finds them."""
     for attempt in range(_TRIES):
         try:
-            return make_tables()
+            return create_tables()
         except (IntegrityError, ProgrammingError, OperationalError) as error:
-            # SQLite says that a table exists in the way in which others say that they are away
+            # SQLite reports an existing table by the error class that others use when unreachable
             away = isinstance(error, OperationalError) and "already exists" not in str(error)
             if away or attempt == _TRIES - 1:
                 raise
@@ -157,7 +156,7 @@ def _address(url: str) -> URL:
         return make_url(url)
     except (ArgumentError, ValueError) as error:
         raise UserError(
-            f"storage={without_password(url)} is no address of a database: expected "
+            f"storage={without_password(url)} is not an address of a database: expected "
             "postgresql+psycopg://USER@HOST/NAME or sqlite:///FILE"
         ) from error
 
@@ -207,7 +206,7 @@ def _make_folder(folder: Path) -> None:
 
 
 def _reason(error: Exception) -> str | None:
-    """Why the store is away, in a few words; None where it is not away but refuses."""
+    """Why the store is unreachable, in a few words; None where it answers with a refusal."""
     cause = error if isinstance(error, DBAPIError) else error.__cause__
     if not isinstance(cause, OperationalError):
         return None

@@ -52,7 +52,7 @@ class SweepStudy:
         Raises UserError where a sweep of this name is recorded with other settings.
         """
         direction = OBJECTIVES[plan.search.objective] if plan.search else "maximize"
-        study = storage.patiently(
+        study = storage.with_retry(
             lambda: optuna.create_study(
                 storage=storage.optuna,
                 study_name=plan.sweep,
@@ -61,16 +61,16 @@ class SweepStudy:
             )
         )
         made = cls(storage, plan.sweep, study)
-        made.refuse_another(plan)
-        storage.patiently(lambda: made._describe(plan))
+        made.check_same_definition(plan)
+        storage.with_retry(lambda: made._describe(plan))
         return made
 
     @classmethod
     def find(cls, storage: Storage, name: str) -> SweepStudy | None:
         """The study of this name, if there is one."""
-        if name not in storage.patiently(lambda: _names(storage)):
+        if name not in storage.with_retry(lambda: _names(storage)):
             return None
-        study = storage.patiently(
+        study = storage.with_retry(
             lambda: optuna.load_study(study_name=name, storage=storage.optuna)
         )
         return cls(storage, name, study)
@@ -78,13 +78,13 @@ class SweepStudy:
     def shared(self) -> dict[str, Any]:
         """Settings that all trials of the sweep share."""
         if self._shared is None:
-            self._shared = self.storage.patiently(lambda: self.study.user_attrs).get(SHARED, {})
+            self._shared = self.storage.with_retry(lambda: self.study.user_attrs).get(SHARED, {})
         return self._shared
 
     def ranges(self) -> dict[str, Sequence[float]]:
         """From where to where each number ranges over the sweep's trials, by key."""
         if self._ranges is None:
-            self._ranges = self.storage.patiently(lambda: self.study.user_attrs).get(RANGES, {})
+            self._ranges = self.storage.with_retry(lambda: self.study.user_attrs).get(RANGES, {})
         return self._ranges
 
     def _describe(self, plan: Plan) -> None:
@@ -104,9 +104,9 @@ class SweepStudy:
             if known.get(name) != value:
                 self.study.set_user_attr(name, value)
 
-    def refuse_another(self, plan: Plan) -> None:
+    def check_same_definition(self, plan: Plan) -> None:
         """Raise UserError, with the difference, where what is recorded is another sweep."""
-        known = self.storage.patiently(lambda: self.study.user_attrs)
+        known = self.storage.with_retry(lambda: self.study.user_attrs)
         if SHARED not in known:
             return
         recorded = {**known.get(SHARED, {}), **_flat(known.get(DEFINITION, {}))}
@@ -121,7 +121,7 @@ class SweepStudy:
         for attempt in self.attempts():
             varied.update(attempt.user_attrs.get("identity", {}).get("values", {}))
         differing = [
-            f"{key}: {_spelled(before)} before, {_spelled(now)} now"
+            f"{key}: {_formatted(before)} before, {_formatted(now)} now"
             for key, (before, now) in differences(recorded, wanted, varied).items()
         ]
         if plan.search and DEFINITION in known:
@@ -134,7 +134,7 @@ class SweepStudy:
 
     def attempts(self) -> list[FrozenTrial]:
         """Every attempt at every trial, in the order in which they began."""
-        return self.storage.patiently(lambda: self.study.get_trials(deepcopy=False))
+        return self.storage.with_retry(lambda: self.study.get_trials(deepcopy=False))
 
     def newest(self) -> dict[str, FrozenTrial]:
         """The last attempt at each trial, by key."""
@@ -147,7 +147,7 @@ class SweepStudy:
     def is_running(self, number: int) -> bool:
         """Whether the attempt with this number has not ended."""
         trial_id = self.id_of(number)
-        trial = self.storage.patiently(lambda: self.storage.optuna.get_trial(trial_id))
+        trial = self.storage.with_retry(lambda: self.storage.optuna.get_trial(trial_id))
         return trial.state is TrialState.RUNNING
 
     def current(self) -> list[FrozenTrial]:
@@ -183,14 +183,14 @@ class SweepStudy:
             user_attrs=_identity(trial, self.shared(), number),
         )
         storage = self.storage
-        return storage.patiently(
+        return storage.with_retry(
             lambda: storage.optuna.create_new_trial(self._id(), template_trial=template)
         )
 
     def set(self, trial_id: int, attributes: Mapping[str, Any]) -> None:
         """Add what is known of an attempt."""
         for name, value in attributes.items():
-            self.storage.patiently(
+            self.storage.with_retry(
                 lambda name=name, value=value: self.storage.optuna.set_trial_user_attr(  # type: ignore[misc]
                     trial_id, name, value
                 )
@@ -209,7 +209,7 @@ class SweepStudy:
             outcome.state, TrialState.FAIL
         )
         values = None if value is None or state is TrialState.FAIL else [value]
-        self.storage.patiently(
+        self.storage.with_retry(
             lambda: self.storage.optuna.set_trial_state_values(trial_id, state, values)
         )
 
@@ -219,26 +219,26 @@ class SweepStudy:
         A step that was recorded before a worker died stands.
         """
         storage = self.storage.optuna
-        frozen = self.storage.patiently(lambda: storage.get_trial(trial_id))
+        frozen = self.storage.with_retry(lambda: storage.get_trial(trial_id))
         if step not in frozen.intermediate_values:
-            self.storage.patiently(
+            self.storage.with_retry(
                 lambda: storage.set_trial_intermediate_value(trial_id, step, value)
             )
-        return self.storage.patiently(
+        return self.storage.with_retry(
             lambda: self.study.pruner.prune(self.study, storage.get_trial(trial_id))
         )
 
     def parent(self, run_id: str | None = None) -> str | None:
         """The MLflow run of the sweep; kept where one is given."""
         if run_id:
-            self.storage.patiently(lambda: self.study.set_user_attr(PARENT, run_id))
+            self.storage.with_retry(lambda: self.study.set_user_attr(PARENT, run_id))
             return run_id
-        found = self.storage.patiently(lambda: self.study.user_attrs).get(PARENT)
+        found = self.storage.with_retry(lambda: self.study.user_attrs).get(PARENT)
         return str(found) if found else None
 
     def id_of(self, number: int) -> int:
         """Optuna's id of the attempt with this number."""
-        return self.storage.patiently(
+        return self.storage.with_retry(
             lambda: self.storage.optuna.get_trial_id_from_study_id_trial_number(self._id(), number)
         )
 
@@ -258,7 +258,7 @@ class SweepStudy:
 
     def ask(self, search: Search) -> tuple[int, Values]:
         """Draw the next configuration: its number in the study, and its values."""
-        asked = self.storage.patiently(
+        asked = self.storage.with_retry(
             lambda: self.study.ask(fixed_distributions=distributions(search))
         )
         return asked.number, dict(asked.params)
@@ -313,7 +313,7 @@ def _difference(plan: Plan, config: Config, known: Mapping[str, Any]) -> str:
     now = numeric_settings(config)
     was = {**plan.shared, **known.get("settings", {})}
     changed = [
-        f"{key} {_spelled(before)} to {_spelled(value)}"
+        f"{key} {_formatted(before)} to {_formatted(value)}"
         for key, (before, value) in differences(was, now).items()
     ]
     if known.get("fingerprint") != plan.fingerprint:
@@ -362,5 +362,5 @@ def _another(title: str, differing: Sequence[str]) -> UserError:
     )
 
 
-def _spelled(value: Any) -> str:
+def _formatted(value: Any) -> str:
     return "null" if value is None else str(value)

@@ -1,18 +1,20 @@
-"""What the jobs of one sweep share in one process, and how each of them runs a training run."""
+"""What the jobs of one sweep share in one process, and how each runs its training run."""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 
 from optuna.trial import FrozenTrial
 
 from mcalc.config.schema import Config
 from mcalc.config.trial import PlannedTrial
-from mcalc.console import Display, console
-from mcalc.data.pipeline import IndexedData, index_data
+from mcalc.console import Display
+from mcalc.data.pipeline import DataCache, IndexedData
 from mcalc.errors import CutOffError, UserError
 from mcalc.results import Outcome
-from mcalc.sweep.store.leases import Claims, Lease
+from mcalc.sweep.store.jobs import Job
+from mcalc.sweep.store.leases import Lease, Leases
 from mcalc.sweep.store.storage import Storage, storage_url
 from mcalc.sweep.store.study import DONE, SweepStudy, result
 from mcalc.sweep.worker.resources import cpu_share, gpu_slot
@@ -22,6 +24,8 @@ from mcalc.training.listener import Listener
 from mcalc.training.progress import TrainingProgress
 from mcalc.trials.recorder import SweepRecord
 from mcalc.trials.runner import open_tracker, run_trials
+
+_log = logging.getLogger(__name__)
 
 Execute = Callable[
     [
@@ -37,8 +41,8 @@ Execute = Callable[
 """What runs the trials of a training run and records them: `mcalc.trials.runner.run_trials`."""
 
 
-class Workplace:
-    """The stores, opened once, and the data.
+class WorkerContext:
+    """What the jobs of one sweep share in one process: the stores, opened once, and the data.
 
     Raises UserError where a store cannot be opened or does not know the sweep.
     """
@@ -50,27 +54,27 @@ class Workplace:
         *,
         storage: Storage | None = None,
         study: SweepStudy | None = None,
-        tracker: Tracker | None = None,
         execute: Execute = run_trials,
         display: Display | None = None,
-        opened: Callable[[Config], IndexedData] | None = None,
+        data: DataCache | None = None,
     ) -> None:
-        self.storage = storage or Storage(storage_url(config), config.storage_wait, console)
+        self.storage = storage or Storage(storage_url(config), config.storage_wait)
         found = study or SweepStudy.find(self.storage, sweep)
         if found is None:
             raise UserError(f"the store knows no sweep {sweep!r}: was it deleted while it ran?")
         self.study = found
-        self.claims = Claims(self.storage, sweep)
-        self.tracker = tracker or open_tracker(config)
+        self.leases = Leases(self.storage, sweep)
+        self.tracker = open_tracker(config)
         self.execute = execute
         self.display = display
-        self.data = opened or OpenedOnce()
+        self.data = data or DataCache()
 
     def run(
         self,
         trials: Sequence[PlannedTrial],
         listeners: Sequence[Listener],
         known_runs: Mapping[str, str],
+        job: Job,
     ) -> list[Outcome]:
         """Run the trials of one training run on this job's share of the machine.
 
@@ -78,12 +82,16 @@ class Workplace:
         """
         config = trials[0].config
         progress = TrainingProgress(", ".join(trial.name for trial in trials), self.display)
-        within = SweepRecord(config.job.sweep, config.job.parent, known_runs)
+        within = SweepRecord(job.sweep, job.parent, known_runs)
         with gpu_slot(config.trainer, config.trials_per_gpu) as gpu:
-            placement = Placement(gpu, cpu_share(config.trainer, config.job.beside))
-            data = self.data(config)
+            placement = Placement(gpu, cpu_share(config.trainer, job.beside))
             return self.execute(
-                trials, data, self.tracker, [progress, *listeners], within, placement
+                trials,
+                self.data(config.data),
+                self.tracker,
+                [progress, *listeners],
+                within,
+                placement,
             )
 
 
@@ -102,27 +110,13 @@ class LeaseListener(Listener):
             )
 
 
-class OpenedOnce:
-    """The data that a config names, opened once."""
-
-    def __init__(self) -> None:
-        self._known: dict[str, IndexedData] = {}
-
-    def __call__(self, config: Config) -> IndexedData:
-        """The config's data."""
-        name = repr(config.data)
-        if name not in self._known:
-            self._known[name] = index_data(config.data)
-        return self._known[name]
-
-
 def is_done(attempt: FrozenTrial | None) -> bool:
-    """Whether this attempt settles its trial."""
+    """Whether this attempt is complete or pruned."""
     return attempt is not None and attempt.state in DONE
 
 
 def skipped(attempt: FrozenTrial) -> Outcome:
-    """The outcome of a trial that is settled already."""
+    """The outcome of a trial that was complete or pruned before."""
     known = attempt.user_attrs
     metrics = {} if attempt.value is None else {"accuracy": float(attempt.value)}
     metrics |= result(attempt)
@@ -147,12 +141,10 @@ def with_retries(
         keys = [outcome.key for outcome in failed]
         settled += [outcome for outcome in outcomes if outcome.key not in keys]
         for outcome in failed:
-            console.print(
-                f"  {outcome.name} failed: {outcome.error}; trying again "
-                f"({retry + 1} of {retries})",
-                style="yellow",
+            _log.warning(
+                f"  {outcome.name} failed: {outcome.error}; trying again ({retry + 1} of {retries})"
             )
     for outcome in settled:
         if outcome.state == "failed":
-            console.print(f"  {outcome.name} failed: {outcome.error}", style="red")
+            _log.error(f"  {outcome.name} failed: {outcome.error}")
     return settled

@@ -1,7 +1,8 @@
-"""A worker's turn at explicit trials: those of one training run."""
+"""A worker's part of explicit trials: those of one training run."""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -11,29 +12,32 @@ from optuna.trial import FrozenTrial, TrialState
 
 from mcalc.config.compose import GROUPS, choices
 from mcalc.config.trial import PlannedTrial
-from mcalc.console import console
 from mcalc.results import Outcome
+from mcalc.sweep.store.jobs import Job
 from mcalc.sweep.store.leases import Lease, Owner
-from mcalc.sweep.worker.context import LeaseListener, Workplace, is_done, skipped, with_retries
+from mcalc.sweep.worker.context import LeaseListener, WorkerContext, is_done, skipped, with_retries
+
+_log = logging.getLogger(__name__)
 
 
 class Rows:
     """Planned trials that share a training run."""
 
-    def __init__(self, place: Workplace, trials: Sequence[PlannedTrial]) -> None:
-        self.place = place
-        self.config = trials[0].config
-        self.trials = {trial.key: trial for trial in trials}
+    def __init__(self, context: WorkerContext, job: Job) -> None:
+        self.context = context
+        self.job = job
+        self.config = job.trials[0].config
+        self.trials = {trial.key: trial for trial in job.trials}
 
     def run(self) -> list[Outcome]:
-        """Outcomes of all of them: `left` where another worker is at them."""
-        with self.place.claims.hold(next(iter(self.trials.values())).trajectory) as held:
+        """Outcomes of all of them; `left` for those that another worker runs."""
+        with self.context.leases.acquire(self.job.trials[0].trajectory) as held:
             if isinstance(held, Owner):
                 return [
                     Outcome(trial.name, key, "left", None, {}, str(held))
                     for key, trial in self.trials.items()
                 ]
-            newest = self.place.study.newest()
+            newest = self.context.study.newest()
             done = [
                 skipped(newest[key])
                 for key in self.trials
@@ -45,7 +49,7 @@ class Rows:
                 *done,
                 *with_retries(
                     lambda keys, first: self._attempt(
-                        keys, newest if first else self.place.study.newest(), held
+                        keys, newest if first else self.context.study.newest(), held
                     ),
                     keys,
                     self.config.retries,
@@ -68,32 +72,32 @@ class Rows:
         ids = {key: self._begin(key, before.get(key)) for key in left}
         listener = _AttemptListener(self, ids, before, lease)
         trials = [self.trials[key] for key in left]
-        return kept + self.place.run(trials, [listener], known_runs)
+        return kept + self.context.run(trials, [listener], known_runs, self.job)
 
     def _begin(self, key: str, before: FrozenTrial | None) -> int:
         trial = self.trials[key]
-        space = space_of(trial.values, self.place.study.ranges())
-        return self.place.study.begin(trial, space, before)
+        space = space_of(trial.values, self.context.study.ranges())
+        return self.context.study.begin(trial, space, before)
 
     def _kept(self, before: Mapping[str, FrozenTrial]) -> list[Outcome]:
-        """Trials that MLflow has finished and whose worker died before it told the study."""
+        """Trials finished in MLflow whose worker died before reporting to the study."""
         kept = []
         for key, attempt in before.items():
             run_id = attempt.user_attrs.get("mlflow_run")
             if attempt.state is not TrialState.RUNNING or not run_id:
                 continue
-            run = self.place.tracker.run(run_id)
+            run = self.context.tracker.run(run_id)
             if run is not None and run.state in ("finished", "pruned"):
                 outcome = Outcome(self.trials[key].name, key, run.state, run_id, run.metrics)
                 kept.append(self.keep(outcome, attempt))
         return kept
 
     def keep(self, outcome: Outcome, before: FrozenTrial | None = None) -> Outcome:
-        """Tell the study of a trial that MLflow knows to be finished or pruned."""
+        """Report a trial to the study that is finished or pruned in MLflow."""
         trial_id = self._begin(outcome.key, before)
-        self.place.study.set(trial_id, {"mlflow_run": outcome.run_id})
-        self.place.study.end(trial_id, outcome, outcome.metrics.get("accuracy"))
-        console.print(f"  {outcome.name} was finished when its worker was stopped: kept")
+        self.context.study.set(trial_id, {"mlflow_run": outcome.run_id})
+        self.context.study.end(trial_id, outcome, outcome.metrics.get("accuracy"))
+        _log.info(f"  {outcome.name} was finished when its worker was stopped: kept")
         return replace(outcome, state="skipped")
 
 
@@ -104,8 +108,8 @@ class _AttemptListener(LeaseListener):
         self, rows: Rows, ids: Mapping[str, int], before: Mapping[str, FrozenTrial], lease: Lease
     ) -> None:
         super().__init__(lease)
-        self.study = rows.place.study
-        self.tracker = rows.place.tracker
+        self.study = rows.context.study
+        self.tracker = rows.context.tracker
         self.ids = ids
         self.before = before
 

@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import socket
 import traceback
-from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from mcalc.config.compose import to_config
 from mcalc.config.identity import NUMERICS_VERSION
 from mcalc.config.schema import Config
+from mcalc.config.trial import PlannedTrial, plan_trial
 from mcalc.errors import UserError
+from mcalc.logs import worker_log
 from mcalc.results import Outcome
 
 
 @dataclass(frozen=True)
-class Ended:
+class JobReport:
     """What a job gives back: outcomes, or why it could not run at all.
 
-    Errors come as text, as not every exception survives the way between processes.
+    Errors come as text, as not every exception can be sent between processes.
     """
 
     outcomes: list[Outcome]
@@ -31,39 +30,65 @@ class Ended:
 
 
 @dataclass(frozen=True)
-class Task:
-    """What a launcher calls in its own process: one job of a sweep."""
+class RemoteJob:
+    """What a launcher calls in a process of its own, with the token of one job."""
 
     host: str
     """Where the sweep was started."""
+    folder: str
+    """The working folder there: paths in settings may be relative to it."""
     numerics: int
     """Which numbers the sweep's code computes (`mcalc.config.identity`)."""
+    places: Config
+    """Where the store and the record are, with absolute paths; nothing else of it is used."""
 
-    def __call__(self, composed: Any) -> Ended:
-        """Run the job that a composed config describes; what goes wrong is told, not raised."""
+    def __call__(self, composed: Any) -> JobReport:
+        """Run the job whose token a composed config holds; errors are reported, not raised."""
+        try:
+            return self._run(str(composed.job))
+        except UserError as error:
+            return JobReport([], str(error))
+        except Exception as error:
+            return JobReport([], f"{type(error).__name__}: {error}", traceback.format_exc())
+
+    def _run(self, token: str) -> JobReport:
+        # late: the process that starts a sweep makes this object before it needs a worker
+        from mcalc.sweep.store.jobs import Jobs
+        from mcalc.sweep.store.storage import Storage, storage_url
+        from mcalc.sweep.worker.context import WorkerContext
         from mcalc.sweep.worker.job import run_job
 
-        try:
-            config = to_config(composed)
-            self._check(config)
-            with _own_log(config):
-                return Ended(run_job(config))
-        except UserError as error:
-            return Ended([], str(error))
-        except Exception as error:
-            return Ended([], f"{type(error).__name__}: {error}", traceback.format_exc())
+        here, url = socket.gethostname(), storage_url(self.places)
+        self._check(here, url)
+        if Path(self.folder).is_dir():
+            os.chdir(self.folder)
+        storage = Storage(url, self.places.storage_wait)
+        job = Jobs(storage).find(token, self.places)
+        context = WorkerContext(self.places, job.sweep, storage=storage)
+        logs = Path(self.places.tracking.dir) / "logs"
+        name = f"{job.sweep}-{here}-{os.getpid()}.log".replace(os.sep, "_")
+        with worker_log(logs / name):
+            for trial in job.trials:
+                self._check_unchanged(trial, context.data(trial.config.data).fingerprint)
+            return JobReport(run_job(job, context))
 
-    def _check(self, config: Config) -> None:
+    def _check_unchanged(self, trial: PlannedTrial, fingerprint: str) -> None:
+        """Raise UserError where the trial would have another identity here than was planned."""
+        if plan_trial(trial.name, trial.config, fingerprint).key != trial.key:
+            raise UserError(
+                f"{trial.name} is another trial here than was planned: did its code, its data or a "
+                "file of weights change while the sweep ran? Give the same command again to plan "
+                "anew"
+            )
+
+    def _check(self, here: str, url: str) -> None:
         """Raise UserError where this machine cannot work at the sweep."""
-        from mcalc.sweep.store.storage import storage_url
-
-        here = socket.gethostname()
         if self.numerics != NUMERICS_VERSION:
             raise UserError(
                 f"{here} runs another version of mcalc than {self.host}, where the sweep was "
                 f"started (numerics {NUMERICS_VERSION}, not {self.numerics}): install the same"
             )
-        if here != self.host and storage_url(config).startswith("sqlite"):
+        if here != self.host and url.startswith("sqlite"):
             raise UserError(
                 f"a job of {self.host} started on {here}, but machines cannot share a SQLite file "
                 "safely: name a database with storage=postgresql+psycopg://USER@HOST/NAME "
@@ -71,16 +96,11 @@ class Task:
             )
 
 
-@contextlib.contextmanager
-def _own_log(config: Config) -> Iterator[None]:
-    """What is printed goes to a log of this process: the terminal shows the sweep."""
-    logs = Path(config.tracking.dir) / "logs"
-    logs.mkdir(parents=True, exist_ok=True)
-    name = f"{config.job.sweep}-{socket.gethostname()}-{os.getpid()}.log".replace(os.sep, "_")
-    with (logs / name).open("a", buffering=1) as log, contextlib.redirect_stdout(log):
-        yield
-
-
-def task() -> Task:
-    """The task of a sweep that is started here."""
-    return Task(socket.gethostname(), NUMERICS_VERSION)
+def remote_job(config: Config) -> RemoteJob:
+    """The jobs of a sweep that is started here with this config."""
+    tracking = replace(config.tracking, dir=str(Path(config.tracking.dir).absolute()))
+    storage = config.storage
+    if storage and storage.startswith("sqlite:///") and not storage.startswith("sqlite:////"):
+        storage = f"sqlite:///{Path(storage.removeprefix('sqlite:///')).absolute()}"
+    places = Config(storage=storage, storage_wait=config.storage_wait, tracking=tracking)
+    return RemoteJob(socket.gethostname(), str(Path.cwd()), NUMERICS_VERSION, places)

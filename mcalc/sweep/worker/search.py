@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import json
+import logging
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -13,39 +13,40 @@ from typing import Any
 from optuna.trial import FrozenTrial, TrialState
 
 from mcalc.config.assign import updated
-from mcalc.config.compose import GROUPS, compose_config
 from mcalc.config.identity import digest
-from mcalc.config.schema import Config
 from mcalc.config.trial import PlannedTrial, plan_trial
-from mcalc.console import console
 from mcalc.data.loading.run_length import run_length
 from mcalc.data.pipeline import split_of
 from mcalc.errors import UserError
 from mcalc.results import CurvePoint, Outcome
 from mcalc.sweep.planning.search_space import Search
-from mcalc.sweep.planning.sweep_file import Values, override_of
+from mcalc.sweep.planning.sweep_file import Values
+from mcalc.sweep.store.jobs import Job
 from mcalc.sweep.store.leases import Lease
 from mcalc.sweep.store.study import DEFINITION, DONE, result
-from mcalc.sweep.worker.context import LeaseListener, Workplace, with_retries
+from mcalc.sweep.worker.context import LeaseListener, WorkerContext, with_retries
+
+_log = logging.getLogger(__name__)
 
 _DRAWING = "next configuration"
-"""The claim under which a search draws: one worker at a time, so that no budget is overdrawn."""
+"""Lease for drawing a configuration: one worker at a time, so that no budget is exceeded."""
 _PAUSE = 0.2
 
 
 class SearchStep:
-    """One configuration of the search that `config.job.sweep` names, with each of its seeds."""
+    """The next configuration of a search, with each of its seeds."""
 
-    def __init__(self, place: Workplace, config: Config) -> None:
-        self.place = place
-        self.config = config
-        definition = place.storage.patiently(lambda: place.study.study.user_attrs)[DEFINITION]
-        self.search = Search.from_definition(definition, config.budget)
-        self.fixed: list[str] = json.loads(config.job.fixed)
+    def __init__(self, context: WorkerContext, job: Job) -> None:
+        assert job.base is not None  # a search's job has one
+        self.context = context
+        self.job = job
+        self.config = job.base
+        known = context.storage.with_retry(lambda: context.study.study.user_attrs)
+        self.search = Search.from_definition(known[DEFINITION], job.base.budget)
 
     def run(self) -> list[Outcome]:
         """The configuration's outcome; nothing where the budget is used up."""
-        self.place.study.search_with(self.search, self._evaluations())
+        self.context.study.search_with(self.search, self._evaluations())
         with contextlib.ExitStack() as until_done:
             drawn = self._draw(until_done)
             if drawn is None:
@@ -55,24 +56,24 @@ class SearchStep:
 
     def _evaluations(self) -> int:
         """How many a whole run has, which the pruner needs to know."""
-        data = self.place.data(self.config)
+        data = self.context.data(self.config.data)
         images = len(split_of(data, self.config).split.train)
         return max(2, run_length(images, self.config.trainer).evaluations)
 
     def _draw(self, until_done: contextlib.ExitStack) -> tuple[int, Values, Lease] | None:
-        """Number in the study, values and claim, held until `until_done` closes.
+        """Number in the study, values and lease, which is released when `until_done` closes.
 
-        It is claimed before the next worker may draw, to whom it would look like one that a dead
-        worker left. None where the budget is used up.
+        The lease is acquired before the next worker may draw, to whom the configuration would look
+        like one of a dead worker. None where the budget is used up.
         """
-        study, claims = self.place.study, self.place.claims
+        study, leases = self.context.study, self.context.leases
         while True:
-            with claims.hold(_DRAWING) as drawing:
+            with leases.acquire(_DRAWING) as drawing:
                 if isinstance(drawing, Lease):
                     attempts = study.attempts()
                     for attempt in attempts:
                         if attempt.state is TrialState.RUNNING:
-                            held = until_done.enter_context(claims.hold(work_of(attempt.number)))
+                            held = until_done.enter_context(leases.acquire(work_of(attempt.number)))
                             # its worker may have ended it since
                             if isinstance(held, Lease) and study.is_running(attempt.number):
                                 return attempt.number, dict(attempt.params), held
@@ -81,7 +82,7 @@ class SearchStep:
                     # again, as what is drawn follows from how many have been drawn
                     study.search_with(self.search, self._evaluations())
                     number, values = study.ask(self.search)
-                    held = until_done.enter_context(claims.hold(work_of(number)))
+                    held = until_done.enter_context(leases.acquire(work_of(number)))
                     assert isinstance(held, Lease)  # nobody else knows of it yet
                     return number, values, held
             time.sleep(_PAUSE)
@@ -92,13 +93,13 @@ class _Configuration:
 
     def __init__(self, step: SearchStep, number: int, values: Values, lease: Lease) -> None:
         self.step = step
-        self.place = step.place
+        self.context = step.context
         self.number = number
         self.name = f"#{number}"
         self.values = values
         self.lease = lease
-        self.trial_id = self.place.study.id_of(number)
-        attempts = self.place.study.attempts()
+        self.trial_id = self.context.study.id_of(number)
+        attempts = self.context.study.attempts()
         known = next(attempt for attempt in attempts if attempt.number == number)
         self.runs: dict[str, str] = dict(known.user_attrs.get("runs", {}))
         """MLflow run by trial key: one a seed."""
@@ -108,27 +109,27 @@ class _Configuration:
         try:
             trials = self._trials()
         except UserError as error:
-            console.print(f"  {self.name} failed: {error}", style="red")
+            _log.error(f"  {self.name} failed: {error}")
             return self._end(Outcome(self.name, "", "failed", None, {}, str(error)))
         # with one seed a configuration is a trial
         first, *others = trials
         key = digest([trial.key for trial in trials]) if others else first.key
         whole = replace(first, name=self.name, key=key, values=self.values)
-        self.place.study.describe(self.trial_id, whole)
+        self.context.study.describe(self.trial_id, whole)
         while True:
             # two workers may have drawn one configuration at once
-            with self.place.claims.hold(f"key {key}") as held:
+            with self.context.leases.acquire(f"key {key}") as held:
                 if isinstance(held, Lease):
                     return self._copy(key) or self._train(trials, key)
             time.sleep(_PAUSE)
 
     def _copy(self, key: str) -> Outcome | None:
         """The outcome of another attempt at the same configuration, if one is complete."""
-        study = self.place.study
+        study = self.context.study
         others = [a for a in study.attempts() if a.number != self.number and _is_same(a, key)]
         if not others:
             return None
-        console.print(f"  {self.name} is the configuration of #{others[0].number}: not run again")
+        _log.info(f"  {self.name} is the configuration of #{others[0].number}: not run again")
         study.set(self.trial_id, {"copy_of": others[0].number})
         return self._end(Outcome(self.name, key, "finished", None, {}), others[0].value)
 
@@ -142,14 +143,13 @@ class _Configuration:
 
     def _trials(self) -> list[PlannedTrial]:
         """One trial per seed."""
-        groups = {key: value for key, value in self.values.items() if key in GROUPS}
-        single = {key: value for key, value in self.values.items() if key not in GROUPS}
-        base = self.step.config
-        if groups:
-            chosen = [override_of(key, value) for key, value in groups.items()]
-            base = replace(compose_config([*self.step.fixed, *chosen]), job=base.job)
-        config = updated(base, single)
-        data = self.place.data(config).fingerprint
+        chosen: dict[str, Any] = {}
+        for key, value in self.values.items():
+            for name, setting in self.step.job.sections.get(key, {}).get(str(value), {}).items():
+                chosen[f"{key}.{name}"] = setting
+        single = {key: v for key, v in self.values.items() if key not in self.step.job.sections}
+        config = updated(self.step.config, {**chosen, **single})
+        data = self.context.data(config.data).fingerprint
         if len(self.step.search.seeds) < 2:
             seed = next(iter(self.step.search.seeds), config.seed)
             return [plan_trial(self.name, replace(config, seed=seed), data)]
@@ -160,19 +160,21 @@ class _Configuration:
 
     def _seed(self, trial: PlannedTrial, *, first: bool) -> Outcome:
         """One trial; a search with several seeds prunes by the first one's evaluations."""
-        known = self.place.tracker.run(self.runs[trial.key]) if trial.key in self.runs else None
+        known = self.context.tracker.run(self.runs[trial.key]) if trial.key in self.runs else None
         if known is not None and known.state in ("finished", "pruned"):
             return Outcome(trial.name, trial.key, known.state, known.run_id, known.metrics)
         listener = _ConfigurationListener(self, prunes=first)
         (outcome,) = with_retries(
-            lambda _keys, _first: self.place.run([trial], [listener], dict(self.runs)),
+            lambda _keys, _first: self.context.run(
+                [trial], [listener], dict(self.runs), self.step.job
+            ),
             [trial.key],
             trial.config.retries,
         )
         return outcome
 
     def _end(self, outcome: Outcome, value: float | None = None) -> Outcome:
-        self.place.study.end(self.trial_id, outcome, value)
+        self.context.study.end(self.trial_id, outcome, value)
         return outcome
 
     def _value(self, outcomes: Sequence[Outcome]) -> float:
@@ -196,7 +198,7 @@ class _ConfigurationListener(LeaseListener):
     def __init__(self, configuration: _Configuration, *, prunes: bool) -> None:
         super().__init__(configuration.lease)
         self.configuration = configuration
-        self.study = configuration.place.study
+        self.study = configuration.context.study
         self.may_prune = prunes
 
     def opened(self, trial: PlannedTrial, run_id: str) -> None:
@@ -214,7 +216,7 @@ class _ConfigurationListener(LeaseListener):
 
 
 def work_of(number: int) -> str:
-    """The claim of a search's configuration."""
+    """Name of the lease on a configuration."""
     return f"configuration {number}"
 
 

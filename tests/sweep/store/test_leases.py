@@ -1,4 +1,4 @@
-"""Claims on a real SQLite file: one owner, a dead one's work is free, a living one's is not."""
+"""Leases on a real SQLite file: one owner, a dead one's work is free, a living one's is not."""
 
 from __future__ import annotations
 
@@ -8,19 +8,18 @@ import time
 from pathlib import Path
 
 import pytest
-from rich.console import Console
 from sqlalchemy import text
 
 from mcalc.sweep.store import leases as module
-from mcalc.sweep.store.leases import Claims, Lease, Owner
+from mcalc.sweep.store.leases import Lease, Leases, Owner
 from mcalc.sweep.store.storage import Storage
 
 HOLD = """
 import sys, time
 from rich.console import Console
-from mcalc.sweep.store.leases import Claims
+from mcalc.sweep.store.leases import Leases
 from mcalc.sweep.store.storage import Storage
-with Claims(Storage(sys.argv[1], 5, Console()), "study").hold("work") as held:
+with Leases(Storage(sys.argv[1], 5), "study").acquire("work") as held:
     print(type(held).__name__, flush=True)
     time.sleep(60)
 """
@@ -32,87 +31,87 @@ def url(tmp_path: Path) -> str:
 
 
 @pytest.fixture
-def claims(url: str) -> Claims:
-    return Claims(Storage(url, 5, Console()), "study")
+def leases(url: str) -> Leases:
+    return Leases(Storage(url, 5), "study")
 
 
-def test_work_has_one_owner_until_it_is_released(claims: Claims, url: str) -> None:
-    other = Claims(Storage(url, 5, Console()), "study")
-    with claims.hold("work") as mine:
+def test_work_has_one_owner_until_it_is_released(leases: Leases, url: str) -> None:
+    other = Leases(Storage(url, 5), "study")
+    with leases.acquire("work") as mine:
         assert isinstance(mine, Lease)
         assert mine.held()
-        assert list(claims.owners()) == ["work"]
-        with claims.hold("other work") as second:
+        assert list(leases.owners()) == ["work"]
+        with leases.acquire("other work") as second:
             assert isinstance(second, Lease)
-        with Claims(other.storage, "another study").hold("work") as elsewhere:
+        with Leases(other.storage, "another study").acquire("work") as elsewhere:
             assert isinstance(elsewhere, Lease)
-    with other.hold("work") as theirs:
+    with other.acquire("work") as theirs:
         assert isinstance(theirs, Lease)
 
 
-def test_a_living_process_keeps_its_claim_and_a_killed_one_loses_it(
-    claims: Claims, url: str
+def test_a_living_process_keeps_its_lease_and_a_killed_one_loses_it(
+    leases: Leases, url: str
 ) -> None:
     with subprocess.Popen(
         [sys.executable, "-c", HOLD, url], stdout=subprocess.PIPE, text=True
     ) as owner:
         assert owner.stdout is not None
         assert owner.stdout.readline() == "Lease\n"
-        with claims.hold("work") as held:
+        with leases.acquire("work") as held:
             assert isinstance(held, Owner)
             assert held.process == owner.pid
             assert str(owner.pid) in str(held)
         owner.kill()
-    with claims.hold("work") as held:
+    with leases.acquire("work") as held:
         assert isinstance(held, Lease)
 
 
-def of_another_machine(claims: Claims) -> None:
-    """Make the claims that there are look as if another machine had taken them."""
-    with claims.storage.engine.begin() as connection:
+def of_another_machine(leases: Leases) -> None:
+    """Make the leases that there are look as if another machine had taken them."""
+    with leases.storage.engine.begin() as connection:
         connection.execute(text("update mcalc_claims set host = 'elsewhere', boot = 'another'"))
 
 
-def count_on(claims: Claims) -> None:
-    with claims.storage.engine.begin() as connection:
+def count_on(leases: Leases) -> None:
+    with leases.storage.engine.begin() as connection:
         connection.execute(text("update mcalc_claims set beat = beat + 1"))
 
 
-def test_a_claim_of_another_machine_is_kept_while_it_beats_and_free_when_it_stops(
-    claims: Claims, url: str, monkeypatch: pytest.MonkeyPatch
+def test_a_lease_of_another_machine_is_kept_while_it_beats_and_free_when_it_stops(
+    leases: Leases, url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "STALE_SECONDS", 0.5)
-    watcher = Claims(Storage(url, 5, Console()), "study")
-    with claims.hold("work") as first:
+    watcher = Leases(Storage(url, 5), "study")
+    with leases.acquire("work") as first:
         assert isinstance(first, Lease)
-        of_another_machine(claims)
+        of_another_machine(leases)
         for _ in range(4):
-            with watcher.hold("work") as held:
+            with watcher.acquire("work") as held:
                 assert isinstance(held, Owner)
                 assert held.host == "elsewhere"
             time.sleep(0.3)
-            count_on(claims)
-        with watcher.hold("work") as held:
+            count_on(leases)
+        with watcher.acquire("work") as held:
             assert isinstance(held, Owner), "it counted on a moment ago"
         time.sleep(0.7)
-        with watcher.hold("work") as held:
+        with watcher.acquire("work") as held:
             assert isinstance(held, Lease), "it has not counted on for longer than is allowed"
-            # and the first owner, once it wakes up, learns that its claim is gone
-            monkeypatch.setattr(module, "BEAT_SECONDS", 0)
+            # and the first owner, once it wakes up, learns that its lease is gone
+            monkeypatch.setattr(module, "HEARTBEAT_SECONDS", 0)
             assert not first.held()
         assert first.lost
-    with watcher.hold("work") as held:
+    with watcher.acquire("work") as held:
         assert isinstance(held, Lease), "what is lost is not released a second time"
 
 
-def test_a_claim_from_before_the_machine_was_started_anew_is_free(
-    claims: Claims, url: str, monkeypatch: pytest.MonkeyPatch
+def test_a_lease_from_before_the_machine_was_started_anew_is_free(
+    leases: Leases, url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # on a whole machine; in a container, host names may repeat and one has to wait
-    monkeypatch.setattr(module, "_process_room", lambda: module._INITIAL_PROCESS_ROOM)
-    watcher = Claims(Storage(url, 5, Console()), "study")
-    with claims.hold("work"):
-        with claims.storage.engine.begin() as connection:
+    monkeypatch.setattr(module, "_pid_namespace", lambda: module._INITIAL_PID_NAMESPACE)
+    watcher = Leases(Storage(url, 5), "study")
+    with leases.acquire("work"):
+        with leases.storage.engine.begin() as connection:
             connection.execute(text("update mcalc_claims set boot = 'before the power cut'"))
-        with watcher.hold("work") as held:
+        with watcher.acquire("work") as held:
             assert isinstance(held, Lease)

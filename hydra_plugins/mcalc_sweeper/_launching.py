@@ -1,0 +1,146 @@
+"""Hydra's launchers, as the sweep engine uses them: joblib, Submitit (local, Slurm), Ray.
+
+Hydra skips modules whose names begin with an underscore when it looks for plugins, so this one may
+import what it needs. Hydra's basic launcher is not used: it would compose each config anew to run
+the job in this very process, where `mcalc.sweep` has the config already.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
+
+import torch
+from hydra.core.plugins import Plugins
+from hydra.core.utils import JobReturn
+from hydra.types import HydraContext
+from omegaconf import DictConfig, open_dict
+
+from mcalc.config.schema import Config
+from mcalc.errors import UserError
+from mcalc.results import Outcome
+from mcalc.sweep.planning.sweep_file import override_value
+from mcalc.sweep.worker.remote import JobReport, RemoteJob, remote_job
+from mcalc.sweep.worker.resources import cores_here
+from mcalc.training.device import uses_gpu
+
+_JOBLIB = "JoblibLauncher"
+_SUBMITIT_LOCAL = "LocalLauncher"
+_SEVERAL_MACHINES = ("SlurmLauncher", "McalcRayLauncher")
+_GONE = ("UncompletedJobError", "FailedJobError", "RayError")
+"""What Submitit and Ray raise for a job that ended without an answer."""
+_log = logging.getLogger("mcalc.launching")
+
+
+class HydraLauncher:
+    """One of Hydra's launchers, for the sweeps of one command (`mcalc.sweep.start.Launcher`)."""
+
+    def __init__(self, context: HydraContext, master: DictConfig) -> None:
+        self.context = context
+        self.master = master
+        self.kind = str(master.hydra.launcher._target_).rsplit(".", 1)[-1]
+        self.deaths = 0
+
+    def at_once(self, jobs: int, config: Config) -> int:
+        """How many of so many jobs run at once on this machine: by its GPUs, else by its cores."""
+        if self.kind in _SEVERAL_MACHINES:
+            return 1  # a scheduler gives each job a machine, or a part of one, to itself
+        wanted = int(self.master.hydra.launcher.get("n_jobs", -1))
+        if wanted <= 0 and uses_gpu(config.trainer):
+            wanted = torch.cuda.device_count() * config.trials_per_gpu
+        elif wanted <= 0:
+            wanted = max(1, cores_here() // (config.trainer.threads or 1))
+        return min(jobs, wanted)
+
+    def launch(self, tokens: Sequence[str], config: Config) -> list[list[Outcome]]:
+        """Run the jobs of these tokens; returns the outcomes of each.
+
+        A job may be launched again: it skips what is done and leaves what another worker runs. So
+        all are launched again when a worker was killed, up to `retries` times.
+
+        Raises UserError where a job could not run at all, or workers die repeatedly.
+        """
+        job = remote_job(config)
+        while True:
+            reports, killed = self._round(job, tokens, config)
+            for report in reports:
+                if report.trace:
+                    _log.error(report.trace)
+            if errors := [report.error for report in reports if report.error]:
+                raise UserError(f"a job of {self.kind} could not run: {errors[0]}")
+            if not killed:
+                return [report.outcomes for report in reports]
+            self.deaths += 1
+            if self.deaths > config.retries:
+                raise UserError(
+                    f"a job of {self.kind} ended without an answer, {self.deaths} times now "
+                    f"({killed}). Was it out of memory, or of its time? What is finished is kept; "
+                    "run fewer jobs at once or give each more, and give the same command again"
+                )
+            _log.warning(
+                "a job of %s ended without an answer (%s); giving what is left to new ones "
+                "(%d of %d)",
+                self.kind, killed, self.deaths, config.retries,
+            )  # fmt: skip
+
+    def _round(
+        self, job: RemoteJob, tokens: Sequence[str], config: Config
+    ) -> tuple[list[JobReport], str]:
+        """The report of every job, and what is known of those that ended without one."""
+        folder = Path(config.tracking.dir).absolute() / "hydra"
+        step = len(tokens)
+        with open_dict(self.master):
+            # each job composes its config anew, from Hydra's own overrides and its token
+            place = f"hydra.sweep.dir={override_value(str(folder))}"
+            overrides = self.master.hydra.overrides.hydra
+            if place not in overrides:
+                overrides.append(place)
+            self.master.hydra.sweep.dir = str(folder)
+            if self.kind == _JOBLIB:
+                self.master.hydra.launcher.n_jobs = self.at_once(len(tokens), config)
+            elif self.kind == _SUBMITIT_LOCAL:
+                step = self.at_once(len(tokens), config)  # it starts all that it is given
+        returned: list[JobReturn] = []
+        for start in range(0, len(tokens), step):
+            launcher = Plugins.instance().instantiate_launcher(
+                hydra_context=self.context, task_function=job, config=self.master
+            )
+            try:
+                returned += launcher.launch(
+                    [[f"job={token}"] for token in tokens[start : start + step]],
+                    initial_job_idx=start,
+                )
+            except Exception as error:
+                if _is_death(error):
+                    return [], _first_line(error)
+                raise self._refusal(error) from error
+        # read as it is: `return_value` would raise a job's error
+        values = [each._return_value for each in returned]
+        for value in values:
+            if isinstance(value, BaseException) and not _is_death(value):
+                raise self._refusal(value) from value
+        dead = [value for value in values if isinstance(value, BaseException)]
+        reports = [value for value in values if isinstance(value, JobReport)]
+        return reports, _first_line(dead[0]) if dead else ""
+
+    def _refusal(self, error: BaseException) -> UserError:
+        """An error of the launcher itself, in one sentence."""
+        if isinstance(error, UserError):
+            return error
+        return UserError(
+            f"{self.kind} cannot run the jobs: {_first_line(error)} (docs/parallel.md)"
+        )
+
+
+def _is_death(error: BaseException) -> bool:
+    """Whether a launcher reports that a job's process or machine died."""
+    return isinstance(error, BrokenProcessPool) or any(
+        kind.__name__ in _GONE for kind in type(error).__mro__
+    )
+
+
+def _first_line(error: BaseException) -> str:
+    text = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {text[0][:200] if text else 'no reason given'}"

@@ -1,0 +1,66 @@
+"""Start a sweep: plan it, and answer mistakes before anything heavy is imported."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Protocol
+
+from mcalc.config.schema import Config
+from mcalc.data.pipeline import DataCache
+from mcalc.errors import UserError
+from mcalc.logs import log_to_console
+from mcalc.results import Outcome
+from mcalc.sweep.planning.plan import Compose, make_plans
+
+if TYPE_CHECKING:
+    from mcalc.sweep.worker.context import Execute
+
+
+class Launcher(Protocol):
+    """Other processes to run jobs in."""
+
+    def launch(self, tokens: Sequence[str], config: Config) -> list[list[Outcome]]:
+        """Run the jobs of these tokens in the sweep of this config; the outcomes of each."""
+
+    def at_once(self, jobs: int, config: Config) -> int:
+        """How many of so many jobs run at once on this machine; 1 where each has one to itself."""
+
+
+def run_sweep(
+    arguments: Sequence[str],
+    compose: Compose,
+    launcher: Callable[[], Launcher | None] = lambda: None,
+    execute: Execute | None = None,
+) -> list[Outcome]:
+    """Run every sweep that the arguments name, or print the plan with `dry_run=true`.
+
+    A failed trial is recorded and the sweep continues.
+
+    Args:
+        arguments: `key=value` as after `python -m mcalc.train -m`.
+        compose: overrides to the config that they give.
+        launcher: makes what runs jobs in other processes; None from it runs them in this one.
+        execute: replaces training (benchmarks).
+
+    Raises UserError for a mistake in the arguments, and at the end if any trial failed.
+    """
+    log_to_console()
+    data = DataCache()
+    plans = make_plans(arguments, compose, lambda settings: data(settings).fingerprint)
+    planning = compose([word for word in arguments if word.startswith("dry_run=")]).dry_run
+    # late: it imports torch, MLflow and Optuna, which takes seconds
+    from mcalc.sweep import engine
+
+    outcomes: list[Outcome] = []
+    for plan in plans:
+        if planning:
+            engine.show_plan(plan, data)
+        else:
+            outcomes += engine.run_plan(plan, compose, data, launcher(), execute)
+    failed = [outcome for outcome in outcomes if outcome.state == "failed"]
+    if failed:
+        raise UserError(
+            f"{len(failed)} of {len(outcomes)} trials failed (each is recorded with its error; the "
+            f"same command tries them again); the first, {failed[0].name}: {failed[0].error}"
+        )
+    return outcomes

@@ -1,0 +1,147 @@
+"""What each job of a launcher is to do, in the sweep's own store, where every worker looks already.
+
+A launcher passes on a short token alone. So its command lines, files and logs stay free of settings
+and of passwords, and a worker on another machine needs no file of the one that started it.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from sqlalchemy import Column, MetaData, String, Table, Text, delete, insert, select
+
+from mcalc.config.assign import updated
+from mcalc.config.paths import flatten
+from mcalc.config.schema import Config
+from mcalc.config.trial import PlannedTrial
+from mcalc.errors import UserError
+from mcalc.sweep.store.storage import Storage, create_tables_once
+
+_metadata = MetaData()
+_jobs = Table(
+    "mcalc_jobs",
+    _metadata,
+    Column("token", String(32), primary_key=True),
+    Column("study", String(255), nullable=False),
+    Column("plan", Text, nullable=False),
+)
+_PLACES = ("storage", "tracking.uri", "tracking.dir")
+"""Settings that a worker has already, having found the store; they may hold a password."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """The work of one process: the trials of a training run, or a search's next configuration."""
+
+    sweep: str
+    """Identity of the sweep."""
+    parent: str
+    """MLflow run of the sweep."""
+    trials: tuple[PlannedTrial, ...] = ()
+    """Trials that share a training run; none for a search."""
+    base: Config | None = None
+    """For a search: what all its trials share."""
+    sections: Mapping[str, Mapping[str, Mapping[str, Any]]] = field(default_factory=dict)
+    """For a search over groups: the settings of each choice, as `{"backbone": {"alexnet": {"name":
+    "alexnet", ...}}}`."""
+    beside: int = 1
+    """Jobs that run at once on one machine."""
+
+
+class Jobs:
+    """The jobs of all sweeps of a store."""
+
+    def __init__(self, storage: Storage) -> None:
+        self.storage = storage
+        storage.with_retry(lambda: create_tables_once(lambda: _metadata.create_all(storage.engine)))
+
+    def add(self, jobs: Sequence[Job]) -> list[str]:
+        """Store jobs; returns their tokens, of letters and digits."""
+        rows = [
+            {"token": secrets.token_hex(8), "study": job.sweep, "plan": json.dumps(_plain(job))}
+            for job in jobs
+        ]
+        self.storage.with_retry(lambda: self._run(insert(_jobs), rows))
+        return [row["token"] for row in rows]
+
+    def find(self, token: str, places: Config) -> Job:
+        """The job of a token, its configs with the storage and tracking places of `places`.
+
+        Raises UserError where the store has no such job.
+        """
+        found = self.storage.with_retry(lambda: self._plan(token))
+        if found is None:
+            raise UserError(
+                f"the store has no job {token!r}: job= is set by the sweep engine alone; start a "
+                "sweep with -m"
+            )
+        return _restored(json.loads(found), places)
+
+    def remove(self, tokens: Collection[str]) -> None:
+        """Delete jobs that are no longer needed."""
+        self.storage.with_retry(lambda: self._run(delete(_jobs).where(_jobs.c.token.in_(tokens))))
+
+    def _run(self, statement: Any, rows: Sequence[Mapping[str, str]] = ()) -> None:
+        with self.storage.engine.begin() as connection:
+            connection.execute(statement, list(rows) or None)
+
+    def _plan(self, token: str) -> str | None:
+        with self.storage.engine.connect() as connection:
+            row = connection.execute(select(_jobs.c.plan).where(_jobs.c.token == token)).first()
+        return None if row is None else str(row.plan)
+
+
+def _plain(job: Job) -> dict[str, Any]:
+    return {
+        "sweep": job.sweep,
+        "parent": job.parent,
+        "beside": job.beside,
+        "sections": job.sections,
+        "base": _settings(job.base) if job.base else None,
+        "trials": [
+            {
+                "name": trial.name,
+                "key": trial.key,
+                "trajectory": trial.trajectory,
+                "fingerprint": trial.fingerprint,
+                "values": dict(trial.values),
+                "settings": _settings(trial.config),
+            }
+            for trial in job.trials
+        ],
+    }
+
+
+def _settings(config: Config) -> dict[str, Any]:
+    return {key: value for key, value in flatten(config).items() if key not in _PLACES}
+
+
+def _restored(plain: Mapping[str, Any], places: Config) -> Job:
+    def config(settings: Mapping[str, Any]) -> Config:
+        made = updated(Config(), settings)
+        tracking = replace(made.tracking, dir=places.tracking.dir, uri=places.tracking.uri)
+        return replace(made, storage=places.storage, tracking=tracking)
+
+    trials = tuple(
+        PlannedTrial(
+            name=each["name"],
+            key=each["key"],
+            trajectory=each["trajectory"],
+            config=config(each["settings"]),
+            fingerprint=each["fingerprint"],
+            values=each["values"],
+        )
+        for each in plain["trials"]
+    )
+    return Job(
+        sweep=plain["sweep"],
+        parent=plain["parent"],
+        trials=trials,
+        base=config(plain["base"]) if plain["base"] else None,
+        sections=plain["sections"],
+        beside=plain["beside"],
+    )
