@@ -56,6 +56,25 @@ def test_a_sweep_takes_it(own: Path) -> None:
     assert "backbone=mynet" in done.stdout
 
 
+@pytest.mark.slow
+def test_a_recorded_sweep_takes_a_choice_that_was_added_later(own: Path) -> None:
+    def sweep(backbones: str) -> str:
+        done = subprocess.run(
+            [
+                sys.executable, "-m", "mcalc.train", "-m", f"backbone={backbones}", "name=mine",
+                "backbone.weights=none", "data.phantom.lesions=24", "trainer.batch_size=4",
+                "trainer.max_iterations=2", "tracking.save_network=false",
+            ],
+            capture_output=True, text=True, timeout=200, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    sweep("squeezenet,mynet")
+    (own / "later.yaml").write_text("defaults: [squeezenet, _self_]\nweight_lr: 0.75\n")
+    assert "1 finished, 1 to run" in sweep("mynet,later")
+
+
 def test_the_checkouts_own_folder_counts_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(CONF_DIR.parent)
     assert conf_folders() == [CONF_DIR]

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import optuna
-from optuna.distributions import BaseDistribution, FloatDistribution
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
 from optuna.exceptions import ExperimentalWarning
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState, create_trial
@@ -171,6 +171,7 @@ class SweepStudy:
             self.set(trial_id, {"resumed": resumed})
             return trial_id
         number = 1 + (int(before.user_attrs["identity"]["attempt"]) if before else 0)
+        space = self._as_recorded(space, trial.values)
         known = {name: value for name, value in trial.values.items() if name in space}
         params = {
             name: float(value) if isinstance(space[name], FloatDistribution) else value
@@ -186,6 +187,23 @@ class SweepStudy:
         return storage.with_retry(
             lambda: storage.optuna.create_new_trial(self._id(), template_trial=template)
         )
+
+    def _as_recorded(
+        self, space: Mapping[str, BaseDistribution], values: Values
+    ) -> dict[str, BaseDistribution]:
+        """The space with the categories that earlier trials have: Optuna lets no set change.
+
+        A file added to a group since then is not among them; its trial has it as an attribute only.
+        """
+        kept = dict(space)
+        for name, given in space.items():
+            if isinstance(given, CategoricalDistribution):
+                recorded = (attempt.distributions.get(name) for attempt in self.attempts())
+                known = next((each for each in recorded if each), given)
+                kept[name] = known
+                if values[name] not in getattr(known, "choices", ()):
+                    del kept[name]
+        return kept
 
     def set(self, trial_id: int, attributes: Mapping[str, Any]) -> None:
         """Add what is known of an attempt."""
