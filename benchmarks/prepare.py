@@ -1,4 +1,4 @@
-"""Cost of preparing pictures: time of each stage, pictures a second, memory.
+"""Cost of preparing images: time of each stage, images a second, memory.
 
 Drawn mammograms of the real size in the codings that CBIS-DDSM and clinics have. One file stands
 for all of a case, under as many names, so it is read from the system's memory and not from a disk.
@@ -44,7 +44,7 @@ from mcalc.data.images.resize import fit
 from mcalc.data.records import Lesion, Pathology, Side, View
 
 SIZE = 224
-"""Network pixels a side."""
+"""Width and height of the network's input, pixels."""
 ROUNDS = 3
 FULL_SHAPE, CROP_SHAPE = (5000, 3000), (400, 400)
 
@@ -56,7 +56,7 @@ class Case:
     region: Region
     shape: tuple[int, int]
     syntax: UID
-    pictures: int
+    images: int
 
 
 def cases() -> list[Case]:
@@ -77,9 +77,9 @@ def report(console: Console) -> None:
     """Print one row a region and coding."""
     table = Table(
         "region", "pixels", "transfer syntax", "read, ms", "region, ms", "CLAHE, ms", "fit, ms",
-        "write, ms", "pictures/s", "memory, MB",
+        "write, ms", "images/s", "memory, MB",
         title=f"preparing 16-bit DICOM at {SIZE} pixels; stages one at a time, median of {ROUNDS}; "
-        f"pictures/s over {os.cpu_count()} cores; memory above what the process had",
+        f"images/s over {os.cpu_count()} cores; memory above what the process had",
     )  # fmt: skip
     for case in track(cases(), "preparing", console=console, transient=True):
         with tempfile.TemporaryDirectory() as folder:
@@ -133,16 +133,16 @@ def time_stages(lesion: Lesion, case: Case) -> list[float]:
 
 
 def time_all(lesions: list[Lesion], case: Case, cache: Path) -> tuple[float, float]:
-    """Pictures a second through `prepare`, and the most memory it took, MB."""
+    """Images a second through `prepare`, and the most memory it took, MB."""
     settings = _settings(case.region)
     digests = file_digests(lesions, case.region, cache)
     with peak_memory() as peak:
         began = time.perf_counter()
         prepared = prepare(lesions, digests, SIZE, settings, cache)
         seconds = time.perf_counter() - began
-    if len(prepared.images) != case.pictures:
-        raise RuntimeError(f"{len(prepared.images)} of {case.pictures} pictures prepared")
-    return case.pictures / seconds, peak()
+    if len(prepared.images) != case.images:
+        raise RuntimeError(f"{len(prepared.images)} of {case.images} images prepared")
+    return case.images / seconds, peak()
 
 
 @contextmanager
@@ -176,7 +176,7 @@ def write_case(case: Case, folder: Path) -> list[Lesion] | None:
     on_lesion[case.shape[0] // 2 :, case.shape[1] // 4 :][:200, :200] = 255
     write_dicom(mask, on_lesion, ExplicitVRLittleEndian)
     lesions = []
-    for number in range(case.pictures):
+    for number in range(case.images):
         file = folder / f"{number}.dcm"
         os.link(image, file)
         lesion = _lesion(number)

@@ -8,13 +8,13 @@ from rich.console import Console
 import benchmarks.prepare as bench
 
 
-def test_the_table_has_a_row_a_case(
+def test_the_table_has_a_row_for_each_case(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     # small images are enough to see that every coding is written, read and prepared
     monkeypatch.setattr(bench, "FULL_SHAPE", (600, 400))
     monkeypatch.setattr(bench, "ROUNDS", 1)
-    cases = [bench.replace(case, shape=(600, 400), pictures=3) for case in bench.cases()]
+    cases = [bench.replace(case, shape=(600, 400), images=3) for case in bench.cases()]
     monkeypatch.setattr(bench, "cases", lambda: cases)
     bench.report(Console(width=200))
     printed = capsys.readouterr().out

@@ -74,7 +74,7 @@ def test_rows_that_do_not_fit_are_kept_on_request(tmp_path: Path) -> None:
     assert [row.values["b"] for row in rows] == ["", "2", "2"]
 
 
-def test_a_line_end_inside_quotes_is_part_of_the_field_and_no_row(tmp_path: Path) -> None:
+def test_a_line_end_inside_quotes_is_part_of_the_field(tmp_path: Path) -> None:
     path = _write(tmp_path / "t.csv", 'a,b\n"x\n",1\ny,2\n')
     rows = list(read_table(path, ("a", "b")))
     assert [(row.number, row.values["a"]) for row in rows] == [(2, "x"), (3, "y")]

@@ -54,7 +54,7 @@ def test_published_counts_add_up_to_those_of_the_data_set() -> None:
     assert sum(counts.rows for counts in PUBLISHED.values()) == 1872
 
 
-def test_the_check_sets_what_is_found_beside_what_is_published(download: Path) -> None:
+def test_counts_are_shown_beside_the_published_ones(download: Path) -> None:
     text = _printed(replace(read_index(download), published=PUBLISHED))
     assert "legacy layout" in text
     assert "4 (1546)" in text
@@ -76,7 +76,7 @@ def test_a_split_that_was_not_read_is_not_counted_as_nothing(download: Path) -> 
     assert "(326)" not in line
 
 
-def test_data_without_published_counts_has_none_beside_its_own(download: Path) -> None:
+def test_data_without_published_counts_shows_its_counts_alone(download: Path) -> None:
     assert "1546" not in _printed(read_index(download))
 
 
@@ -88,7 +88,7 @@ def test_data_without_published_counts_has_none_beside_its_own(download: Path) -
         (WithoutCallback.own_class, "1 benign, 1 malignant, 2 benign without callback"),
     ],
 )
-def test_what_the_label_rule_makes_of_the_lesions_is_told(
+def test_what_the_label_rule_makes_of_the_lesions_is_printed(
     download: Path, rule: WithoutCallback, says: str
 ) -> None:
     text = _printed(read_index(download), benign_without_callback=rule)
@@ -111,7 +111,7 @@ def test_what_was_met_in_pixels_counts(download: Path) -> None:
     assert "Pixels were not checked" not in out.getvalue()
 
 
-def test_notes_and_checks_that_could_not_be_made_are_told(download: Path) -> None:
+def test_notes_and_checks_that_could_not_be_made_are_printed(download: Path) -> None:
     index = replace(read_index(download), notes=("beware [of this]",))
     text = _printed(index)
     assert "Note: beware [of this]" in text

@@ -11,7 +11,7 @@ from mcalc.errors import UserError
 
 LEDGER = [
     Defect("a_1", DefectKind.CROP_MISSING, 'no "file", none', "kept"),
-    Defect("b_1", DefectKind.SWAPPED, "two\nlines", "put right"),
+    Defect("b_1", DefectKind.SWAPPED, "two\nlines", "corrected"),
     Defect("c_1", DefectKind.CROP_MISSING, "é", "kept"),
 ]
 
@@ -24,7 +24,7 @@ def test_a_ledger_is_read_back_as_written(tmp_path: Path) -> None:
     assert rows[1:] == [[d.lesion, d.kind.value, d.detail, d.action] for d in LEDGER]
 
 
-def test_writing_replaces_and_leaves_nothing_beside(tmp_path: Path) -> None:
+def test_writing_replaces_the_file_and_leaves_nothing_beside_it(tmp_path: Path) -> None:
     path = tmp_path / "ledger.csv"
     write_ledger(LEDGER, path)
     write_ledger([], path)
@@ -59,7 +59,7 @@ def test_where_it_cannot_be_written_the_remedy_is_named(tmp_path: Path) -> None:
         write_ledger(LEDGER, tmp_path / "ledger.csv")
 
 
-def test_kinds_are_counted_in_their_own_order() -> None:
+def test_kinds_are_counted_in_the_order_of_their_declaration() -> None:
     assert list(count_by_kind(reversed(LEDGER)).items()) == [
         (DefectKind.CROP_MISSING, 2),
         (DefectKind.SWAPPED, 1),

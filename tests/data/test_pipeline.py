@@ -65,7 +65,7 @@ def test_a_whole_mammogram_is_prepared_and_sampled_once(cache: Path) -> None:
     assert found.description.endswith("region full, scored by breast")
 
 
-def test_what_a_setting_leaves_out_stands_in_the_warnings(cache: Path) -> None:
+def test_what_a_setting_excludes_is_in_the_warnings(cache: Path) -> None:
     whole, part = (
         ready(cache, benign_without_callback=rule)
         for rule in (WithoutCallback.benign, WithoutCallback.exclude)
@@ -78,13 +78,13 @@ def test_what_a_setting_leaves_out_stands_in_the_warnings(cache: Path) -> None:
     assert f"{60 - lost} lesions of" in part.description
 
 
-def test_stopping_on_what_is_reported_is_told_unless_the_paper_does_it(cache: Path) -> None:
-    told = "has also stopped training"
-    assert any(told in warning for warning in ready(cache).warnings)
+def test_stopping_on_what_is_reported_is_a_warning_unless_the_paper_does_it(cache: Path) -> None:
+    note = "has also stopped training"
+    assert any(note in warning for warning in ready(cache).warnings)
     apart = replace(PATIENT, validation=0.2)
-    assert not any(told in warning for warning in ready(cache, apart).warnings)
+    assert not any(note in warning for warning in ready(cache, apart).warnings)
     paper = ProtocolConfig(ProtocolName.paper)
-    assert not any(told in warning for warning in ready(cache, paper).warnings)
+    assert not any(note in warning for warning in ready(cache, paper).warnings)
 
 
 def test_the_seed_of_the_split_is_the_protocols_or_else_the_trials(cache: Path) -> None:

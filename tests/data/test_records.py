@@ -20,7 +20,7 @@ def test_a_lesion_says_its_image_and_its_breast() -> None:
     assert replace(lesion, mammogram="scan 7").image == "scan 7"
 
 
-def test_an_unknown_side_is_no_breast_of_anothers() -> None:
+def test_breasts_of_unknown_side_are_not_mixed_up() -> None:
     unknown = replace(make_lesion(5), side=None)
     assert unknown.breast not in {replace(unknown, side=side).breast for side in Side}
 
@@ -49,7 +49,7 @@ def test_files_that_a_region_is_made_of(region: Region, needed: dict[str, Path])
         assert has_needed_files(without, region) is (name not in needed)
 
 
-def test_kinds_of_defects_are_told_apart_by_their_words() -> None:
+def test_kinds_of_defects_have_different_words() -> None:
     words = [kind.value for kind in DefectKind]
     assert len(set(words)) == len(words)
     assert not [word for word in words if "," in word or word != word.strip()]

@@ -53,7 +53,7 @@ def crops(n: int, effect: float, seed: int) -> Part:
     return np.maximum(np.round(sizes), 1), labels
 
 
-def test_size_that_tells_the_classes_apart_is_found() -> None:
+def test_size_that_separates_the_classes_is_found() -> None:
     found = of_sizes(crops(600, 1.0, seed=1), crops(2000, 1.0, seed=2))
     # unit normals one apart have an area of Phi(1 / sqrt 2) = 0.760
     assert found["size_auc"] == pytest.approx(0.760, abs=0.03)
@@ -61,7 +61,7 @@ def test_size_that_tells_the_classes_apart_is_found() -> None:
     assert found["size_accuracy"] == pytest.approx(0.691, abs=0.03)  # Phi(1/2)
 
 
-def test_size_that_says_nothing_scores_like_chance() -> None:
+def test_size_without_information_scores_like_chance() -> None:
     found = of_sizes(crops(600, 0.0, seed=3), crops(2000, 0.0, seed=4))
     assert found["size_auc"] == pytest.approx(0.5, abs=0.05)
 
@@ -195,7 +195,7 @@ def test_descriptors_read_nothing_but_descriptors() -> None:
     assert turned["descriptors_assessment_auc"] != found["descriptors_assessment_auc"]
 
 
-def test_a_word_that_training_never_saw_is_no_error() -> None:
+def test_a_word_that_training_never_saw_is_not_an_error() -> None:
     test = [
         replace(lesion, calc_types=frozenset({"SKIN"}), subtlety=None)
         for lesion in described(60, 2)
@@ -300,7 +300,7 @@ def test_copies_are_scored_each_but_fitted_once() -> None:
     assert scores["descriptors_auc"] == pytest.approx(alone["descriptors_auc"], abs=1e-4)
 
 
-def test_a_size_that_is_not_known_is_counted_and_says_nothing() -> None:
+def test_an_unknown_size_is_counted_and_carries_no_information() -> None:
     found = described(400, 5)
     sizes = crop_sizes(found, effect=5.0)
     whole, *_ = of_split(found, sizes)
@@ -315,7 +315,7 @@ def test_a_size_that_is_not_known_is_counted_and_says_nothing() -> None:
     assert "descriptors_auc" in none
 
 
-def test_own_images_without_descriptors_have_size_and_majority_alone() -> None:
+def test_images_without_descriptors_have_size_and_majority_alone() -> None:
     found = undescribed(described(200, 5))
     scores, *_ = of_split(found, crop_sizes(found))
     assert {name.split("_")[0] for name in scores} == {"majority", "size"}

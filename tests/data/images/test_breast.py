@@ -66,7 +66,7 @@ def overlap(pixels: npt.NDArray[np.uint8 | np.uint16], truth: npt.NDArray[np.boo
 @pytest.mark.parametrize(
     "disturbed", [as_is, with_label, with_bright_border, with_grey_background, with_scratches]
 )
-def test_the_outline_is_found_whatever_stands_in_the_background(
+def test_the_outline_is_found_whatever_is_in_the_background(
     disturbed: object, depth: type[np.uint8 | np.uint16]
 ) -> None:
     assert callable(disturbed)
@@ -100,7 +100,7 @@ def test_the_bounding_box_holds_the_whole_breast() -> None:
     assert abs(breast.top + height - 1 - rows.max()) <= 4
 
 
-def test_what_has_no_side_has_no_wall() -> None:
+def test_an_image_without_a_taller_end_has_no_wall() -> None:
     disc = np.zeros((400, 400), np.uint8)
     cv2.circle(disc, (200, 200), 120, 180, -1)
     assert find_breast(disc).wall is None
@@ -118,7 +118,7 @@ def test_black_images_hold_none(shape: tuple[int, int]) -> None:
         find_breast(np.zeros(shape, np.uint16))
 
 
-def test_a_label_alone_is_no_breast() -> None:
+def test_a_label_alone_is_not_a_breast() -> None:
     with pytest.raises(NoBreast):
         find_breast((with_label(np.zeros((HEIGHT, WIDTH))) * 255).astype(np.uint8))
 

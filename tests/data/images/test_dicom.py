@@ -208,7 +208,9 @@ def test_a_file_cut_inside_its_compressed_pixels_is_not_read_as_something_else(
     ("content", "says"),
     [(b"", "is empty"), (b"<html>Sign in</html>" * 20, "not an image"), (b"\0" * 500, "not an im")],
 )
-def test_what_is_no_image_is_called_that(tmp_path: Path, content: bytes, says: str) -> None:
+def test_a_file_that_is_not_an_image_is_called_that(
+    tmp_path: Path, content: bytes, says: str
+) -> None:
     path = tmp_path / "x.dcm"
     path.write_bytes(content)
     with pytest.raises(UnreadableImage, match=f"{path} is {says.removeprefix('is ')}"):

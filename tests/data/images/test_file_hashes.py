@@ -210,7 +210,7 @@ def test_the_fingerprint_covers_the_files_of_its_region_and_no_others(
     assert changed == matters
 
 
-def test_kinds_of_benign_matter_only_where_they_are_told_apart(lesions: list[Lesion]) -> None:
+def test_kinds_of_benign_matter_only_where_a_setting_separates_them(lesions: list[Lesion]) -> None:
     digests = [LesionDigests()] * 5
     other = [replace(lesions[0], pathology=Pathology.BENIGN_WITHOUT_CALLBACK), *lesions[1:]]
     assert fingerprint(lesions, digests, CROP) == fingerprint(other, digests, CROP)

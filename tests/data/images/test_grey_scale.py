@@ -54,7 +54,7 @@ def test_a_linear_window_is_that_of_the_standard(shown: Callable[..., list[int]]
     assert greys == [*expected, 65535]
 
 
-def test_windows_clip_on_either_side(shown: Callable[..., list[int]]) -> None:
+def test_windows_clip_at_both_ends(shown: Callable[..., list[int]]) -> None:
     window = {"WindowCenter": 100, "WindowWidth": 101}
     assert shown([0, 49, 50, 149, 150, 60000], **window) == [0, 0, 328, 65207, 65535, 65535]
     exact = {**window, "WindowWidth": 100, "VOILUTFunction": "LINEAR_EXACT"}
@@ -307,5 +307,5 @@ def test_millimetres_a_pixel(
     assert found is None if expected is None else found == pytest.approx(expected)
 
 
-def test_pictures_say_nothing_of_their_scale(tmp_path: Path, jpeg: Write) -> None:
+def test_jpeg_and_png_do_not_state_their_scale(tmp_path: Path, jpeg: Write) -> None:
     assert pixel_spacing(jpeg(tmp_path / "x.jpg", np.zeros((8, 8), np.uint8))) is None

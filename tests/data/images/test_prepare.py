@@ -94,7 +94,7 @@ def test_clahe_raises_local_contrast_and_is_opencvs(depth: type[np.uint8 | np.ui
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 40), (7, 3), (9, 500)])
 @pytest.mark.parametrize("depth", [np.uint8, np.uint16])
-def test_clahe_takes_pictures_smaller_than_its_tiles(
+def test_clahe_takes_images_smaller_than_its_tiles(
     shape: tuple[int, int], depth: type[np.uint8 | np.uint16]
 ) -> None:
     pixels = np.random.default_rng(0).integers(0, 256, shape).astype(depth)
@@ -131,7 +131,7 @@ def test_other_settings_or_contents_are_other_entries(
     assert changed.images[0].max() == 0
 
 
-def test_an_unreadable_crop_is_left_out_and_said(lesions: list[Lesion], tmp_path: Path) -> None:
+def test_an_unreadable_crop_is_excluded_and_reported(lesions: list[Lesion], tmp_path: Path) -> None:
     broken = tmp_path / "crops" / "broken.png"
     broken.write_bytes(b"not a picture")
     several = [lesions[0], make_lesion(8, crop=broken), lesions[1], make_lesion(9)]
@@ -207,7 +207,7 @@ def film(
     return lesions
 
 
-def test_lesions_of_one_mammogram_share_its_picture(tmp_path: Path, dicom: Write) -> None:
+def test_lesions_of_one_mammogram_share_an_image(tmp_path: Path, dicom: Write) -> None:
     first = film(tmp_path, dicom, 1, Side.LEFT)
     second = film(tmp_path, dicom, 2, Side.LEFT)
     calls: list[tuple[int, int]] = []
@@ -396,7 +396,7 @@ def test_a_second_process_waits_and_decodes_nothing(many: Path, tmp_path: Path) 
             theirs, _ = second.communicate(timeout=60)
         ours, _ = first.communicate(timeout=60)
     assert ours.splitlines()[-1] == theirs.splitlines()[-1] == "40 0"
-    assert len(theirs.splitlines()) == 1, "the second prepared pictures of its own"
+    assert len(theirs.splitlines()) == 1, "the second process prepared images too"
 
 
 def test_ctrl_c_leaves_nothing_behind(many: Path, tmp_path: Path) -> None:

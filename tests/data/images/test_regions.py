@@ -215,7 +215,7 @@ def breast(wall: Side) -> npt.NDArray[np.uint16]:
     return image if wall is Side.LEFT else image[:, ::-1].copy()
 
 
-def test_whole_breasts_come_out_alike_from_either_side(tmp_path: Path, dicom: Write) -> None:
+def test_whole_breasts_are_alike_whichever_way_they_hang(tmp_path: Path, dicom: Write) -> None:
     settings = DataConfig(region=Region.full, unit=Unit.image)
     cuts = {}
     for side in Side:
@@ -235,7 +235,7 @@ def test_whole_breasts_come_out_alike_from_either_side(tmp_path: Path, dicom: Wr
     assert same > 0.98
 
 
-def test_a_mammogram_without_a_breast_is_left_out(tmp_path: Path, dicom: Write) -> None:
+def test_a_mammogram_without_a_breast_is_excluded(tmp_path: Path, dicom: Write) -> None:
     path = dicom(tmp_path / "x.dcm", np.zeros((300, 200), np.uint16))
     settings = DataConfig(region=Region.full, unit=Unit.image)
     with pytest.raises(Unusable, match="no breast found") as caught:

@@ -102,11 +102,11 @@ def test_the_reader_finds_what_was_planted_and_nothing_else(
     if region is Region.patch:
         # how a breast hangs is looked at on whole mammograms
         owed = {each for each in owed if each[1] != DefectKind.LATERALITY}
-    told = found(regions[region].ledger)
+    reported = found(regions[region].ledger)
     # headers betray some unreadable crops to the index, whatever the region
     at_header = {each for each in expected(root, "crop") if each[1] == DefectKind.CROP_UNREADABLE}
-    assert owed - told == set()
-    assert told - owed - at_header == set()
+    assert owed - reported == set()
+    assert reported - owed - at_header == set()
 
 
 def test_every_lesion_whose_files_are_well_is_read(root: Path, regions: dict[Region, Read]) -> None:

@@ -81,7 +81,7 @@ def file_hashes(root: Path) -> dict[str, str]:
 
 @dataclass
 class LesionFiles:
-    """A row's crop, mask and full image, told apart by their own SeriesDescription."""
+    """A row's crop, mask and full image, distinguished by their SeriesDescription."""
 
     row: dict[str, str]
     crop: pydicom.Dataset
@@ -214,7 +214,7 @@ def test_csvs_have_the_real_columns_and_quirks(small: Path) -> None:
 
 
 @pytest.mark.shared
-def test_descriptors_are_spelled_as_in_the_real_csvs(small: Path, shared_data: Path) -> None:
+def test_descriptors_are_written_as_in_the_real_csvs(small: Path, shared_data: Path) -> None:
     with (shared_data / "cbis-ddsm" / "csv" / CSV_FILES[0]).open(newline="") as file:
         reader = csv.DictReader(file)
         real = list(reader)
@@ -483,7 +483,7 @@ def test_the_smallest_phantom_has_both_classes_and_both_splits(seed: int) -> Non
     assert {row.split for row in rows} == set(Split)
 
 
-def test_no_patient_is_on_both_sides_and_images_carry_one_to_seven_lesions() -> None:
+def test_no_patient_is_in_both_splits_and_images_show_one_to_seven_lesions() -> None:
     rows = phantom_rows(PhantomConfig(lesions=500, seed=3))
     assert len({row.lesion_case for row in rows}) == 500
     for patient in {row.patient_id for row in rows}:
@@ -510,7 +510,7 @@ MALIGNANT_WORDS = {"PLEOMORPHIC", "FINE_LINEAR_BRANCHING"}
 def test_difficulty_moves_the_overlap_of_descriptors(
     difficulty: float, lowest: float, highest: float
 ) -> None:
-    """AUC of one descriptor: about (1 - d/2) where looks are told apart almost without error."""
+    """AUC of one descriptor: about (1 - d/2) where looks are separated almost without error."""
     rows = phantom_rows(PhantomConfig(lesions=3000, seed=2, difficulty=difficulty))
     malignant = [row.finding.pathology is Pathology.MALIGNANT for row in rows]
     words = [bool(MALIGNANT_WORDS & set(row.finding.types)) for row in rows]
@@ -518,7 +518,7 @@ def test_difficulty_moves_the_overlap_of_descriptors(
 
 
 @pytest.mark.parametrize("difficulty", [0.0, 0.5, 1.0])
-def test_crop_size_hardly_tells_the_label(difficulty: float) -> None:
+def test_crop_size_hardly_predicts_the_label(difficulty: float) -> None:
     rows = phantom_rows(PhantomConfig(lesions=1500, seed=4, difficulty=difficulty))
     malignant = [row.finding.pathology is Pathology.MALIGNANT for row in rows]
     for size in ("height", "width"):
@@ -548,12 +548,12 @@ def auc_of_image_statistics(root: Path) -> float:
     return float(roc_auc_score(labels, probabilities))
 
 
-def test_at_difficulty_0_pictures_tell_the_classes_apart(tmp_path: Path) -> None:
+def test_at_difficulty_0_images_separate_the_classes(tmp_path: Path) -> None:
     root = write(tmp_path / "easy", lesions=120, difficulty=0, full_height=256)
     assert auc_of_image_statistics(root) > 0.9
 
 
-def test_at_difficulty_1_pictures_tell_nothing(tmp_path: Path) -> None:
+def test_at_difficulty_1_images_do_not_separate_the_classes(tmp_path: Path) -> None:
     """Within 2.5 standard deviations of 0.5 (about 0.067 for some 75 patients of two views)."""
     root = write(tmp_path / "hard", lesions=160, difficulty=1, full_height=256)
     assert auc_of_image_statistics(root) == pytest.approx(0.5, abs=0.17)

@@ -144,7 +144,7 @@ def test_lesions_lie_within_the_film_apart_from_each_other(height: int) -> None:
 
 
 @pytest.mark.parametrize("shape", [(2, 2), (10, 17), (41, 30), (300, 180)])
-def test_an_outline_touches_all_sides_of_its_box_and_has_no_holes(shape: tuple[int, int]) -> None:
+def test_an_outline_touches_all_edges_of_its_box_and_has_no_holes(shape: tuple[int, int]) -> None:
     for seed in SEEDS:
         mask = outline_mask(shape, np.random.default_rng(seed)) > 0
         assert mask[0].any()

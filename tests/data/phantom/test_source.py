@@ -30,7 +30,7 @@ def test_a_phantom_is_written_once_below_the_cache_and_indexed(tmp_path: Path) -
     assert {path: path.stat().st_mtime_ns for path in index.root.rglob("*")} == written
 
 
-def test_each_phantom_has_a_folder_of_its_own(tmp_path: Path) -> None:
+def test_each_phantom_has_a_separate_folder(tmp_path: Path) -> None:
     roots = [
         phantom_root(_phantom(tmp_path, phantom=PhantomConfig(lesions=12, **changed)))
         for changed in ({}, {"seed": 4}, {"difficulty": 1.0}, {"difficulty": 0.25})

@@ -61,7 +61,7 @@ def download(tmp_path: Path, dicom: Callable[..., Path], grey: Any) -> Download:
 
 
 @pytest.mark.parametrize("separator", [",", ";"])
-def test_images_of_breasts_with_calcification_by_their_own_tags(
+def test_images_of_breasts_with_calcification_are_found_by_their_tags(
     download: Download, separator: str
 ) -> None:
     # four images of two breasts, in an order that tells nothing

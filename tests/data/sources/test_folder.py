@@ -56,7 +56,7 @@ def test_class_folders_with_a_folder_a_patient(
     assert all(read_image(path).ndim == 2 for path in files)
 
 
-def test_unknown_patients_are_told_loudly(tmp_path: Path) -> None:
+def test_unknown_patients_are_a_loud_note(tmp_path: Path) -> None:
     _png(tmp_path / "b" / "1.png"), _png(tmp_path / "b" / "ann" / "2.png")
     _png(tmp_path / "M" / "1.png")
     index = open_source(_data(tmp_path))
@@ -70,7 +70,7 @@ def test_unknown_patients_are_told_loudly(tmp_path: Path) -> None:
     )
 
 
-def test_what_is_no_image_is_counted_and_an_image_without_a_class_is_lost(tmp_path: Path) -> None:
+def test_other_files_are_counted_and_an_image_without_a_class_is_lost(tmp_path: Path) -> None:
     _png(tmp_path / "benign" / "ann" / "1.png")
     (tmp_path / "benign" / "notes.txt").write_text("x")
     (tmp_path / "benign" / ".DS_Store").write_text("x")
@@ -151,7 +151,7 @@ def test_a_table_says_what_each_file_is(tmp_path: Path) -> None:
     ]
 
 
-def test_a_file_that_is_not_there_is_counted_and_a_row_that_stands_twice_is_one(
+def test_a_missing_file_is_counted_and_a_repeated_row_is_one(
     tmp_path: Path,
 ) -> None:
     _png(tmp_path / "1.png")
@@ -181,20 +181,22 @@ def test_a_file_that_is_not_there_is_counted_and_a_row_that_stands_twice_is_one(
         ("1.png,m,ann,up", "row 3 has 4 of 3 fields"),
     ],
 )
-def test_mistakes_of_a_table_are_told_with_their_row(tmp_path: Path, row: str, says: str) -> None:
+def test_mistakes_of_a_table_are_reported_with_their_row(
+    tmp_path: Path, row: str, says: str
+) -> None:
     labels = _labels(tmp_path / "t.csv", "0.png,m,ann", row, header="path,label,patient\n")
     with pytest.raises(UserError) as caught:
         open_source(_data(tmp_path, labels=labels))
     assert says in str(caught.value)
 
 
-def test_a_table_of_one_s_own_needs_patients(tmp_path: Path) -> None:
+def test_a_users_table_needs_patients(tmp_path: Path) -> None:
     labels = _labels(tmp_path / "t.csv", "0.png,m", header="path,label\n")
     with pytest.raises(UserError, match=r"lacks the column\(s\) 'patient'"):
         open_source(_data(tmp_path, labels=labels))
 
 
-def test_regions_and_units_need_what_a_folder_tells(tmp_path: Path) -> None:
+def test_regions_and_units_that_a_folder_cannot_give_are_refused(tmp_path: Path) -> None:
     image = _png(tmp_path / "benign" / "ann" / "1.png")
     whole = open_source(_data(tmp_path, region=Region.full, unit=Unit.image))
     assert (whole.lesions[0].full, whole.lesions[0].crop) == (image, None)

@@ -101,7 +101,7 @@ def test_the_paper_splits_of_version_1_are_still_the_same() -> None:
 @pytest.mark.parametrize("protocol", BY_PATIENT)
 @given(cohort_seed=st.integers(0, 10_000), seed=st.integers(0, 20))
 @settings(max_examples=40, deadline=None)
-def test_no_patient_stands_on_two_sides(
+def test_no_patient_is_in_two_subsets(
     protocol: ProtocolConfig, cohort_seed: int, seed: int
 ) -> None:
     samples = cohort(cohort_seed)
@@ -220,7 +220,7 @@ def test_augmenting_first_makes_so_many_images_of_each(copies: float, n: int) ->
         assert (entry.unit == original.unit) == (entry.copy == 0), "each copy is scored by itself"
 
 
-def test_augmenting_first_puts_copies_of_one_lesion_on_both_sides_and_says_so() -> None:
+def test_augmenting_first_trains_on_copies_of_reported_lesions_and_says_so() -> None:
     samples = cohort()
     expanded, parts = made(samples, AUGMENT_FIRST, 0)
     # 30 % of 2.2 times as many, rounded up label by label
@@ -233,7 +233,7 @@ def test_augmenting_first_puts_copies_of_one_lesion_on_both_sides_and_says_so() 
     assert expand(samples, PAPER, 0) == samples, "no other protocol copies"
 
 
-def test_an_image_scored_whole_stands_on_one_side() -> None:
+def test_an_image_scored_whole_is_in_one_subset() -> None:
     samples = [replace(entry, unit=entry.patient) for entry in cohort()]
     parts = split(samples, PAPER, 0)
     assert parts.shared_patients == 0, "where patients are the unit, the paper's split is by them"
@@ -284,7 +284,7 @@ def test_the_split_is_the_same_in_another_process_with_other_hashes() -> None:
 
 
 @pytest.mark.parametrize("protocol", EVERY, ids=lambda protocol: protocol.name)
-def test_a_side_with_one_class_is_refused(protocol: ProtocolConfig) -> None:
+def test_a_subset_with_one_class_is_refused(protocol: ProtocolConfig) -> None:
     samples = numbered([sample(i, 1, int(i == 0), test=i % 5 == 0) for i in range(20)])
     with pytest.raises(UserError, match=r"benign and \d+ malignant.*both classes are needed"):
         made(samples, replace(protocol, copies=1), 0)

@@ -56,14 +56,14 @@ LESIONS = (
     lesion(2, Side.LEFT, View.CC, 2, CALLED, Split.TEST),
     lesion(3, Side.LEFT, View.CC, 1, CALLED, Split.TRAIN),
 )
-PICTURES = (0, 0, 1, 2, 3, 3, 4)
+IMAGES = (0, 0, 1, 2, 3, 3, 4)
 
 
 def settings(**values: object) -> DataConfig:
     return replace(DataConfig(), **values)  # type: ignore[arg-type]
 
 
-def test_a_crop_is_a_sample_with_its_own_label() -> None:
+def test_a_crop_is_a_sample_with_its_lesions_label() -> None:
     samples = make_samples(LESIONS, range(7), DataConfig()).samples
     assert [sample.id for sample in samples] == [entry.id for entry in LESIONS]
     assert [sample.unit for sample in samples] == [entry.id for entry in LESIONS]
@@ -90,7 +90,7 @@ def test_units_gather_what_belongs_together(unit: Unit, expected: dict[str, int]
 
 def test_a_whole_image_is_one_sample_malignant_where_any_lesion_is() -> None:
     data = settings(region=Region.full, unit=Unit.image)
-    samples = make_samples(LESIONS, PICTURES, data).samples
+    samples = make_samples(LESIONS, IMAGES, data).samples
     assert [(sample.id[7:], sample.image, sample.label) for sample in samples] == [
         ("00001_LEFT_CC", 0, 1),
         ("00001_LEFT_MLO", 1, 1),
@@ -103,7 +103,7 @@ def test_a_whole_image_is_one_sample_malignant_where_any_lesion_is() -> None:
 
 
 @pytest.mark.parametrize(
-    ("unit", "left", "told"),
+    ("unit", "left", "warning"),
     [
         (Unit.lesion, 7, None),
         (Unit.image, 5, "1 of 5 images excluded, with 2 lesions"),
@@ -111,17 +111,17 @@ def test_a_whole_image_is_one_sample_malignant_where_any_lesion_is() -> None:
         (Unit.patient, 3, "1 of 3 patients excluded, with 4 lesions"),
     ],
 )
-def test_mixed_units_are_left_out_whole_and_counted(
-    unit: Unit, left: int, told: str | None
+def test_mixed_units_are_excluded_whole_and_counted(
+    unit: Unit, left: int, warning: str | None
 ) -> None:
     data = settings(unit=unit, mixed_labels=MixedLabels.exclude)
     made = make_samples(LESIONS, range(7), data)
     assert len(made.samples) == left
-    assert len(made.warnings) == (told is not None)
-    assert not told or told in made.warnings[0]
+    assert len(made.warnings) == (warning is not None)
+    assert not warning or warning in made.warnings[0]
 
 
-def test_without_callback_is_left_out_where_asked_and_counted() -> None:
+def test_without_callback_is_excluded_where_asked_and_counted() -> None:
     data = settings(benign_without_callback=WithoutCallback.exclude)
     made = make_samples(LESIONS, range(7), data)
     assert [sample.lesions for sample in made.samples] == [(i,) for i in range(5)]
@@ -129,13 +129,13 @@ def test_without_callback_is_left_out_where_asked_and_counted() -> None:
     assert class_count(data) == 2
 
 
-def test_without_callback_as_a_class_of_its_own() -> None:
+def test_without_callback_as_a_third_class() -> None:
     data = settings(benign_without_callback=WithoutCallback.own_class)
     assert class_count(data) == 3
     samples = make_samples(LESIONS, range(7), data).samples
     assert [sample.label for sample in samples] == [1, 0, 1, 0, 0, 2, 2]
     whole = replace(data, region=Region.full, unit=Unit.image)
-    labels = [sample.label for sample in make_samples(LESIONS, PICTURES, whole).samples]
+    labels = [sample.label for sample in make_samples(LESIONS, IMAGES, whole).samples]
     assert labels == [1, 1, 0, 0, 2], "benign beside without callback is benign"
     with pytest.raises(UserError, match="no lesion of this data is benign without callback"):
         make_samples(LESIONS[:5], range(5), data)

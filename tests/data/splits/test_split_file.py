@@ -85,7 +85,7 @@ def test_a_split_of_copies_comes_back(tmp_path: Path) -> None:
     assert again.samples == done.samples
 
 
-def test_patients_on_both_sides_of_a_file_are_told(tmp_path: Path) -> None:
+def test_patients_both_trained_on_and_reported_are_counted(tmp_path: Path) -> None:
     own = samples()
     parts = split(own, PATIENT, 0)
     write_split(tmp_path / "split.csv", own, parts)

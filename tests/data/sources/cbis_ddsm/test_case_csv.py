@@ -82,7 +82,7 @@ texts = st.text(
     end=st.sampled_from(["\n", "\r\n"]),
 )
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_whatever_stands_inside_quotes_is_read_back(
+def test_whatever_is_inside_quotes_is_read_back(
     tmp_path: Path, case_csv: CaseCsv, paths: list[str], quoting: Any, end: str
 ) -> None:
     cases = case_csv()
@@ -231,7 +231,7 @@ def test_no_csv_says_which_names_were_looked_for_where(tmp_path: Path) -> None:
     assert TRAIN not in str(caught.value)
 
 
-def test_descriptors_are_a_set_of_known_words_in_one_spelling(
+def test_descriptors_are_a_set_of_known_words_without_synonyms(
     tmp_path: Path, case_csv: CaseCsv
 ) -> None:
     cases = case_csv()
@@ -241,7 +241,7 @@ def test_descriptors_are_a_set_of_known_words_in_one_spelling(
     rows, (defect,) = read_cases(cases.write(tmp_path / "c.csv"), Split.TRAIN)
     assert rows[0].calc_types == rows[1].calc_types == {"LUCENT_CENTER", "PLEOMORPHIC"}
     assert rows[0].calc_distributions == {"CLUSTERED"}
-    # an unknown word stays, and is told with the nearest known one
+    # an unknown word stays, and is reported with the nearest known one
     assert rows[2].calc_types == {"PLEOMORPHC"}
     assert (defect.lesion, defect.kind) == (rows[2].id, DefectKind.BAD_VALUE)
     assert "row 3: calc type 'PLEOMORPHC'" in defect.detail

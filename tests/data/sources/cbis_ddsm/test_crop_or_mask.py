@@ -37,7 +37,7 @@ def test_descriptions_as_published() -> None:
 
 @pytest.mark.parametrize("order", [1, -1])
 @pytest.mark.parametrize("tagged", ["both", "crop", "mask", "neither", "wrongly"])
-def test_crop_and_mask_are_told_apart(
+def test_crop_and_mask_are_distinguished(
     tmp_path: Path, dicom: Write, grey: Any, two_values: Any, tagged: str, order: int
 ) -> None:
     crop_tag, mask_tag = {
@@ -63,7 +63,7 @@ def test_a_crop_alone_is_a_crop_whatever_its_tag(tmp_path: Path, dicom: Write, g
         assert roles.mistagged is (description == "ROI mask images")
 
 
-def test_a_mask_alone_is_no_crop(tmp_path: Path, dicom: Write, two_values: Any) -> None:
+def test_a_mask_alone_is_not_a_crop(tmp_path: Path, dicom: Write, two_values: Any) -> None:
     for description in ("ROI mask images", None):
         mask = dicom(tmp_path / "1.dcm", two_values(60, 80), description=description)
         roles = tell_apart([mask], {})
@@ -82,7 +82,7 @@ def test_a_full_image_among_them_is_neither(
     assert (roles.crop, roles.mask, roles.problem) == (None, None, "no crop among the files")
 
 
-def test_jpegs_are_told_apart_by_what_is_said_of_them_or_by_their_content(
+def test_jpegs_are_distinguished_by_their_description_or_their_content(
     tmp_path: Path, jpeg: Write, grey: Any, two_values: Any
 ) -> None:
     crop = jpeg(tmp_path / "2-1.jpg", (grey(40, 50) >> 8).astype(np.uint8))
@@ -105,7 +105,9 @@ def test_tags_that_contradict_the_sizes_are_not_believed(
     assert (roles.crop, roles.mask, roles.mistagged) == (small, large, True)
 
 
-def test_two_of_a_kind_are_told_apart_by_size(tmp_path: Path, dicom: Write, grey: Any) -> None:
+def test_two_files_of_one_kind_are_distinguished_by_size(
+    tmp_path: Path, dicom: Write, grey: Any
+) -> None:
     small = dicom(tmp_path / "1.dcm", grey(20, 30))
     large = dicom(tmp_path / "2.dcm", grey(60, 80))
     roles = tell_apart([large, small], {})
@@ -141,7 +143,7 @@ def test_a_damaged_file_is_a_problem_only_where_it_may_be_the_crop(
     assert tell_apart([damaged, crop], {}).crop == crop
 
 
-def test_a_mask_that_its_bytes_tell_is_not_opened(
+def test_a_mask_that_is_certain_by_its_bytes_is_not_opened(
     tmp_path: Path, dicom: Write, grey: Any, two_values: Any, opened: list[Path]
 ) -> None:
     crop = dicom(tmp_path / "2.dcm", grey(20, 30), description="cropped images")

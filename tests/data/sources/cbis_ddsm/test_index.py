@@ -184,7 +184,7 @@ def test_a_swapped_pair_is_corrected_and_reported(
     assert defect.action == "corrected"
 
 
-def test_a_crop_in_the_series_of_the_mask_is_found_and_told(
+def test_a_crop_in_the_series_of_the_mask_is_found_and_reported(
     tmp_path: Path, case_csv: Make, build: Make
 ) -> None:
     # as P_00474 LEFT MLO 1, whose crop and mask have a series each
@@ -212,9 +212,7 @@ def test_kaggle_without_descriptions_is_decided_by_content(
     assert (index.lesions[0].crop, index.lesions[0].mask) == (crop, mask)
 
 
-def test_two_layouts_side_by_side_are_both_used(
-    tmp_path: Path, case_csv: Make, build: Make
-) -> None:
+def test_two_layouts_in_one_root_are_both_used(tmp_path: Path, case_csv: Make, build: Make) -> None:
     cases = case_csv()
     one, two = cases.add(number=1), cases.add(number=2)
     crops = [build(tmp_path, "nbia").crop(one), build(tmp_path, "kaggle").crop(two)]
@@ -254,7 +252,7 @@ def test_where_only_the_mask_was_downloaded_the_crop_is_missing(
     assert index.ledger[0].detail == "only a mask is there"
 
 
-def test_a_damaged_crop_is_unreadable_and_nothing_of_the_person_is_told(
+def test_a_damaged_crop_is_unreadable_and_no_message_names_the_person(
     tmp_path: Path, case_csv: Make, build: Make, person: tuple[str, ...]
 ) -> None:
     builder, cases = build(tmp_path, "legacy"), case_csv()
@@ -272,7 +270,7 @@ def test_a_damaged_crop_is_unreadable_and_nothing_of_the_person_is_told(
     assert not [text for text in person if text in repr(index.ledger)]
 
 
-def test_masks_and_full_images_lacking_here_and_there_are_told_one_by_one(
+def test_single_missing_masks_and_full_images_have_a_row_each(
     tmp_path: Path, case_csv: Make, build: Make
 ) -> None:
     builder, cases = build(tmp_path, "legacy"), case_csv()
@@ -357,7 +355,7 @@ def test_both_csvs_are_read_in_order_or_one_of_them(
         cases = case_csv(prefix)
         builder.crop(cases.add())
         cases.write(tmp_path / name)
-    # a damaged CSV of the masses does no harm, and it is told that it could not be used
+    # a damaged CSV of the masses does no harm, and it is reported that it could not be used
     (tmp_path / "mass_case_description_train_set.csv").write_text("damaged")
     index = read_index(tmp_path)
     assert [lesion.split for lesion in index.lesions] == [Split.TRAIN, Split.TEST]
@@ -394,7 +392,7 @@ def test_progress_counts_rows(tmp_path: Path, case_csv: Make, build: Make) -> No
     assert seen == [(1, 3), (2, 3), (3, 3)]
 
 
-def test_a_root_that_is_no_download_is_one_sentence(tmp_path: Path, case_csv: Make) -> None:
+def test_a_root_that_is_not_a_download_is_one_sentence(tmp_path: Path, case_csv: Make) -> None:
     with pytest.raises(UserError, match=r"data\.root=.*gone does not exist"):
         read_index(tmp_path / "gone")
     (tmp_path / "file").touch()
@@ -484,7 +482,7 @@ def test_each_region_counts_the_files_that_it_needs(
         check_completeness(index, 0.5, (), Region.patch)
 
 
-def test_what_is_missing_is_told_as_needed_or_not(
+def test_what_is_missing_is_reported_as_needed_or_not(
     tmp_path: Path, case_csv: Make, build: Make
 ) -> None:
     builder, cases = build(tmp_path, "legacy"), case_csv()
@@ -492,7 +490,7 @@ def test_what_is_missing_is_told_as_needed_or_not(
     builder.crop(whole), builder.mask(whole), builder.full(whole), builder.crop(bare)
     cases.write(tmp_path / TRAIN)
 
-    def told(region: Region) -> list[tuple[str, str]]:
+    def reported(region: Region) -> list[tuple[str, str]]:
         ledger = read_index(tmp_path, region=region).ledger
         return [
             (each.lesion.split("_")[2], each.action)
@@ -501,9 +499,9 @@ def test_what_is_missing_is_told_as_needed_or_not(
         ]
 
     assert gone["patient_id"] == "P_00003"
-    assert told(Region.crop) == [("00002", "not needed")]
+    assert reported(Region.crop) == [("00002", "not needed")]
     needed = "needed for data.region=full: lesion excluded"
-    assert told(Region.full) == [("00002", needed), ("00003", needed)]
+    assert reported(Region.full) == [("00002", needed), ("00003", needed)]
 
 
 def test_full_mammograms_alone_are_a_download_too(
@@ -524,7 +522,7 @@ def test_defects_met_later_count_where_the_region_needs_the_file(tmp_path: Path)
         id="i_1", patient="P_1", pathology=Pathology.BENIGN, crop=file, mask=file, full=file
     )
     index = Index(tmp_path, "legacy", (lesion, replace(lesion, id="i_2")), ())
-    # a damaged mammogram takes both lesions on it, be it told by the image or by a lesion
+    # a damaged mammogram takes both lesions on it, be it reported by the image or by a lesion
     for name, left in (("i", 0.0), ("i_2", 0.5)):
         damaged = Defect(name, DefectKind.FULL_UNREADABLE, "x", "excluded")
         assert completeness(index, [damaged], Region.full) == left
