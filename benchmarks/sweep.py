@@ -17,7 +17,7 @@ from mcalc.config.identity import is_numeric
 from mcalc.config.paths import flatten
 from mcalc.config.trial import PlannedTrial
 from mcalc.console import console as engine_console
-from mcalc.data.pipeline import IndexedData
+from mcalc.data import IndexedData
 from mcalc.results import Outcome
 from mcalc.sweep.planning.plan import make_plans
 from mcalc.sweep.start import run_sweep

@@ -32,7 +32,6 @@ _STOPS_AS_PUBLISHED = (ProtocolName.paper, ProtocolName.paper_augment_first)
 class IndexedData:
     """An index and what its files contain."""
 
-    settings: DataConfig
     index: Index
     digests: tuple[LesionDigests, ...]
     """SHA-256 of the files that each lesion's region is made of, in the index's order."""
@@ -61,13 +60,10 @@ class PreparedData:
     """What is trained and reported on; offline copies included."""
     split: Split
     """Positions are those of `samples`."""
-    fingerprint: str
     description: str
     """The data in one line: which, how much, shown and scored how."""
     warnings: tuple[str, ...]
     """What a reader of any result on this data must know."""
-    unit: Unit = Unit.lesion
-    """What is scored."""
     unit_score: UnitScore = UnitScore.mean
     """How a scoring unit's probability comes from those of its samples."""
 
@@ -84,7 +80,7 @@ def index_data(settings: DataConfig) -> IndexedData:
     index = open_source(settings)
     digests = file_digests(index.lesions, settings.region, Path(settings.cache))
     content = fingerprint(index.lesions, digests, settings)
-    return IndexedData(settings, index, tuple(digests), content)
+    return IndexedData(index, tuple(digests), content)
 
 
 class DataCache:
@@ -129,14 +125,12 @@ def prepare_data(
         prepared=prepared,
         samples=done.samples,
         split=done.split,
-        fingerprint=indexed.fingerprint,
         description=_describe(index.description, config.data, used),
         warnings=(
             *_warnings(config.data, index, prepared, defects),
             *made.warnings,
             *done.warnings,
         ),
-        unit=config.data.unit,
         unit_score=config.data.unit_score,
     )
 

@@ -16,7 +16,7 @@ import yaml
 from torch import Tensor
 
 from mcalc.config.schema import Config
-from mcalc.data.pipeline import PreparedData
+from mcalc.data import PreparedData
 from mcalc.errors import without_password
 from mcalc.evaluation.baselines import split_baselines
 from mcalc.evaluation.figures import confusion_figure, crops_figure, curve_figure

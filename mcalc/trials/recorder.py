@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from mcalc.config.identity import is_numeric, plugins_of
 from mcalc.config.paths import flatten
 from mcalc.config.trial import PlannedTrial
-from mcalc.data.pipeline import PreparedData
+from mcalc.data import PreparedData
 from mcalc.results import CurvePoint, Outcome, TrialResult
 from mcalc.tracking.tracker import RunWriter, Tracker
 from mcalc.training.checkpoint import Checkpoint, Weights

@@ -12,8 +12,8 @@ from mcalc.allocator import give_back_memory
 from mcalc.config.schema import Config
 from mcalc.config.trial import PlannedTrial, plan_trial
 from mcalc.console import console, counting
+from mcalc.data import IndexedData, index_data, prepare_data
 from mcalc.data.loading.datamodule import CropData
-from mcalc.data.pipeline import IndexedData, index_data, prepare_data
 from mcalc.data.splits.samples import class_count
 from mcalc.errors import CutOffError, UserError
 from mcalc.models.backbones import build_classifier

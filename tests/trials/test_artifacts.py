@@ -52,9 +52,7 @@ def made_ready(
     data = replace(DataConfig(), unit=unit)
     samples = make_samples(lesions, prepared.positions, data).samples
     done = split_samples(samples, Config(data=data, protocol=ProtocolConfig(protocol)))
-    return PreparedData(
-        prepared, done.samples, done.split, "f", "test", (), data.unit, UnitScore.mean
-    )
+    return PreparedData(prepared, done.samples, done.split, "test", (), UnitScore.mean)
 
 
 @pytest.fixture
