@@ -19,9 +19,8 @@ from rich.table import Table
 from benchmarks import prepare as preparation
 from benchmarks import sweep as engine
 from mcalc.allocator import keep_freed_memory
-from mcalc.config.schema import BackboneConfig, HeadConfig, TrainerConfig
-from mcalc.models.backbones import BACKBONES, build_classifier
-from mcalc.models.classifier import Classifier
+from mcalc.config import BackboneConfig, HeadConfig, TrainerConfig
+from mcalc.models import BACKBONES, Classifier, build_classifier
 
 BATCH = 10
 STEPS = 9

@@ -35,13 +35,9 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from mcalc.config.schema import DataConfig, Region, Unit
-from mcalc.data.images.clahe import enhance_region
-from mcalc.data.images.file_hashes import file_digests
-from mcalc.data.images.prepare import prepare
-from mcalc.data.images.regions import cut, read_source
-from mcalc.data.images.resize import fit
-from mcalc.data.records import Lesion, Pathology, Side, View
+from mcalc.config import DataConfig, Region, Unit
+from mcalc.data import Lesion, Pathology, Side, View
+from mcalc.data.images import cut, enhance_region, file_digests, fit, prepare_images, read_source
 
 SIZE = 224
 """Width and height of the network's input, pixels."""
@@ -138,7 +134,7 @@ def time_all(lesions: list[Lesion], case: Case, cache: Path) -> tuple[float, flo
     digests = file_digests(lesions, case.region, cache)
     with peak_memory() as peak:
         began = time.perf_counter()
-        prepared = prepare(lesions, digests, SIZE, settings, cache)
+        prepared = prepare_images(lesions, digests, SIZE, settings, cache)
         seconds = time.perf_counter() - began
     if len(prepared.images) != case.images:
         raise RuntimeError(f"{len(prepared.images)} of {case.images} images prepared")

@@ -12,19 +12,16 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from mcalc.config import PlannedTrial, flatten, is_numeric
 from mcalc.config.compose import compose_config
-from mcalc.config.identity import is_numeric
-from mcalc.config.paths import flatten
-from mcalc.config.trial import PlannedTrial
 from mcalc.console import console as engine_console
 from mcalc.data import IndexedData
 from mcalc.results import Outcome
-from mcalc.sweep.planning.plan import make_plans
-from mcalc.sweep.start import run_sweep
-from mcalc.tracking.tracker import Tracker
-from mcalc.training.device import Placement
-from mcalc.training.listener import Listener
-from mcalc.trials.recorder import SweepRecord
+from mcalc.sweep import run_sweep
+from mcalc.sweep.planning import make_plans
+from mcalc.tracking import Tracker
+from mcalc.training import Listener, Placement
+from mcalc.trials import SweepRecord
 
 PLANNED, RUN, EDGE = 10_000, 1_000, 100
 """Trials planned, trials run, and how many at each end are compared."""

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 
 from mcalc.command_line import HELP, run_command
-from mcalc.config.commands import COMMANDS
+from mcalc.config import COMMANDS
 from mcalc.errors import UserError, exit_on_user_error, nearest
 
 USAGE = """\

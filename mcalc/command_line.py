@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 
-from mcalc.config.commands import COMMANDS
+from mcalc.config import COMMANDS
 from mcalc.errors import exit_on_user_error
 
 HELP = ("-h", "--help", "help")
@@ -24,11 +24,11 @@ def run_command(name: str, arguments: Sequence[str]) -> int:
     try:
         with exit_on_user_error():
             if any(each in HELP for each in arguments) or (command.actions and not arguments):
-                from mcalc.config.help import command_help, every_setting
+                from mcalc.config import command_help, every_setting
 
                 _show(every_setting() if "all" in arguments else command_help(command))
                 return 0
-            from mcalc.config.arguments import read_line
+            from mcalc.config import read_line
             from mcalc.logs import log_to_console
 
             line = read_line(command, arguments)

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 
 from mcalc.command_line import run_command
-from mcalc.config.commands import Line
+from mcalc.config import Line
 from mcalc.errors import UserError
 
 
@@ -48,7 +48,7 @@ def run(line: Line) -> int:
         raise UserError(
             "dry_run=true shows the plan of a sweep: add -m. The settings of one trial: --cfg job"
         )
-    from mcalc.trials.runner import run as run_trial
+    from mcalc.trials import run as run_trial
 
     for outcome in run_trial(config):
         if outcome.state == "failed":

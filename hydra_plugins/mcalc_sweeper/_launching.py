@@ -18,13 +18,12 @@ from hydra.core.utils import JobReturn
 from hydra.types import HydraContext
 from omegaconf import DictConfig, open_dict
 
-from mcalc.config.schema import Config
+from mcalc.config import Config
 from mcalc.errors import UserError
 from mcalc.results import Outcome
-from mcalc.sweep.planning.sweep_file import override_value
-from mcalc.sweep.worker.remote import JobReport, RemoteJob, remote_job
-from mcalc.sweep.worker.resources import cores_here
-from mcalc.training.device import uses_gpu
+from mcalc.sweep.planning import override_value
+from mcalc.sweep.worker import JobReport, RemoteJob, cores_here, remote_job
+from mcalc.training import uses_gpu
 
 _JOBLIB = "JoblibLauncher"
 _SUBMITIT_LOCAL = "LocalLauncher"

@@ -40,7 +40,7 @@ class McalcSweeper(Sweeper):
     def sweep(self, arguments: list[str]) -> Any:
         """Plan and run the sweep that the arguments describe."""
         from mcalc.config.compose import to_config
-        from mcalc.sweep.start import run_sweep
+        from mcalc.sweep import run_sweep
 
         def compose(overrides: Sequence[str]) -> Any:
             loader = self._context.config_loader

@@ -11,15 +11,13 @@ from rich.markup import escape
 from rich.progress import Progress
 from rich.table import Table
 
-from mcalc.config.commands import Line
-from mcalc.config.schema import DataConfig, Region, WithoutCallback
+from mcalc.config import DataConfig, Line, Region, WithoutCallback
 from mcalc.data.completeness import check_completeness, completeness
-from mcalc.data.images.file_hashes import file_digests
-from mcalc.data.images.prepare import prepare
+from mcalc.data.images import file_digests, prepare_images
 from mcalc.data.ledger import count_by_kind, write_ledger
 from mcalc.data.pipeline import export_split
 from mcalc.data.records import Counts, Defect, DefectKind, Index, Lesion, Pathology, Split, count
-from mcalc.data.sources.registry import open_source
+from mcalc.data.sources import open_source
 
 IMAGE_WIDTH = 227
 """Pixels across what pixels=true prepares: AlexNet's, whose trials then find it in the cache."""
@@ -64,7 +62,7 @@ def _decode(index: Index, data: DataConfig, bar: Progress) -> tuple[Defect, ...]
     cache = Path(data.cache).expanduser()
     digests = file_digests(index.lesions, data.region, cache, _step(bar, "hashing files"))
     decoding = _step(bar, "decoding")
-    met = prepare(index.lesions, digests, IMAGE_WIDTH, data, cache, decoding).defects
+    met = prepare_images(index.lesions, digests, IMAGE_WIDTH, data, cache, decoding).defects
     return tuple(replace(each, detail=each.detail.replace(f"{index.root}/", "")) for each in met)
 
 

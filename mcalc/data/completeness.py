@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
-from mcalc.config.schema import Region
+from mcalc.config import Region
 from mcalc.data.records import NEEDED_FILES, Defect, DefectKind, Index, has_needed_files
 from mcalc.errors import UserError
 

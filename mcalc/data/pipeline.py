@@ -10,19 +10,25 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mcalc.config.schema import Config, DataConfig, ProtocolName, Region, Unit, UnitScore
+from mcalc.config import Config, DataConfig, ProtocolName, Region, Unit, UnitScore
 from mcalc.data.completeness import check_completeness
-from mcalc.data.images.file_hashes import LesionDigests, file_digests, fingerprint
+from mcalc.data.images import LesionDigests, file_digests, fingerprint
 from mcalc.data.records import Defect, DefectKind, Index, Lesion, Progress, has_needed_files
-from mcalc.data.sources.registry import open_source
-from mcalc.data.splits.protocols import Split, expand, split
-from mcalc.data.splits.samples import Sample, make_samples
-from mcalc.data.splits.split_file import read_split, write_split
-from mcalc.data.splits.units import score_units
+from mcalc.data.sources import open_source
+from mcalc.data.splits import (
+    Sample,
+    Split,
+    expand,
+    make_samples,
+    read_split,
+    score_units,
+    split,
+    write_split,
+)
 from mcalc.results import Predictions
 
 if TYPE_CHECKING:
-    from mcalc.data.images.prepare import Prepared
+    from mcalc.data.images import Prepared
 
 _STOPS_AS_PUBLISHED = (ProtocolName.paper, ProtocolName.paper_augment_first)
 """Protocols whose use of one subset for stopping and reporting the reports explain themselves."""
@@ -110,10 +116,10 @@ def prepare_data(
     subset of the split lacks a class.
     """
     # late: OpenCV is of no use to a plan
-    from mcalc.data.images.prepare import prepare
+    from mcalc.data.images import prepare_images
 
     index = indexed.index
-    prepared = prepare(
+    prepared = prepare_images(
         index.lesions, indexed.digests, size, config.data, Path(config.data.cache), progress
     )
     defects = [*index.ledger, *prepared.defects]

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
-from mcalc.config.schema import Region
+from mcalc.config import Region
 
 Progress = Callable[[int, int], None]
 """Called with (done, total) while something long is under way."""

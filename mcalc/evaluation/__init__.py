@@ -1,1 +1,5 @@
 """Metrics, baselines without an image, and figures: functions of predictions."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -17,10 +17,9 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from mcalc.config.schema import UnitScore
-from mcalc.data.records import Lesion
-from mcalc.data.splits.samples import Sample
-from mcalc.data.splits.units import by_unit
+from mcalc.config import UnitScore
+from mcalc.data import Lesion
+from mcalc.data.splits import Sample, by_unit
 from mcalc.evaluation.metrics import Confusion, auc, auc_interval
 
 

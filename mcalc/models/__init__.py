@@ -1,1 +1,5 @@
 """Networks, the weights they start from, and the rates their layers learn at."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -24,7 +24,7 @@ from torchvision.models import (
     SqueezeNet1_1_Weights,
 )
 
-from mcalc.config.schema import BackboneConfig, MissingWeights
+from mcalc.config import BackboneConfig, MissingWeights
 from mcalc.errors import UserError, nearest
 from mcalc.file_digest import file_sha256
 from mcalc.models.backbone import Backbone, InputContract

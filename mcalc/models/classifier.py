@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mcalc.config.schema import BackboneConfig, HeadConfig, TrainerConfig
+from mcalc.config import BackboneConfig, HeadConfig, TrainerConfig
 from mcalc.models.backbones import Built
 from mcalc.models.optim import parameter_groups, sgd
 from mcalc.models.stages import Stages

@@ -18,7 +18,7 @@ import torch
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from mcalc.config.schema import BackboneConfig, HeadConfig
+from mcalc.config import BackboneConfig, HeadConfig
 from mcalc.errors import UserError
 from mcalc.models.stages import Stages
 

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 from torch import nn
 
-from mcalc.config.schema import BackboneConfig
+from mcalc.config import BackboneConfig
 from mcalc.errors import UserError
 
 

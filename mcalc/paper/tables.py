@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from decimal import Decimal
 
-from mcalc.evaluation.metrics import Confusion
+from mcalc.evaluation import Confusion
 
 NETWORKS = ("alexnet", "googlenet")
 """Backbones of the paper; also the names of the sweeps that repeat it."""

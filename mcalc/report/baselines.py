@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from statistics import fmean
 
-from mcalc.evaluation.metrics import Confusion, auc
+from mcalc.evaluation import Confusion, auc
 from mcalc.report.cautions import names, units_of
 from mcalc.report.formats import NOT_RUN, Column, Table
 from mcalc.results import RecordedTrial

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 
-from mcalc.evaluation.metrics import Confusion, majority_rate
-from mcalc.paper.tables import BENIGN, MALIGNANT, REPORTED
+from mcalc.evaluation import Confusion, majority_rate
+from mcalc.paper import BENIGN, MALIGNANT, REPORTED
 from mcalc.results import RecordedTrial
 
 _UNKNOWN = "not recorded"

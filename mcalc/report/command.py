@@ -9,16 +9,15 @@ from dataclasses import replace
 from pathlib import Path
 
 from mcalc.atomic_write import write_text
-from mcalc.config.commands import Line
-from mcalc.config.schema import TrackingConfig
+from mcalc.config import Line, TrackingConfig
 from mcalc.errors import UserError, without_password
-from mcalc.paper.tables import NETWORKS
+from mcalc.paper import NETWORKS
 from mcalc.report.baselines import baselines_table
 from mcalc.report.formats import FORMATS, Table, as_text, bullets
 from mcalc.report.html import page
 from mcalc.report.paper_tables import TABLES, Record, build, further_scores
 from mcalc.results import RecordedTrial
-from mcalc.tracking.reader import read_trials
+from mcalc.tracking import read_trials
 
 _PAGE_TABLES = ("3", "4")
 """Tables that are figures, on the page."""

@@ -16,9 +16,8 @@ from jinja2 import Environment, StrictUndefined
 from matplotlib.figure import Figure
 from PIL import Image
 
-from mcalc.evaluation.figures import confusion_figure, crops_figure, curve_figure
-from mcalc.paper.assumptions import ASSUMPTIONS
-from mcalc.paper.tables import NETWORK_TITLES, NETWORKS
+from mcalc.evaluation import confusion_figure, crops_figure, curve_figure
+from mcalc.paper import ASSUMPTIONS, NETWORK_TITLES, NETWORKS
 from mcalc.report.baselines import baselines_table
 from mcalc.report.cautions import cautions, provenance
 from mcalc.report.formats import Table

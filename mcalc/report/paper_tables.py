@@ -15,9 +15,16 @@ from dataclasses import dataclass
 from decimal import Decimal
 from statistics import fmean
 
-from mcalc.evaluation.metrics import Confusion, auc, auc_interval, wilson_interval
-from mcalc.evaluation.scores import METRICS, Metric, find_metric
-from mcalc.paper.tables import NETWORK_TITLES, NETWORKS, PAPER_TRIALS, PaperTrial
+from mcalc.evaluation import (
+    METRICS,
+    Confusion,
+    Metric,
+    auc,
+    auc_interval,
+    find_metric,
+    wilson_interval,
+)
+from mcalc.paper import NETWORK_TITLES, NETWORKS, PAPER_TRIALS, PaperTrial
 from mcalc.plugins import installed
 from mcalc.report.cautions import cautions, names, provenance
 from mcalc.report.formats import NOT_RUN, Column, Table

@@ -8,16 +8,13 @@ from pathlib import Path
 import optuna
 from rich.table import Table
 
-from mcalc.config.commands import Line
-from mcalc.config.schema import Config
+from mcalc.config import Config, Line
 from mcalc.console import console
 from mcalc.errors import UserError, nearest
 from mcalc.sweep.consistency import check
-from mcalc.sweep.display.summary import summarise
-from mcalc.sweep.store.leases import Leases
-from mcalc.sweep.store.storage import Storage, exists, shown, storage_url
-from mcalc.sweep.store.study import SweepStudy
-from mcalc.trials.runner import open_tracker
+from mcalc.sweep.display import summarise
+from mcalc.sweep.store import Leases, Storage, SweepStudy, exists, shown, storage_url
+from mcalc.trials import open_tracker
 
 
 def run(line: Line) -> int:

@@ -9,10 +9,9 @@ from dataclasses import dataclass
 from optuna.trial import FrozenTrial, TrialState
 
 from mcalc.results import RecordedTrial
-from mcalc.sweep.store.leases import Leases, Owner
-from mcalc.sweep.store.study import DEFINITION, SweepStudy, trajectory_of
-from mcalc.sweep.worker.search import work_of
-from mcalc.tracking.tracker import Tracker
+from mcalc.sweep.store import DEFINITION, Leases, Owner, SweepStudy, trajectory_of
+from mcalc.sweep.worker import work_of
+from mcalc.tracking import Tracker
 
 _STATES = {
     TrialState.COMPLETE: ("finished",),

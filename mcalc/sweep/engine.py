@@ -11,30 +11,18 @@ from typing import Any
 
 from optuna.trial import FrozenTrial, TrialState
 
+from mcalc.config import BudgetConfig, PlannedTrial, flatten
 from mcalc.config.compose import GROUPS
-from mcalc.config.paths import flatten
-from mcalc.config.schema import BudgetConfig
-from mcalc.config.trial import PlannedTrial
 from mcalc.console import Display, console
-from mcalc.data.pipeline import DataCache
+from mcalc.data import DataCache
 from mcalc.errors import UserError
 from mcalc.results import Outcome
-from mcalc.sweep.display.printing import dry_run, print_outcomes, print_plan
-from mcalc.sweep.display.status_line import SweepView
-from mcalc.sweep.display.summary import summarise
-from mcalc.sweep.planning.plan import Compose, Plan
-from mcalc.sweep.planning.search_space import Choices
-from mcalc.sweep.planning.sweep_file import override_of
+from mcalc.sweep.display import SweepView, dry_run, print_outcomes, print_plan, summarise
+from mcalc.sweep.planning import Choices, Compose, Plan, override_of
 from mcalc.sweep.start import Launcher
-from mcalc.sweep.store.jobs import Job, Jobs
-from mcalc.sweep.store.leases import Lease
-from mcalc.sweep.store.storage import Storage, exists, storage_url
-from mcalc.sweep.store.study import DONE, SweepStudy
-from mcalc.sweep.worker.context import Execute, WorkerContext, is_done, skipped
-from mcalc.sweep.worker.explicit import Rows
-from mcalc.sweep.worker.job import run_job
-from mcalc.trials.disk_full import raise_disk_full
-from mcalc.trials.runner import run_trials
+from mcalc.sweep.store import DONE, Job, Jobs, Lease, Storage, SweepStudy, exists, storage_url
+from mcalc.sweep.worker import Execute, Rows, WorkerContext, is_done, run_job, skipped
+from mcalc.trials import raise_disk_full, run_trials
 
 _POLL_SECONDS = 1.0
 _PARENT_LEASE = "parent run"

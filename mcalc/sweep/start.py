@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Protocol
 
-from mcalc.config.schema import Config
-from mcalc.data.pipeline import DataCache
+from mcalc.config import Config
+from mcalc.data import DataCache
 from mcalc.errors import UserError
 from mcalc.logs import log_to_console
 from mcalc.results import Outcome
-from mcalc.sweep.planning.plan import Compose, make_plans
+from mcalc.sweep.planning import Compose, make_plans
 
 if TYPE_CHECKING:
-    from mcalc.sweep.worker.context import Execute
+    from mcalc.sweep.worker import Execute
 
 
 class Launcher(Protocol):

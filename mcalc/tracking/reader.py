@@ -18,7 +18,7 @@ import numpy as np
 from mlflow.entities import Run
 from mlflow.tracking import MlflowClient
 
-from mcalc.config.schema import TrackingConfig
+from mcalc.config import TrackingConfig
 from mcalc.errors import UserError, without_password
 from mcalc.results import Artifacts, CurvePoint, Predictions, RecordedTrial
 from mcalc.tracking.tracker import PARENT_TAG, database_uri, recorded_trial

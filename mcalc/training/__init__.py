@@ -1,1 +1,5 @@
 """One training run and the trials that stop on it: schedule, patience, checkpoints."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import torch
 
-from mcalc.config.schema import Accelerator, Precision, TrainerConfig
+from mcalc.config import Accelerator, Precision, TrainerConfig
 from mcalc.errors import UserError
 
 ALL_CORES = torch.get_num_threads()

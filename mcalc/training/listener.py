@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from mcalc.config.trial import PlannedTrial
+from mcalc.config import PlannedTrial
 from mcalc.results import CurvePoint, Outcome, TrialResult
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from rich.progress import TaskID
 
-from mcalc.config.trial import PlannedTrial
+from mcalc.config import PlannedTrial
 from mcalc.console import QUIET_SECONDS, Display, console
 from mcalc.results import CurvePoint
 from mcalc.training.checkpoint import Checkpoint

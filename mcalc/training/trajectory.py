@@ -21,10 +21,9 @@ import pytorch_lightning as pl
 import torch
 
 from mcalc.allocator import keep_freed_memory
-from mcalc.config.schema import Precision, TrainerConfig
-from mcalc.config.trial import PlannedTrial
-from mcalc.data.loading.datamodule import CropData
-from mcalc.models.classifier import Classifier
+from mcalc.config import PlannedTrial, Precision, TrainerConfig
+from mcalc.data.loading import CropData
+from mcalc.models import Classifier
 from mcalc.results import TrialResult
 from mcalc.training.checkpoint import Checkpoint, CheckpointFile
 from mcalc.training.device import Placement, Setup, setup_of

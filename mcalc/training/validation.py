@@ -17,13 +17,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mcalc.config.schema import Network
-from mcalc.config.trial import PlannedTrial
-from mcalc.data.loading.datamodule import CropData, Crops
-from mcalc.data.splits.samples import MALIGNANT
+from mcalc.config import Network, PlannedTrial
+from mcalc.data.loading import CropData, Crops
+from mcalc.data.splits import MALIGNANT
 from mcalc.errors import UserError
-from mcalc.evaluation.metrics import auc
-from mcalc.models.classifier import Classifier
+from mcalc.evaluation import auc
+from mcalc.models import Classifier
 from mcalc.results import CurvePoint, Predictions, TrialResult
 from mcalc.training.checkpoint import Checkpoint, CheckpointFile, Snapshot, Weights
 from mcalc.training.device import Setup

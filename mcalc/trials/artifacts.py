@@ -15,15 +15,20 @@ import torch
 import yaml
 from torch import Tensor
 
-from mcalc.config.schema import Config
+from mcalc.config import Config
 from mcalc.data import PreparedData
 from mcalc.errors import without_password
-from mcalc.evaluation.baselines import split_baselines
-from mcalc.evaluation.figures import confusion_figure, crops_figure, curve_figure
-from mcalc.evaluation.metrics import Confusion, majority_rate
-from mcalc.evaluation.scores import all_scores
+from mcalc.evaluation import (
+    Confusion,
+    all_scores,
+    confusion_figure,
+    crops_figure,
+    curve_figure,
+    majority_rate,
+    split_baselines,
+)
 from mcalc.results import Predictions, TrialResult
-from mcalc.tracking.tracker import RunWriter
+from mcalc.tracking import RunWriter
 
 SHEET = 12
 """Crops on a sheet of classified mammograms, half of them malignant where there are enough."""

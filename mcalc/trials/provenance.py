@@ -10,8 +10,8 @@ from pathlib import Path
 
 import torch
 
-from mcalc.config.schema import TrainerConfig
-from mcalc.training.device import resolve_precision, setup_of, uses_gpu
+from mcalc.config import TrainerConfig
+from mcalc.training import resolve_precision, setup_of, uses_gpu
 
 _PACKAGES = (
     "torch",

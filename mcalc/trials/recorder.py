@@ -6,14 +6,11 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from mcalc.config.identity import is_numeric, plugins_of
-from mcalc.config.paths import flatten
-from mcalc.config.trial import PlannedTrial
+from mcalc.config import PlannedTrial, flatten, is_numeric, plugins_of
 from mcalc.data import PreparedData
 from mcalc.results import CurvePoint, Outcome, TrialResult
-from mcalc.tracking.tracker import RunWriter, Tracker
-from mcalc.training.checkpoint import Checkpoint, Weights
-from mcalc.training.listener import Listener
+from mcalc.tracking import RunWriter, Tracker
+from mcalc.training import Checkpoint, Listener, Weights
 from mcalc.trials.artifacts import config_yaml, final_metrics, json_tag, write_artifacts
 from mcalc.trials.provenance import git_revision, hardware, versions
 

@@ -9,23 +9,25 @@ from dataclasses import replace
 from pathlib import Path
 
 from mcalc.allocator import give_back_memory
-from mcalc.config.schema import Config
-from mcalc.config.trial import PlannedTrial, plan_trial
+from mcalc.config import Config, PlannedTrial, plan_trial
 from mcalc.console import console, counting
 from mcalc.data import IndexedData, index_data, prepare_data
-from mcalc.data.loading.datamodule import CropData
-from mcalc.data.splits.samples import class_count
+from mcalc.data.loading import CropData
+from mcalc.data.splits import class_count
 from mcalc.errors import CutOffError, UserError
-from mcalc.models.backbones import build_classifier
-from mcalc.models.classifier import Classifier
+from mcalc.models import Classifier, build_classifier
 from mcalc.results import Outcome
-from mcalc.tracking.tracker import Tracker
-from mcalc.training.checkpoint import CheckpointFile, checkpoint_path
-from mcalc.training.device import Placement
-from mcalc.training.listener import Listener
-from mcalc.training.progress import TrainingProgress
-from mcalc.training.trajectory import run_trajectory
-from mcalc.training.validation import Checkpointing, DivergedError
+from mcalc.tracking import Tracker
+from mcalc.training import (
+    CheckpointFile,
+    Checkpointing,
+    DivergedError,
+    Listener,
+    Placement,
+    TrainingProgress,
+    checkpoint_path,
+    run_trajectory,
+)
 from mcalc.trials.disk_full import is_disk_full, raise_disk_full
 from mcalc.trials.recorder import Recorder, SweepRecord
 

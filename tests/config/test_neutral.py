@@ -16,7 +16,7 @@ from mcalc.config.identity import differences, numeric_settings, trajectory_key,
 from mcalc.config.rules import setting
 from mcalc.config.schema import Config, DataConfig
 from mcalc.data.images.file_hashes import LesionDigests
-from mcalc.data.images.prepare import prepare
+from mcalc.data.images.prepare import prepare_images
 from mcalc.data.phantom.source import phantom_root
 from mcalc.data.sources.registry import open_source
 from mcalc.errors import UserError
@@ -97,7 +97,7 @@ def test_the_prepared_cache(tmp_path: Path) -> None:
     lesions = open_source(data).lesions
 
     def entries_after(settings: DataConfig) -> int:
-        prepare(lesions, [LesionDigests(crop=lesion.id) for lesion in lesions], 32, settings,
+        prepare_images(lesions, [LesionDigests(crop=lesion.id) for lesion in lesions], 32, settings,
                 tmp_path)  # fmt: skip
         return len([found for found in (tmp_path / "prepared").iterdir() if found.is_dir()])
 

@@ -1,1 +1,5 @@
 """From image files to network input: decoding, grey scale, regions, enhancement, the cache."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

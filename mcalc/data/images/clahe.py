@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from mcalc.config.schema import ClaheConfig
+from mcalc.config import ClaheConfig
 from mcalc.data.images.grey_scale import GreyImage, look_up
 from mcalc.data.images.regions import Cut
 from mcalc.data.images.resize import Grey8

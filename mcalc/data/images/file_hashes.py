@@ -18,7 +18,7 @@ from dataclasses import astuple, dataclass
 from itertools import islice
 from pathlib import Path
 
-from mcalc.config.schema import DataConfig, Region, WithoutCallback
+from mcalc.config import DataConfig, Region, WithoutCallback
 from mcalc.data.records import Lesion, Progress, needed_files
 from mcalc.file_digest import file_sha256
 

@@ -31,8 +31,7 @@ import numpy.typing as npt
 from filelock import FileLock
 
 from mcalc.allocator import trim_freed_memory
-from mcalc.config.identity import hashed_settings
-from mcalc.config.schema import DataConfig, Fit, Region, ScaleUnit
+from mcalc.config import DataConfig, Fit, Region, ScaleUnit, hashed_settings
 from mcalc.data.images.clahe import enhance_region
 from mcalc.data.images.dicom import UnreadableImage, image_size
 from mcalc.data.images.file_hashes import LesionDigests
@@ -99,7 +98,7 @@ class _Outcome:
     defects: list[Defect] = field(default_factory=list)
 
 
-def prepare(
+def prepare_images(
     lesions: Sequence[Lesion],
     digests: Sequence[LesionDigests],
     size: int,

@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from mcalc.config.schema import DataConfig, Fit, Region, ScaleUnit
+from mcalc.config import DataConfig, Fit, Region, ScaleUnit
 from mcalc.data.images.breast import NoBreast, find_breast
 from mcalc.data.images.dicom import UnreadableImage, image_size, pixel_spacing, read_image
 from mcalc.data.images.grey_scale import GreyImage

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from mcalc.config.schema import Fit
+from mcalc.config import Fit
 
 Grey8 = npt.NDArray[np.uint8]
 

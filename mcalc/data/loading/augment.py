@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from mcalc.config.schema import AugmentConfig
+from mcalc.config import AugmentConfig
 
 # It would ask the network for a newer release at import.
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")

@@ -11,12 +11,11 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from mcalc.config.schema import AugmentConfig, ProtocolName, TrainerConfig
+from mcalc.config import AugmentConfig, ProtocolName, TrainerConfig
 from mcalc.data.loading.augment import Augment
-from mcalc.data.loading.run_length import RunLength, run_length
+from mcalc.data.loading.length import RunLength, run_length
 from mcalc.data.loading.sampler import MiniBatches
-from mcalc.data.splits.protocols import Split
-from mcalc.data.splits.samples import Sample
+from mcalc.data.splits import Sample, Split
 from mcalc.errors import UserError
 
 Batch = tuple[Tensor, Tensor]

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from torch.utils.data import Sampler
 
-from mcalc.config.schema import Shuffle
+from mcalc.config import Shuffle
 
 Draw = tuple[int, int]
 """Epoch and position: with the seed, all that an image's augmentation depends on."""

@@ -7,11 +7,11 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from mcalc.config.schema import PhantomConfig
+from mcalc.config import PhantomConfig
 from mcalc.data.phantom.case_row import PhantomRow
 from mcalc.data.phantom.dicom import case_uid
 from mcalc.data.records import Split
-from mcalc.data.sources.cbis_ddsm.case_csv import CSV_NAMES
+from mcalc.data.sources.cbis_ddsm import CSV_NAMES
 
 CSV_COLUMNS = (
     "patient_id",

@@ -21,7 +21,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from mcalc.config.schema import PhantomConfig
+from mcalc.config import PhantomConfig
 from mcalc.data.phantom.case_row import Finding, PhantomRow
 from mcalc.data.phantom.grid import FilmGrid, film_grid
 from mcalc.data.records import Pathology, Side, View

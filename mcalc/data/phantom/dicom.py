@@ -20,7 +20,7 @@ from pydicom.uid import (
     generate_uid,
 )
 
-from mcalc.config.schema import PhantomConfig
+from mcalc.config import PhantomConfig
 from mcalc.data.phantom.case_row import PhantomRow
 
 Pixels = npt.NDArray[np.uint8] | npt.NDArray[np.uint16]

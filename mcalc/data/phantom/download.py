@@ -22,7 +22,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from mcalc.config.schema import PhantomConfig
+from mcalc.config import PhantomConfig
 from mcalc.data.phantom.calcifications import calcification_density, expose
 from mcalc.data.phantom.case_csv import (
     crop_path,
@@ -33,11 +33,7 @@ from mcalc.data.phantom.case_csv import (
 )
 from mcalc.data.phantom.case_row import PhantomRow
 from mcalc.data.phantom.cases import generator, phantom_rows
-from mcalc.data.phantom.defects.plant import (
-    check_enough_lesions,
-    plant_defects,
-    write_expected,
-)
+from mcalc.data.phantom.defects import check_enough_lesions, plant_defects, write_expected
 from mcalc.data.phantom.dicom import Pixels, write_dicom
 from mcalc.data.phantom.film import breast_film
 from mcalc.data.phantom.grid import FilmGrid, film_grid

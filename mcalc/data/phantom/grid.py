@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from mcalc.config.schema import PhantomConfig
+from mcalc.config import PhantomConfig
 
 CROPS_HEIGHT = 2048
 """Rows of a full image whose crops need no finer pixels; more than half of them are enough."""

@@ -7,12 +7,11 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
-from mcalc.config.identity import hashed_settings
-from mcalc.config.schema import DataConfig, PhantomConfig
+from mcalc.config import DataConfig, PhantomConfig, hashed_settings
 from mcalc.data.phantom.download import FORMAT_VERSION, write_phantom
 from mcalc.data.records import Index, Progress
-from mcalc.data.sources.cbis_ddsm.index import read_index
-from mcalc.data.sources.registry import Source
+from mcalc.data.sources import Source
+from mcalc.data.sources.cbis_ddsm import read_index
 
 _SYNTHETIC = "synthetic data (phantoms): nothing here says anything about real mammograms"
 

@@ -21,7 +21,7 @@ from pathlib import Path
 import pydicom
 from pydicom.dataset import Dataset
 
-from mcalc.config.schema import DataConfig, Region
+from mcalc.config import DataConfig, Region
 from mcalc.csv_table import read_table
 from mcalc.data.records import Defect, DefectKind, Index, Lesion, Pathology, Progress, Side, View
 from mcalc.data.sources.paths import IMAGE_SUFFIXES, checked_root, entries

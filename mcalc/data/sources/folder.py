@@ -18,7 +18,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TypeVar
 
-from mcalc.config.schema import DataConfig, Region, Unit
+from mcalc.config import DataConfig, Region, Unit
 from mcalc.csv_table import read_table
 from mcalc.data.records import (
     Defect,

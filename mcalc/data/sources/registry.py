@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from mcalc.config.schema import DataConfig
+from mcalc.config import DataConfig
 from mcalc.data.records import Index, Progress
 from mcalc.errors import UserError
 from mcalc.plugins import find

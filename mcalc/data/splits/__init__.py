@@ -1,1 +1,5 @@
 """Samples, the protocols that split them, split files and scoring units."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from math import floor
 from typing import assert_never
 
-from mcalc.config.schema import ProtocolConfig, ProtocolName
+from mcalc.config import ProtocolConfig, ProtocolName
 from mcalc.data.records import Split as OfficialSplit
 from mcalc.data.splits.samples import LABEL_NAMES, MALIGNANT, Sample, joint_label
 from mcalc.errors import UserError

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import assert_never
 
-from mcalc.config.schema import DataConfig, MixedLabels, Region, Unit, WithoutCallback
+from mcalc.config import DataConfig, MixedLabels, Region, Unit, WithoutCallback
 from mcalc.data.records import Lesion, Pathology
 from mcalc.data.records import Split as OfficialSplit
 from mcalc.errors import UserError

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from mcalc.atomic_write import write_text
-from mcalc.config.schema import ProtocolName
+from mcalc.config import ProtocolName
 from mcalc.csv_table import CsvRow, read_table
 from mcalc.data.splits.protocols import Split, make_split
 from mcalc.data.splits.samples import LABEL_NAMES, Sample

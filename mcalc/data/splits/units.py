@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from mcalc.config.schema import UnitScore
+from mcalc.config import UnitScore
 from mcalc.data.splits.samples import Sample
 from mcalc.results import Predictions
 

@@ -9,16 +9,14 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from mcalc.config.schema import Config, DataConfig, MissingWeights
-from mcalc.config.trial import PlannedTrial
-from mcalc.data.loading.run_length import run_length
-from mcalc.data.pipeline import IndexedData, split_of
-from mcalc.data.splits.protocols import Split
-from mcalc.models.backbones import build_classifier
-from mcalc.models.classifier import Classifier
-from mcalc.tracking.reader import read_speeds
-from mcalc.training.device import ALL_CORES, resolve_precision, uses_gpu
-from mcalc.trials.provenance import hardware
+from mcalc.config import Config, DataConfig, MissingWeights, PlannedTrial
+from mcalc.data import IndexedData, split_of
+from mcalc.data.loading import run_length
+from mcalc.data.splits import Split
+from mcalc.models import Classifier, build_classifier
+from mcalc.tracking import read_speeds
+from mcalc.training import ALL_CORES, resolve_precision, uses_gpu
+from mcalc.trials import hardware
 
 _MEASURED_STEPS = 2
 _EVALUATION_SHARE = 1 / 3

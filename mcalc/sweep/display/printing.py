@@ -7,13 +7,12 @@ from collections.abc import Callable, Sequence
 from optuna.trial import FrozenTrial, TrialState
 from rich.table import Table
 
-from mcalc.config.schema import DataConfig
-from mcalc.config.trial import PlannedTrial
+from mcalc.config import DataConfig, PlannedTrial
 from mcalc.console import console
-from mcalc.data.pipeline import IndexedData
+from mcalc.data import IndexedData
 from mcalc.results import Outcome
-from mcalc.sweep.planning.plan import Plan
-from mcalc.sweep.store.study import DONE, SweepStudy, why_new
+from mcalc.sweep.planning import Plan
+from mcalc.sweep.store import DONE, SweepStudy, why_new
 
 
 def dry_run(

@@ -14,7 +14,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from mcalc.console import Display, console
 from mcalc.sweep.display.estimate import format_time
-from mcalc.sweep.store.study import SweepStudy, result
+from mcalc.sweep.store import SweepStudy, result
 
 _TERMINAL_SECONDS = 2.0
 _LINE_SECONDS = 30.0

@@ -9,18 +9,20 @@ from typing import Any
 
 from hydra.core.override_parser.types import Glob, IntervalSweep, Override, QuotedString
 
-from mcalc.config.assign import read, updated
-from mcalc.config.compose import GROUPS, choices, parse_overrides
-from mcalc.config.identity import (
+from mcalc.config import (
     NOT_BY_VALUE,
+    Config,
+    DataConfig,
+    PlannedTrial,
     digest,
     keys_of,
+    leaves,
     numeric_settings,
+    read,
+    updated,
     with_values,
 )
-from mcalc.config.paths import leaves
-from mcalc.config.schema import Config, DataConfig
-from mcalc.config.trial import PlannedTrial
+from mcalc.config.compose import GROUPS, choices, parse_overrides
 from mcalc.errors import UserError
 from mcalc.sweep.planning.search_space import Interval, Range, Search, check_budget, parse_range
 from mcalc.sweep.planning.sweep_file import (

@@ -14,9 +14,8 @@ from optuna.distributions import (
     IntDistribution,
 )
 
-from mcalc.config.assign import convert, read
+from mcalc.config import BudgetConfig, Config, convert, read
 from mcalc.config.compose import GROUPS
-from mcalc.config.schema import BudgetConfig, Config
 from mcalc.errors import UserError, nearest
 
 OBJECTIVES = {"val_auc": "maximize", "val_accuracy": "maximize", "val_loss": "minimize"}

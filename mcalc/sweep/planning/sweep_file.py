@@ -13,8 +13,8 @@ from typing import Any
 
 import yaml
 
+from mcalc.config import key_paths
 from mcalc.config.compose import GROUPS, choices
-from mcalc.config.paths import key_paths
 from mcalc.errors import UserError, nearest
 from mcalc.shipped import search_folders
 from mcalc.sweep.planning.search_space import Search, parse_search

@@ -14,10 +14,7 @@ from typing import Any
 
 from sqlalchemy import Column, MetaData, String, Table, Text, delete, insert, select
 
-from mcalc.config.assign import updated
-from mcalc.config.paths import flatten
-from mcalc.config.schema import Config
-from mcalc.config.trial import PlannedTrial
+from mcalc.config import Config, PlannedTrial, flatten, updated
 from mcalc.errors import UserError
 from mcalc.sweep.store.storage import Storage, create_tables_once
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from optuna.pruners import BasePruner, HyperbandPruner, MedianPruner, NopPruner, PatientPruner
 from optuna.samplers import BaseSampler, CmaEsSampler, QMCSampler, RandomSampler, TPESampler
 
-from mcalc.sweep.planning.search_space import Search
+from mcalc.sweep.planning import Search
 
 _HYPERBAND_CUT = 3
 """Hyperband keeps one of three at each rung (Li et al. 2018)."""

@@ -23,7 +23,7 @@ from sqlalchemy.exc import (
     ProgrammingError,
 )
 
-from mcalc.config.schema import Config
+from mcalc.config import Config
 from mcalc.errors import CutOffError, UserError, without_password
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)

@@ -13,14 +13,10 @@ from optuna.exceptions import ExperimentalWarning
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from mcalc.config.identity import NUMERICS_VERSION, differences, numeric_settings
-from mcalc.config.schema import Config
-from mcalc.config.trial import PlannedTrial
+from mcalc.config import NUMERICS_VERSION, Config, PlannedTrial, differences, numeric_settings
 from mcalc.errors import UserError
 from mcalc.results import Outcome
-from mcalc.sweep.planning.plan import Plan
-from mcalc.sweep.planning.search_space import OBJECTIVES, Search, distributions
-from mcalc.sweep.planning.sweep_file import Values
+from mcalc.sweep.planning import OBJECTIVES, Plan, Search, Values, distributions
 from mcalc.sweep.store.samplers import pruner_of, sampler_of
 from mcalc.sweep.store.storage import Storage
 
@@ -189,7 +185,7 @@ class SweepStudy:
         )
 
     def _as_recorded(
-        self, space: Mapping[str, BaseDistribution], values: Values
+        self, space: Mapping[str, BaseDistribution], values: Mapping[str, Any]
     ) -> dict[str, BaseDistribution]:
         """The space with the categories that earlier trials have: Optuna lets no set change.
 

@@ -7,23 +7,16 @@ from collections.abc import Callable, Mapping, Sequence
 
 from optuna.trial import FrozenTrial
 
-from mcalc.config.schema import Config
-from mcalc.config.trial import PlannedTrial
+from mcalc.config import Config, PlannedTrial
 from mcalc.console import Display
-from mcalc.data.pipeline import DataCache, IndexedData
+from mcalc.data import DataCache, IndexedData
 from mcalc.errors import CutOffError, UserError
 from mcalc.results import Outcome
-from mcalc.sweep.store.jobs import Job
-from mcalc.sweep.store.leases import Lease, Leases
-from mcalc.sweep.store.storage import Storage, storage_url
-from mcalc.sweep.store.study import DONE, SweepStudy, result
+from mcalc.sweep.store import DONE, Job, Lease, Leases, Storage, SweepStudy, result, storage_url
 from mcalc.sweep.worker.resources import cpu_share, gpu_slot
-from mcalc.tracking.tracker import Tracker
-from mcalc.training.device import Placement
-from mcalc.training.listener import Listener
-from mcalc.training.progress import TrainingProgress
-from mcalc.trials.recorder import SweepRecord
-from mcalc.trials.runner import open_tracker, run_trials
+from mcalc.tracking import Tracker
+from mcalc.training import Listener, Placement, TrainingProgress
+from mcalc.trials import SweepRecord, open_tracker, run_trials
 
 _log = logging.getLogger(__name__)
 

@@ -10,11 +10,10 @@ from typing import Any
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
 from optuna.trial import FrozenTrial, TrialState
 
+from mcalc.config import PlannedTrial
 from mcalc.config.compose import GROUPS, choices
-from mcalc.config.trial import PlannedTrial
 from mcalc.results import Outcome
-from mcalc.sweep.store.jobs import Job
-from mcalc.sweep.store.leases import Lease, Owner
+from mcalc.sweep.store import Job, Lease, Owner
 from mcalc.sweep.worker.context import LeaseListener, WorkerContext, is_done, skipped, with_retries
 
 _log = logging.getLogger(__name__)

@@ -7,7 +7,7 @@ the same work, and one of them does it.
 from __future__ import annotations
 
 from mcalc.results import Outcome
-from mcalc.sweep.store.jobs import Job
+from mcalc.sweep.store import Job
 from mcalc.sweep.worker.context import WorkerContext
 from mcalc.sweep.worker.explicit import Rows
 from mcalc.sweep.worker.search import SearchStep

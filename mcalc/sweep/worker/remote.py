@@ -9,9 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from mcalc.config.identity import NUMERICS_VERSION
-from mcalc.config.schema import Config
-from mcalc.config.trial import PlannedTrial, plan_trial
+from mcalc.config import NUMERICS_VERSION, Config, PlannedTrial, plan_trial
 from mcalc.errors import UserError
 from mcalc.logs import worker_log
 from mcalc.results import Outcome
@@ -53,8 +51,7 @@ class RemoteJob:
 
     def _run(self, token: str) -> JobReport:
         # late: the process that starts a sweep makes this object before it needs a worker
-        from mcalc.sweep.store.jobs import Jobs
-        from mcalc.sweep.store.storage import Storage, storage_url
+        from mcalc.sweep.store import Jobs, Storage, storage_url
         from mcalc.sweep.worker.context import WorkerContext
         from mcalc.sweep.worker.job import run_job
 

@@ -13,8 +13,8 @@ import psutil
 import torch
 from filelock import FileLock, Timeout
 
-from mcalc.config.schema import TrainerConfig
-from mcalc.training.device import ALL_CORES, uses_gpu
+from mcalc.config import TrainerConfig
+from mcalc.training import ALL_CORES, uses_gpu
 
 _PAUSE = 0.5
 

@@ -12,18 +12,13 @@ from typing import Any
 
 from optuna.trial import FrozenTrial, TrialState
 
-from mcalc.config.assign import updated
-from mcalc.config.identity import digest
-from mcalc.config.trial import PlannedTrial, plan_trial
-from mcalc.data.loading.run_length import run_length
-from mcalc.data.pipeline import split_of
+from mcalc.config import PlannedTrial, digest, plan_trial, updated
+from mcalc.data import split_of
+from mcalc.data.loading import run_length
 from mcalc.errors import UserError
 from mcalc.results import CurvePoint, Outcome
-from mcalc.sweep.planning.search_space import Search
-from mcalc.sweep.planning.sweep_file import Values
-from mcalc.sweep.store.jobs import Job
-from mcalc.sweep.store.leases import Lease
-from mcalc.sweep.store.study import DEFINITION, DONE, result
+from mcalc.sweep.planning import Search, Values
+from mcalc.sweep.store import DEFINITION, DONE, Job, Lease, result
 from mcalc.sweep.worker.context import LeaseListener, WorkerContext, with_retries
 
 _log = logging.getLogger(__name__)

@@ -22,7 +22,7 @@ from builders import make_lesion
 from mcalc.config.schema import ClaheConfig, DataConfig, Fit, Region, ScaleUnit, Unit
 from mcalc.data.images.clahe import enhance
 from mcalc.data.images.file_hashes import file_digests
-from mcalc.data.images.prepare import Prepared, prepare
+from mcalc.data.images.prepare import Prepared, prepare_images
 from mcalc.data.records import DefectKind, Lesion, Side
 from mcalc.errors import UserError
 
@@ -55,7 +55,7 @@ def ready(
         settings["unit"] = Unit.image
     data = DataConfig(clahe=clahe, **settings)  # type: ignore[arg-type]
     digests = file_digests(lesions, data.region, cache)
-    return prepare(lesions, digests, size, data, cache, progress)
+    return prepare_images(lesions, digests, size, data, cache, progress)
 
 
 def entries(cache: Path) -> list[str]:
@@ -105,7 +105,7 @@ def test_the_second_time_nothing_is_decoded(lesions: list[Lesion], tmp_path: Pat
     first = ready(lesions, tmp_path / "cache")
     digests = file_digests(lesions, Region.crop, tmp_path / "cache")
     shutil.rmtree(tmp_path / "crops")
-    again = prepare(lesions, digests, 32, DataConfig(clahe=OFF), tmp_path / "cache")
+    again = prepare_images(lesions, digests, 32, DataConfig(clahe=OFF), tmp_path / "cache")
     np.testing.assert_array_equal(first.images, again.images)
 
 
@@ -331,7 +331,7 @@ sys.path.insert(0, {tests!r})
 from builders import make_lesion
 from mcalc.config.schema import DataConfig, Region, Unit
 from mcalc.data.images.file_hashes import file_digests
-from mcalc.data.images.prepare import prepare
+from mcalc.data.images.prepare import prepare_images
 
 folder, cache, region = Path(sys.argv[1]), Path(sys.argv[2]), Region(sys.argv[3])
 lesions = [
@@ -346,7 +346,8 @@ lesions = [
 unit = Unit.image if region is Region.full else Unit.lesion
 settings = DataConfig(region=region, unit=unit)
 digests = file_digests(lesions, region, cache)
-prepared = prepare(lesions, digests, 64, settings, cache, lambda done, all: print(done, flush=True))
+progress = lambda done, all: print(done, flush=True)
+prepared = prepare_images(lesions, digests, 64, settings, cache, progress)
 print(len(prepared.lesions), len(prepared.defects))
 """
 

@@ -14,7 +14,7 @@ import pytest
 from mcalc.config.schema import DataConfig, PhantomConfig, Region, Unit
 from mcalc.data.images.dicom import read_image
 from mcalc.data.images.file_hashes import file_digests
-from mcalc.data.images.prepare import Prepared, prepare
+from mcalc.data.images.prepare import Prepared, prepare_images
 from mcalc.data.phantom.defects.plant import EXPECTED_FILE, FEWEST_LESIONS
 from mcalc.data.phantom.download import write_phantom
 from mcalc.data.records import Defect, DefectKind, Index, Lesion
@@ -59,7 +59,7 @@ def read(root: Path, region: Region, cache: Path) -> Read:
     )
     index = open_source(data)
     digests = file_digests(index.lesions, region, cache)
-    return Read(index, prepare(index.lesions, digests, 64, data, cache))
+    return Read(index, prepare_images(index.lesions, digests, 64, data, cache))
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ from mcalc.data.phantom.case_row import PhantomRow
 from mcalc.data.phantom.cases import MIXED_PATIENTS
 from mcalc.data.phantom.defects.target import ExpectedDefect, FoundBy, Plant, Target
 from mcalc.data.records import DefectKind, Pathology, Split
-from mcalc.data.sources.cbis_ddsm.case_csv import CSV_NAMES
+from mcalc.data.sources.cbis_ddsm import CSV_NAMES
 
 
 def _density_is_a_word(target: Target) -> list[ExpectedDefect]:

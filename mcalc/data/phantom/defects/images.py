@@ -6,7 +6,7 @@ import shutil
 
 import numpy as np
 
-from mcalc.config.schema import DataConfig
+from mcalc.config import DataConfig
 from mcalc.data.phantom.defects.editing import (
     claim_a_billion_pixels,
     editing,

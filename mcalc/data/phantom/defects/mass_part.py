@@ -9,7 +9,7 @@ from mcalc.data.phantom.case_csv import CsvRecord, write_csv
 from mcalc.data.phantom.case_row import PhantomRow
 from mcalc.data.phantom.defects.target import ExpectedDefect, FoundBy
 from mcalc.data.records import DefectKind, Split
-from mcalc.data.sources.cbis_ddsm.case_csv import MASS_CSV_NAMES
+from mcalc.data.sources.cbis_ddsm import MASS_CSV_NAMES
 
 MASS_CSV_COLUMNS = (
     "patient_id",

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from mcalc.config.schema import PhantomConfig
+from mcalc.config import PhantomConfig
 from mcalc.data.phantom.case_csv import CsvRecord, write_csv
 from mcalc.data.phantom.case_row import PhantomRow
 from mcalc.data.phantom.defects.csv_values import (

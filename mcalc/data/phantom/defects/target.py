@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from mcalc.config.schema import PhantomConfig
+from mcalc.config import PhantomConfig
 from mcalc.data.phantom.case_csv import CsvRecord, crop_path, image_path, mask_path
 from mcalc.data.phantom.case_row import PhantomRow
 from mcalc.data.records import DefectKind

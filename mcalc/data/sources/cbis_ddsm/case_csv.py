@@ -16,7 +16,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TypeVar
 
-from mcalc.config.schema import CsvSplit
+from mcalc.config import CsvSplit
 from mcalc.csv_table import CsvRow, read_table
 from mcalc.data.records import Defect, DefectKind, Pathology, Side, Split, View
 from mcalc.errors import UserError

@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from mcalc.data.images.dicom import UnreadableImage, read_header, read_image
+from mcalc.data.images import UnreadableImage, read_header, read_image
 
 RINGING = 0.1
 """How far, as a share of the range, JPEG's artefacts move a mask's pixels from its two values."""

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from mcalc.config.schema import CsvSplit, DataConfig, Region
+from mcalc.config import CsvSplit, DataConfig, Region
 from mcalc.data.completeness import LOSING_DEFECTS
 from mcalc.data.records import NEEDED_FILES, Defect, DefectKind, Index, Lesion, Progress
 from mcalc.data.sources.cbis_ddsm.case_csv import CaseRow, find_csvs, read_cases

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from mcalc.data.images.dicom import UnreadableImage, image_size
+from mcalc.data.images import UnreadableImage, image_size
 from mcalc.data.records import Defect, DefectKind, Lesion
 from mcalc.data.sources.cbis_ddsm.case_csv import CaseRow
 from mcalc.data.sources.cbis_ddsm.crop_or_mask import Roles, tell_apart

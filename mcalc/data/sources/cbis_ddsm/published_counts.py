@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import fields
 
-from mcalc.config.schema import CsvSplit
+from mcalc.config import CsvSplit
 from mcalc.data.records import Counts, Defect, DefectKind, Lesion, Split, count
 
 PUBLISHED = {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from mcalc.config.schema import TrainerConfig
+from mcalc.config import TrainerConfig
 
 
 @dataclass(frozen=True)

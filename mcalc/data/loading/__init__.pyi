@@ -1,0 +1,3 @@
+from .datamodule import CropData as CropData
+from .datamodule import Crops as Crops
+from .length import run_length as run_length

@@ -1,0 +1,13 @@
+from .baselines import split_baselines as split_baselines
+from .figures import confusion_figure as confusion_figure
+from .figures import crops_figure as crops_figure
+from .figures import curve_figure as curve_figure
+from .metrics import Confusion as Confusion
+from .metrics import auc as auc
+from .metrics import auc_interval as auc_interval
+from .metrics import majority_rate as majority_rate
+from .metrics import wilson_interval as wilson_interval
+from .scores import METRICS as METRICS
+from .scores import Metric as Metric
+from .scores import all_scores as all_scores
+from .scores import find_metric as find_metric

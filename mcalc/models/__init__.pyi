@@ -1,0 +1,3 @@
+from .backbones import BACKBONES as BACKBONES
+from .backbones import build_classifier as build_classifier
+from .classifier import Classifier as Classifier

@@ -1,0 +1,1 @@
+from .start import run_sweep as run_sweep

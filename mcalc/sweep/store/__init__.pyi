@@ -1,0 +1,15 @@
+from .jobs import Job as Job
+from .jobs import Jobs as Jobs
+from .leases import Lease as Lease
+from .leases import Leases as Leases
+from .leases import Owner as Owner
+from .storage import Storage as Storage
+from .storage import exists as exists
+from .storage import shown as shown
+from .storage import storage_url as storage_url
+from .study import DEFINITION as DEFINITION
+from .study import DONE as DONE
+from .study import SweepStudy as SweepStudy
+from .study import result as result
+from .study import trajectory_of as trajectory_of
+from .study import why_new as why_new

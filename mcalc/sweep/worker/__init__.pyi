@@ -1,0 +1,11 @@
+from .context import Execute as Execute
+from .context import WorkerContext as WorkerContext
+from .context import is_done as is_done
+from .context import skipped as skipped
+from .explicit import Rows as Rows
+from .job import run_job as run_job
+from .remote import JobReport as JobReport
+from .remote import RemoteJob as RemoteJob
+from .remote import remote_job as remote_job
+from .resources import cores_here as cores_here
+from .search import work_of as work_of

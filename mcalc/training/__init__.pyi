@@ -1,0 +1,14 @@
+from .checkpoint import Checkpoint as Checkpoint
+from .checkpoint import CheckpointFile as CheckpointFile
+from .checkpoint import Weights as Weights
+from .checkpoint import checkpoint_path as checkpoint_path
+from .device import ALL_CORES as ALL_CORES
+from .device import Placement as Placement
+from .device import resolve_precision as resolve_precision
+from .device import setup_of as setup_of
+from .device import uses_gpu as uses_gpu
+from .listener import Listener as Listener
+from .progress import TrainingProgress as TrainingProgress
+from .trajectory import run_trajectory as run_trajectory
+from .validation import Checkpointing as Checkpointing
+from .validation import DivergedError as DivergedError
