@@ -75,8 +75,8 @@ def print_check(
 ) -> None:
     """Print counts, files on disk, what the settings make of them, and the ledger's summary.
 
-    Published counts stand beside those found where the index has any. `met`: the defects, of those
-    in the ledger, that were met when pixels were decoded; None where no pixels were.
+    Published counts are shown beside those found where the index has any. `met`: those defects of
+    the ledger that were found when pixels were decoded; None where none were decoded.
     """
     # soft wrap: a path broken over two lines cannot be copied
     console.print(f"{escape(str(index.root))}: {index.description}", soft_wrap=True)

@@ -24,7 +24,7 @@ from mcalc.file_digest import file_sha256
 
 DATABASE = "digests.sqlite"
 SETTLED_SECONDS = 3.0
-"""A file's time of change tells its versions apart once it is older than this."""
+"""A file's time of change distinguishes its versions once it is older than this."""
 
 _PATIENCE_SECONDS = 30.0
 _WRITE_EVERY_SECONDS = 10.0
@@ -54,7 +54,7 @@ def file_digests(
     """Digests of the files that the region is made of, and of crops, whose size is a baseline.
 
     Files are read only where the cache does not know them; one that cannot be read has an empty
-    digest, and `prepare` says why. A cache that cannot be written, or is damaged, costs time only.
+    digest, and `prepare` says why. A cache that is damaged or cannot be written only costs time.
     """
     files = [_hashed_files(lesion, region) for lesion in lesions]
     wanted = {path for named in files for path in named.values() if path is not None}

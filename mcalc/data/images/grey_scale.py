@@ -49,9 +49,9 @@ def display_table(dataset: Dataset) -> GreyImage:
     - A modality LUT, else slope and intercept, come first; where neither is, values stay.
     - A VOI LUT is preferred to a window where both are, as a window is what a viewer may use in its
       place; of several of either, the first. Windows are LINEAR, LINEAR_EXACT or SIGMOID.
-    - Where there is no VOI, the possible range (not the one met) goes to the full range.
-    - MONOCHROME1, or PresentationLUTShape INVERSE (which stands for the same), inverts.
-    - Pixel padding is black whatever the rest says: it takes no part in any transform.
+    - Where there is no VOI, the possible range (not the one found) goes to the full range.
+    - MONOCHROME1, or PresentationLUTShape INVERSE (which means the same), inverts.
+    - Pixel padding is black whatever the rest says: no transform changes it.
 
     Which of tissue and background is bright is what PhotometricInterpretation says;
     PixelIntensityRelationshipSign adds nothing to it.
@@ -120,7 +120,7 @@ def _voi(values: Values, dataset: Dataset) -> Values | None:
         return shown
     if dataset.get("WindowCenter") is None or dataset.get("WindowWidth") is None:
         return None
-    # a data set of its own: with slope and intercept in it, pydicom gives a range of its own too
+    # a separate data set: with slope and intercept in it, pydicom would give another range too
     window = Dataset()
     window.PhotometricInterpretation = "MONOCHROME2"
     window.BitsStored, window.PixelRepresentation = 16, 0

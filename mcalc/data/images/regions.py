@@ -1,8 +1,8 @@
 """What of a mammogram a network is shown: TCIA's crop, a window at fixed scale, the whole breast.
 
-A crop's size tells malignant from benign with an AUC of about 0.70 in CBIS-DDSM, as TCIA cut each
-crop to its lesion. A window (`patch`) has one size for all, and a lesion of twice the size is twice
-as large in it.
+A crop's size separates malignant from benign with an AUC of about 0.70 in CBIS-DDSM, as TCIA cut
+each crop to its lesion. A window (`patch`) has one size for all, and a lesion of twice the size is
+twice as large in it.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _Read = TypeVar("_Read")
 
 
 class Unusable(Exception):  # noqa: N818 - read as a sentence: `except Unusable`
-    """A lesion whose region cannot be cut; carries what the ledger says of it."""
+    """A lesion whose region cannot be cut; carries its row of the ledger."""
 
     def __init__(self, kind: DefectKind, detail: str) -> None:
         super().__init__(detail)
@@ -56,7 +56,7 @@ class DecodedImage:
 
 @dataclass(frozen=True, slots=True)
 class Cut:
-    """A region at its image's own size and depth."""
+    """A region at its image's size and depth."""
 
     pixels: GreyImage
     """(h, w), bright = dense tissue."""

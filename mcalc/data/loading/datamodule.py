@@ -73,7 +73,7 @@ class CropData(pl.LightningDataModule):
         self.settings = trainer
         self.seed = seed
         self.start = 0
-        """Iterations that a resumed run has behind it."""
+        """Iterations that a resumed run has done already."""
         copies = Augment(augment, split.seed)
         copied = split.protocol is ProtocolName.paper_augment_first
         if copied and not augment.enabled:
@@ -91,7 +91,7 @@ class CropData(pl.LightningDataModule):
         self.validation = Crops(images, subsets[1], copies=copies)
         self.reported = Crops(images, subsets[2], copies=copies)
         self.reported_apart = split.validation != split.reported
-        """Whether what is reported is kept from all that training looks at."""
+        """Whether training looks at nothing of what is reported."""
 
     @property
     def length(self) -> RunLength:
@@ -119,7 +119,7 @@ class CropData(pl.LightningDataModule):
     def evaluation_dataloader(self, subset: Crops) -> DataLoader[Batch]:
         """`validation` or `reported` in the split's order.
 
-        Not called val_dataloader, as Lightning would then validate on a schedule of its own.
+        Not called val_dataloader, as Lightning would then validate on its schedule.
         """
         return DataLoader(
             subset,
@@ -133,7 +133,7 @@ class CropData(pl.LightningDataModule):
 def _own_generator() -> torch.Generator:
     """A loader draws a seed for its workers whenever it is iterated, needed or not.
 
-    From a generator of its own, so that neither evaluation nor the number of workers moves the
+    From a separate generator, so that neither evaluation nor the number of workers moves the
     global one, from which dropout draws.
     """
     return torch.Generator().manual_seed(0)

@@ -102,17 +102,17 @@ class PhantomRow:
 
     @property
     def density_written(self) -> int:
-        """As in the CSV, where 0 stands for unknown now and then."""
+        """As in the CSV, which has 0 for unknown now and then."""
         return 0 if self.number % _NO_DENSITY_EVERY == _NO_DENSITY_AT else self.density
 
     @property
     def types_written(self) -> str:
-        """As in the CSV, where `NA` stands now and then."""
+        """As in the CSV, which has `NA` now and then."""
         unknown = self.number % _NO_TYPE_EVERY == _NO_TYPE_AT
         return "NA" if unknown else "-".join(self.finding.types)
 
     @property
     def distribution_written(self) -> str:
-        """As in the CSV, where `NA` stands now and then."""
+        """As in the CSV, which has `NA` now and then."""
         unknown = self.number % _NO_DISTRIBUTION_EVERY == _NO_DISTRIBUTION_AT
         return "NA" if unknown else self.finding.distribution

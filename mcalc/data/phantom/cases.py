@@ -103,7 +103,7 @@ _FIRST_PATIENTS = 5
 phantom has five patients, among whom are both classes and both splits."""
 _ARRANGED_ROWS = 64
 """With `defects`, as many rows at least are of patients like those, but for `MIXED_PATIENTS`, so
-that each defect finds a lesion of its own."""
+that there is a separate lesion for each defect."""
 MIXED_PATIENTS = (6, 7)
 """With `defects`, patients with one view that shows two lesions."""
 
@@ -115,7 +115,7 @@ _T = TypeVar("_T")
 
 
 def generator(seed: int, purpose: int, *place: int) -> np.random.Generator:
-    """A random generator of its own for one purpose and one place (patient, view, lesion).
+    """A separate random generator for one purpose and one place (patient, view, lesion).
 
     What is drawn in one place so depends neither on other places nor on how many there are.
     """
@@ -128,7 +128,7 @@ _FOR_PATIENT, _FOR_BREAST, _FOR_FINDING, _FOR_ROW, _FOR_PHASE, _FOR_PLACE = 1, 2
 def phantom_rows(settings: PhantomConfig) -> tuple[PhantomRow, ...]:
     """The first `settings.lesions` rows of the endless list that the other settings define.
 
-    Rows of one patient and of one image stand together, as in the real CSVs.
+    Rows of one patient and of one image are together, as in the real CSVs.
     """
     return tuple(islice(_all_rows(settings), settings.lesions))
 
@@ -162,7 +162,7 @@ def _breast_rows(
 ) -> Iterator[PhantomRow]:
     """The rows of one breast, `number` left at 0."""
     breast = (patient, list(Side).index(side))
-    # a patient's other breast stands between that patient and the next
+    # a patient's other breast counts between that patient and the next
     turn = patient + breast[1] / 2
     alone = list(View)[generator(settings.seed, _FOR_BREAST, *breast).integers(len(View))]
     views = tuple(View) if _evenly(settings, _VIEWS_STEP, turn) < _BOTH_VIEWS else (alone,)

@@ -100,7 +100,7 @@ def write_dicom(
 
     data.file_meta = FileMetaDataset()
     data.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian
-    # Else pydicom writes its own version, and another pydicom would give other bytes.
+    # Otherwise pydicom writes its version, and another pydicom would give other bytes.
     data.file_meta.ImplementationClassUID = _IMPLEMENTATION_UID
     data.file_meta.ImplementationVersionName = "MCALC PHANTOM"
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -12,7 +12,7 @@ CROPS_HEIGHT = 2048
 
 @dataclass(frozen=True, slots=True)
 class FilmGrid:
-    """Size of a full image, and of its crops' pixels against its own."""
+    """Size of a full image, and how much finer the pixels of its crops are."""
 
     rows: int
     columns: int

@@ -29,7 +29,7 @@ def outline_mask(shape: tuple[int, int], rng: np.random.Generator) -> npt.NDArra
         radius += rng.normal(0, 0.16 / waves) * np.cos(waves * angle + rng.uniform(0, 2 * np.pi))
     radius = np.clip(radius, 0.4, None)
     corners = np.column_stack([radius * np.cos(angle), radius * np.sin(angle)])
-    # its own box onto the pixels of the box asked for, first to last
+    # stretches its box to the box asked for, from the first pixel to the last
     corners -= corners.min(axis=0)
     corners *= (np.array([width, height]) - 1) / corners.max(axis=0)
     mask = np.zeros(shape, dtype=np.uint8)

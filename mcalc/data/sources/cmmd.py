@@ -4,7 +4,7 @@ Cui et al. 2021, TCIA, doi 10.7937/tcia.eqde-4b16, licence CC BY 4.0. The table
 (`CMMD_clinicaldata_revision`, a spreadsheet that has to be saved as CSV) has a row a breast:
 `ID1, LeftRight, Age, number, abnormality, classification, subtype`, with what biopsy found. Images
 lie in `CMMD/D1-0001/<date>-NA-NA-<n>/1.000000-NA-<n>/1-1.dcm`, four a patient or the two of one
-breast; which breast and view a file shows stands in its own tags alone.
+breast. Only a file's tags say which breast and view it shows.
 
 A record here is one image of a breast with calcification, labelled as the breast: CMMD marks no
 lesions, so there are no crops and no masks.

@@ -88,7 +88,7 @@ def read_folder(data: DataConfig, progress: Progress | None = None) -> Index:
 
     Raises UserError when root or CSV is missing, when a class folder or a value is not understood
     (with its row), when a path leaves the root, when nothing is found, and for settings that need
-    what such a folder does not tell.
+    what such a folder does not contain.
     """
     root = checked_root(Path(data.root or ""), SOURCE.what)
     if data.region is Region.patch:

@@ -1,4 +1,4 @@
-"""Where the lesions of one image differ in what they are."""
+"""Images whose lesions differ in pathology."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ BENIGN_ONLY = "all count as benign, unless benign without callback is a class of
 def label_conflicts(lesions: Sequence[Lesion]) -> list[Defect]:
     """One row for each image whose lesions differ in pathology; its `lesion` is the image.
 
-    The action tells images with benign and malignant lesions from those with `BENIGN_ONLY`.
+    The action is `BENIGN_ONLY` where none of the lesions is malignant.
     """
     by_image: dict[str, list[Lesion]] = defaultdict(list)
     for lesion in lesions:

@@ -37,7 +37,7 @@ class Sample:
     copy: int = 0
     """0: the image itself; n: its n-th offline copy, augmented once and then always the same."""
     official: OfficialSplit | None = None
-    """The data set's own split; None where it has none, or lesions of the image differ in it."""
+    """The official split; None where there is none, or where the image's lesions differ in it."""
     lesions: tuple[int, ...] = ()
     """Positions in `Prepared.lesions` of what it shows: one, or all lesions of a whole image."""
 

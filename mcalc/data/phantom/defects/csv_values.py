@@ -80,7 +80,7 @@ def plant_rows(
     records: Mapping[str, CsvRecord],
     tables: Mapping[Split, list[CsvRecord]],
 ) -> list[ExpectedDefect]:
-    """Rows that cannot be understood, and rows that stand twice.
+    """Rows that cannot be understood, and repeated rows.
 
     `free`: rows of lesions that nothing else is wrong with.
     """

@@ -291,7 +291,7 @@ def _descriptors(
     if text.casefold() in _NOTHING:
         return frozenset()
     written = {"_".join(part.upper().split()) for part in text.split("-") if part.strip()}
-    # N/A beside a descriptor says nothing either
+    # N/A beside a descriptor is not one either
     words = {_SYNONYMS.get(word, word) for word in written if word.casefold() not in _NOTHING}
     for word in sorted(words - known):
         expected = f"; nearest: {close[0]}" if (close := _close(word, known)) else ""

@@ -5,9 +5,9 @@ Neither folder names nor file names of CBIS-DDSM can be trusted for it (crops li
 comes first; where tags are missing or contradict the sizes, pixels decide: a mask has two values
 and the size of the full image, so it is larger than the crop cut out of it.
 
-Not every file is opened for it. Of two files, the smaller is: where its own description calls it
-the crop and the larger one has too many bytes to hold as few pixels, the larger is the mask and
-stays closed (`_settled_by_bytes`). A download of 10,239 files is so indexed with 1,872 opened.
+Not every file is opened for it. Of two files the smaller one is opened first. Where it calls itself
+the crop, and the larger one has too many bytes for so few pixels, the larger is the mask and stays
+closed (`_settled_by_bytes`). A download of 10,239 files is indexed by opening 1,872.
 """
 
 from __future__ import annotations
@@ -121,7 +121,7 @@ def _settled_by_bytes(
         small, large = sorted(files, key=sizes.__getitem__)
         header = read_header(small)
     except (OSError, UnreadableImage):
-        # opened again with the others, where what is wrong is said
+        # opened again with the others, where the defect is reported
         return None
     is_crop = tag_of(header.description or descriptions.get(small)) is Tag.CROP
     is_larger = sizes[large] > BYTES_A_PIXEL * header.width * header.height

@@ -75,8 +75,8 @@ def _missing(
 ) -> list[Defect]:
     """A row a lesion without its mask or full image, or one for all where no lesion has one.
 
-    Lesions have no second row where the ledger says already why the file is not there, nor for a
-    file that the region does not need where their crop is missing too.
+    There is no second row where the ledger has a reason already. Nor is there one for a file that
+    the region does not need, where the lesion's crop is missing too.
     """
     missing, *others = LOSING_DEFECTS[what]
     needed = what in NEEDED_FILES[region]

@@ -86,7 +86,7 @@ class Download:
         folder holds. Raises UserError when a folder cannot be listed.
         """
         series = [path.series for path in paths if path.series]
-        # the CSV's own word for the case folder comes first; published, the two are one
+        # the CSV's name of the case folder comes first; in the published files both are the same
         for name in dict.fromkeys([*(path.case for path in paths if path.case), case]):
             leaves = [
                 leaf

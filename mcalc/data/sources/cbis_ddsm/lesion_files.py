@@ -1,4 +1,4 @@
-"""The files of one row of CBIS-DDSM's case CSVs after another, and what is wrong with them."""
+"""The files of each row of CBIS-DDSM's case CSVs, and what is wrong with them."""
 
 from __future__ import annotations
 
@@ -191,7 +191,7 @@ class Finder:
 
 
 def _stands_as(file: Path, crop: CsvPath, mask: CsvPath) -> bool:
-    """Whether the file found to be the crop stands where the CSV puts the mask."""
+    """Whether the file found to be the crop is where the CSV puts the mask."""
     if crop.series and mask.series and crop.series != mask.series:
         folder = file.parent
         return shows_series(folder, mask.series) and not shows_series(folder, crop.series)

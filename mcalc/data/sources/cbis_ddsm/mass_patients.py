@@ -1,4 +1,4 @@
-"""Patients of CBIS-DDSM whose calcifications and masses stand in different official splits."""
+"""Patients of CBIS-DDSM whose calcifications and masses are in different official splits."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from mcalc.errors import UserError
 def crossing_patients(
     rows: Sequence[CaseRow], csvs: Mapping[Split, Path]
 ) -> tuple[list[Defect], tuple[str, ...]]:
-    """One row a patient whose calcifications and masses stand in different official splits.
+    """A row for each patient whose calcifications and masses are in different official splits.
 
-    And what could not be checked because mass CSVs, which are optional, are not beside `csvs`, in
-    words. Of the masses only patients are read.
+    Also returns, in words, what could not be checked because mass CSVs are not beside `csvs`; they
+    are optional. Of the masses only patients are read.
     """
     masses = find_mass_csvs(csvs.values())
     of_masses: dict[Split, set[str]] = {}
