@@ -28,8 +28,8 @@ MODULE = re.compile(r"(?<![\w./-])(?:mcalc|hydra_plugins|benchmarks)(?:\.[A-Za-z
 FILE = re.compile(
     r"(?<![\w.])((?:mcalc|hydra_plugins|benchmarks|conf|sweeps|docs|tests)/[\w./-]*\.(?:py|md|yaml|j2))\b"
 )
-EXAMPLES = {"sweeps/rates.yaml"}
-"""Files that a text tells the reader to write; so are those with NAME or toy in their path."""
+EXAMPLE = re.compile(r"NAME|\btoy\b|\bmynet\b|\bmyclinic\b|^sweeps/rates\.yaml")
+"""Names of files and modules that a text tells the reader to write."""
 
 
 def tags() -> set[str]:
@@ -77,4 +77,4 @@ def test_what_a_text_names_exists(file: Path) -> None:
         for name in FILE.findall(text)
         if name not in EXAMPLES and not re.search("NAME|toy", name) and not (ROOT / name).exists()
     }
-    assert missing == set()
+    assert {name for name in missing if not EXAMPLE.search(name)} == set()

@@ -30,7 +30,7 @@ _SUBMITIT_LOCAL = "LocalLauncher"
 _SEVERAL_MACHINES = ("SlurmLauncher", "McalcRayLauncher")
 _GONE = ("UncompletedJobError", "FailedJobError", "RayError")
 """What Submitit and Ray raise for a job that ended without an answer."""
-_log = logging.getLogger("mcalc.launching")
+_log = logging.getLogger("mcalc.sweep")
 
 
 class HydraLauncher:
