@@ -72,9 +72,5 @@ def test_what_a_text_names_exists(file: Path) -> None:
     text = file.read_text(encoding="utf-8")
     names = {name for name in MODULE.findall(text) if name not in TAGS and not name.endswith(".py")}
     missing = {name for name in names if not exists(name)}
-    missing |= {
-        name
-        for name in FILE.findall(text)
-        if name not in EXAMPLES and not re.search("NAME|toy", name) and not (ROOT / name).exists()
-    }
+    missing |= {name for name in FILE.findall(text) if not (ROOT / name).exists()}
     assert {name for name in missing if not EXAMPLE.search(name)} == set()
