@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import os
 import sqlite3
 import subprocess
@@ -157,7 +158,12 @@ def test_a_packages_parts_are_used_recorded_and_part_of_the_key(work: Path) -> N
 def test_a_sweep_and_its_report_use_them(work: Path) -> None:
     run(work, "train", "-m", *TRAIN, "name=alexnet", "head.weight_lr=1,10")
     printed = run(work, "report")
-    assert "Youden J" in printed
+    assert "Further scores of the reported set" in printed
+    with (work / "report" / "scores.csv").open(newline="") as file:
+        scores = {row["name"]: float(row["youden"]) for row in csv.DictReader(file)}
+    assert scores.keys() == {"head.weight_lr=1", "head.weight_lr=10"}
+    assert all(-1 <= value <= 1 for value in scores.values())
+    assert "Youden J" in (work / "report" / "index.html").read_text()
 
 
 def test_a_package_that_is_not_as_it_should_be_is_named(work: Path) -> None:

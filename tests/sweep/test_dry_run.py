@@ -1,0 +1,48 @@
+"""What a dry run promises is what then runs."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from mcalc.config.compose import compose_config
+from mcalc.config.schema import TrackingConfig
+from mcalc.sweep.start import run_sweep
+from mcalc.tracking.reader import read_trials
+
+SETTINGS = (
+    "backbone=squeezenet",
+    "backbone.weights=none",
+    "data.phantom.lesions=48",
+    "trainer.batch_size=8",
+    "trainer.max_epochs=2",
+    "trainer.val_every=100",
+    "trainer.threads=1",
+    "tracking.save_network=false",
+    "head.weight_lr=1,2",
+)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "protocol", ["paper", "paper_augment_first", "patient", "official", "cv"]
+)
+def test_the_planned_iterations_are_those_that_run(
+    protocol: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = [
+        *SETTINGS,
+        f"protocol={protocol}",
+        f"tracking.dir={tmp_path / 'runs'}",
+        f"data.cache={tmp_path / 'cache'}",
+        "name=mine",
+    ]
+    run_sweep([*arguments, "dry_run=true"], compose_config)
+    (planned,) = re.findall(r"at most (\d+) iterations", capsys.readouterr().out)
+    assert not (tmp_path / "runs").exists(), "a dry run leaves nothing"
+    run_sweep(arguments, compose_config)
+    trials = read_trials(TrackingConfig(dir=str(tmp_path / "runs")), "mine")
+    assert len(trials) == 2
+    assert int(planned) == sum(trial.metrics["iterations"] for trial in trials)
