@@ -303,6 +303,8 @@ def _is_interval(override: Override) -> bool:
 
 
 def _element(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_element(each) for each in value]
     return value.text if isinstance(value, QuotedString) else value
 
 
