@@ -37,6 +37,12 @@ class _LineLogger(io.TextIOBase):
             _OURS.info(line)
         return len(text)
 
+    def close(self) -> None:
+        """Log what was printed without an end of line."""
+        if self._rest:
+            self.write("\n")
+        super().close()
+
 
 def log_to_console() -> None:
     """Print mcalc's messages on the console. May be called again."""
@@ -59,7 +65,7 @@ def worker_log(path: Path) -> Iterator[None]:
     file.setFormatter(logging.Formatter(_LOG_FORMAT))
     _OURS.handlers = [file]
     try:
-        with redirect_stdout(_LineLogger()):
+        with _LineLogger() as lines, redirect_stdout(lines):
             yield
     finally:
         _OURS.handlers = handlers

@@ -173,6 +173,9 @@ class _SweepRun:
         try:
             with self.view.watching():
                 return self.launcher.launch(tokens, self.plan.base)
+        except KeyboardInterrupt:
+            tokens = []  # jobs that a scheduler has queued outlive this process
+            raise
         finally:
             with suppress(UserError):
                 stored.remove(tokens)

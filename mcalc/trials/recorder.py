@@ -84,14 +84,14 @@ class Recorder(Listener):
 
     def prepared(self, data: PreparedData, weights_origin: str, notes: tuple[str, ...]) -> None:
         """Take in what is trained on; `notes` are warnings that belong to every result."""
-        _log.warning(f"{self.title}: {data.description}; weights {weights_origin}")
+        _log.info(f"{self.title}: {data.description}; weights {weights_origin}")
         for note in notes:
             self.noted(note)
         self._prepared = data, weights_origin, notes
 
     def noted(self, text: str) -> None:
         """Print a warning."""
-        _log.info(f"  warning: {text}")
+        _log.warning(f"  warning: {text}")
 
     def resumed(self, checkpoint: Checkpoint) -> None:
         """Say so, and write the part of the curve that an interruption may have kept back."""
