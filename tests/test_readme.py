@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 import pytest
 
-from mcalc.config.schema import PhantomConfig
+from mcalc.config import PhantomConfig
 from mcalc.data.phantom.download import write_phantom
 from mcalc.train import main as train
 

@@ -19,7 +19,7 @@ import pytest
 from mlflow.tracking import MlflowClient
 from optuna.trial import TrialState
 
-from mcalc.config.schema import TrackingConfig
+from mcalc.config import TrackingConfig
 from mcalc.results import RecordedTrial
 from mcalc.sweep.__main__ import main as look
 from mcalc.sweep.store.storage import DATABASE

@@ -2,7 +2,7 @@
 
 Plain dataclasses: neither hydra nor omegaconf is imported, so that data, models and evaluation
 take settings without either. `mcalc.config.compose` fills them from `conf/` and the command line.
-Sections are written in the modules beside this one and imported from here.
+Sections lie in the modules beside this one; `mcalc.config` hands on all of them.
 
 To add a setting: one field with its docstring, in its section. Its range, and the neutral value
 at which it leaves all identities as they are, stand on the field (`mcalc.config.rules`).
@@ -12,56 +12,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from mcalc.config.choices import (
-    Accelerator,
-    CsvSplit,
-    Fit,
-    MissingWeights,
-    MixedLabels,
-    Network,
-    Precision,
-    ProtocolName,
-    Region,
-    ScaleUnit,
-    Shuffle,
-    Unit,
-    UnitScore,
-    WithoutCallback,
-)
-from mcalc.config.data import ClaheConfig, DataConfig, PhantomConfig
+from mcalc.config.data import DataConfig
 from mcalc.config.network import BackboneConfig, HeadConfig
 from mcalc.config.record import BudgetConfig, TrackingConfig
 from mcalc.config.rules import Section, section, setting
 from mcalc.config.training import AugmentConfig, ProtocolConfig, StoppingConfig, TrainerConfig
-
-__all__ = [
-    "Accelerator",
-    "AugmentConfig",
-    "BackboneConfig",
-    "BudgetConfig",
-    "ClaheConfig",
-    "Config",
-    "CsvSplit",
-    "DataConfig",
-    "Fit",
-    "HeadConfig",
-    "MissingWeights",
-    "MixedLabels",
-    "Network",
-    "PhantomConfig",
-    "Precision",
-    "ProtocolConfig",
-    "ProtocolName",
-    "Region",
-    "ScaleUnit",
-    "Shuffle",
-    "StoppingConfig",
-    "TrackingConfig",
-    "TrainerConfig",
-    "Unit",
-    "UnitScore",
-    "WithoutCallback",
-]
 
 
 @dataclass

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from mcalc.__main__ import main
+from mcalc.config import Config
 from mcalc.config.commands import COMMANDS
 from mcalc.config.compose import GROUPS, choices
 from mcalc.config.help import command_help, every_setting, settings_page
 from mcalc.config.paths import entries
-from mcalc.config.schema import Config
 
 ROOT = Path(__file__).resolve().parents[2]
 

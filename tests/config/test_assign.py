@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from mcalc.config import Config
 from mcalc.config.assign import updated
 from mcalc.config.compose import compose_config
 from mcalc.config.paths import flatten
-from mcalc.config.schema import Config
 from mcalc.errors import UserError
 from mcalc.sweep.planning.sweep_file import override_value
 

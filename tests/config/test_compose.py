@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from mcalc.config import Network, ProtocolName
 from mcalc.config.compose import compose_config, parse_overrides
-from mcalc.config.schema import Network, ProtocolName
 from mcalc.errors import UserError
 
 

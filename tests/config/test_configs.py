@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from mcalc.config import Config
 from mcalc.config.assign import updated
 from mcalc.config.compose import CONF_DIR, GROUPS, choices, compose_config
 from mcalc.config.paths import flatten
-from mcalc.config.schema import Config
 from mcalc.models.backbones import BACKBONES
 from mcalc.sweep.planning.plan import make_plans
 from mcalc.sweep.planning.search_space import Choices

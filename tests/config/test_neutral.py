@@ -11,10 +11,10 @@ from typing import Any
 import optuna
 import pytest
 
+from mcalc.config import Config, DataConfig
 from mcalc.config.compose import compose_config
 from mcalc.config.identity import differences, numeric_settings, trajectory_key, trial_key
 from mcalc.config.rules import setting
-from mcalc.config.schema import Config, DataConfig
 from mcalc.data.images.file_hashes import LesionDigests
 from mcalc.data.images.prepare import prepare_images
 from mcalc.data.phantom.source import phantom_root

@@ -7,12 +7,11 @@ from dataclasses import is_dataclass
 
 import pytest
 
-from mcalc.config import schema
+from mcalc.config import Config, schema
 from mcalc.config.assign import updated
 from mcalc.config.compose import compose_config
 from mcalc.config.paths import entries, field_docs, key_paths
 from mcalc.config.rules import UNSET
-from mcalc.config.schema import Config
 from mcalc.errors import UserError
 
 SECTIONS = [kind for kind in vars(schema).values() if isinstance(kind, type) and is_dataclass(kind)]

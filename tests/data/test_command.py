@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from mcalc.config.schema import CsvSplit, DataConfig, Region, WithoutCallback
+from mcalc.config import CsvSplit, DataConfig, Region, WithoutCallback
 from mcalc.data.command import print_check
 from mcalc.data.records import Counts, Defect, DefectKind, Index, count
 from mcalc.data.sources.cbis_ddsm.index import read_index

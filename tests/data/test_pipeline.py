@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from mcalc.config.schema import (
+from mcalc.config import (
     Config,
     DataConfig,
     PhantomConfig,

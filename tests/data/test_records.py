@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from builders import make_lesion
 
-from mcalc.config.schema import Region
+from mcalc.config import Region
 from mcalc.data.records import DefectKind, Side, has_needed_files, needed_files
 
 CROP, MASK, FULL = Path("crop.dcm"), Path("mask.dcm"), Path("full.dcm")

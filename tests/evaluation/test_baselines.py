@@ -10,7 +10,7 @@ from builders import make_lesion
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
-from mcalc.config.schema import DataConfig, ProtocolConfig, ProtocolName, Unit, UnitScore
+from mcalc.config import DataConfig, ProtocolConfig, ProtocolName, Unit, UnitScore
 from mcalc.data.records import Lesion
 from mcalc.data.splits.protocols import expand, split
 from mcalc.data.splits.samples import Sample, make_samples

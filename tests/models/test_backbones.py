@@ -20,7 +20,7 @@ from torchvision.models import (
 )
 from torchvision.models._api import Weights
 
-from mcalc.config.schema import BackboneConfig, MissingWeights
+from mcalc.config import BackboneConfig, MissingWeights
 from mcalc.errors import UserError
 from mcalc.models.backbone import InputContract
 from mcalc.models.backbones import (

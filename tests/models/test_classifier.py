@@ -6,7 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from mcalc.config.schema import BackboneConfig, HeadConfig, TrainerConfig
+from mcalc.config import BackboneConfig, HeadConfig, TrainerConfig
 from mcalc.models.backbones import BACKBONES, build_classifier
 from mcalc.models.classifier import Classifier
 

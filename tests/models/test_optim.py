@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from mcalc.config.schema import BackboneConfig, HeadConfig
+from mcalc.config import BackboneConfig, HeadConfig
 from mcalc.errors import UserError
 from mcalc.models.backbones import BACKBONES, build_classifier
 from mcalc.models.optim import ParameterGroup, parameter_groups, sgd

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from mcalc.config.schema import BackboneConfig, HeadConfig, TrainerConfig
+from mcalc.config import BackboneConfig, HeadConfig, TrainerConfig
 from mcalc.errors import UserError
 from mcalc.models.backbones import BACKBONES, build_classifier
 from mcalc.models.classifier import Classifier

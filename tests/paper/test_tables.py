@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from mcalc.config import Config
 from mcalc.config.paths import flatten
-from mcalc.config.schema import Config
 from mcalc.evaluation.metrics import wilson_interval
 from mcalc.paper.assumptions import ASSUMPTIONS
 from mcalc.paper.tables import (

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from mcalc.config import TrackingConfig
 from mcalc.config.compose import compose_config
-from mcalc.config.schema import TrackingConfig
 from mcalc.sweep.start import run_sweep
 from mcalc.tracking.reader import read_trials
 
@@ -26,9 +26,7 @@ SETTINGS = (
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "protocol", ["paper", "paper_augment_first", "patient", "official", "cv"]
-)
+@pytest.mark.parametrize("protocol", ["paper", "paper_augment_first", "patient", "official", "cv"])
 def test_the_planned_iterations_are_those_that_run(
     protocol: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from mcalc.config.schema import TrackingConfig
+from mcalc.config import TrackingConfig
 from mcalc.errors import UserError
 from mcalc.results import CurvePoint, Predictions
 from mcalc.tracking.reader import read_trials

@@ -14,7 +14,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from mcalc.config.schema import (
+from mcalc.config import (
     Accelerator,
     AugmentConfig,
     BackboneConfig,

@@ -11,8 +11,8 @@ import yaml
 from builders import make_lesion
 from sklearn.metrics import accuracy_score, f1_score, precision_score, recall_score, roc_auc_score
 
+from mcalc.config import Config, DataConfig, ProtocolConfig, ProtocolName, Unit, UnitScore
 from mcalc.config.compose import compose_config
-from mcalc.config.schema import Config, DataConfig, ProtocolConfig, ProtocolName, Unit, UnitScore
 from mcalc.data.images.prepare import Prepared
 from mcalc.data.pipeline import PreparedData, split_samples
 from mcalc.data.splits.samples import make_samples

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from builders import make_lesion
 
-from mcalc.config.schema import DataConfig, Region, Unit, WithoutCallback
+from mcalc.config import DataConfig, Region, Unit, WithoutCallback
 from mcalc.data.images.file_hashes import DATABASE, LesionDigests, file_digests, fingerprint
 from mcalc.data.records import Lesion, Pathology
 

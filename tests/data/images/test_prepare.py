@@ -19,7 +19,7 @@ import numpy.typing as npt
 import pytest
 from builders import make_lesion
 
-from mcalc.config.schema import ClaheConfig, DataConfig, Fit, Region, ScaleUnit, Unit
+from mcalc.config import ClaheConfig, DataConfig, Fit, Region, ScaleUnit, Unit
 from mcalc.data.images.clahe import enhance
 from mcalc.data.images.file_hashes import file_digests
 from mcalc.data.images.prepare import Prepared, prepare_images
@@ -329,7 +329,7 @@ from pathlib import Path
 
 sys.path.insert(0, {tests!r})
 from builders import make_lesion
-from mcalc.config.schema import DataConfig, Region, Unit
+from mcalc.config import DataConfig, Region, Unit
 from mcalc.data.images.file_hashes import file_digests
 from mcalc.data.images.prepare import prepare_images
 

@@ -13,7 +13,7 @@ import pytest
 from builders import make_lesion
 from PIL import Image
 
-from mcalc.config.schema import DataConfig, Region, ScaleUnit, Unit
+from mcalc.config import DataConfig, Region, ScaleUnit, Unit
 from mcalc.data.images.regions import Cut, Unusable, cut, decoded_pixels, read_source
 from mcalc.data.records import DefectKind, Lesion, Side
 from mcalc.errors import UserError

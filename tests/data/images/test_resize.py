@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from mcalc.config.schema import Fit
+from mcalc.config import Fit
 from mcalc.data.images.resize import fit
 
 BLOCKS = np.array([[10, 200], [90, 40]], dtype=np.uint8)

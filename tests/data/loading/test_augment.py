@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from mcalc.config.schema import AugmentConfig
+from mcalc.config import AugmentConfig
 from mcalc.data.loading.augment import Augment
 
 NOTHING = AugmentConfig(

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from mcalc.config.schema import AugmentConfig, ProtocolConfig, ProtocolName, TrainerConfig
+from mcalc.config import AugmentConfig, ProtocolConfig, ProtocolName, TrainerConfig
 from mcalc.data.loading.datamodule import CropData
 from mcalc.data.splits.protocols import expand, split
 from mcalc.data.splits.samples import Sample

@@ -11,7 +11,7 @@ import numpy as np
 import pydicom
 import pytest
 
-from mcalc.config.schema import DataConfig, PhantomConfig, Region, Unit
+from mcalc.config import DataConfig, PhantomConfig, Region, Unit
 from mcalc.data.images.dicom import read_image
 from mcalc.data.images.file_hashes import file_digests
 from mcalc.data.images.prepare import Prepared, prepare_images

@@ -11,7 +11,7 @@ import pydicom
 import pytest
 from scipy import ndimage
 
-from mcalc.config.schema import PhantomConfig
+from mcalc.config import PhantomConfig
 from mcalc.data.phantom.case_row import PhantomRow
 from mcalc.data.phantom.cases import phantom_rows
 from mcalc.data.phantom.download import write_phantom

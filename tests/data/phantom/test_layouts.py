@@ -11,7 +11,7 @@ import pydicom
 import pytest
 from PIL import Image
 
-from mcalc.config.schema import PhantomConfig
+from mcalc.config import PhantomConfig
 from mcalc.data.images.dicom import read_image
 from mcalc.data.phantom.download import write_phantom
 from mcalc.data.records import DefectKind

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from mcalc.config.schema import CsvSplit, DataConfig, PhantomConfig
+from mcalc.config import CsvSplit, DataConfig, PhantomConfig
 from mcalc.data.phantom.source import phantom_root
 from mcalc.data.records import Split
 from mcalc.data.sources.registry import open_source

@@ -9,7 +9,7 @@ import pytest
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 
-from mcalc.config.schema import DataConfig, Region, Unit
+from mcalc.config import DataConfig, Region, Unit
 from mcalc.data.completeness import completeness
 from mcalc.data.records import DefectKind, Pathology, Side, View
 from mcalc.data.sources.registry import open_source

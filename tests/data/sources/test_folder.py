@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mcalc.config.schema import DataConfig, Region, Unit
+from mcalc.config import DataConfig, Region, Unit
 from mcalc.data.completeness import completeness
 from mcalc.data.images.dicom import read_image
 from mcalc.data.records import DefectKind, Pathology, Side, Split, View

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from mcalc import plugins
-from mcalc.config.schema import CsvSplit, DataConfig
+from mcalc.config import CsvSplit, DataConfig
 from mcalc.data.sources.registry import BUILT_IN, Source, find_source, open_source
 from mcalc.errors import UserError
 

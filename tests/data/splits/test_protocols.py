@@ -16,7 +16,7 @@ from builders import make_lesion
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mcalc.config.schema import ProtocolConfig, ProtocolName
+from mcalc.config import ProtocolConfig, ProtocolName
 from mcalc.data.records import Split as OfficialSplit
 from mcalc.data.splits.protocols import Split, expand, nearest_subset, split
 from mcalc.data.splits.samples import Sample
@@ -332,7 +332,7 @@ def test_a_hundred_thousand_lesions_are_split_in_seconds() -> None:
 
 
 def test_lesions_of_the_builder_have_what_a_split_needs() -> None:
-    from mcalc.config.schema import DataConfig
+    from mcalc.config import DataConfig
     from mcalc.data.splits.samples import make_samples
 
     lesions = [make_lesion(i, malignant=i % 3 == 0) for i in range(30)]

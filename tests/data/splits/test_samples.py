@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from builders import make_lesion
 
-from mcalc.config.schema import (
+from mcalc.config import (
     CsvSplit,
     DataConfig,
     MixedLabels,

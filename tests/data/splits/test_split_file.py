@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from builders import make_lesion
 
-from mcalc.config.schema import Config, DataConfig, ProtocolConfig, ProtocolName
+from mcalc.config import Config, DataConfig, ProtocolConfig, ProtocolName
 from mcalc.data.pipeline import export_split, split_samples
 from mcalc.data.splits.protocols import split
 from mcalc.data.splits.samples import Sample, make_samples

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from mcalc.config import DataConfig
 from mcalc.config.compose import compose_config
 from mcalc.config.identity import trajectory_key, trial_key
-from mcalc.config.schema import DataConfig
 from mcalc.errors import UserError
 from mcalc.paper.tables import PAPER_TRIALS
 from mcalc.sweep.planning.plan import Plan, make_plans

@@ -14,10 +14,10 @@ from pathlib import Path
 
 import pytest
 
+from mcalc.config import Config
 from mcalc.config.compose import GROUPS, choices, compose_config
 from mcalc.config.identity import trajectory_key, trial_key
 from mcalc.config.paths import flatten
-from mcalc.config.schema import Config
 from mcalc.config.trial import PlannedTrial, plan_trial
 from mcalc.errors import UserError
 from mcalc.sweep.planning.plan import make_plans
@@ -202,7 +202,7 @@ def tables(file: Path) -> Sequence[str]:
 
 READ = """
 import json, sys
-from mcalc.config.schema import Config
+from mcalc.config import Config
 from mcalc.config.identity import trial_key
 from mcalc.sweep.store.jobs import Jobs
 from mcalc.sweep.store.storage import Storage

@@ -12,7 +12,7 @@ import psutil
 import pytest
 import torch
 
-from mcalc.config.schema import Accelerator, TrainerConfig
+from mcalc.config import Accelerator, TrainerConfig
 from mcalc.sweep.worker.resources import cores_here, cpu_share, first_free, gpu_slot, share_of
 from mcalc.training.device import ALL_CORES
 

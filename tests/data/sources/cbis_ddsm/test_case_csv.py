@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mcalc.config.schema import CsvSplit
+from mcalc.config import CsvSplit
 from mcalc.data.records import DefectKind, Pathology, Side, Split, View
 from mcalc.data.sources.cbis_ddsm.case_csv import (
     CALC_DISTRIBUTIONS,

@@ -15,7 +15,7 @@ import numpy as np
 import pydicom
 import pytest
 
-from mcalc.config.schema import CsvSplit, Region
+from mcalc.config import CsvSplit, Region
 from mcalc.data.completeness import check_completeness, completeness
 from mcalc.data.images.dicom import ImageHeader, image_size, read_header, read_image
 from mcalc.data.records import (
