@@ -74,6 +74,11 @@ class Line:
 
 _PLACES = ("tracking.dir", "tracking.uri", "storage")
 
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(text.split())
+
+
 TRAIN = Command(
     name="train",
     after_interrupt="; the same command resumes where this one stopped",
@@ -88,30 +93,13 @@ TRAIN = Command(
         "-m": "run a sweep: the product of comma lists, or sweep=NAME",
         "--cfg job": "print the settings of the trial and run nothing",
     },
-    settings=(
-        "data.root",
-        "data.region",
-        "data.unit",
-        "backbone.weights",
-        "backbone.on_missing_weights",
-        "head.weight_lr",
-        "head.bias_lr",
-        "head.weight_l2",
-        "trainer.lr",
-        "trainer.batch_size",
-        "trainer.max_epochs",
-        "trainer.max_iterations",
-        "trainer.val_every",
-        "stopping.patience",
-        "stopping.network",
-        "protocol.validation",
-        "seed",
-        "name",
-        "sweep",
-        "dry_run",
-        "rerun",
-        *_PLACES,
-    ),
+    settings=_names(
+        "data.root data.region data.unit backbone.weights backbone.on_missing_weights "
+        "head.weight_lr head.bias_lr head.weight_l2 trainer.lr trainer.batch_size "
+        "trainer.max_epochs trainer.max_iterations trainer.val_every stopping.patience "
+        "stopping.network protocol.validation seed name sweep dry_run rerun"
+    )
+    + _PLACES,
     examples=(
         "python -m mcalc.train backbone=alexnet head.weight_lr=15 stopping.patience=15",
         "python -m mcalc.train -m backbone=alexnet,googlenet head.weight_lr=1,10,15,20",
@@ -136,18 +124,9 @@ DATA = Command(
         ),
         "split_to": Word("write the split that protocol= and seed= make, as CSV", kind="path"),
     },
-    settings=(
-        "data.root",
-        "data.csv_dir",
-        "data.csv_split",
-        "data.labels",
-        "data.region",
-        "data.unit",
-        "data.min_completeness",
-        "data.benign_without_callback",
-        "data.cache",
-        "protocol.held_out",
-        "seed",
+    settings=_names(
+        "data.root data.csv_dir data.csv_split data.labels data.region data.unit "
+        "data.min_completeness data.benign_without_callback data.cache protocol.held_out seed"
     ),
     examples=(
         "python -m mcalc.data data=cbis_ddsm data.root=PATH",
