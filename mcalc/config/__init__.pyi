@@ -35,6 +35,7 @@ from .identity import plugins_of as plugins_of
 from .identity import with_values as with_values
 from .network import BackboneConfig as BackboneConfig
 from .network import HeadConfig as HeadConfig
+from .paths import entries as entries
 from .paths import flatten as flatten
 from .paths import key_paths as key_paths
 from .paths import leaves as leaves

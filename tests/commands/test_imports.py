@@ -40,7 +40,6 @@ def imported(tmp_path: Path, *command: str) -> set[str]:
         ["mcalc.train", "backbone=alexnte"],
         ["mcalc.train", "head.weight_lr=ten"],
         ["mcalc.train", "head.weight_lr=1,2"],
-        ["mcalc.train", "-m", "head.weight_lr=1,ten", "data.phantom.lesions=8"],
         ["mcalc.train", "-m", "sweep=alexnte"],
         ["mcalc.data", "--help"],
         ["mcalc.data", "pixel=true"],

@@ -4,7 +4,6 @@ from .plan import make_plans as make_plans
 from .search_space import OBJECTIVES as OBJECTIVES
 from .search_space import Choices as Choices
 from .search_space import Search as Search
-from .search_space import distributions as distributions
 from .sweep_file import Values as Values
 from .sweep_file import override_of as override_of
 from .sweep_file import override_value as override_value

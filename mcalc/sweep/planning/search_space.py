@@ -1,4 +1,4 @@
-"""Search spaces: what an Optuna study may draw, as a sweep file or the command line says it."""
+"""Search spaces: what a search may draw, as a sweep file or the command line gives it."""
 
 from __future__ import annotations
 
@@ -7,19 +7,12 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from optuna.distributions import (
-    BaseDistribution,
-    CategoricalDistribution,
-    FloatDistribution,
-    IntDistribution,
-)
-
-from mcalc.config import BudgetConfig, Config, convert, read
+from mcalc.config import BudgetConfig, convert
 from mcalc.config.compose import GROUPS
 from mcalc.errors import UserError, nearest
 
 OBJECTIVES = {"val_auc": "maximize", "val_accuracy": "maximize", "val_loss": "minimize"}
-"""What a search may look at: the side that stops training, never what is kept apart to report."""
+"""What a search optimises: scores of the subset that stops training, never of the reported one."""
 SAMPLERS = ("tpe", "random", "qmc", "cmaes")
 PRUNERS = ("hyperband", "median", "patient", "none")
 
@@ -160,29 +153,6 @@ def parse_range(where: str, key: str, entry: Any) -> Range:
     return Interval(low, high, log, step)
 
 
-def distributions(search: Search) -> dict[str, BaseDistribution]:
-    """The space in Optuna's terms; whole numbers where the key is one."""
-    whole = {key for key in search.space if key not in GROUPS and _is_whole(key)}
-    found: dict[str, BaseDistribution] = {}
-    for key, entry in search.space.items():
-        if isinstance(entry, Choices):
-            found[key] = CategoricalDistribution(entry.values)
-        elif key in whole:
-            step = 1 if entry.step is None else int(entry.step)
-            found[key] = IntDistribution(int(entry.low), int(entry.high), entry.log, step)
-        else:
-            found[key] = FloatDistribution(entry.low, entry.high, entry.log, entry.step)
-    return found
-
-
-def _is_whole(key: str) -> bool:
-    """Whether a key takes whole numbers only."""
-    try:
-        return isinstance(convert(key, 1), int) and not isinstance(read(Config(), key), str)
-    except UserError:
-        return False
-
-
 def _check(where: str, key: str, value: Any) -> None:
     """Raise UserError for a value that is not of its key's type."""
     if key in GROUPS:
@@ -216,5 +186,5 @@ def _finite(where: str, key: str, value: Any) -> float | None:
     except (TypeError, ValueError):
         number = math.nan
     if not math.isfinite(number):
-        raise UserError(f"{where}: {key}: {value!r} is no number")
+        raise UserError(f"{where}: {key}: {value!r} is not a number")
     return number

@@ -1,14 +1,35 @@
-"""Optuna's samplers and pruners, as a search names them."""
+"""A search in Optuna's terms: its space, sampler and pruner."""
 
 from __future__ import annotations
 
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+)
 from optuna.pruners import BasePruner, HyperbandPruner, MedianPruner, NopPruner, PatientPruner
 from optuna.samplers import BaseSampler, CmaEsSampler, QMCSampler, RandomSampler, TPESampler
 
-from mcalc.sweep.planning import Search
+from mcalc.config import entries
+from mcalc.sweep.planning import Choices, Search
 
 _HYPERBAND_CUT = 3
 """Hyperband keeps one of three at each rung (Li et al. 2018)."""
+
+
+def distributions(search: Search) -> dict[str, BaseDistribution]:
+    """The space of a search; whole numbers where the key takes nothing else."""
+    found: dict[str, BaseDistribution] = {}
+    for key, entry in search.space.items():
+        if isinstance(entry, Choices):
+            found[key] = CategoricalDistribution(entry.values)
+        elif float not in entries()[key].kinds:
+            step = 1 if entry.step is None else int(entry.step)
+            found[key] = IntDistribution(int(entry.low), int(entry.high), entry.log, step)
+        else:
+            found[key] = FloatDistribution(entry.low, entry.high, entry.log, entry.step)
+    return found
 
 
 def sampler_of(search: Search, done: int) -> BaseSampler:

@@ -16,8 +16,8 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 from mcalc.config import NUMERICS_VERSION, Config, PlannedTrial, differences, numeric_settings
 from mcalc.errors import UserError
 from mcalc.results import Outcome
-from mcalc.sweep.planning import OBJECTIVES, Plan, Search, Values, distributions
-from mcalc.sweep.store.samplers import pruner_of, sampler_of
+from mcalc.sweep.planning import OBJECTIVES, Plan, Search, Values
+from mcalc.sweep.store.samplers import distributions, pruner_of, sampler_of
 from mcalc.sweep.store.storage import Storage
 
 SHARED, DEFINITION, RANGES, PARENT = "mcalc:shared", "mcalc:search", "mcalc:ranges", "mcalc:parent"
