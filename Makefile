@@ -20,8 +20,8 @@ REPORT ?= report
 
 TRAIN := $(RUN) -m mcalc.train -m 'tracking.dir=$(RUNS)'
 ifeq ($(DATA),)
-# The demonstration allows random weights by name, as without a network there are no others, and
-# takes easier phantoms than the default: what is shown is that a network learned at all.
+# The demonstration allows random weights, as others cannot be downloaded without a network, and uses
+# easier phantoms than the default. It shows that a network learns at all.
 DEMO := data=phantom data.phantom.difficulty=0.1 backbone.on_missing_weights=random \
         tracking.save_network=false
 ALEXNET   := $(TRAIN) sweep=alexnet trainer=demo_alexnet $(DEMO) $(ARGS)

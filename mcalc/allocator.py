@@ -22,7 +22,7 @@ _KEEP = 2**31 - 1
 
 
 def keep_freed_memory() -> bool:
-    """Tell glibc to keep what is freed; False where there is no glibc to tell."""
+    """Make glibc keep freed memory; False where the C library is another one."""
     mallopt = _glibc("mallopt", ctypes.c_int, ctypes.c_int)
     if mallopt is None:
         return False

@@ -49,7 +49,7 @@ def read_table(
         remedy: what the user can do about a file that is not such a table.
 
     Raises:
-        UserError: the file cannot be read, is no CSV, or lacks a required column.
+        UserError: the file cannot be read, is not a CSV file, or lacks a required column.
     """
     try:
         # newline="" leaves line ends inside quotes to csv

@@ -1,4 +1,4 @@
-"""`hydra/launcher=mcalc_ray`: each job of a sweep is a Ray task, on whichever node has room.
+"""`hydra/launcher=mcalc_ray`: each job of a sweep is a Ray task, on any node with free resources.
 
 The hydra-ray-launcher of PyPI pins cloudpickle below 3 and brings boto3 and AWS's autoscaler; and
 it gives up all jobs when one node dies. Ray itself is imported late (`_tasks`), as Hydra imports

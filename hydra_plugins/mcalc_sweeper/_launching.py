@@ -87,7 +87,7 @@ class HydraLauncher:
     def _round(
         self, job: RemoteJob, tokens: Sequence[str], config: Config
     ) -> tuple[list[JobReport], str]:
-        """The report of every job, and what is known of those that ended without one."""
+        """The report of every job, and why some ended without one."""
         folder = Path(config.tracking.dir).absolute() / "hydra"
         step = len(tokens)
         with open_dict(self.master):

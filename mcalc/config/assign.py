@@ -29,7 +29,7 @@ KINDS = {
 def updated(config: Config, values: Mapping[str, Any]) -> Config:
     """A copy of the config with these values (`{"head.weight_lr": 10}`), every rule checked.
 
-    Raises UserError for a key that is no single setting, or a value of the wrong type or range.
+    Raises UserError for a key that is not a single setting, and a value of wrong type or range.
     """
     tree: dict[str, Any] = {}
     for key, value in values.items():

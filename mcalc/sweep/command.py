@@ -62,7 +62,7 @@ def _check(config: Config, names: Sequence[str]) -> int:
         counts = ", ".join(f"{number} {state}" for state, number in report.counts.items())
         console.print(f"{study.name}: {counts or 'no trials'}")
         for name in report.unfinished:
-            console.print(f"  {name} was cut off: the same command goes on with it")
+            console.print(f"  {name} was cut off: the same command resumes it")
         for difference in report.differences:
             console.print(f"  {difference}", style="red")
         if report.differences:
@@ -82,6 +82,6 @@ def _show(config: Config, names: Sequence[str]) -> int:
 
 
 def _url(config: Config, names: Sequence[str]) -> int:
-    # a password is left out: a terminal's history is no place for it
+    # without a password, which must not stay in a terminal's history
     print(shown(storage_url(config)))
     return 0

@@ -20,7 +20,7 @@ _STATES = {
     TrialState.RUNNING: ("running", "interrupted"),
 }
 """What MLflow must say of a trial by what Optuna says. RUNNING with an interrupted run: a worker
-was stopped, and the same command goes on."""
+was stopped, and the same command resumes it."""
 _VALUE_TOLERANCE = 1e-12
 
 
@@ -33,7 +33,7 @@ class Report:
     differences: list[str]
     """What the two stores do not agree on; empty where all is well."""
     unfinished: list[str]
-    """Trials that a stopped worker left, and that the same command goes on with."""
+    """Trials that a stopped worker left; the same command resumes them."""
 
 
 def check(study: SweepStudy, tracker: Tracker, leases: Leases) -> Report:

@@ -1,4 +1,4 @@
-"""Where a training run stands, on disk: a killed one goes on from there with the same numbers.
+"""The state of a training run on disk, from which a killed one resumes with the same numbers.
 
 All that a run's future depends on is in it: weights, momentum, the random generators that dropout
 draws from, statistics under way and the curve so far. Order and augmentation are functions of seed
@@ -32,7 +32,7 @@ class Snapshot:
     iteration: int
     predictions: Predictions
     weights: Weights | None
-    """None for the network as it stands now."""
+    """None for the network in its present state."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""What a training run tells others while it runs: the record, the display, a sweep's study."""
+"""What a training run reports while it runs: to the record, the display, a sweep's study."""
 
 from __future__ import annotations
 

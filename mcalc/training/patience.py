@@ -22,7 +22,7 @@ class ValidationPatience:
     def update(self, loss: float) -> bool:
         """Take in one evaluation's loss; True when training stops here.
 
-        A loss that is not a number is no progress.
+        A loss that is not a number does not count as progress.
         """
         if loss < self.best:
             self.best = loss

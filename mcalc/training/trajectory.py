@@ -163,7 +163,7 @@ def _stop_on_signal(schedule: ValidationSchedule) -> Iterator[_Restore]:
         schedule.interrupted = True
         schedule.note("stopping after this iteration; once more stops at once")
 
-    # only the main thread may; elsewhere a job is killed and goes on from its last checkpoint
+    # only the main thread may; in others a job is killed and resumes from its last checkpoint
     if threading.current_thread() is threading.main_thread():
         for number in (signal.SIGINT, signal.SIGTERM):
             handler = signal.getsignal(number)

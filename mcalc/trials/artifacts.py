@@ -128,7 +128,7 @@ def pictures_of(prepared: PreparedData) -> dict[str, int]:
 def sheet_of(
     predictions: Predictions, count: int = SHEET, among: Collection[str] | None = None
 ) -> list[int]:
-    """Positions of the units to show: the same for every trial, whatever its results.
+    """Positions of the scoring units to show: the same for every trial, independent of its results.
 
     By hash of the unit's name, half malignant and half benign; of those in `among` where given.
     """

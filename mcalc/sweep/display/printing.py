@@ -58,7 +58,7 @@ def dry_run(
 
 
 def print_plan(plan: Plan, study: SweepStudy | None) -> None:
-    """The trials, the training runs they share, and what is known or new of each."""
+    """The trials, the training runs they share, and and the state of each."""
     if plan.search:
         _print_search(plan, study)
         return

@@ -36,7 +36,7 @@ class SweepView:
         display.update(self._task, self._done_before, self.line(study.current()), total)
 
     def update(self) -> None:
-        """Look at the study and show what it says; plain lines where there is no terminal."""
+        """Show the study's present state; as plain lines where there is no terminal."""
         newest = self.study.current()
         line = self.line(newest)
         self.display.update(self._task, self._settled(newest), line, self.total)

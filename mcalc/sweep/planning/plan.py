@@ -41,7 +41,7 @@ Fingerprint = Callable[[DataConfig], str]
 """The fingerprint of the data that a config names."""
 
 _OWN = ("sweep", "dry_run", "name")
-"""Keys that choose a plan and are no part of its trials."""
+"""Keys that choose a plan and are not settings of its trials."""
 _SELECTING = ("data.source", "data.csv_split", "data.phantom.")
 """What chooses the data: part of what a sweep is, beside the settings that change numbers."""
 
@@ -54,7 +54,7 @@ class Plan:
     """`alexnet`; of a product, the keys that vary."""
     sweep: str
     """Identity: the title where the sweep is as its name says, else with a hash of what the
-    command line changes. The same command goes on with the same sweep."""
+    command line changes. The same command continues the same sweep."""
     description: str
     fixed: tuple[str, ...]
     """Overrides that all trials share."""
@@ -196,7 +196,7 @@ class _Planner:
             if trial.key in trials:
                 raise UserError(
                     f"{title}: trials {trials[trial.key].name!r} and {name!r} are the same "
-                    "configuration; leave one out"
+                    "configuration; remove one"
                 )
             trials[trial.key] = trial
         return list(trials.values())
@@ -282,7 +282,7 @@ def _values_of(override: Override) -> list[Any]:
     if not values:
         raise UserError(f"{override.input_line}: matches nothing")
     if len({str(value) for value in values}) < len(values):
-        raise UserError(f"{override.input_line}: a value stands there twice; leave one out")
+        raise UserError(f"{override.input_line}: a value is given twice; remove one")
     return values
 
 

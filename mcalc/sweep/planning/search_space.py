@@ -132,7 +132,7 @@ def parse_range(where: str, key: str, entry: Any) -> Range:
         for value in entry:
             _check(where, key, value)
         if len({str(value) for value in entry}) < len(entry):
-            raise UserError(f"{where}: {key} has a value twice; leave one out")
+            raise UserError(f"{where}: {key} has a value twice; remove one")
         return Choices(tuple(entry))
     known = {"low", "high", "log", "step"}
     if not isinstance(entry, dict) or not {"low", "high"} <= set(entry) or set(entry) - known:

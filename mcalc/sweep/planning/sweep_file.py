@@ -86,7 +86,7 @@ def load(name: str) -> SweepFile:
         )
     for key in content:
         if key not in (*_ALWAYS, kinds[0], *_KINDS[kinds[0]]):
-            raise UserError(f"{where}: {key!r} belongs to a search (with `space`): leave it out")
+            raise UserError(f"{where}: {key!r} belongs to a search (with `space`): remove it")
     overrides = content.get("overrides") or []
     if not isinstance(overrides, list) or not all(isinstance(item, str) for item in overrides):
         raise UserError(f"{where}: `overrides` must be a list of key=value, as in backbone=alexnet")
@@ -140,7 +140,7 @@ def _grid(where: str, grid: Any) -> dict[str, Values]:
         if not isinstance(values, list) or not values:
             raise UserError(f"{where}: the grid is empty: {key} needs a list of at least one value")
         if len({str(value) for value in values}) < len(values):
-            raise UserError(f"{where}: grid: {key} has a value twice; leave one out")
+            raise UserError(f"{where}: grid: {key} has a value twice; remove one")
     return product({str(key): values for key, values in grid.items()})
 
 

@@ -94,7 +94,7 @@ class Storage:
         self.optuna: RDBStorage = self.with_retry(
             lambda: create_tables_once(lambda: _optuna_storage(url, arguments))
         )
-        # a server is told when its connections are no longer needed
+        # close the connections to a server when they are no longer needed
         weakref.finalize(self, _close, self.engine, self.optuna.engine)
 
     def with_retry(self, action: Callable[[], _T]) -> _T:

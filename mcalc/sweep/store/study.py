@@ -1,4 +1,4 @@
-"""The Optuna study of a sweep: what is recorded of each trial, and how a search goes on."""
+"""The Optuna study of a sweep: the record of each trial, and the state of a search."""
 
 from __future__ import annotations
 
@@ -147,7 +147,7 @@ class SweepStudy:
         return trial.state is TrialState.RUNNING
 
     def current(self) -> list[FrozenTrial]:
-        """The last attempt at each trial, by name: what an edited row was before is left out."""
+        """The last attempt at each trial, by name. What an edited row was before is excluded."""
         found: dict[str, FrozenTrial] = {}
         for attempt in self.attempts():
             if name := attempt.user_attrs.get("name"):
@@ -157,7 +157,7 @@ class SweepStudy:
     def begin(
         self, trial: PlannedTrial, space: Mapping[str, BaseDistribution], before: FrozenTrial | None
     ) -> int:
-        """Record that a trial runs; goes on with `before` where its worker died over it.
+        """Record that a trial runs; resumes `before` if its worker died.
 
         Returns Optuna's id of the attempt.
         """
@@ -202,7 +202,7 @@ class SweepStudy:
         return kept
 
     def set(self, trial_id: int, attributes: Mapping[str, Any]) -> None:
-        """Add what is known of an attempt."""
+        """Set attributes of an attempt."""
         for name, value in attributes.items():
             self.storage.with_retry(
                 lambda name=name, value=value: self.storage.optuna.set_trial_user_attr(  # type: ignore[misc]
@@ -230,7 +230,7 @@ class SweepStudy:
     def report(self, trial_id: int, step: int, value: float) -> bool:
         """Add an evaluation of a running trial; True where the pruner ends it.
 
-        A step that was recorded before a worker died stands.
+        A step that was recorded before a worker died is kept.
         """
         storage = self.storage.optuna
         frozen = self.storage.with_retry(lambda: storage.get_trial(trial_id))

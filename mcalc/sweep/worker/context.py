@@ -123,21 +123,21 @@ def with_retries(
 ) -> list[Outcome]:
     """Outcomes of `attempt` on the trials with these keys, those that failed tried again.
 
-    `attempt` is told whether it is the first.
+    `attempt` gets the keys to run, and whether this is the first attempt.
     """
-    settled: list[Outcome] = []
+    ended: list[Outcome] = []
     for retry in range(retries + 1):
         if not keys:
             break
         outcomes = attempt(keys, not retry)
         failed = [o for o in outcomes if o.state == "failed" and o.retry and retry < retries]
         keys = [outcome.key for outcome in failed]
-        settled += [outcome for outcome in outcomes if outcome.key not in keys]
+        ended += [outcome for outcome in outcomes if outcome.key not in keys]
         for outcome in failed:
             _log.warning(
                 f"  {outcome.name} failed: {outcome.error}; trying again ({retry + 1} of {retries})"
             )
-    for outcome in settled:
+    for outcome in ended:
         if outcome.state == "failed":
             _log.error(f"  {outcome.name} failed: {outcome.error}")
-    return settled
+    return ended

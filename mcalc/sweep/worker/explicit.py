@@ -132,7 +132,7 @@ def space_of(
     """Distributions for Optuna's own analysis: numbers over `ranges`, groups over their files.
 
     Optuna lets the range of a number differ from trial to trial, but not the set of a categorical:
-    text that is no group stays an attribute.
+    text that does not name a group's file remains an attribute.
     """
     space: dict[str, BaseDistribution] = {}
     for name in values:

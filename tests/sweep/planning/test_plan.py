@@ -152,7 +152,7 @@ def test_the_command_line_has_the_last_word_over_what_rows_share() -> None:
     [
         (["seed=1"], "-m needs something to vary"),
         (["sweep=alexnot"], "no such sweep"),
-        (["head.weight_lr=1,1"], "stands there twice"),
+        (["head.weight_lr=1,1"], "is given twice"),
         (["head.weight_lr=1,1.0"], "are the same configuration"),
         (["sweep=alexnet", "seed=interval(1,2)"], "an interval is searched"),
         (["head.weight_lr=interval(1,2)"], "has no end"),
