@@ -21,6 +21,9 @@ console = Console(highlight=False, soft_wrap=True, markup=False)
 """The only console of a process: bars stay below what is printed. No markup, as names and errors
 may contain brackets."""
 
+stderr = Console(stderr=True, highlight=False, soft_wrap=True, markup=False)
+"""For the progress of commands whose output may be read by another program."""
+
 QUIET_SECONDS = 15.0
 """Without a terminal, shortest time between two lines."""
 
@@ -56,7 +59,10 @@ class Display:
 
 @contextmanager
 def counting(console: Console, title: str) -> Iterator[Callable[[int, int], None]]:
-    """A function (done, total) to call as work proceeds; shows nothing until it is called."""
+    """A function (done, total) to call as work proceeds; shows nothing until it is called.
+
+    Without a terminal, stderr gets a line only for work that takes long.
+    """
     with _bar(console) as bar:
         task = None
         last = time.monotonic()
@@ -65,7 +71,7 @@ def counting(console: Console, title: str) -> Iterator[Callable[[int, int], None
             nonlocal task, last
             if task is None:
                 task = bar.add_task(title, total=total, note="")
-                if not console.is_terminal:
+                if not console.is_terminal and not console.stderr:
                     console.print(f"{title}: {total}")
             bar.update(task, completed=done, total=total)
             if not console.is_terminal and time.monotonic() - last > QUIET_SECONDS:

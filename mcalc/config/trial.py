@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from mcalc.config.identity import keys_of, numeric_settings
@@ -37,8 +37,3 @@ def plan_trial(
     """The trial that a config makes on data with this fingerprint."""
     key, trajectory = keys_of(numeric_settings(config), fingerprint)
     return PlannedTrial(name, key, trajectory, config, fingerprint, values or {})
-
-
-def with_patience(config: Config, patience: int | None) -> Config:
-    """A copy of the config with this `stopping.patience`."""
-    return replace(config, stopping=replace(config.stopping, patience=patience))

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from dataclasses import astuple, fields, replace
 from pathlib import Path
 
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import Progress
 from rich.table import Table
 
 from mcalc.config import DataConfig, Line, Region, WithoutCallback
+from mcalc.console import counting, stderr
 from mcalc.data.completeness import check_completeness, completeness
 from mcalc.data.images import file_digests, prepare_images
 from mcalc.data.ledger import count_by_kind, write_ledger
@@ -39,11 +39,11 @@ def run(line: Line) -> int:
     config = line.config()
     data = config.data
     met: tuple[Defect, ...] | None = None
-    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
-        index = open_source(data, _step(bar, "indexing"))
-        if line.words["pixels"]:
-            met = _decode(index, data, bar)
-            index = replace(index, ledger=(*index.ledger, *met))
+    with counting(stderr, "indexing") as progress:
+        index = open_source(data, progress)
+    if line.words["pixels"]:
+        met = _decode(index, data)
+        index = replace(index, ledger=(*index.ledger, *met))
     ledger = write_ledger(index.ledger, Path(data.cache).expanduser() / "ledger.csv")
     print_check(index, console, ledger, data, met)
     check_completeness(index, data.min_completeness, met or (), data.region)
@@ -52,17 +52,13 @@ def run(line: Line) -> int:
     return 0
 
 
-def _step(bar: Progress, name: str) -> Callable[[int, int], None]:
-    task = bar.add_task(name, total=None)
-    return lambda done, total: bar.update(task, completed=done, total=total)
-
-
-def _decode(index: Index, data: DataConfig, bar: Progress) -> tuple[Defect, ...]:
+def _decode(index: Index, data: DataConfig) -> tuple[Defect, ...]:
     """Defects met when every image is prepared as for training, paths relative to the root."""
     cache = Path(data.cache).expanduser()
-    digests = file_digests(index.lesions, data.region, cache, _step(bar, "hashing files"))
-    decoding = _step(bar, "decoding")
-    met = prepare_images(index.lesions, digests, IMAGE_WIDTH, data, cache, decoding).defects
+    with counting(stderr, "hashing files") as progress:
+        digests = file_digests(index.lesions, data.region, cache, progress)
+    with counting(stderr, "decoding") as progress:
+        met = prepare_images(index.lesions, digests, IMAGE_WIDTH, data, cache, progress).defects
     return tuple(replace(each, detail=each.detail.replace(f"{index.root}/", "")) for each in met)
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
 from mcalc.atomic_write import write_text
 from mcalc.config import Line, TrackingConfig
+from mcalc.console import counting, stderr
 from mcalc.errors import UserError, without_password
 from mcalc.paper import NETWORKS
 from mcalc.report.baselines import baselines_table
@@ -50,8 +50,9 @@ def run(line: Line) -> int:
             _write(out / f"{name}.{ending}", form(content))
         print(f"wrote {out / name}.{{{','.join(FORMATS)}}}")
     if table in ("all", *_PAGE_TABLES):
-        progress = _Counter(sum(len(trials) for trials in record.values()))
-        _write(out / "index.html", page(everything, record, progress))
+        with counting(stderr, "drawing figures") as progress:
+            text = page(everything, record, progress)
+        _write(out / "index.html", text)
         print(f"wrote {out / 'index.html'}")
     return 0
 
@@ -82,22 +83,6 @@ def _in_order(trial: RecordedTrial) -> list[tuple[int, str]]:
 def _print(table: Table, alone: bool) -> None:
     # among other tables, what they share is printed once at the end
     print(as_text(table if alone else replace(table, provenance=())))
-
-
-class _Counter:
-    """Counts trials on stderr while their figures are drawn: in place on a terminal."""
-
-    def __init__(self, total: int) -> None:
-        self._done, self._total = 0, total
-
-    def __call__(self, name: str) -> None:
-        self._done += 1
-        last = self._done == self._total
-        if sys.stderr.isatty():
-            line = f"\rdrawing figures {self._done}/{self._total}: {name:<12.12}"
-            print(line, end="\n" if last else "", file=sys.stderr, flush=True)
-        elif self._done == 1:
-            print(f"drawing the figures of {self._total} trials", file=sys.stderr, flush=True)
 
 
 def _write(path: Path, text: str) -> None:

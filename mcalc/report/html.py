@@ -57,29 +57,30 @@ class _Pictures:
 
 
 def page(
-    tables: Mapping[int, Table], record: Record, progress: Callable[[str], None] | None = None
+    tables: Mapping[int, Table], record: Record, progress: Callable[[int, int], None] | None = None
 ) -> str:
     """The whole page.
 
     Args:
         tables: tables of `mcalc.report.paper_tables.build` by number, shown in that order.
         record: network -> recorded trials, whose figures are drawn.
-        progress: called with each trial's name before its figures are drawn (a second each).
+        progress: called with (done, total) after each trial's figures are drawn (a second each).
 
     Returns:
         HTML with every figure inside; every text of the record is escaped. A crop that is kept
         but cannot be read is named among the cautions.
     """
+    trials = [trial for network in NETWORKS for trial in record.get(network, ())]
     unreadable: list[str] = []
-    galleries = []
+    galleries, drawn = [], 0
     for number, network in zip((3, 4), NETWORKS, strict=True):
         rows = []
         for row in match(network, record.get(network, ())):
-            if row.trial is not None and progress is not None:
-                progress(row.label)
             rows.append(_pictures(row, unreadable))
+            drawn += row.trial is not None
+            if row.trial is not None and progress is not None:
+                progress(drawn, len(trials))
         galleries.append({"number": number, "title": NETWORK_TITLES[network], "rows": rows})
-    trials = [trial for network in NETWORKS for trial in record.get(network, ())]
     beware = list(cautions(trials))
     if unreadable:
         beware.append(

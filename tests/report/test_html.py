@@ -156,10 +156,11 @@ def test_shown_crops_are_spread_over_the_split_and_not_chosen_by_result(trial) -
     assert shown == [0, 11, 22, 33, 44, 55, 66, 78, 89]  # every tenth of the ninety kept
 
 
-def test_progress_names_each_trial(trial) -> None:
-    seen: list[str] = []
-    report({"alexnet": [trial("AL1")], "googlenet": [trial("GL1")]}, progress=seen.append)
-    assert seen == ["AL1", "GL1"]
+def test_progress_counts_the_trials(trial) -> None:
+    seen: list[tuple[int, int]] = []
+    record = {"alexnet": [trial("AL1")], "googlenet": [trial("GL1")]}
+    report(record, progress=lambda *step: seen.append(step))
+    assert seen == [(1, 2), (2, 2)]
 
 
 def test_a_trial_takes_less_than_its_share_of_eight_megabytes(trial, tmp_path) -> None:
