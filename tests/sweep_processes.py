@@ -49,11 +49,12 @@ class Worker:
         return self.process.wait(PATIENCE_SECONDS)
 
 
-def start(*arguments: str, log: Path, **environment: str) -> Worker:
+def start(*arguments: str, log: Path, folder: Path = ROOT, **environment: str) -> Worker:
+    """Start a sweep of small trials in a folder."""
     with log.open("wb") as out:
         process = subprocess.Popen(
             [sys.executable, "-m", "mcalc.train", "-m", *SMALL, *arguments],
-            cwd=ROOT,
+            cwd=folder,
             stdout=out,
             stderr=subprocess.STDOUT,
             env={**os.environ, **environment},

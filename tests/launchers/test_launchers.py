@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
+import json
 import os
+import pickle
+import re
+import shutil
 import signal
 import subprocess
+import sys
 import time
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
-from socket import gethostname, socket
+from socket import socket
+from types import SimpleNamespace
 
+import cloudpickle
 import psutil
 import pytest
-from omegaconf import OmegaConf
 from optuna.trial import TrialState
+from sqlalchemy import create_engine, text
+from submitit.core.utils import DelayedSubmission
 from sweep_processes import (
     ROOT,
     SMALL,
@@ -27,16 +36,20 @@ from sweep_processes import (
     wait_for,
 )
 
-from mcalc.config.compose import compose_config, register_schema
+from mcalc.config.compose import compose_config
 from mcalc.config.identity import NUMERICS_VERSION
+from mcalc.config.schema import Config
+from mcalc.results import Outcome, RecordedTrial
 from mcalc.sweep.__main__ import main
 from mcalc.sweep.start import run_sweep
-from mcalc.sweep.worker.remote import Task
+from mcalc.sweep.store.storage import storage_url
+from mcalc.sweep.worker.remote import JobReport, RemoteJob, remote_job
 
 pytestmark = [pytest.mark.slow, pytest.mark.distributed, pytest.mark.xdist_group("launchers")]
 
 SWEEP = ("head.weight_lr=1,5,10,20",)
 JOBLIB = ("hydra/launcher=joblib", "hydra.launcher.n_jobs=2")
+TIME_AND_LEVEL = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} (INFO   |WARNING|ERROR  ) ")
 
 
 @pytest.fixture(scope="module")
@@ -59,10 +72,28 @@ def store(runs: Path) -> str:
     return f"sqlite:///{runs / 'optuna.db'}"
 
 
+def stored_jobs(storage: str) -> int:
+    engine = create_engine(storage)
+    try:
+        with engine.connect() as connection:
+            return int(connection.execute(text("SELECT count(*) FROM mcalc_jobs")).scalar_one())
+    finally:
+        engine.dispose()
+
+
 def all_done_once(runs: Path, trials: int) -> None:
     assert [a.state for a in attempts(store(runs))] == [TrialState.COMPLETE] * trials
     assert [run.state for run in recorded(runs)] == ["finished"] * trials
     assert main(["check", f"tracking.dir={runs}"]) == 0
+    assert stored_jobs(store(runs)) == 0
+
+
+def logged(runs: Path) -> str:
+    """What workers logged, less each line's time; every line must have one."""
+    lines = [line for log in (runs / "logs").glob("*.log") for line in log.read_text().splitlines()]
+    assert lines
+    assert [line for line in lines if not TIME_AND_LEVEL.match(line)] == []
+    return "\n".join(line.partition(",")[2][4:] for line in lines)
 
 
 def test_joblib_gives_the_numbers_of_a_sweep_alone_though_workers_are_killed(
@@ -84,10 +115,13 @@ def test_joblib_gives_the_numbers_of_a_sweep_alone_though_workers_are_killed(
     assert "4 of 4 done" in second.printed()
     all_done_once(runs, 4)
     assert predictions(runs) == alone
-    text = "".join(log.read_text() for log in (runs / "logs").glob("*.log"))
+    log = logged(runs)
+    printed = first.printed() + second.printed()
     for name in alone:
-        assert f"  {name}: accuracy" in text
-        assert f"  {name}: accuracy" not in first.printed() + second.printed()
+        assert f"INFO      {name}: accuracy" in log
+        assert f"  {name}: accuracy" not in printed
+    assert "WARNING   warning: synthetic data" in log
+    assert not any(TIME_AND_LEVEL.search(line) for line in printed.splitlines())
 
 
 def kill_one_at_work(sweep: Worker, storage: str) -> None:
@@ -107,23 +141,141 @@ def kill_one_at_work(sweep: Worker, storage: str) -> None:
     os.kill(found.pop(), signal.SIGKILL)
 
 
-def test_submitit_gives_the_numbers_of_a_sweep_alone(
-    tmp_path: Path, cache: str, alone: dict[str, dict[str, str]]
+RECORDING = """
+import json
+from pathlib import Path
+from hydra.core.config_store import ConfigStore
+from hydra_plugins.hydra_joblib_launcher.config import JobLibLauncherConf
+from hydra_plugins.hydra_joblib_launcher.joblib_launcher import JoblibLauncher as Original
+
+class JoblibLauncher(Original):
+    def launch(self, job_overrides, initial_job_idx):
+        Path(__file__).with_name("given.json").write_text(json.dumps([*map(list, job_overrides)]))
+        return super().launch(job_overrides, initial_job_idx)
+
+settings = JobLibLauncherConf(_target_="hydra_plugins.recording.JoblibLauncher")
+ConfigStore.instance().store(group="hydra/launcher", name="recording", node=settings)
+"""
+"""Hydra's launcher for joblib, as a plug-in that writes what it is given to a file."""
+
+
+def given_to_joblib(plugins: Path, runs: Path) -> list[list[str]]:
+    found: list[list[str]] = json.loads((plugins / "recording" / "given.json").read_text())
+    return found
+
+
+def given_to_submitit(plugins: Path, runs: Path) -> list[list[str]]:
+    files = (runs / "hydra" / ".submitit").rglob("*_submitted.pkl")
+    return [DelayedSubmission.load(file).args[0] for file in files]
+
+
+@pytest.mark.parametrize(
+    ("launcher", "given"),
+    [("recording", given_to_joblib), ("submitit_local", given_to_submitit)],
+    ids=["joblib", "submitit_local"],
+)
+def test_launchers_get_tokens_and_give_the_numbers_of_a_sweep_alone(
+    tmp_path: Path,
+    alone: dict[str, dict[str, str]],
+    launcher: str,
+    given: Callable[[Path, Path], list[list[str]]],
 ) -> None:
-    runs = tmp_path / "runs"
+    """In a folder whose path has spaces, with paths relative to it."""
+    folder = tmp_path / "a folder with spaces"
+    folder.mkdir()
+    plugins = tmp_path / "hydra_plugins"
+    (plugins / "recording").mkdir(parents=True)
+    (plugins / "recording" / "__init__.py").write_text(RECORDING)
     worker = start(
         "head.weight_lr=1,10",
-        "hydra/launcher=submitit_local",
-        "hydra.launcher.timeout_min=10",
-        cache,
-        f"tracking.dir={runs}",
+        f"hydra/launcher={launcher}",
+        "tracking.dir=my runs",
+        "data.cache=my cache",
         log=tmp_path / "log",
+        folder=folder,
+        PYTHONPATH=f"{tmp_path}{os.pathsep}{ROOT}",
     )
     assert worker.ended() == 0, worker.printed()
+    runs = folder / "my runs"
     all_done_once(runs, 2)
     found = predictions(runs)
     assert found == {name: alone[name] for name in found}
+    assert {file.name for file in folder.iterdir()} == {"my runs", "my cache"}
+    jobs = given(plugins, runs)
+    assert len(jobs) == 2
+    for job in jobs:
+        (setting,) = job
+        assert re.fullmatch("job=[a-z0-9]{1,32}", setting)
     assert len(list((runs / "logs").glob("*.log"))) == 2
+    for name in found:
+        assert f"INFO      {name}: accuracy" in logged(runs)
+
+
+CALL = """
+import pickle, sys
+from pathlib import Path
+from types import SimpleNamespace
+job, token, answer = sys.argv[1:]
+report = pickle.loads(Path(job).read_bytes())(SimpleNamespace(job=token))
+Path(answer).write_bytes(pickle.dumps(report))
+"""
+
+
+class Elsewhere:
+    """Runs each job as launchers do on another machine: pickled, in a process in another folder."""
+
+    def __init__(self, folder: Path, before: Callable[[], object] = lambda: None) -> None:
+        self.folder = folder
+        self.before = before
+        self.folder.mkdir()
+
+    def at_once(self, jobs: int, config: Config) -> int:
+        return min(jobs, 2)
+
+    def launch(self, tokens: Sequence[str], config: Config) -> list[list[Outcome]]:
+        self.before()
+        file = self.folder / "job.pkl"
+        file.write_bytes(cloudpickle.dumps(remote_job(config)))
+        answers = [self.folder / token for token in tokens]
+        processes = [
+            subprocess.Popen(
+                [sys.executable, "-c", CALL, str(file), token, str(answer)],
+                cwd=self.folder,
+                env={**os.environ, "PYTHONPATH": str(ROOT)},
+            )
+            for token, answer in zip(tokens, answers, strict=True)
+        ]
+        assert [process.wait() for process in processes] == [0] * len(tokens)
+        reports: list[JobReport] = [pickle.loads(answer.read_bytes()) for answer in answers]
+        assert [report.error for report in reports] == [""] * len(tokens)
+        return [report.outcomes for report in reports]
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where a sweep of this process is started; its path has spaces."""
+    made = tmp_path / "where it is started"
+    made.mkdir()
+    monkeypatch.chdir(made)
+    return made
+
+
+def test_workers_that_start_in_another_folder_give_the_same_numbers(
+    tmp_path: Path, folder: Path, alone: dict[str, dict[str, str]]
+) -> None:
+    launcher = Elsewhere(tmp_path / "where, workers (start)")
+    outcomes = run_sweep(
+        [*SMALL, "head.weight_lr=1,10", "tracking.dir=my runs", "data.cache=my cache"],
+        compose_config,
+        lambda: launcher,
+    )
+    assert [outcome.state for outcome in outcomes] == ["finished"] * 2
+    all_done_once(folder / "my runs", 2)
+    found = predictions(folder / "my runs")
+    assert found == {name: alone[name] for name in found}
+    # a worker leaves nothing where it starts
+    names = {file.name for file in launcher.folder.iterdir()}
+    assert {name for name in names if not re.fullmatch("[a-z0-9]{16}", name)} == {"job.pkl"}
 
 
 def test_a_search_by_several_workers_keeps_to_its_budget(tmp_path: Path, cache: str) -> None:
@@ -137,23 +289,102 @@ def test_a_search_by_several_workers_keeps_to_its_budget(tmp_path: Path, cache: 
     assert all(1 <= value <= 30 for value in drawn)
 
 
-def composed(*overrides: str) -> object:
-    """What a launcher hands to a job."""
-    register_schema()
-    plain = compose_config([*SMALL, *overrides])
-    return OmegaConf.structured(plain)
+def drawn_and_trained(runs: Path) -> list[tuple[str, RecordedTrial]]:
+    """The backbone that each attempt of a search drew, and the run that it made."""
+    by_id = {run.run_id: run for run in recorded(runs)}
+    return [
+        (str(attempt.params["backbone"]), by_id[attempt.user_attrs["mlflow_run"]])
+        for attempt in attempts(store(runs))
+    ]
+
+
+def test_a_search_over_a_group_builds_what_it_draws(tmp_path: Path, cache: str) -> None:
+    """By joblib, in a folder without `conf/`."""
+    folder = tmp_path / "without conf"
+    folder.mkdir()
+    worker = start(
+        "backbone=squeezenet,alexnet",
+        "head.weight_lr=interval(1,30)",
+        "budget.trials=4",
+        cache,
+        "tracking.dir=runs",
+        *JOBLIB,
+        log=tmp_path / "log",
+        folder=folder,
+    )
+    assert worker.ended() == 0, worker.printed()
+    all_done_once(folder / "runs", 4)
+    found = drawn_and_trained(folder / "runs")
+    assert {drawn for drawn, _ in found} == {"squeezenet", "alexnet"}
+    for drawn, run in found:
+        assert run.params["backbone.name"] == drawn
+        assert run.params["backbone.weights"] == "none"
+
+
+def test_a_searchs_worker_needs_no_file_of_conf(tmp_path: Path, folder: Path, cache: str) -> None:
+    mine = folder / "conf" / "backbone"
+    mine.mkdir(parents=True)
+    (mine / "mine.yaml").write_text("name: squeezenet\nweights: none\nlr_decay: 0.5\n")
+    (mine / "other.yaml").write_text("name: squeezenet\nweights: none\nlr_decay: 0.25\n")
+    launcher = Elsewhere(
+        tmp_path / "where workers start",
+        before=lambda: shutil.rmtree(folder / "conf", ignore_errors=True),
+    )
+    run_sweep(
+        [
+            *SMALL,
+            "backbone=mine,other",
+            "head.weight_lr=interval(1,30)",
+            "budget.trials=4",
+            cache,
+            "tracking.dir=runs",
+        ],
+        compose_config,
+        lambda: launcher,
+    )
+    all_done_once(folder / "runs", 4)
+    found = drawn_and_trained(folder / "runs")
+    decays = {"mine": "0.5", "other": "0.25"}
+    assert {drawn for drawn, _ in found} == set(decays)
+    for drawn, run in found:
+        assert run.params["backbone.lr_decay"] == decays[drawn]
+
+
+def called(job: RemoteJob, token: str = "0") -> JobReport:
+    """What a job reports that a launcher calls in this process."""
+    return job(SimpleNamespace(job=token))
+
+
+def job_in(folder: Path) -> RemoteJob:
+    return remote_job(compose_config([f"tracking.dir={folder}"]))
 
 
 def test_a_job_on_another_machine_refuses_the_sqlite_file(tmp_path: Path) -> None:
-    ended = Task("elsewhere", NUMERICS_VERSION)(composed(f"tracking.dir={tmp_path}"))  # type: ignore[arg-type]
-    assert ended.outcomes == []
-    assert "storage=postgresql" in ended.error
+    report = called(replace(job_in(tmp_path), host="elsewhere"))
+    assert report.outcomes == []
+    assert "storage=postgresql" in report.error
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_job_of_another_version_refuses(tmp_path: Path) -> None:
-    ended = Task(gethostname(), NUMERICS_VERSION + 1)(composed(f"tracking.dir={tmp_path}"))  # type: ignore[arg-type]
-    assert "another version of mcalc" in ended.error
+    report = called(replace(job_in(tmp_path), numerics=NUMERICS_VERSION + 1))
+    assert "another version of mcalc" in report.error
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_job_that_the_store_does_not_know_is_answered_in_one_sentence(tmp_path: Path) -> None:
+    report = called(job_in(tmp_path), token="abc")
+    assert report.outcomes == []
+    assert report.error.startswith("the store has no job 'abc'")
+    assert report.trace == ""
+
+
+def test_a_jobs_places_do_not_depend_on_where_it_runs(folder: Path) -> None:
+    places = remote_job(compose_config(["tracking.dir=my runs"])).places
+    assert places.tracking.dir == str(folder / "my runs")
+    assert storage_url(places) == f"sqlite:///{folder}/my runs/optuna.db"
+    named = remote_job(compose_config(["storage='sqlite:///my store.db'"])).places
+    assert named.storage == f"sqlite:///{folder}/my store.db"
 
 
 def test_make_dashboard_serves_the_store(tmp_path: Path) -> None:
