@@ -114,6 +114,7 @@ def provenance(trials: Sequence[RecordedTrial]) -> tuple[str, ...]:
         f"Weights: {tag('weights')}.",
         f"Data: {tag('data')}; fingerprint {tag('fingerprint')}.",
         f"Device: {tag('device')}.",
+        f"Format of the record: {tag('format')}; code: {tag('git')}.",
         f"Scale: {grouped(trials, _scale)}.",
         f"Iterations trained: {_spread(trials, 'iterations')}; stopped by {tag('stop_reason')}.",
     )

@@ -57,9 +57,8 @@ def record(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     return tmp_path
 
 
-def command(folder: Path, module: str, *arguments: str) -> str:
-    """What a command prints that ends well."""
-    done = subprocess.run(
+def run(folder: Path, module: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
         [sys.executable, "-m", f"mcalc.{module}", *arguments],
         cwd=folder,
         env={**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "200"},
@@ -67,6 +66,11 @@ def command(folder: Path, module: str, *arguments: str) -> str:
         text=True,
         check=False,
     )
+
+
+def command(folder: Path, module: str, *arguments: str) -> str:
+    """What a command prints that ends well."""
+    done = run(folder, module, *arguments)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
@@ -78,6 +82,7 @@ def test_the_report_reads_it(record: Path) -> None:
     assert table["AL1"][:6] == ["AL1", "15", "1", "2", "1", "0.6667"]
     assert table["AL8"][5] == "—", "it was cut off"
     assert "Weights: random (Glorot)." in " ".join(printed.split())
+    assert "Format of the record: not recorded" in " ".join(printed.split())
     assert (record / "report" / "index.html").stat().st_size > 10_000
 
 
@@ -112,3 +117,22 @@ def test_its_search_resumes(record: Path) -> None:
     assert "2 tried" in printed
     assert "#2: accuracy" in printed
     assert "#1: accuracy" not in printed
+
+
+@pytest.mark.slow
+def test_a_record_of_a_later_format_is_refused_with_both_numbers(tmp_path: Path) -> None:
+    small = (*SINGLE[:-1], "trainer.max_iterations=2", "data.phantom.lesions=16")
+    command(tmp_path, "train", "-m", *small, "name=alexnet", "head.weight_lr=1,10")
+    assert "Format of the record: 1;" in " ".join(command(tmp_path, "report").split())
+    for name, statement in (
+        ("mlflow", "UPDATE tags SET value = '99' WHERE key = 'mcalc.format'"),
+        ("optuna", "UPDATE study_user_attributes SET value_json = '99' WHERE key = 'mcalc:format'"),
+    ):
+        with sqlite3.connect(tmp_path / "mlruns" / f"{name}.db") as database:
+            assert database.execute(statement).rowcount > 0
+        database.close()
+    for arguments in (("report",), ("sweep", "list"), ("sweep", "check")):
+        done = run(tmp_path, *arguments)
+        assert done.returncode == 2, arguments
+        assert "recorded in format 99, but this mcalc reads formats up to 1" in done.stderr
+        assert "Traceback" not in done.stderr

@@ -15,12 +15,13 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from mcalc.config import NUMERICS_VERSION, Config, PlannedTrial, differences, numeric_settings
 from mcalc.errors import UserError
-from mcalc.results import Outcome
+from mcalc.results import RECORD_FORMAT, Outcome, check_format
 from mcalc.sweep.planning import OBJECTIVES, Plan, Search, Values
 from mcalc.sweep.store.samplers import distributions, pruner_of, sampler_of
 from mcalc.sweep.store.storage import Storage
 
 SHARED, DEFINITION, RANGES, PARENT = "mcalc:shared", "mcalc:search", "mcalc:ranges", "mcalc:parent"
+FORMAT = "mcalc:format"
 """User attributes of a study."""
 RESULTS = ("accuracy_low", "accuracy_high", "auc", "iterations", "seconds")
 """Metrics of a trial that the study keeps beside its value."""
@@ -69,31 +70,38 @@ class SweepStudy:
         study = storage.with_retry(
             lambda: optuna.load_study(study_name=name, storage=storage.optuna)
         )
-        return cls(storage, name, study)
+        found = cls(storage, name, study)
+        check_format(found.facts().get(FORMAT), f"the sweep {name!r}")
+        return found
+
+    def facts(self) -> dict[str, Any]:
+        """The study's user attributes, read anew."""
+        return self.storage.with_retry(lambda: self.study.user_attrs)
 
     def shared(self) -> dict[str, Any]:
         """Settings that all trials of the sweep share."""
         if self._shared is None:
-            self._shared = self.storage.with_retry(lambda: self.study.user_attrs).get(SHARED, {})
+            self._shared = self.facts().get(SHARED, {})
         return self._shared
 
     def ranges(self) -> dict[str, Sequence[float]]:
         """From where to where each number ranges over the sweep's trials, by key."""
         if self._ranges is None:
-            self._ranges = self.storage.with_retry(lambda: self.study.user_attrs).get(RANGES, {})
+            self._ranges = self.facts().get(RANGES, {})
         return self._ranges
 
     def _describe(self, plan: Plan) -> None:
         known = self.study.user_attrs
-        entries: dict[str, Any] = {SHARED: {**known.get(SHARED, {}), **plan.shared}}
+        entries: dict[str, Any] = {
+            FORMAT: RECORD_FORMAT,
+            SHARED: {**known.get(SHARED, {}), **plan.shared},
+        }
         if plan.search:
             entries[DEFINITION] = plan.search.definition()
         else:
             before = known.get(RANGES, {})
             entries[RANGES] = before | {
-                name: [min(low, *before.get(name, [])), max(high, *before.get(name, []))]
-                if name in before
-                else [low, high]
+                name: [min(low, *before.get(name, [low])), max(high, *before.get(name, [high]))]
                 for name, (low, high) in _ranges(plan).items()
             }
         for name, value in entries.items():
@@ -102,7 +110,8 @@ class SweepStudy:
 
     def check_same_definition(self, plan: Plan) -> None:
         """Raise UserError, with the difference, where what is recorded is another sweep."""
-        known = self.storage.with_retry(lambda: self.study.user_attrs)
+        known = self.facts()
+        check_format(known.get(FORMAT), f"the sweep {plan.sweep!r}")
         if SHARED not in known:
             return
         recorded = {**known.get(SHARED, {}), **_flat(known.get(DEFINITION, {}))}
@@ -247,7 +256,7 @@ class SweepStudy:
         if run_id:
             self.storage.with_retry(lambda: self.study.set_user_attr(PARENT, run_id))
             return run_id
-        found = self.storage.with_retry(lambda: self.study.user_attrs).get(PARENT)
+        found = self.facts().get(PARENT)
         return str(found) if found else None
 
     def id_of(self, number: int) -> int:

@@ -36,8 +36,8 @@ class SearchStep:
         self.context = context
         self.job = job
         self.config = job.base
-        known = context.storage.with_retry(lambda: context.study.study.user_attrs)
-        self.search = Search.from_definition(known[DEFINITION], job.base.budget)
+        definition = context.study.facts()[DEFINITION]
+        self.search = Search.from_definition(definition, job.base.budget)
 
     def run(self) -> list[Outcome]:
         """The configuration's outcome; nothing where the budget is used up."""
