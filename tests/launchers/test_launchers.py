@@ -278,17 +278,6 @@ def test_workers_that_start_in_another_folder_give_the_same_numbers(
     assert {name for name in names if not re.fullmatch("[a-z0-9]{16}", name)} == {"job.pkl"}
 
 
-def test_a_search_by_several_workers_keeps_to_its_budget(tmp_path: Path, cache: str) -> None:
-    runs = tmp_path / "runs"
-    arguments = ("head.weight_lr=interval(1,30)", "budget.trials=4", cache, f"tracking.dir={runs}")
-    worker = start(*arguments, *JOBLIB, log=tmp_path / "log")
-    assert worker.ended() == 0, worker.printed()
-    all_done_once(runs, 4)
-    drawn = [attempt.params["head.weight_lr"] for attempt in attempts(store(runs))]
-    assert len(set(drawn)) == 4
-    assert all(1 <= value <= 30 for value in drawn)
-
-
 def drawn_and_trained(runs: Path) -> list[tuple[str, RecordedTrial]]:
     """The backbone that each attempt of a search drew, and the run that it made."""
     by_id = {run.run_id: run for run in recorded(runs)}
@@ -298,7 +287,9 @@ def drawn_and_trained(runs: Path) -> list[tuple[str, RecordedTrial]]:
     ]
 
 
-def test_a_search_over_a_group_builds_what_it_draws(tmp_path: Path, cache: str) -> None:
+def test_a_search_by_several_workers_keeps_to_its_budget_and_builds_what_it_draws(
+    tmp_path: Path, cache: str
+) -> None:
     """By joblib, in a folder without `conf/`."""
     folder = tmp_path / "without conf"
     folder.mkdir()
@@ -314,6 +305,9 @@ def test_a_search_over_a_group_builds_what_it_draws(tmp_path: Path, cache: str) 
     )
     assert worker.ended() == 0, worker.printed()
     all_done_once(folder / "runs", 4)
+    rates = [attempt.params["head.weight_lr"] for attempt in attempts(store(folder / "runs"))]
+    assert len(set(rates)) == 4
+    assert all(1 <= rate <= 30 for rate in rates)
     found = drawn_and_trained(folder / "runs")
     assert {drawn for drawn, _ in found} == {"squeezenet", "alexnet"}
     for drawn, run in found:
