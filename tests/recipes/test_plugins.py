@@ -163,7 +163,9 @@ def test_a_sweep_and_its_report_use_them(work: Path) -> None:
         scores = {row["name"]: float(row["youden"]) for row in csv.DictReader(file)}
     assert scores.keys() == {"head.weight_lr=1", "head.weight_lr=10"}
     assert all(-1 <= value <= 1 for value in scores.values())
-    assert "Youden J" in (work / "report" / "index.html").read_text()
+    page = (work / "report" / "index.html").read_text()
+    assert 'id="scores"' in page
+    assert "Youden<br>J" in page
 
 
 def test_a_package_that_is_not_as_it_should_be_is_named(work: Path) -> None:
