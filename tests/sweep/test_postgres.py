@@ -159,7 +159,7 @@ def test_three_workers_share_a_sweep_and_one_is_killed(
     every_trial_is_done_once(storage, tmp_path / "runs", 4)
     assert at_work(storage) == {}
     assert "4 complete" in check(storage, tmp_path / "runs", capsys)
-    # one of them was begun by the worker that was killed, and gone on with by another
+    # one of them was begun by the worker that was killed, and resumed by another
     assert sum("resumed" in attempt.user_attrs for attempt in attempts(storage)) == 1
     configs = list((tmp_path / "runs" / "artifacts").rglob("config.yaml"))
     assert len(configs) == 4
@@ -175,6 +175,40 @@ def running(storage: str) -> list[str]:
         for attempt in attempts(storage)
         if attempt.state is TrialState.RUNNING and "mlflow_run" in attempt.user_attrs
     ]
+
+
+def asked(server: Server, name: str, query: str) -> list[str]:
+    """The one column that a query of a database gives."""
+    with psycopg.connect(server.url(name).replace("+psycopg", "")) as connection:
+        return [str(value) for (value,) in connection.execute(query)]
+
+
+def test_a_launchers_jobs_lie_in_the_store_without_its_password(
+    server: Server, tmp_path: Path, cache: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    storage = server.database("jobs")
+    worker = start(
+        "head.weight_lr=1,10",
+        f"storage={storage}",
+        f"tracking.dir={tmp_path / 'runs'}",
+        cache,
+        "hydra/launcher=joblib",
+        "hydra.launcher.n_jobs=2",
+        log=tmp_path / "log",
+    )
+    wait_for(lambda: at_work(storage) and running(storage), worker)
+    plans = asked(server, "jobs", "SELECT plan FROM mcalc_jobs")
+    (everything,) = asked(server, "jobs", "SELECT database_to_xml(true, false, '')")
+    assert worker.ended() == 0, worker.printed()
+    assert sum('"head.weight_lr": 10.0' in plan for plan in plans) == 1
+    assert "mcalc_jobs" in everything
+    assert PASSWORD not in everything
+    every_trial_is_done_once(storage, tmp_path / "runs", 2)
+    check(storage, tmp_path / "runs", capsys)
+    assert asked(server, "jobs", "SELECT plan FROM mcalc_jobs") == []
+    logs = [file.read_text() for file in (tmp_path / "runs" / "logs").glob("*.log")]
+    assert len(logs) == 2
+    assert PASSWORD not in worker.printed() + "".join(logs)
 
 
 def test_a_server_that_stays_away_ends_the_sweep_and_one_that_comes_back_does_not(
@@ -245,7 +279,7 @@ def test_a_closed_port_is_waited_for_and_named(server: Server) -> None:
     assert PASSWORD not in str(caught.value)
 
 
-def test_an_address_that_is_none_is_answered_without_its_password() -> None:
-    with pytest.raises(UserError, match="no address of a database") as caught:
+def test_an_invalid_address_is_answered_without_its_password() -> None:
+    with pytest.raises(UserError, match="not an address of a database") as caught:
         Storage(f"postgresql+psycopg://mcalc:{PASSWORD}@host:port/name", 1)
     assert PASSWORD not in str(caught.value)
