@@ -278,6 +278,35 @@ def test_workers_that_start_in_another_folder_give_the_same_numbers(
     assert {name for name in names if not re.fullmatch("[a-z0-9]{16}", name)} == {"job.pkl"}
 
 
+class Queue:
+    """Jobs that wait for a machine when the command that submitted them is stopped."""
+
+    def __init__(self) -> None:
+        self.tokens: list[str] = []
+
+    def at_once(self, jobs: int, config: Config) -> int:
+        return 1
+
+    def launch(self, tokens: Sequence[str], config: Config) -> list[list[Outcome]]:
+        self.tokens += tokens
+        raise KeyboardInterrupt
+
+
+def test_queued_jobs_run_though_the_command_was_stopped(folder: Path, cache: str) -> None:
+    queue = Queue()
+    settings = [*SMALL, cache, "tracking.dir=runs"]
+    with pytest.raises(KeyboardInterrupt):
+        run_sweep([*settings, "head.weight_lr=1,10"], compose_config, lambda: queue)
+    assert len(queue.tokens) == 2
+    report = called(remote_job(compose_config(settings)), queue.tokens[1])
+    assert report.error == ""
+    assert [(each.name, each.state) for each in report.outcomes] == [
+        ("head.weight_lr=10", "finished")
+    ]
+    outcomes = run_sweep([*settings, "head.weight_lr=1,10"], compose_config)
+    assert [outcome.state for outcome in outcomes] == ["skipped", "finished"]
+
+
 def drawn_and_trained(runs: Path) -> list[tuple[str, RecordedTrial]]:
     """The backbone that each attempt of a search drew, and the run that it made."""
     by_id = {run.run_id: run for run in recorded(runs)}
