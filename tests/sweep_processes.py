@@ -73,7 +73,7 @@ def wait_for(condition: Callable[[], object], *workers: Worker) -> None:
 
 
 def at_work(storage: str) -> dict[str, int]:
-    """Process numbers of workers that hold a training run, by run."""
+    """Process numbers of workers with a lease on a training run, by run."""
     engine = create_engine(storage)
     try:
         with engine.connect() as connection:
