@@ -271,7 +271,7 @@ def test_a_sweep_that_was_stopped_goes_on_from_its_checkpoint_to_the_same_number
     first = read_trials(TrackingConfig(dir=str(tmp_path / "mlruns")), "mine")
     printed = ended_well(run(tmp_path, *arguments))
     assert "1 finished, 1 to run" in printed
-    assert "goes on from iteration" in printed
+    assert "resumes from iteration" in printed
     trials = {
         trial.name: trial
         for trial in read_trials(TrackingConfig(dir=str(tmp_path / "mlruns")), "mine")
@@ -306,7 +306,7 @@ def test_a_full_disk_stops_the_sweep_and_the_same_command_goes_on(
         check=False, preexec_fn=nearly_full,
     )  # fmt: skip
     message = refused(full)
-    assert "no room is left to record in mlruns" in message
+    assert "no space is left to record in mlruns" in message
     assert "give the same command again" in message
     ended_well(run(tmp_path, *arguments))
     trials = read_trials(TrackingConfig(dir=str(tmp_path / "mlruns")), "mine")
