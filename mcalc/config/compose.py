@@ -141,11 +141,7 @@ def config_errors() -> Iterator[None]:
         raise UserError(" ".join(str(error).split())) from error
 
 
-_KINDS = {
-    "Float": "a number",
-    "Integer": "a whole number",
-    "Boolean": "true or false",
-}
+_KINDS = {"Float": "a number", "Integer": "a whole number", "Boolean": "true or false"}
 """OmegaConf's names of types in words."""
 
 
@@ -189,10 +185,7 @@ def compose_config(overrides: Sequence[str] = ()) -> Config:
             raise _several(override)
     register_schema()
     GlobalHydra.instance().clear()
-    with (
-        config_errors(),
-        initialize_config_dir(config_dir=str(CONF_DIR), version_base="1.3"),
-    ):
+    with config_errors(), initialize_config_dir(config_dir=str(CONF_DIR), version_base="1.3"):
         composed = compose(config_name="train", overrides=list(overrides))
     return to_config(composed)
 

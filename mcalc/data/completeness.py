@@ -43,10 +43,7 @@ def completeness(
 
 
 def check_completeness(
-    index: Index,
-    minimum: float,
-    found_later: Collection[Defect] = (),
-    region: Region = Region.crop,
+    index: Index, minimum: float, found_later: Collection[Defect] = (), region: Region = Region.crop
 ) -> None:
     """Raise UserError when `completeness` is below `minimum` (data.min_completeness, 0..1)."""
     share = completeness(index, found_later, region)

@@ -98,11 +98,7 @@ class Lesion:
         return f"{self.patient}_{self.side or 'UNKNOWN'}"
 
 
-NEEDED_FILES = {
-    Region.crop: ("crop",),
-    Region.patch: ("full", "mask"),
-    Region.full: ("full",),
-}
+NEEDED_FILES = {Region.crop: ("crop",), Region.patch: ("full", "mask"), Region.full: ("full",)}
 """Fields of `Lesion` that a region is made of."""
 
 

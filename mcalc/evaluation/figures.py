@@ -52,10 +52,7 @@ def curve_figure(curve: Sequence[CurvePoint], title: str, stopped_at: int | None
     accuracy.set_ylabel("accuracy, %", fontsize=9)
     accuracy.set_ylim(0, 102)
     _panel(
-        loss,
-        iterations,
-        [point.train_loss for point in curve],
-        [point.val_loss for point in curve],
+        loss, iterations, [point.train_loss for point in curve], [point.val_loss for point in curve]
     )
     loss.set_ylabel("cross-entropy loss", fontsize=9)
     loss.set_ylim(bottom=0)
@@ -167,10 +164,7 @@ def _title(figure: Figure, title: str) -> None:
 
 
 def _panel(
-    panel: Axes,
-    iterations: Sequence[int],
-    train: Sequence[float],
-    validation: Sequence[float],
+    panel: Axes, iterations: Sequence[int], train: Sequence[float], validation: Sequence[float]
 ) -> None:
     # markers make a lone evaluation visible and would only blur a long curve
     dots = "o" if len(iterations) <= 40 else ""

@@ -133,11 +133,7 @@ BACKBONES: Mapping[str, Backbone] = {
         build=_build_googlenet,
         replace_head=_googlenet_head,
         contract=InputContract(224, 15, (127.5, 127.5, 127.5), (127.5, 127.5, 127.5)),
-        stages=(
-            *(rf"conv{layer}\." for layer in (1, 2, 3)),
-            *_INCEPTION_STAGES,
-            r"fc\.",
-        ),
+        stages=(*(rf"conv{layer}\." for layer in (1, 2, 3)), *_INCEPTION_STAGES, r"fc\."),
         imagenet=GoogLeNet_Weights.IMAGENET1K_V1,
         optional=("aux1", "aux2"),
     ),
@@ -161,12 +157,7 @@ BACKBONES: Mapping[str, Backbone] = {
         build=BvlcGoogLeNet,
         replace_head=_bvlc_head,
         contract=InputContract(224, 31, (104.0, 117.0, 123.0), (1.0, 1.0, 1.0)),
-        stages=(
-            r"conv1\.",
-            r"conv2(_reduce)?\.",
-            *_INCEPTION_STAGES,
-            r"classifier\.",
-        ),
+        stages=(r"conv1\.", r"conv2(_reduce)?\.", *_INCEPTION_STAGES, r"classifier\."),
         npz_key=caffe_key,
     ),
 }

@@ -147,11 +147,7 @@ ASSUMPTIONS: tuple[Assumption, ...] = (
     Assumption(
         topic="Contrast enhancement",
         paper="CLAHE, no parameters (II.2).",
-        taken={
-            "data.clahe.enabled": True,
-            "data.clahe.clip_limit": 3.5,
-            "data.clahe.tiles": 8,
-        },
+        taken={"data.clahe.enabled": True, "data.clahe.clip_limit": 3.5, "data.clahe.tiles": 8},
         choice="8 x 8 tiles, OpenCV's clip limit 3.5, on the crop before it is resized",
         reason="About what MATLAB's adapthisteq does by default (8 x 8 tiles, ClipLimit 0.01).",
     ),

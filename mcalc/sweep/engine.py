@@ -126,10 +126,7 @@ class _SweepRun:
         with suppress(UserError):
             summary = summarise(self.study)
             self.context.tracker.close_sweep(
-                self.parent,
-                summary.metrics,
-                {"summary.json": summary.as_json()},
-                complete=complete,
+                self.parent, summary.metrics, {"summary.json": summary.as_json()}, complete=complete
             )
 
     def _reconcile(self) -> None:

@@ -143,12 +143,7 @@ class Tracker:
         return [str(run.info.run_id) for run in found]
 
     def close_sweep(
-        self,
-        run_id: str,
-        metrics: Mapping[str, float],
-        texts: Mapping[str, str],
-        *,
-        complete: bool,
+        self, run_id: str, metrics: Mapping[str, float], texts: Mapping[str, str], *, complete: bool
     ) -> None:
         """End a sweep's parent run, with figures over its trials and files by name."""
         now = int(time.time() * 1000)
@@ -237,11 +232,7 @@ def recorded_trial(run: Run, artifacts: Artifacts | None = None) -> RecordedTria
     """An MLflow run as a trial. Raises UserError for one that a newer mcalc wrote."""
     tags = dict(run.data.tags)
     check_format(tags.get(_FORMAT), f"run {run.info.run_id}")
-    states = {
-        "FINISHED": "finished",
-        "FAILED": "failed",
-        "KILLED": tags.get(_STATE, "interrupted"),
-    }
+    states = {"FINISHED": "finished", "FAILED": "failed", "KILLED": tags.get(_STATE, "interrupted")}
     return RecordedTrial(
         run_id=str(run.info.run_id),
         name=str(run.info.run_name),

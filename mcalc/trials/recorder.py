@@ -131,7 +131,7 @@ class Recorder(Listener):
             f"[{metrics['accuracy_low']:.3f}, {metrics['accuracy_high']:.3f}], "
             f"AUC {metrics['auc']:.3f} [{metrics['auc_low']:.3f}, {metrics['auc_high']:.3f}] "
             f"on {len(data.split.reported)} {config.data.unit}s; stopped at iteration "
-            f"{result.iterations} ({result.stop_reason}) after {result.seconds:.0f} s",
+            f"{result.iterations} ({result.stop_reason}) after {result.seconds:.0f} s"
         )
 
     def pruned(self, trial: PlannedTrial, curve: Sequence[CurvePoint], seconds: float) -> None:

@@ -69,10 +69,7 @@ def transforms(settings: AugmentConfig) -> list[Any]:
     if brightness or contrast:
         steps.append(
             A.RandomBrightnessContrast(
-                brightness_limit=brightness,
-                contrast_limit=contrast,
-                brightness_by_max=True,
-                p=1.0,
+                brightness_limit=brightness, contrast_limit=contrast, brightness_by_max=True, p=1.0
             )
         )
     if noise:

@@ -69,8 +69,7 @@ def _polygon(shape: tuple[int, int], points: Points) -> FloatImage:
 def _line(shape: tuple[int, int], points: Points, width: int) -> FloatImage:
     course = [_fixed_point(points)]
     return _antialiased(
-        shape,
-        lambda canvas: cv2.polylines(canvas, course, False, 255, width, cv2.LINE_AA, shift=4),
+        shape, lambda canvas: cv2.polylines(canvas, course, False, 255, width, cv2.LINE_AA, shift=4)
     )
 
 
@@ -89,8 +88,7 @@ def _lumps(shape: tuple[int, int], rng: np.random.Generator) -> FloatImage:
     """Uneven calcium, 0.3 to 1.3: granules of about six pixels, as in casts and debris."""
     granules = rng.uniform(0.3, 1.3, (shape[0] // 6 + 1, shape[1] // 6 + 1)).astype(np.float32)
     return np.asarray(
-        cv2.resize(granules, (shape[1], shape[0]), interpolation=cv2.INTER_LINEAR),
-        dtype=np.float32,
+        cv2.resize(granules, (shape[1], shape[0]), interpolation=cv2.INTER_LINEAR), dtype=np.float32
     )
 
 

@@ -51,11 +51,7 @@ _PIXELS_AT_ONCE = 64_000_000
 """Film pixels that are drawn at one time, by all threads: about 25 bytes of memory each."""
 
 
-def write_phantom(
-    root: Path,
-    settings: PhantomConfig,
-    progress: Progress | None = None,
-) -> Path:
+def write_phantom(root: Path, settings: PhantomConfig, progress: Progress | None = None) -> Path:
     """Write a phantom download to `root`, or keep the same one that is already there.
 
     The same settings give the same bytes in every file, however many cores draw them. Writing is
@@ -165,10 +161,7 @@ def _write_download(root: Path, settings: PhantomConfig, progress: Progress | No
 
 
 def _write_films(
-    root: Path,
-    rows: tuple[PhantomRow, ...],
-    settings: PhantomConfig,
-    progress: Progress | None,
+    root: Path, rows: tuple[PhantomRow, ...], settings: PhantomConfig, progress: Progress | None
 ) -> None:
     """Every film with its crops and masks, one a thread: transforms and files need no GIL."""
     grid = film_grid(settings)

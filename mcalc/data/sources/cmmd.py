@@ -34,12 +34,7 @@ TABLE = "CMMD_clinicaldata_revision"
 _TAGS = ["ImageLaterality", "Laterality", "ViewPosition", "ViewCodeSequence"]
 """All that is ever loaded of a header here."""
 
-_VIEW_CODES = {
-    "399162004": View.CC,
-    "399368009": View.MLO,
-    "R-10242": View.CC,
-    "R-10226": View.MLO,
-}
+_VIEW_CODES = {"399162004": View.CC, "399368009": View.MLO, "R-10242": View.CC, "R-10226": View.MLO}
 """Of DICOM's context group 4014: SNOMED CT, and SNOMED-RT as older files have it."""
 
 _SIDES = {"L": Side.LEFT, "R": Side.RIGHT}

@@ -32,13 +32,7 @@ from mcalc.data.records import (
     View,
 )
 from mcalc.data.sources.label_conflicts import label_conflicts
-from mcalc.data.sources.paths import (
-    IMAGE_SUFFIXES,
-    UnsafePath,
-    checked_root,
-    entries,
-    safe_parts,
-)
+from mcalc.data.sources.paths import IMAGE_SUFFIXES, UnsafePath, checked_root, entries, safe_parts
 from mcalc.data.sources.registry import Source
 from mcalc.errors import UserError
 

@@ -13,10 +13,7 @@ from mcalc.results import Predictions
 
 
 def by_unit(
-    units: Sequence[str],
-    labels: npt.ArrayLike,
-    probabilities: npt.ArrayLike,
-    how: UnitScore,
+    units: Sequence[str], labels: npt.ArrayLike, probabilities: npt.ArrayLike, how: UnitScore
 ) -> Predictions:
     """One prediction for each scoring unit, in order of appearance.
 

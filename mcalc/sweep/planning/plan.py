@@ -112,11 +112,7 @@ class _Planner:
     """What all plans of one command share."""
 
     def __init__(
-        self,
-        given: Sequence[str],
-        compose: Compose,
-        fingerprint: Fingerprint,
-        name: str | None,
+        self, given: Sequence[str], compose: Compose, fingerprint: Fingerprint, name: str | None
     ) -> None:
         self.given = given
         self.compose = compose

@@ -142,9 +142,7 @@ class Leases:
         with self.storage.engine.begin() as connection:
             connection.execute(
                 delete(_leases).where(
-                    _leases.c.study == self.study,
-                    _leases.c.work == work,
-                    _leases.c.token == token,
+                    _leases.c.study == self.study, _leases.c.work == work, _leases.c.token == token
                 )
             )
 

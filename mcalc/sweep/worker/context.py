@@ -21,14 +21,7 @@ from mcalc.trials import SweepRecord, open_tracker, run_trials
 _log = logging.getLogger(__name__)
 
 Execute = Callable[
-    [
-        Sequence[PlannedTrial],
-        IndexedData,
-        Tracker,
-        Sequence[Listener],
-        SweepRecord,
-        Placement,
-    ],
+    [Sequence[PlannedTrial], IndexedData, Tracker, Sequence[Listener], SweepRecord, Placement],
     list[Outcome],
 ]
 """What runs the trials of a training run and records them: `mcalc.trials.runner.run_trials`."""
