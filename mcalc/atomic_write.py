@@ -42,3 +42,9 @@ def write_text(path: Path) -> Iterator[TextIO]:
         yield text
         text.flush()
         text.detach()
+
+
+def sync(path: Path) -> None:
+    """Force a file that is written already to disk, so that a crash of the system keeps it."""
+    with path.open("rb") as file:
+        os.fsync(file.fileno())

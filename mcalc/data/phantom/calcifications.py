@@ -22,36 +22,29 @@ FILM_BLUR = 1.1
 REFERENCE_WIDTH = 170.0
 """Side (crop pixels) of the crop that the counts below are meant for."""
 
+Shape = tuple[int, int]
+"""Rows and columns of a crop."""
 Points = npt.NDArray[np.float64]
 """(n, 2): x and y in crop pixels."""
-Draw = Callable[[tuple[int, int], float, float, np.random.Generator], FloatImage]
+Draw = Callable[[Shape, float, float, np.random.Generator], FloatImage]
 """(crop shape, x, y, rng) -> projected thickness of one calcification, about 0..1."""
 
 
 # --- shapes -------------------------------------------------------------------------------------
 
 
-def _ball(shape: tuple[int, int], x: float, y: float, radius: float) -> FloatImage:
+def _ball(shape: Shape, x: float, y: float, radius: float) -> FloatImage:
     """Projected thickness of a ball, 1 in its middle."""
     rows, columns = np.ogrid[0 : shape[0], 0 : shape[1]]
     distance_squared = ((rows - y) ** 2 + (columns - x) ** 2) / radius**2
     return np.asarray(np.sqrt(np.clip(1 - distance_squared, 0, None)), dtype=np.float32)
 
 
-def _shell(shape: tuple[int, int], x: float, y: float, radius: float, wall: float) -> FloatImage:
+def _shell(shape: Shape, x: float, y: float, radius: float, wall: float) -> FloatImage:
     """Projected thickness of a hollow ball: bright at its rim. `wall` is a share of the radius."""
     hollow = 1 - wall
     thickness = _ball(shape, x, y, radius) - hollow * _ball(shape, x, y, radius * hollow)
     return np.asarray(thickness / np.sqrt(1 - hollow**2), dtype=np.float32)
-
-
-def _antialiased(
-    shape: tuple[int, int], draw: Callable[[npt.NDArray[np.uint8]], object]
-) -> FloatImage:
-    """What `draw` paints white on an 8-bit canvas, as coverage 0..1."""
-    canvas = np.zeros(shape, dtype=np.uint8)
-    draw(canvas)
-    return np.asarray(canvas, dtype=np.float32) / np.float32(255)
 
 
 def _fixed_point(points: Points) -> npt.NDArray[np.int32]:
@@ -59,18 +52,23 @@ def _fixed_point(points: Points) -> npt.NDArray[np.int32]:
     return np.round(points * 16).astype(np.int32).reshape(-1, 1, 2)
 
 
-def _polygon(shape: tuple[int, int], points: Points) -> FloatImage:
-    outline = [_fixed_point(points)]
-    return _antialiased(
-        shape, lambda canvas: cv2.fillPoly(canvas, outline, 255, cv2.LINE_AA, shift=4)
-    )
+def _polygon(shape: Shape, points: Points) -> FloatImage:
+    """Coverage 0..1 of a filled outline, antialiased."""
+    canvas = np.zeros(shape, dtype=np.uint8)
+    cv2.fillPoly(canvas, [_fixed_point(points)], 255, cv2.LINE_AA, shift=4)
+    return canvas.astype(np.float32) / np.float32(255)
 
 
-def _line(shape: tuple[int, int], points: Points, width: int) -> FloatImage:
-    course = [_fixed_point(points)]
-    return _antialiased(
-        shape, lambda canvas: cv2.polylines(canvas, course, False, 255, width, cv2.LINE_AA, shift=4)
-    )
+def _line(shape: Shape, points: Points, width: int) -> FloatImage:
+    """Coverage 0..1 of a line, antialiased."""
+    canvas = np.zeros(shape, dtype=np.uint8)
+    cv2.polylines(canvas, [_fixed_point(points)], False, 255, width, cv2.LINE_AA, shift=4)
+    return canvas.astype(np.float32) / np.float32(255)
+
+
+def _polar(distance: npt.ArrayLike, angle: npt.NDArray[np.float64]) -> Points:
+    """Points at these distances and angles (radians) from the origin."""
+    return np.column_stack([distance * np.cos(angle), distance * np.sin(angle)])
 
 
 def _wandering_course(
@@ -79,38 +77,32 @@ def _wandering_course(
     """A line that starts at (x, y) and bends a little (`wander`, radians) at every third pixel."""
     steps = max(int(length / 3), 2)
     angles = angle + np.cumsum(rng.normal(0, wander, steps))
-    moves = 3 * np.column_stack([np.cos(angles), np.sin(angles)])
+    moves = _polar(3, angles)
     start = np.array([[x, y]])
     return np.concatenate([start, start + np.cumsum(moves, axis=0)])
 
 
-def _lumps(shape: tuple[int, int], rng: np.random.Generator) -> FloatImage:
+def _lumps(shape: Shape, rng: np.random.Generator) -> FloatImage:
     """Uneven calcium, 0.3 to 1.3: granules of about six pixels, as in casts and debris."""
     granules = rng.uniform(0.3, 1.3, (shape[0] // 6 + 1, shape[1] // 6 + 1)).astype(np.float32)
-    return np.asarray(
-        cv2.resize(granules, (shape[1], shape[0]), interpolation=cv2.INTER_LINEAR), dtype=np.float32
-    )
+    lumps = cv2.resize(granules, (shape[1], shape[0]), interpolation=cv2.INTER_LINEAR)
+    return np.asarray(lumps, dtype=np.float32)
 
 
-def _round(shape: tuple[int, int], x: float, y: float, rng: np.random.Generator) -> FloatImage:
-    return _ball(shape, x, y, rng.uniform(6, 12))
+def _balls(smallest: float, largest: float) -> Draw:
+    """Balls with a radius (crop pixels) between these two."""
+    return lambda shape, x, y, rng: _ball(shape, x, y, rng.uniform(smallest, largest))
 
 
-def _punctate(shape: tuple[int, int], x: float, y: float, rng: np.random.Generator) -> FloatImage:
-    return _ball(shape, x, y, rng.uniform(2.5, 4.5))
+def _shells(radius: tuple[float, float], wall: tuple[float, float]) -> Draw:
+    """Shells with radius (crop pixels) and wall (share of it) between these two each."""
+    return lambda shape, x, y, rng: _shell(shape, x, y, rng.uniform(*radius), rng.uniform(*wall))
 
 
-def _lucent_center(
-    shape: tuple[int, int], x: float, y: float, rng: np.random.Generator
-) -> FloatImage:
-    return _shell(shape, x, y, rng.uniform(9, 18), rng.uniform(0.3, 0.45))
+_LUCENT_CENTER = _shells((9, 18), (0.3, 0.45))
 
 
-def _eggshell(shape: tuple[int, int], x: float, y: float, rng: np.random.Generator) -> FloatImage:
-    return _shell(shape, x, y, rng.uniform(12, 22), rng.uniform(0.08, 0.15))
-
-
-def _coarse(shape: tuple[int, int], x: float, y: float, rng: np.random.Generator) -> FloatImage:
+def _coarse(shape: Shape, x: float, y: float, rng: np.random.Generator) -> FloatImage:
     """Popcorn: a few balls grown together."""
     lobes = [
         _ball(shape, x + rng.normal(0, 6), y + rng.normal(0, 6), rng.uniform(6, 12))
@@ -119,7 +111,7 @@ def _coarse(shape: tuple[int, int], x: float, y: float, rng: np.random.Generator
     return np.asarray(np.max(lobes, axis=0), dtype=np.float32)
 
 
-def _vascular(shape: tuple[int, int], x: float, y: float, rng: np.random.Generator) -> FloatImage:
+def _vascular(shape: Shape, x: float, y: float, rng: np.random.Generator) -> FloatImage:
     """Two parallel tracks: the calcified walls of one vessel."""
     angle = rng.uniform(0, np.pi)
     length = 0.7 * min(shape)
@@ -130,16 +122,13 @@ def _vascular(shape: tuple[int, int], x: float, y: float, rng: np.random.Generat
     return np.asarray(np.minimum(walls, 1), dtype=np.float32)
 
 
-def _amorphous(shape: tuple[int, int], x: float, y: float, rng: np.random.Generator) -> FloatImage:
+def _amorphous(shape: Shape, x: float, y: float, rng: np.random.Generator) -> FloatImage:
     """Hazy: so small and blurred that no shape can be seen."""
-    return cv2.GaussianBlur(_ball(shape, x, y, rng.uniform(2.5, 5)), (0, 0), 2.0).astype(
-        np.float32, copy=False
-    )
+    blurred = cv2.GaussianBlur(_ball(shape, x, y, rng.uniform(2.5, 5)), (0, 0), 2.0)
+    return np.asarray(blurred, dtype=np.float32)
 
 
-def _pleomorphic(
-    shape: tuple[int, int], x: float, y: float, rng: np.random.Generator
-) -> FloatImage:
+def _pleomorphic(shape: Shape, x: float, y: float, rng: np.random.Generator) -> FloatImage:
     """An irregular polygon; sizes and densities vary from one to the next."""
     corners = int(rng.integers(5, 9))
     angles = np.sort(rng.uniform(0, 2 * np.pi, corners))
@@ -149,14 +138,13 @@ def _pleomorphic(
 
 
 def _fine_linear_branching(
-    shape: tuple[int, int], x: float, y: float, rng: np.random.Generator
+    shape: Shape, x: float, y: float, rng: np.random.Generator
 ) -> FloatImage:
     """The cast of a duct: a thin curve with one to three side branches."""
     angle = rng.uniform(0, 2 * np.pi)
     length = rng.uniform(22, 50)
-    stem = _wandering_course(
-        x - length / 2 * np.cos(angle), y - length / 2 * np.sin(angle), angle, length, 0.18, rng
-    )
+    start_x, start_y = x - length / 2 * np.cos(angle), y - length / 2 * np.sin(angle)
+    stem = _wandering_course(start_x, start_y, angle, length, 0.18, rng)
     thickness = _line(shape, stem, int(rng.integers(1, 4)))
     for _ in range(int(rng.integers(1, 4))):
         fork_x, fork_y = stem[rng.integers(1, len(stem))]
@@ -182,11 +170,11 @@ class _Morphology:
 
 # Benign calcifications are few, smooth and soft; malignant ones many, dense and irregular.
 _MORPHOLOGIES: dict[str, _Morphology] = {
-    "ROUND_AND_REGULAR": _Morphology(_round, 0.24, 1, 4),
-    "PUNCTATE": _Morphology(_punctate, 0.24, 3, 8),
-    "LUCENT_CENTER": _Morphology(_lucent_center, 0.26, 1, 3),
-    "LUCENT_CENTERED": _Morphology(_lucent_center, 0.26, 1, 3),
-    "EGGSHELL": _Morphology(_eggshell, 0.26, 1, 2),
+    "ROUND_AND_REGULAR": _Morphology(_balls(6, 12), 0.24, 1, 4),
+    "PUNCTATE": _Morphology(_balls(2.5, 4.5), 0.24, 3, 8),
+    "LUCENT_CENTER": _Morphology(_LUCENT_CENTER, 0.26, 1, 3),
+    "LUCENT_CENTERED": _Morphology(_LUCENT_CENTER, 0.26, 1, 3),
+    "EGGSHELL": _Morphology(_shells((12, 22), (0.08, 0.15)), 0.26, 1, 2),
     "COARSE": _Morphology(_coarse, 0.30, 1, 2),
     "VASCULAR": _Morphology(_vascular, 0.20, 1, 1),
     "AMORPHOUS": _Morphology(_amorphous, 0.40, 12, 25, grows_with_crop=True),
@@ -206,26 +194,22 @@ def _clustered(count: int, rng: np.random.Generator) -> Points:
 def _linear(count: int, rng: np.random.Generator) -> Points:
     angle = rng.uniform(0, np.pi)
     along, across = rng.uniform(-0.4, 0.4, count), rng.normal(0, 0.035, count)
-    return np.column_stack(
-        [
-            along * np.cos(angle) - across * np.sin(angle),
-            along * np.sin(angle) + across * np.cos(angle),
-        ]
-    )
+    x = along * np.cos(angle) - across * np.sin(angle)
+    y = along * np.sin(angle) + across * np.cos(angle)
+    return np.column_stack([x, y])
 
 
 def _segmental(count: int, rng: np.random.Generator) -> Points:
     """A wedge with its tip towards the nipple, as one duct and its lobes."""
     distance = 0.75 * np.sqrt(rng.uniform(0, 1, count))
     angle = rng.uniform(0, 2 * np.pi) + rng.uniform(-0.4, 0.4, count)
-    wedge = np.column_stack([distance * np.cos(angle), distance * np.sin(angle)])
+    wedge = _polar(distance, angle)
     return np.asarray(wedge - wedge.mean(axis=0), dtype=np.float64)
 
 
 def _regional(count: int, rng: np.random.Generator) -> Points:
     distance = 0.36 * np.sqrt(rng.uniform(0, 1, count))
-    angle = rng.uniform(0, 2 * np.pi, count)
-    return np.column_stack([distance * np.cos(angle), distance * np.sin(angle)])
+    return _polar(distance, rng.uniform(0, 2 * np.pi, count))
 
 
 def _scattered(count: int, rng: np.random.Generator) -> Points:
@@ -243,7 +227,7 @@ CALCIFICATION_DISTRIBUTIONS = tuple(_ARRANGEMENTS)
 
 
 def calcification_density(
-    shape: tuple[int, int],
+    shape: Shape,
     types: tuple[str, ...],
     distribution: str,
     subtlety: int,

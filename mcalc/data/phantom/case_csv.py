@@ -3,33 +3,18 @@
 from __future__ import annotations
 
 import csv
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+from mcalc.atomic_write import sync
 from mcalc.config import PhantomConfig
 from mcalc.data.phantom.case_row import PhantomRow
 from mcalc.data.phantom.dicom import case_uid
 from mcalc.data.records import Split
-from mcalc.data.sources.cbis_ddsm import CSV_NAMES
+from mcalc.data.sources.cbis_ddsm import COLUMNS, CSV_NAMES
 
-CSV_COLUMNS = (
-    "patient_id",
-    "breast density",
-    "left or right breast",
-    "image view",
-    "abnormality id",
-    "abnormality type",
-    "calc type",
-    "calc distribution",
-    "assessment",
-    "pathology",
-    "subtlety",
-    "image file path",
-    "cropped image file path",
-    "ROI mask file path",
-)
-"""Of the calcification CSVs of CBIS-DDSM, in their order."""
+CSV_COLUMNS = (*COLUMNS[:5], "abnormality type", *COLUMNS[5:])
+"""Of the calcification CSVs of CBIS-DDSM, in their order: those read, and one more."""
 
 CsvRecord = dict[str, str]
 """One row by column, in the columns' order."""
@@ -88,5 +73,4 @@ def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Sequence[str]])
         writer = csv.writer(file, lineterminator="\r\n")
         writer.writerow(columns)
         writer.writerows(rows)
-        file.flush()
-        os.fsync(file.fileno())
+    sync(path)

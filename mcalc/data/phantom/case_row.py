@@ -28,6 +28,25 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True)
+class Box:
+    """A rectangle of a film, in the film's pixels."""
+
+    top: int
+    left: int
+    height: int
+    width: int
+
+    def overlaps(self, other: Box) -> bool:
+        """Whether the two share a pixel."""
+        return (
+            self.top < other.top + other.height
+            and other.top < self.top + self.height
+            and self.left < other.left + other.width
+            and other.left < self.left + self.width
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class PhantomRow:
     """One row of the case CSVs: a finding in one view."""
 
@@ -42,32 +61,26 @@ class PhantomRow:
     density: int
     """BI-RADS breast density 1..4 that the film shows."""
     finding: Finding
-    top: int
-    left: int
-    """Upper left corner of the lesion's box on the film, pixels of the film."""
-    film_height: int
-    film_width: int
-    """Size of that box, pixels of the film. Boxes of one film do not overlap."""
+    area: Box
+    """Where the lesion lies on the film. Areas of one film do not overlap."""
     magnification: int
     """Crop pixels along one pixel of the film."""
 
     @property
     def height(self) -> int:
         """Rows of the crop, crop pixels."""
-        return self.film_height * self.magnification
+        return self.area.height * self.magnification
 
     @property
     def width(self) -> int:
         """Columns of the crop, crop pixels."""
-        return self.film_width * self.magnification
+        return self.area.width * self.magnification
 
     @property
     def box(self) -> tuple[slice, slice]:
         """The lesion's rows and columns on the film, chest wall at column 0."""
-        return (
-            slice(self.top, self.top + self.film_height),
-            slice(self.left, self.left + self.film_width),
-        )
+        top, left = self.area.top, self.area.left
+        return slice(top, top + self.area.height), slice(left, left + self.area.width)
 
     @property
     def place(self) -> tuple[int, int, int]:

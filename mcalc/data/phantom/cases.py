@@ -15,14 +15,14 @@ linear and segmental in malignant ones.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import count, islice
 from typing import TypeVar
 
 import numpy as np
 
 from mcalc.config import PhantomConfig
-from mcalc.data.phantom.case_row import Finding, PhantomRow
+from mcalc.data.phantom.case_row import Box, Finding, PhantomRow
 from mcalc.data.phantom.grid import FilmGrid, film_grid
 from mcalc.data.records import Pathology, Side, View
 
@@ -171,34 +171,19 @@ def _breast_rows(
     if plain:
         lesions = 2 if mixed else 1
         views = views[:1] if mixed or patient <= 2 else views
-    findings = [
-        _finding(settings, breast, abnormality, pathology) for abnormality in range(1, lesions + 1)
-    ]
+    findings = [_finding(settings, breast, 1 + n, pathology) for n in range(lesions)]
     for view in views:
         place = (*breast, list(View).index(view))
-        taken: list[_Box] = []
+        taken: list[Box] = []
         for abnormality, finding in enumerate(findings, start=1):
-            shape = _crop_shape(
-                finding.size, generator(settings.seed, _FOR_ROW, *place, abnormality)
+            size_rng, place_rng = (
+                generator(settings.seed, purpose, *place, abnormality)
+                for purpose in (_FOR_ROW, _FOR_PLACE)
             )
-            box = _free_box(
-                shape, taken, grid, generator(settings.seed, _FOR_PLACE, *place, abnormality)
-            )
+            box = _free_box(_crop_shape(finding.size, size_rng), taken, grid, place_rng)
             taken.append(box)
-            yield PhantomRow(
-                number=0,
-                patient=patient,
-                side=side,
-                view=view,
-                abnormality=abnormality,
-                density=density,
-                finding=finding,
-                top=box.top,
-                left=box.left,
-                film_height=box.height,
-                film_width=box.width,
-                magnification=grid.magnification,
-            )
+            finer = grid.magnification
+            yield PhantomRow(0, patient, side, view, abnormality, density, finding, box, finer)
 
 
 def _finding(
@@ -224,28 +209,9 @@ def _finding(
 
 def _crop_shape(size: float, rng: np.random.Generator) -> tuple[float, float]:
     """(rows, columns) that a crop would have by itself, in crop pixels."""
-    rows, columns = np.clip(
-        size * np.exp(rng.normal(0, _EDGE_SPREAD, 2)), SHORTEST_EDGE, LONGEST_EDGE
-    )
+    edges = size * np.exp(rng.normal(0, _EDGE_SPREAD, 2))
+    rows, columns = np.clip(edges, SHORTEST_EDGE, LONGEST_EDGE)
     return float(rows), float(columns)
-
-
-@dataclass(frozen=True, slots=True)
-class _Box:
-    """Pixels of a film."""
-
-    top: int
-    left: int
-    height: int
-    width: int
-
-    def overlaps(self, other: _Box) -> bool:
-        return (
-            self.top < other.top + other.height
-            and other.top < self.top + self.height
-            and self.left < other.left + other.width
-            and other.left < self.left + self.width
-        )
 
 
 _TRIES = 60
@@ -260,8 +226,8 @@ _CHEST_WALL = 0.01
 
 
 def _free_box(
-    shape: tuple[float, float], taken: list[_Box], grid: FilmGrid, rng: np.random.Generator
-) -> _Box:
+    shape: tuple[float, float], taken: list[Box], grid: FilmGrid, rng: np.random.Generator
+) -> Box:
     """A box within the breast that overlaps none of `taken`, smaller where it would not fit.
 
     `shape`: rows and columns, crop pixels. The box does not depend on lesions that come later.
@@ -280,7 +246,7 @@ def _free_box(
         scale *= 0.8
 
 
-def _box_in_breast(height: int, width: int, grid: FilmGrid, rng: np.random.Generator) -> _Box:
+def _box_in_breast(height: int, width: int, grid: FilmGrid, rng: np.random.Generator) -> Box:
     top = round(rng.uniform(_HIGHEST * grid.rows, _LOWEST * grid.rows - height))
     # The breast is narrower towards its upper and lower end.
     middle = grid.rows / 2
@@ -288,7 +254,7 @@ def _box_in_breast(height: int, width: int, grid: FilmGrid, rng: np.random.Gener
     reach = _REACH * grid.columns * np.sqrt(max(1 - from_middle**2, 0.0))
     nearest = _CHEST_WALL * grid.columns
     left = round(rng.uniform(nearest, max(reach - width, 2 * nearest)))
-    return _Box(top, left, height, width)
+    return Box(top, left, height, width)
 
 
 def _evenly(settings: PhantomConfig, step: float, turn: float) -> float:

@@ -22,6 +22,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from mcalc.atomic_write import sync
 from mcalc.config import PhantomConfig
 from mcalc.data.phantom.calcifications import calcification_density, expose
 from mcalc.data.phantom.case_csv import (
@@ -34,12 +35,12 @@ from mcalc.data.phantom.case_csv import (
 from mcalc.data.phantom.case_row import PhantomRow
 from mcalc.data.phantom.cases import generator, phantom_rows
 from mcalc.data.phantom.defects import check_enough_lesions, plant_defects, write_expected
-from mcalc.data.phantom.dicom import Pixels, write_dicom
+from mcalc.data.phantom.dicom import CROP, FULL, MASK, write_dicom
 from mcalc.data.phantom.film import breast_film
 from mcalc.data.phantom.grid import FilmGrid, film_grid
 from mcalc.data.phantom.outline import outline_mask
 from mcalc.data.phantom.texture import FloatImage, add_film_noise, magnify
-from mcalc.data.records import Progress, Side, Split, View
+from mcalc.data.records import Progress, Split, View
 from mcalc.errors import UserError
 
 MARKER = "phantom.json"
@@ -154,10 +155,9 @@ def _write_download(root: Path, settings: PhantomConfig, progress: Progress | No
     if settings.defects:
         write_expected(root, plant_defects(root, rows, records, tables, settings))
     write_case_csvs(root, tables)
-    with (root / MARKER).open("w", encoding="utf-8", newline="\n") as file:
-        file.write(json.dumps(_marker_content(settings), indent=2) + "\n")
-        file.flush()
-        os.fsync(file.fileno())
+    text = json.dumps(_marker_content(settings), indent=2) + "\n"
+    (root / MARKER).write_text(text, encoding="utf-8", newline="\n")
+    sync(root / MARKER)
 
 
 def _write_films(
@@ -196,7 +196,10 @@ def _write_film(
     finer_crops = {}
     for row in rows:
         lesion_rng = generator(settings.seed, _FOR_LESION, *row.place, row.abnormality)
-        density = _lesion_density(row, lesion_rng)
+        shape, look = (row.height, row.width), row.finding
+        density = calcification_density(
+            shape, look.types, look.distribution, look.subtlety, lesion_rng
+        )
         if grid.magnification > 1:
             background = magnify(film[row.box], grid, lesion_rng)
             finer_crops[row] = add_film_noise(expose(background, density), lesion_rng)
@@ -206,31 +209,17 @@ def _write_film(
     film = add_film_noise(film, noise_rng, averaged_pixels=grid.magnification)
     pixels = _as_16_bit(film)
     del film
-    write_dicom(
-        root / image_path(first, settings),
-        _hang(pixels, first.side),
-        first,
-        first.image_case,
-        "full mammogram images",
-        settings,
-    )
+    write_dicom(root / image_path(first, settings), pixels, first, FULL, settings)
     for row in rows:
         crop = finer_crops[row] if grid.magnification > 1 else pixels[row.box].astype(np.float64)
         outline_rng = generator(settings.seed, _FOR_OUTLINE, *row.place, row.abnormality)
         mask = np.zeros(grid.shape, dtype=np.uint8)
         mask[row.box] = outline_mask(mask[row.box].shape, outline_rng)
-        _write_crop_and_mask(root, row, settings, _stretched(crop), mask)
-
-
-def _lesion_density(row: PhantomRow, rng: np.random.Generator) -> FloatImage:
-    """Optical thickness of the lesion's calcium, shape of its crop."""
-    return calcification_density(
-        (row.height, row.width),
-        row.finding.types,
-        row.finding.distribution,
-        row.finding.subtlety,
-        rng,
-    )
+        files = [root / crop_path(row, settings), root / mask_path(row, settings)]
+        if row.swapped:
+            files.reverse()
+        write_dicom(files[0], _stretched(crop), row, CROP, settings)
+        write_dicom(files[1], mask, row, MASK, settings)
 
 
 def _film_density(density: FloatImage, grid: FilmGrid) -> FloatImage:
@@ -250,30 +239,3 @@ def _stretched(crop: npt.NDArray[np.floating]) -> npt.NDArray[np.uint16]:
     lowest = crop.min()
     stretched = (crop - lowest) / (crop.max() - lowest)
     return np.asarray(np.round(stretched * 65535), dtype=np.uint16)
-
-
-def _hang(pixels: Pixels, side: Side) -> Pixels:
-    """Left breasts hang with the chest wall on the left, right breasts mirrored."""
-    return pixels if side is Side.LEFT else pixels[:, ::-1]
-
-
-# --- files --------------------------------------------------------------------------------------
-
-
-def _write_crop_and_mask(
-    root: Path,
-    row: PhantomRow,
-    settings: PhantomConfig,
-    crop: npt.NDArray[np.uint16],
-    mask: npt.NDArray[np.uint8],
-) -> None:
-    crop_file, mask_file = crop_path(row, settings), mask_path(row, settings)
-    if row.swapped:
-        crop_file, mask_file = mask_file, crop_file
-    for file, pixels, description in (
-        (crop_file, crop, "cropped images"),
-        (mask_file, mask, "ROI mask images"),
-    ):
-        write_dicom(
-            root / file, _hang(pixels, row.side), row, row.lesion_case, description, settings
-        )

@@ -134,10 +134,10 @@ def test_lesions_lie_within_the_film_apart_from_each_other(height: int) -> None:
         covered = np.zeros(grid.shape, dtype=np.uint8)
         for row in rows:
             covered[row.box] += 1
-            assert covered[row.box].shape == (row.film_height, row.film_width)
+            assert covered[row.box].shape == (row.area.height, row.area.width)
             assert (row.height, row.width) == (
-                row.film_height * grid.magnification,
-                row.film_width * grid.magnification,
+                row.area.height * grid.magnification,
+                row.area.width * grid.magnification,
             )
         assert covered.max() == 1
         assert all(row.height * row.width < grid.rows * grid.columns for row in rows)

@@ -27,14 +27,15 @@ def _blanks_and_line_feeds(target: Target) -> list[ExpectedDefect]:
     return []
 
 
-def _crop_path_climbs(target: Target) -> list[ExpectedDefect]:
-    target.record["cropped image file path"] = "../../" + target.record["cropped image file path"]
-    return target.owes(DefectKind.UNSAFE_PATH)
+def _crop_path_after(prefix: str) -> Plant:
+    """A crop's path that leaves the data root by what it begins with."""
 
+    def plant(target: Target) -> list[ExpectedDefect]:
+        column = "cropped image file path"
+        target.record[column] = prefix + target.record[column]
+        return target.owes(DefectKind.UNSAFE_PATH)
 
-def _crop_path_absolute(target: Target) -> list[ExpectedDefect]:
-    target.record["cropped image file path"] = "/" + target.record["cropped image file path"]
-    return target.owes(DefectKind.UNSAFE_PATH)
+    return plant
 
 
 def _mask_path_climbs(target: Target) -> list[ExpectedDefect]:
@@ -52,27 +53,16 @@ def _full_path_names_a_drive(target: Target) -> list[ExpectedDefect]:
 VALUE_PLANTS: tuple[Plant, ...] = (
     _density_is_a_word,
     _blanks_and_line_feeds,
-    _crop_path_climbs,
-    _crop_path_absolute,
+    _crop_path_after("../../"),
+    _crop_path_after("/"),
     _mask_path_climbs,
     _full_path_names_a_drive,
 )
 """Values and paths of one lesion's row."""
 
 
-def _unknown_pathology(record: CsvRecord) -> None:
-    record["pathology"] = "SUSPICIOUS"
-
-
-def _subtlety_is_no_number(record: CsvRecord) -> None:
-    record["subtlety"] = "high"
-
-
-def _row_cut_short(record: CsvRecord) -> None:
-    del record["ROI mask file path"]
-
-
-_UNREADABLE_ROWS = (_unknown_pathology, _subtlety_is_no_number, _row_cut_short)
+_UNREADABLE = (("pathology", "SUSPICIOUS"), ("subtlety", "high"), ("ROI mask file path", None))
+"""Column and value of rows that cannot be understood; None: the row ends before it."""
 
 
 def plant_rows(
@@ -90,9 +80,12 @@ def plant_rows(
         table, record = tables[row.split], records[row.lesion_case]
         table.insert(_position(table, record) + 1, {**record, **changes})
         expected.append(ExpectedDefect(row.lesion_case, DefectKind.DUPLICATE_ROW, FoundBy.INDEX))
-    for spoil, row in zip(_UNREADABLE_ROWS, others[: len(_UNREADABLE_ROWS)], strict=True):
+    for (column, value), row in zip(_UNREADABLE, others[: len(_UNREADABLE)], strict=True):
         table, record = tables[row.split], records[row.lesion_case]
-        spoil(record)
+        if value is None:
+            del record[column]
+        else:
+            record[column] = value
         # the row names no lesion that could be trusted, so the ledger names its place
         place = f"{CSV_NAMES[row.split]} row {_position(table, record) + 1}"
         expected.append(ExpectedDefect(place, DefectKind.BAD_VALUE, FoundBy.INDEX))

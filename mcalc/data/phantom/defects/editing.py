@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import numpy as np
-import numpy.typing as npt
 import pydicom
 from pydicom.dataset import Dataset
+
+from mcalc.atomic_write import sync
 
 _HUGE_WIDTH = 32_768
 """Rows and columns that a file claims: over a billion pixels."""
@@ -23,16 +22,6 @@ def editing(file: Path) -> Iterator[Dataset]:
     yield data
     data.save_as(file, enforce_file_format=True)
     sync(file)
-
-
-def set_pixels(data: Dataset, pixels: npt.NDArray[np.unsignedinteger]) -> None:
-    """Pixels (rows, columns) of the depth that the data set has already."""
-    data.Rows, data.Columns = pixels.shape
-    data.SmallestImagePixelValue = int(pixels.min())
-    data.LargestImagePixelValue = int(pixels.max())
-    raw = np.ascontiguousarray(pixels, dtype=pixels.dtype.newbyteorder("<")).tobytes()
-    data.PixelData = raw + b"\0" * (len(raw) % 2)
-    data["PixelData"].VR = "OW"
 
 
 def claim_a_billion_pixels(file: Path) -> None:
@@ -50,9 +39,3 @@ def overwrite(file: Path, content: bytes) -> None:
     """Put other bytes in the file's place, on disk when this returns."""
     file.write_bytes(content)
     sync(file)
-
-
-def sync(file: Path) -> None:
-    """Force a file to disk."""
-    with file.open("rb") as handle:
-        os.fsync(handle.fileno())

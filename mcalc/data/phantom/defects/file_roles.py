@@ -8,14 +8,15 @@ import numpy as np
 import pydicom
 from PIL import Image
 
-from mcalc.data.phantom.defects.editing import editing, overwrite, sync
+from mcalc.atomic_write import sync
+from mcalc.data.phantom.defects.editing import editing, overwrite
 from mcalc.data.phantom.defects.target import ExpectedDefect, Plant, Target
-from mcalc.data.phantom.dicom import case_uid
+from mcalc.data.phantom.dicom import CROP, MASK, case_uid
 from mcalc.data.records import DefectKind
 
 
 def _descriptions_swapped(target: Target) -> list[ExpectedDefect]:
-    for file, description in ((target.crop, "ROI mask images"), (target.mask, "cropped images")):
+    for file, description in ((target.crop, MASK), (target.mask, CROP)):
         with editing(file) as data:
             data.SeriesDescription = description
     return target.owes(DefectKind.SWAPPED)

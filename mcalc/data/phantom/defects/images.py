@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 
@@ -11,10 +13,10 @@ from mcalc.data.phantom.defects.editing import (
     claim_a_billion_pixels,
     editing,
     overwrite,
-    set_pixels,
     truncate,
 )
 from mcalc.data.phantom.defects.target import ExpectedDefect, FoundBy, Plant, Target
+from mcalc.data.phantom.dicom import set_pixels
 from mcalc.data.phantom.outline import MASK_ON
 from mcalc.data.records import DefectKind
 
@@ -26,48 +28,32 @@ _WINDOWED = (1000, 9191)
 _PADDING = 65_535
 
 
-def _crop_file_missing(target: Target) -> list[ExpectedDefect]:
-    target.crop.unlink()
-    return target.owes(DefectKind.CROP_MISSING)
+def _damaged(
+    file: str, damage: Callable[[Path], None], kind: DefectKind, by: FoundBy = FoundBy.INDEX
+) -> Plant:
+    """A plant that damages one file (`crop`, `mask` or `full`) of its lesion."""
+
+    def plant(target: Target) -> list[ExpectedDefect]:
+        damage(getattr(target, file))
+        return target.owes(kind, by)
+
+    return plant
+
+
+def _write_error_page(file: Path) -> None:
+    overwrite(file, b"<html><body>503 Service Unavailable</body></html>\n")
 
 
 def _case_folder_missing(target: Target) -> list[ExpectedDefect]:
     """The mask is missing with it, which matters where it is needed."""
     shutil.rmtree(target.root / target.id)
-    return [
-        *target.owes(DefectKind.CROP_MISSING),
-        *target.owes(DefectKind.MASK_MISSING, FoundBy.PATCH),
-    ]
+    mask = target.owes(DefectKind.MASK_MISSING, FoundBy.PATCH)
+    return [*target.owes(DefectKind.CROP_MISSING), *mask]
 
 
 def _crop_not_named(target: Target) -> list[ExpectedDefect]:
     target.record["cropped image file path"] = ""
     return target.owes(DefectKind.CROP_MISSING)
-
-
-def _crop_truncated(target: Target) -> list[ExpectedDefect]:
-    truncate(target.crop)
-    return target.owes(DefectKind.CROP_UNREADABLE, FoundBy.CROP)
-
-
-def _crop_is_an_error_page(target: Target) -> list[ExpectedDefect]:
-    overwrite(target.crop, b"<html><body>503 Service Unavailable</body></html>\n")
-    return target.owes(DefectKind.CROP_UNREADABLE, FoundBy.CROP)
-
-
-def _crop_claims_a_billion_pixels(target: Target) -> list[ExpectedDefect]:
-    claim_a_billion_pixels(target.crop)
-    return target.owes(DefectKind.CROP_UNREADABLE, FoundBy.CROP)
-
-
-def _mask_missing(target: Target) -> list[ExpectedDefect]:
-    target.mask.unlink()
-    return target.owes(DefectKind.MASK_MISSING)
-
-
-def _mask_truncated(target: Target) -> list[ExpectedDefect]:
-    truncate(target.mask)
-    return target.owes(DefectKind.MASK_UNREADABLE, FoundBy.PATCH)
 
 
 def _mask_empty(target: Target) -> list[ExpectedDefect]:
@@ -99,16 +85,6 @@ def _mask_covers_the_image(target: Target) -> list[ExpectedDefect]:
 def _full_missing(target: Target) -> list[ExpectedDefect]:
     shutil.rmtree(target.root / target.row.image_case)
     return target.owes(DefectKind.FULL_MISSING)
-
-
-def _full_truncated(target: Target) -> list[ExpectedDefect]:
-    truncate(target.full)
-    return target.owes(DefectKind.FULL_UNREADABLE, FoundBy.FULL)
-
-
-def _full_claims_a_billion_pixels(target: Target) -> list[ExpectedDefect]:
-    claim_a_billion_pixels(target.full)
-    return target.owes(DefectKind.FULL_UNREADABLE, FoundBy.FULL)
 
 
 def _hangs_on_the_other_side(target: Target) -> list[ExpectedDefect]:
@@ -157,20 +133,20 @@ def _full_padded(target: Target) -> list[ExpectedDefect]:
 
 
 IMAGE_PLANTS: tuple[Plant, ...] = (
-    _crop_file_missing,
+    _damaged("crop", Path.unlink, DefectKind.CROP_MISSING),
     _case_folder_missing,
     _crop_not_named,
-    _crop_truncated,
-    _crop_is_an_error_page,
-    _crop_claims_a_billion_pixels,
-    _mask_missing,
-    _mask_truncated,
+    _damaged("crop", truncate, DefectKind.CROP_UNREADABLE, FoundBy.CROP),
+    _damaged("crop", _write_error_page, DefectKind.CROP_UNREADABLE, FoundBy.CROP),
+    _damaged("crop", claim_a_billion_pixels, DefectKind.CROP_UNREADABLE, FoundBy.CROP),
+    _damaged("mask", Path.unlink, DefectKind.MASK_MISSING),
+    _damaged("mask", truncate, DefectKind.MASK_UNREADABLE, FoundBy.PATCH),
     _mask_empty,
     _mask_smaller,
     _mask_covers_the_image,
     _full_missing,
-    _full_truncated,
-    _full_claims_a_billion_pixels,
+    _damaged("full", truncate, DefectKind.FULL_UNREADABLE, FoundBy.FULL),
+    _damaged("full", claim_a_billion_pixels, DefectKind.FULL_UNREADABLE, FoundBy.FULL),
     _hangs_on_the_other_side,
     _full_monochrome1,
     _full_12_bit,
