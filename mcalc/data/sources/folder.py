@@ -13,7 +13,7 @@ With data.region=crop a file is a lesion's crop, with data.region=full a whole m
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 from typing import TypeVar
@@ -60,20 +60,6 @@ EXAMPLES = 3
 _Word = TypeVar("_Word", bound=StrEnum)
 
 
-@dataclass(frozen=True, slots=True)
-class _Entry:
-    """A file as its folder or its row describes it."""
-
-    name: str
-    """Path relative to the root, `/` between its parts."""
-    pathology: Pathology
-    patient: str | None
-    side: Side | None = None
-    view: View | None = None
-    image: str | None = None
-    split: Split | None = None
-
-
 def read_folder(data: DataConfig, progress: Progress | None = None) -> Index:
     """Index the files below data.root as `data.labels` or their class folders say.
 
@@ -100,8 +86,8 @@ def read_folder(data: DataConfig, progress: Progress | None = None) -> Index:
         described_by = "class folders"
     _require_sides(found, data)
     lesions = []
-    for done, entry in enumerate(found, start=1):
-        lesions.append(_lesion(root, entry, data.region, ledger))
+    for done, described in enumerate(found, start=1):
+        lesions.append(_with_file(root, described, data.region, ledger))
         if progress:
             progress(done, len(found))
     ledger.extend(label_conflicts(lesions))
@@ -110,27 +96,20 @@ def read_folder(data: DataConfig, progress: Progress | None = None) -> Index:
     return Index(root, description, tuple(lesions), tuple(ledger), notes, unchecked)
 
 
-def _lesion(root: Path, entry: _Entry, region: Region, ledger: list[Defect]) -> Lesion:
-    file: Path | None = root / entry.name
+def _with_file(root: Path, lesion: Lesion, region: Region, ledger: list[Defect]) -> Lesion:
+    """The lesion with its file, and with what its folder or row left open: patient and image."""
+    file: Path | None = root / lesion.id
     if file is not None and not file.is_file():
         kind = DefectKind.FULL_MISSING if region is Region.full else DefectKind.CROP_MISSING
-        ledger.append(Defect(entry.name, kind, "no such file below the root", "lesion excluded"))
+        ledger.append(Defect(lesion.id, kind, "no such file below the root", "lesion excluded"))
         file = None
-    return Lesion(
-        id=entry.name,
-        patient=entry.patient or entry.name,
-        side=entry.side,
-        view=entry.view,
-        pathology=entry.pathology,
-        split=entry.split,
-        crop=None if region is Region.full else file,
-        full=file if region is Region.full else None,
-        mammogram=entry.image or entry.name,
-    )
+    crop, full = (None, file) if region is Region.full else (file, None)
+    patient, image = lesion.patient or lesion.id, lesion.mammogram or lesion.id
+    return replace(lesion, patient=patient, mammogram=image, crop=crop, full=full)
 
 
-def _require_sides(found: Sequence[_Entry], data: DataConfig) -> None:
-    without = sum(entry.side is None for entry in found)
+def _require_sides(found: Sequence[Lesion], data: DataConfig) -> None:
+    without = sum(lesion.side is None for lesion in found)
     if data.unit is Unit.breast and without:
         raise UserError(
             f"data.unit=breast needs the side of every image, and {without} of {len(found)} have "
@@ -139,8 +118,8 @@ def _require_sides(found: Sequence[_Entry], data: DataConfig) -> None:
         )
 
 
-def _unknown_patients(found: Sequence[_Entry], ledger: list[Defect]) -> tuple[str, ...]:
-    unknown = sum(entry.patient is None for entry in found)
+def _unknown_patients(found: Sequence[Lesion], ledger: list[Defect]) -> tuple[str, ...]:
+    unknown = sum(not lesion.patient for lesion in found)
     if not unknown:
         return ()
     detail = f"{unknown} of {len(found)} files tell no patient"
@@ -154,7 +133,8 @@ def _unknown_patients(found: Sequence[_Entry], ledger: list[Defect]) -> tuple[st
     )
 
 
-def _from_class_folders(root: Path, ledger: list[Defect]) -> tuple[list[_Entry], tuple[str, ...]]:
+def _from_class_folders(root: Path, ledger: list[Defect]) -> tuple[list[Lesion], tuple[str, ...]]:
+    """Lesions without their file, `patient` empty where no folder names it; and a note, or none."""
     classes, strangers, loose = [], [], []
     for path in entries(root):
         if not path.is_dir():
@@ -181,8 +161,9 @@ def _from_class_folders(root: Path, ledger: list[Defect]) -> tuple[list[_Entry],
                 others += 1
                 continue
             inner = path.relative_to(folder).parts
-            patient = inner[0] if len(inner) > 1 else None
-            found.append(_Entry(path.relative_to(root).as_posix(), pathology, patient))
+            patient = inner[0] if len(inner) > 1 else ""
+            name = path.relative_to(root).as_posix()
+            found.append(Lesion(id=name, pathology=pathology, patient=patient))
     if not found:
         raise UserError(
             f"no image in the class folders of data.root={root}: expected DICOM, JPEG or PNG files"
@@ -214,23 +195,24 @@ def _is_image(path: Path) -> bool:
         return False
 
 
-def _from_table(table: Path, ledger: list[Defect]) -> list[_Entry]:
-    by_name: dict[str, tuple[int, _Entry]] = {}
+def _from_table(table: Path, ledger: list[Defect]) -> list[Lesion]:
+    """Lesions without their file, `mammogram` None where the row names no image."""
+    by_name: dict[str, tuple[int, Lesion]] = {}
     mistakes = []
     for row in read_table(table, ("path", "label", "patient"), ("side", "view", "image", "split")):
         try:
-            entry = _entry(row.values)
+            lesion = _lesion(row.values)
         except _BadValueError as bad:
             mistakes.append(f"row {row.number}: {bad}")
             continue
-        first, known = by_name.setdefault(entry.name, (row.number, entry))
+        first, known = by_name.setdefault(lesion.id, (row.number, lesion))
         if first == row.number:
             continue
-        if known != entry:
+        if known != lesion:
             mistakes.append(f"row {row.number} differs from row {first} of the same file")
             continue
         detail = f"{table.name} row {row.number} says the same as row {first}"
-        ledger.append(Defect(entry.name, DefectKind.DUPLICATE_ROW, detail, "first row kept"))
+        ledger.append(Defect(lesion.id, DefectKind.DUPLICATE_ROW, detail, "first row kept"))
     if mistakes:
         more = f"; and {len(mistakes) - EXAMPLES} more" if len(mistakes) > EXAMPLES else ""
         raise UserError(
@@ -239,14 +221,14 @@ def _from_table(table: Path, ledger: list[Defect]) -> list[_Entry]:
         )
     if not by_name:
         raise UserError(f"{table} has a header but no rows: expected one row a file")
-    return [entry for _, entry in by_name.values()]
+    return [lesion for _, lesion in by_name.values()]
 
 
 class _BadValueError(Exception):
     """A value that is not understood; the text says which and what was expected."""
 
 
-def _entry(row: Mapping[str, str]) -> _Entry:
+def _lesion(row: Mapping[str, str]) -> Lesion:
     try:
         parts = safe_parts(row["path"])
     except UnsafePath:
@@ -259,13 +241,13 @@ def _entry(row: Mapping[str, str]) -> _Entry:
         raise _BadValueError(
             "no patient: expected a name; images of one patient must not be split apart"
         )
-    return _Entry(
-        name="/".join(parts),
+    return Lesion(
+        id="/".join(parts),
         pathology=_choice(row, "label", CLASSES),
         patient=row["patient"],
         side=_choice(row, "side", _SIDES) if row["side"] else None,
         view=_choice(row, "view", _VIEWS) if row["view"] else None,
-        image=row["image"] or None,
+        mammogram=row["image"] or None,
         split=_choice(row, "split", _SPLITS) if row["split"] else None,
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from pathlib import Path
 
 from mcalc.errors import UserError
@@ -47,6 +48,11 @@ def entries(folder: Path) -> list[Path]:
             f"the folder {folder} cannot be listed ({error.strerror}): check that this user may "
             "read it, or name another with data.root=PATH"
         ) from error
+
+
+def first_file(folders: Iterable[Path], name: str) -> Path | None:
+    """The file of this name in the first of the folders that has it; None where none has."""
+    return next((folder / name for folder in folders if (folder / name).is_file()), None)
 
 
 def safe_parts(text: str) -> list[str]:

@@ -18,7 +18,8 @@ from typing import TypeVar
 
 from mcalc.config import CsvSplit
 from mcalc.csv_table import CsvRow, read_table
-from mcalc.data.records import Defect, DefectKind, Pathology, Side, Split, View
+from mcalc.data.records import Defect, DefectKind, Lesion, Pathology, Side, Split, View
+from mcalc.data.sources.paths import first_file
 from mcalc.errors import UserError
 
 CSV_NAMES = {
@@ -36,20 +37,10 @@ MASS_CSV_NAMES = {
 _ID_PREFIX = {Split.TRAIN: "Calc-Training", Split.TEST: "Calc-Test"}
 
 COLUMNS = (
-    "patient_id",
-    "breast density",
-    "left or right breast",
-    "image view",
-    "abnormality id",
-    "calc type",
-    "calc distribution",
-    "assessment",
-    "pathology",
-    "subtlety",
-    "image file path",
-    "cropped image file path",
-    "ROI mask file path",
-)
+    "patient_id", "breast density", "left or right breast", "image view", "abnormality id",
+    "calc type", "calc distribution", "assessment", "pathology", "subtlety",
+    "image file path", "cropped image file path", "ROI mask file path",
+)  # fmt: skip
 """Columns that are needed."""
 
 _KIND = "abnormality type"
@@ -57,26 +48,13 @@ _KIND = "abnormality type"
 
 _REMEDY = "download it again"
 
-CALC_TYPES = frozenset(
-    {
-        "AMORPHOUS",
-        "COARSE",
-        "DYSTROPHIC",
-        "EGGSHELL",
-        "FINE_LINEAR_BRANCHING",
-        "LARGE_RODLIKE",
-        "LUCENT_CENTER",
-        "MILK_OF_CALCIUM",
-        "PLEOMORPHIC",
-        "PUNCTATE",
-        "ROUND_AND_REGULAR",
-        "SKIN",
-        "VASCULAR",
-    }
-)
-CALC_DISTRIBUTIONS = frozenset(
-    {"CLUSTERED", "DIFFUSELY_SCATTERED", "LINEAR", "REGIONAL", "SEGMENTAL"}
-)
+CALC_TYPES = frozenset((
+    "AMORPHOUS", "COARSE", "DYSTROPHIC", "EGGSHELL", "FINE_LINEAR_BRANCHING", "LARGE_RODLIKE",
+    "LUCENT_CENTER", "MILK_OF_CALCIUM", "PLEOMORPHIC", "PUNCTATE", "ROUND_AND_REGULAR", "SKIN",
+    "VASCULAR",
+))  # fmt: skip
+_DISTRIBUTIONS = ("CLUSTERED", "DIFFUSELY_SCATTERED", "LINEAR", "REGIONAL", "SEGMENTAL")
+CALC_DISTRIBUTIONS = frozenset(_DISTRIBUTIONS)
 """Every word of the published files: 13 types (one of them written in two ways) and 5
 distributions."""
 
@@ -88,32 +66,15 @@ _NOTHING = ("", "n/a", "na")
 _Choice = TypeVar("_Choice", bound=StrEnum)
 
 
-@dataclass(frozen=True, slots=True)
-class CaseRow:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CaseRow(Lesion):
     """One lesion as its CSV describes it, before any file is looked for."""
 
-    id: str
-    """`Calc-Training_P_00005_RIGHT_CC_1`."""
-    patient: str
-    side: Side
-    view: View
-    abnormality: int
-    density: int | None
-    calc_types: frozenset[str]
-    calc_distributions: frozenset[str]
-    assessment: int
-    pathology: Pathology
-    subtlety: int
     split: Split
     full_path: str
     """As the CSV has it but for white space around it; `crop_path` and `mask_path` too."""
     crop_path: str
     mask_path: str
-
-    @property
-    def image(self) -> str:
-        """The mammogram's name: the lesion's without its number."""
-        return self.id.rsplit("_", 1)[0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,13 +96,7 @@ def find_csvs(root: Path, csv_dir: Path | None, csv_split: CsvSplit) -> dict[Spl
     """
     folders = [csv_dir] if csv_dir is not None else [root, root / "csv"]
     wanted = [split for split in Split if csv_split in (CsvSplit.all, split.value)]
-    found = {}
-    for split in wanted:
-        for folder in folders:
-            candidate = folder / CSV_NAMES[split]
-            if candidate.is_file():
-                found[split] = candidate
-                break
+    found = {split: path for split in wanted if (path := first_file(folders, CSV_NAMES[split]))}
     if not found:
         names = " or ".join(CSV_NAMES[split] for split in wanted)
         raise UserError(
@@ -195,12 +150,8 @@ def read_cases(path: Path, split: Split) -> tuple[list[CaseRow], list[Defect]]:
 def find_mass_csvs(calc_csvs: Iterable[Path]) -> dict[Split, Path]:
     """The mass case CSVs that lie in the folders of these calcification CSVs."""
     folders = dict.fromkeys(path.parent for path in calc_csvs)
-    found = {}
-    for split, name in MASS_CSV_NAMES.items():
-        there = [folder / name for folder in folders if (folder / name).is_file()]
-        if there:
-            found[split] = there[0]
-    return found
+    named = ((split, first_file(folders, name)) for split, name in MASS_CSV_NAMES.items())
+    return {split: path for split, path in named if path}
 
 
 def read_patients(path: Path) -> set[str]:
@@ -229,18 +180,15 @@ def _case_row(row: CsvRow, split: Split) -> tuple[CaseRow, list[_Doubt]]:
     view = _choice(record, "image view", View)
     abnormality = _whole(record, "abnormality id", 1, 10_000)
     doubts: list[_Doubt] = []
-    density = _density(record, doubts)
-    types = _descriptors(record, "calc type", CALC_TYPES, doubts)
-    distributions = _descriptors(record, "calc distribution", CALC_DISTRIBUTIONS, doubts)
     case = CaseRow(
         id=f"{_ID_PREFIX[split]}_{patient}_{side}_{view}_{abnormality}",
         patient=patient,
         side=side,
         view=view,
         abnormality=abnormality,
-        density=density,
-        calc_types=types,
-        calc_distributions=distributions,
+        density=_density(record, doubts),
+        calc_types=_descriptors(record, "calc type", CALC_TYPES, doubts),
+        calc_distributions=_descriptors(record, "calc distribution", CALC_DISTRIBUTIONS, doubts),
         assessment=_whole(record, "assessment", 0, 5),
         pathology=_choice(record, "pathology", Pathology),
         subtlety=_whole(record, "subtlety", 1, 5),
@@ -257,9 +205,8 @@ def _choice(record: Mapping[str, str], column: str, choices: type[_Choice]) -> _
     try:
         return choices(text)
     except ValueError:
-        raise _BadValueError(
-            f"{column} {record[column]!r}: expected {', '.join(choices)}"
-        ) from None
+        expected = ", ".join(choices)
+        raise _BadValueError(f"{column} {record[column]!r}: expected {expected}") from None
 
 
 def _whole(record: Mapping[str, str], column: str, low: int, high: int) -> int:
@@ -294,22 +241,15 @@ def _descriptors(
     # N/A beside a descriptor is not one either
     words = {_SYNONYMS.get(word, word) for word in written if word.casefold() not in _NOTHING}
     for word in sorted(words - known):
-        expected = f"; nearest: {close[0]}" if (close := _close(word, known)) else ""
-        doubts.append(
-            _Doubt(f"{column} {word!r} is not a known descriptor{expected}", "kept as it is")
-        )
+        close = difflib.get_close_matches(word, sorted(known), n=1)
+        expected = f"; nearest: {close[0]}" if close else ""
+        text = f"{column} {word!r} is not a known descriptor{expected}"
+        doubts.append(_Doubt(text, "kept as it is"))
     return frozenset(words)
 
 
-def _close(word: str, known: frozenset[str]) -> list[str]:
-    return difflib.get_close_matches(word, sorted(known), n=1)
-
-
 def _duplicate(row: CaseRow, first: CaseRow, place: str) -> Defect:
-    differing = [
-        entry.name
-        for entry in fields(CaseRow)
-        if getattr(row, entry.name) != getattr(first, entry.name)
-    ]
+    names = [each.name for each in fields(CaseRow)]
+    differing = [name for name in names if getattr(row, name) != getattr(first, name)]
     detail = f"differs in {', '.join(differing)}" if differing else "says the same"
     return Defect(row.id, DefectKind.DUPLICATE_ROW, f"{place} {detail}", "first row kept")

@@ -136,11 +136,10 @@ def _read_headers(
     for path in files:
         try:
             header = read_header(path)
+            tag = tag_of(header.description or descriptions.get(path))
+            candidates.append(_Candidate(path, header.width * header.height, tag))
         except UnreadableImage as error:
             damaged.append(str(error))
-            continue
-        tag = tag_of(header.description or descriptions.get(path))
-        candidates.append(_Candidate(path, header.width * header.height, tag))
     return candidates, damaged
 
 
@@ -177,11 +176,8 @@ def _by_content(candidates: Sequence[_Candidate], damaged: list[str]) -> Roles:
 
 def _without_copies(crops: list[_Candidate]) -> list[_Candidate]:
     """Candidates less those that repeat the first one byte for byte."""
-    return [
-        each
-        for position, each in enumerate(crops)
-        if position == 0 or not filecmp.cmp(each.path, crops[0].path, shallow=False)
-    ]
+    others = [e for e in crops[1:] if not filecmp.cmp(e.path, crops[0].path, shallow=False)]
+    return [*crops[:1], *others]
 
 
 def has_two_values(pixels: npt.NDArray[np.uint8 | np.uint16], lossy: bool = False) -> bool:

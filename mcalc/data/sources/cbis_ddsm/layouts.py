@@ -13,13 +13,14 @@ repeats what the folders' names say.
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
 from mcalc.csv_table import read_table
-from mcalc.data.sources.paths import IMAGE_SUFFIXES, entries, safe_parts
+from mcalc.data.sources.paths import IMAGE_SUFFIXES, entries, first_file, safe_parts
 
 DICOM_INFO = "dicom_info.csv"
 
@@ -67,15 +68,8 @@ class Download:
 
     def __init__(self, root: Path) -> None:
         self.case_bases = tuple(_case_bases(root))
-        self.series_bases = tuple(_series_bases(root))
-        self._cases: dict[str, list[Path]] = {}
-        for base in self.case_bases:
-            for folder in _folders(base):
-                self._cases.setdefault(folder.name, []).append(folder)
-        self._series: dict[str, list[Path]] = {}
-        for base in self.series_bases:
-            for folder in _folders(base):
-                self._series.setdefault(folder.name, []).append(folder)
+        self._cases = _by_name(self.case_bases)
+        self._series = _by_name(_series_bases(root))
 
     def find(self, case: str, paths: Sequence[CsvPath]) -> Found:
         """Image files of a case (`Calc-Test_P_00038_LEFT_CC_1`) for the series that `paths` name.
@@ -88,12 +82,8 @@ class Download:
         series = [path.series for path in paths if path.series]
         # the CSV's name of the case folder comes first; in the published files both are the same
         for name in dict.fromkeys([*(path.case for path in paths if path.case), case]):
-            leaves = [
-                leaf
-                for folder in self._cases.get(name, ())
-                for study in _folders(folder)
-                for leaf in _folders(study)
-            ]
+            studies = [study for case in self._cases.get(name, ()) for study in _folders(case)]
+            leaves = [leaf for study in studies for leaf in _folders(study)]
             named = [leaf for leaf in leaves if any(shows_series(leaf, uid) for uid in series)]
             files = _images(named) or _images(leaves)
             if files:
@@ -119,9 +109,7 @@ def read_descriptions(root: Path, csv_dir: Path | None) -> Mapping[tuple[str, st
     nothing, the images' content decides. Raises UserError when it is there and cannot be read.
     """
     folders = [*([csv_dir] if csv_dir else []), root, root / "csv"]
-    path = next(
-        (folder / DICOM_INFO for folder in folders if (folder / DICOM_INFO).is_file()), None
-    )
+    path = first_file(folders, DICOM_INFO)
     if path is None:
         return {}
     descriptions = {}
@@ -137,10 +125,8 @@ def read_descriptions(root: Path, csv_dir: Path | None) -> Mapping[tuple[str, st
 
 def _case_bases(root: Path) -> list[Path]:
     """Folders that case folders may lie in: the root may be any of the upper three levels."""
-    manifests = sorted(
-        folder for folder in _folders(root) if folder.name.casefold().startswith("manifest")
-    )
-    tops = [root, *manifests]
+    named = _folders(root)
+    tops = [root, *(path for path in named if path.name.casefold().startswith("manifest"))]
     return [base for top in tops for base in (top, top / "CBIS-DDSM") if base.is_dir()]
 
 
@@ -167,6 +153,15 @@ def _images(folders: Iterable[Path]) -> tuple[Path, ...]:
             if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file():
                 found.setdefault((folder.name, path.name), path)
     return tuple(found.values())
+
+
+def _by_name(bases: Iterable[Path]) -> dict[str, list[Path]]:
+    """The folders in `bases`; several of one name where a download was resumed elsewhere."""
+    found: dict[str, list[Path]] = defaultdict(list)
+    for base in bases:
+        for folder in _folders(base):
+            found[folder.name].append(folder)
+    return found
 
 
 def _folders(folder: Path) -> list[Path]:

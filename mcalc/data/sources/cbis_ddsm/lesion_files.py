@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 from mcalc.data.images import UnreadableImage, image_size
@@ -24,15 +25,6 @@ from mcalc.data.sources.paths import UnsafePath
 _KEPT = "lesion kept without a crop"
 
 
-@dataclass(frozen=True, slots=True)
-class _RowPaths:
-    """The row's three paths, None where the CSV has none or an unsafe one."""
-
-    crop: CsvPath | None
-    mask: CsvPath | None
-    full: CsvPath | None
-
-
 class Finder:
     """Finds the files of one row after another, keeping the ledger."""
 
@@ -46,61 +38,38 @@ class Finder:
 
     def lesion(self, row: CaseRow) -> Lesion:
         """The row's lesion with those of its files that are on disk."""
-        paths = self._paths(row)
-        full = self._full_image(row, paths.full)
-        crop, mask = self._crop_and_mask(row, paths, full)
-        return Lesion(
-            id=row.id,
-            patient=row.patient,
-            side=row.side,
-            view=row.view,
-            abnormality=row.abnormality,
-            density=row.density,
-            calc_types=row.calc_types,
-            calc_distributions=row.calc_distributions,
-            assessment=row.assessment,
-            pathology=row.pathology,
-            subtlety=row.subtlety,
-            split=row.split,
-            crop=crop,
-            mask=mask,
-            full=full,
-        )
+        crop_path = self._safe(row, "cropped image file path", row.crop_path)
+        mask_path = self._safe(row, "ROI mask file path", row.mask_path)
+        full = self._full_image(row, self._safe(row, "image file path", row.full_path))
+        crop, mask = self._crop_and_mask(row, crop_path, mask_path, full)
+        described = {each.name: getattr(row, each.name) for each in fields(Lesion)}
+        return Lesion(**described | {"crop": crop, "mask": mask, "full": full})
 
     def _note(self, lesion: str, kind: DefectKind, detail: str, action: str) -> None:
         self.ledger.append(Defect(lesion, kind, detail, action))
 
-    def _paths(self, row: CaseRow) -> _RowPaths:
-        return _RowPaths(
-            crop=self._safe(row, "cropped image file path", row.crop_path),
-            mask=self._safe(row, "ROI mask file path", row.mask_path),
-            full=self._safe(row, "image file path", row.full_path),
-        )
-
     def _safe(self, row: CaseRow, column: str, text: str) -> CsvPath | None:
+        """A path of the row; None where the CSV has none or an unsafe one."""
         try:
             return parse_csv_path(text) if text else None
         except UnsafePath:
-            self._note(
-                row.id,
-                DefectKind.UNSAFE_PATH,
-                f"{column} is absolute or climbs with '..'",
-                _KEPT if column == "cropped image file path" else "path not followed",
-            )
+            detail = f"{column} is absolute or climbs with '..'"
+            action = _KEPT if column == "cropped image file path" else "path not followed"
+            self._note(row.id, DefectKind.UNSAFE_PATH, detail, action)
             return None
 
     def _crop_and_mask(
-        self, row: CaseRow, paths: _RowPaths, full: Path | None
+        self, row: CaseRow, crop: CsvPath | None, mask: CsvPath | None, full: Path | None
     ) -> tuple[Path | None, Path | None]:
-        if paths.crop is None and not row.crop_path:
+        if crop is None and not row.crop_path:
             self._lost(row, DefectKind.CROP_MISSING, "the CSV names no crop")
-        named = [path for path in (paths.crop, paths.mask) if path is not None]
+        named = [path for path in (crop, mask) if path is not None]
         if not named:
             return None, None
         found = self.download.find(row.id, named)
         if found.layout is None:
-            if paths.crop is not None:
-                where = f"no file in a case folder {row.id} nor in jpeg/{paths.crop.series}"
+            if crop is not None:
+                where = f"no file in a case folder {row.id} nor in jpeg/{crop.series}"
                 self._lost(row, DefectKind.CROP_MISSING, where)
             return None, None
         self.layouts.add(found.layout)
@@ -110,21 +79,17 @@ class Finder:
         if roles.mask is None and roles.mask_problem is not None:
             detail = self._relative(roles.mask_problem)
             self._note(row.id, DefectKind.MASK_UNREADABLE, detail, "lesion kept without a mask")
-        if paths.crop is None:
+        if crop is None:
             # what is not named safely is not taken, be it found beside the mask
             return None, roles.mask
         if roles.crop is None:
             kind = DefectKind.CROP_UNREADABLE if roles.unreadable else DefectKind.CROP_MISSING
             self._lost(row, kind, self._relative(roles.problem or "no crop"))
-        elif roles.mistagged or (paths.mask and _stands_as(roles.crop, paths.crop, paths.mask)):
+        elif roles.mistagged or (mask and _stands_as(roles.crop, crop, mask)):
             says = "its own description" if roles.mistagged else "the CSV"
             where = roles.crop.relative_to(self._root).as_posix()
-            self._note(
-                row.id,
-                DefectKind.SWAPPED,
-                f"{where} is the crop, where {says} calls it the mask",
-                "corrected",
-            )
+            detail = f"{where} is the crop, where {says} calls it the mask"
+            self._note(row.id, DefectKind.SWAPPED, detail, "corrected")
         return roles.crop, roles.mask
 
     def _roles(self, found: Found, full: Path | None) -> Roles:
@@ -178,11 +143,9 @@ class Finder:
         damaged = []
         for file in found.files:
             try:
-                width, height = image_size(file)
+                sizes[file] = math.prod(image_size(file))
             except UnreadableImage as error:
                 damaged.append(self._relative(str(error)))
-                continue
-            sizes[file] = width * height
         if not sizes:
             kept = "lesions kept without it"
             self._note(image, DefectKind.FULL_UNREADABLE, damaged[0], kept)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import fields
+from dataclasses import asdict
 
 from mcalc.config import CsvSplit
 from mcalc.data.records import Counts, Defect, DefectKind, Lesion, Split, count
@@ -26,18 +26,15 @@ def published_differences(lesions: Sequence[Lesion], csv_split: CsvSplit) -> lis
         if csv_split not in (CsvSplit.all, split.value):
             continue
         found = count([lesion for lesion in lesions if lesion.split is split])
+        here, there = asdict(found), asdict(published)
+        detail = ", ".join(
+            f"{here[name]} {name.replace('_', ' ')} (published: {there[name]})"
+            for name in here
+            if here[name] != there[name]
+        )
         if not found.rows:
-            detail = (
-                f"none of the {published.rows} published lesions listed: its case CSV is not there"
-            )
-        else:
-            differing = [
-                f"{getattr(found, entry.name)} {entry.name.replace('_', ' ')} "
-                f"(published: {getattr(published, entry.name)})"
-                for entry in fields(Counts)
-                if getattr(found, entry.name) != getattr(published, entry.name)
-            ]
-            detail = ", ".join(differing)
+            listed = f"none of the {published.rows} published lesions listed"
+            detail = f"{listed}: its case CSV is not there"
         if detail:
             action = "used as listed"
             defects.append(Defect(split.value, DefectKind.COUNT_DIFFERS, detail, action))
