@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 
 from mcalc.config import Region
-from mcalc.data.records import NEEDED_FILES, Defect, DefectKind, Index, has_needed_files
+from mcalc.data.records import (
+    LOSING_DEFECTS,
+    NEEDED_FILES,
+    Defect,
+    DefectKind,
+    Index,
+    has_needed_files,
+)
 from mcalc.errors import UserError
 
 EXAMPLES = 3
 """Lesions that a message names before it says how many more there are."""
-
-LOSING_DEFECTS = {
-    "crop": (DefectKind.CROP_MISSING, DefectKind.CROP_UNREADABLE),
-    "full": (DefectKind.FULL_MISSING, DefectKind.FULL_UNREADABLE),
-    "mask": (DefectKind.MASK_MISSING, DefectKind.MASK_UNREADABLE, DefectKind.MASK_EMPTY),
-}
-"""By field of `Lesion`, the defects that take that file away; first the one of a missing file."""
 
 _NO_LESION = (DefectKind.BAD_VALUE, DefectKind.FULL_UNREADABLE)
 """Of a row, or of an image, of which no lesion could be made."""
@@ -65,24 +65,19 @@ def _listed_and_lost(
     index: Index, found_later: Collection[Defect], region: Region
 ) -> tuple[int, list[str]]:
     """How many lesions the source lists, and which of them give no image, in order."""
-    known = {lesion.id for lesion in index.lesions}
-    known |= {lesion.image for lesion in index.lesions}
-    excluded = [
-        defect.lesion
-        for defect in index.ledger
-        if defect.kind in _NO_LESION and defect.lesion not in known
-    ]
-    lost = [lesion.id for lesion in index.lesions if not has_needed_files(lesion, region)]
+    known = {name for lesion in index.lesions for name in (lesion.id, lesion.image)}
+    no_lesion = (defect.lesion for defect in index.ledger if defect.kind in _NO_LESION)
+    excluded = [name for name in no_lesion if name not in known]
     fatal = {kind for name in NEEDED_FILES[region] for kind in LOSING_DEFECTS[name]}
     # a mammogram's defect is that of every lesion on it
     unreadable = {defect.lesion for defect in found_later if defect.kind in fatal}
-    met = set(lost)
-    lost.extend(
-        lesion.id
-        for lesion in index.lesions
-        if lesion.id not in met and not unreadable.isdisjoint((lesion.id, lesion.image))
-    )
-    return len(index.lesions) + len(excluded), [*lost, *excluded]
+    lost, met = [], []
+    for lesion in index.lesions:
+        if not has_needed_files(lesion, region):
+            lost.append(lesion.id)
+        elif not unreadable.isdisjoint((lesion.id, lesion.image)):
+            met.append(lesion.id)
+    return len(index.lesions) + len(excluded), [*lost, *met, *excluded]
 
 
 def _some(names: Sequence[str]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -136,6 +137,15 @@ class DefectKind(StrEnum):
     EXCLUDED = "left out by a setting"
 
 
+LOSING_DEFECTS = {
+    "crop": (DefectKind.CROP_MISSING, DefectKind.CROP_UNREADABLE),
+    "full": (DefectKind.FULL_MISSING, DefectKind.FULL_UNREADABLE),
+    "mask": (DefectKind.MASK_MISSING, DefectKind.MASK_UNREADABLE, DefectKind.MASK_EMPTY),
+}
+"""By field of `Lesion`, the defects that take that file away: first those of a file that is missing
+and of one that cannot be read."""
+
+
 @dataclass(frozen=True, slots=True)
 class Defect:
     """One row of the ledger."""
@@ -164,10 +174,7 @@ class Counts:
 
 def count(lesions: Sequence[Lesion]) -> Counts:
     """Lesions, distinct images and patients, and lesions of each pathology."""
-    by_pathology = {
-        pathology: sum(lesion.pathology is pathology for lesion in lesions)
-        for pathology in Pathology
-    }
+    by_pathology = Counter(lesion.pathology for lesion in lesions)
     return Counts(
         rows=len(lesions),
         images=len({lesion.image for lesion in lesions}),

@@ -12,6 +12,8 @@ from __future__ import annotations
 
 import math
 import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -38,24 +40,16 @@ from mcalc.errors import UserError
 MAX_PIXELS = 200_000_000
 """Largest image that is decoded; a full mammogram has about 15 to 35 million pixels."""
 
-_HEADER_TAGS = ["Rows", "Columns", "NumberOfFrames", "SeriesDescription"]
+_SIZE_TAGS = ["Rows", "Columns", "NumberOfFrames"]
+_HEADER_TAGS = [*_SIZE_TAGS, "SeriesDescription"]
 _PIXEL_TAGS = [
-    "Rows",
-    "Columns",
-    "NumberOfFrames",
-    "SamplesPerPixel",
-    "PlanarConfiguration",
-    "BitsAllocated",
-    "HighBit",
-    "PixelData",
+    *_SIZE_TAGS, "SamplesPerPixel", "PlanarConfiguration", "BitsAllocated", "HighBit", "PixelData",
     *GREY_SCALE_TAGS,
-]
+]  # fmt: skip
 _SPACING_TAGS = [
-    "PixelSpacing",
-    "ImagerPixelSpacing",
-    "EstimatedRadiographicMagnificationFactor",
+    "PixelSpacing", "ImagerPixelSpacing", "EstimatedRadiographicMagnificationFactor",
     "NominalScannedPixelSpacing",
-]
+]  # fmt: skip
 _DOWNLOAD_AGAIN = "the file seems damaged, so download or export it again"
 
 
@@ -188,15 +182,24 @@ def _refuse_giants(width: int, height: int, path: Path) -> None:
         )
 
 
-def _parse(path: Path, tags: list[str], stop_before_pixels: bool) -> Dataset:
+@contextmanager
+def _refuse_damage(path: Path, what: str, detail: str = "") -> Iterator[None]:
+    """Raise UnreadableImage, `what` (`cannot be ...`) in its message, for any error in the block.
+
+    `detail` is added in brackets; without one the error's type.
+    """
     try:
+        yield
+    except Exception as error:  # a damaged file makes parsers and decoders stumble in any way
+        why = detail or type(error).__name__
+        raise UnreadableImage(f"{path} {what} ({why}): {_DOWNLOAD_AGAIN}") from error
+
+
+def _parse(path: Path, tags: list[str], stop_before_pixels: bool) -> Dataset:
+    with _refuse_damage(path, "cannot be parsed as DICOM"):
         return pydicom.dcmread(
             path, specific_tags=list(tags), stop_before_pixels=stop_before_pixels
         )
-    except Exception as error:  # a damaged file makes the parser stumble in any way whatever
-        raise UnreadableImage(
-            f"{path} cannot be parsed as DICOM ({type(error).__name__}): {_DOWNLOAD_AGAIN}"
-        ) from error
 
 
 def _integer(dataset: Dataset, keyword: str, path: Path, default: int | None = None) -> int:
@@ -240,13 +243,9 @@ def _read_dicom(path: Path) -> GreyImage:
         raise UnreadableImage(f"{path} names no transfer syntax: {_DOWNLOAD_AGAIN}")
     _check_decodable(UID(syntax), bits, path)
     _check_codestream(dataset, UID(syntax), (width, height), path)
-    try:
+    detail = f"transfer syntax {UID(syntax).name}, {bits} bits"
+    with _refuse_damage(path, "cannot be decoded", detail):
         stored = dataset.pixel_array
-    except Exception as error:  # each decoder raises what it likes on damaged data
-        raise UnreadableImage(
-            f"{path} cannot be decoded (transfer syntax {UID(syntax).name}, {bits} bits): "
-            f"{_DOWNLOAD_AGAIN}"
-        ) from error
     if stored.shape != (height, width):
         raise UnreadableImage(
             f"{path} decodes to shape {stored.shape} where its header says {(height, width)}: "
@@ -302,13 +301,9 @@ def _check_codestream(dataset: Dataset, syntax: UID, size: tuple[int, int], path
     """Refuse compressed pixels of another size than the header's, before memory is allocated."""
     if not syntax.is_encapsulated:
         return
-    try:
+    detail = f"its compressed pixels are not as {syntax.name} packs them"
+    with _refuse_damage(path, "cannot be decoded", detail):
         frame = next(generate_frames(dataset.PixelData, number_of_frames=1))
-    except Exception as error:  # a damaged file makes the parser stumble in any way whatever
-        raise UnreadableImage(
-            f"{path} cannot be decoded (its compressed pixels are not as {syntax.name} packs "
-            f"them): {_DOWNLOAD_AGAIN}"
-        ) from error
     claimed = _codestream_size(frame)
     if claimed is None:
         return
@@ -354,25 +349,16 @@ def _open_raster(file: object, raster: _Format, path: Path) -> ImageFile:
     its own, and would guess the format anew.
     """
     plugin = JpegImageFile if raster is _Format.JPEG else PngImageFile
-    try:
+    with _refuse_damage(path, f"cannot be parsed as {raster}"):
         return plugin(file)  # type: ignore[arg-type]
-    except Exception as error:  # a damaged file makes the parser stumble in any way whatever
-        raise UnreadableImage(
-            f"{path} cannot be parsed as {raster} ({type(error).__name__}): {_DOWNLOAD_AGAIN}"
-        ) from error
 
 
 def _read_raster(path: Path, raster: _Format) -> GreyImage:
     with path.open("rb") as file:
         image = _open_raster(file, raster, path)
         _refuse_giants(*image.size, path)
-        try:
+        with _refuse_damage(path, f"is a {raster} file that cannot be decoded"):
             image.load()
-        except Exception as error:  # a damaged file makes the decoder stumble in any way whatever
-            raise UnreadableImage(
-                f"{path} is a {raster} file that cannot be decoded ({type(error).__name__}): "
-                f"{_DOWNLOAD_AGAIN}"
-            ) from error
         if image.mode.startswith("I"):
             # PNG's 16-bit grey
             return np.asarray(image).astype(np.uint16)

@@ -11,12 +11,13 @@ import hashlib
 import os
 import sqlite3
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from contextlib import contextmanager
+from contextlib import closing
 from dataclasses import astuple, dataclass
 from itertools import islice
 from pathlib import Path
+from typing import TypeVar
 
 from mcalc.config import DataConfig, Region, WithoutCallback
 from mcalc.data.records import Lesion, Progress, needed_files
@@ -26,6 +27,7 @@ DATABASE = "digests.sqlite"
 SETTLED_SECONDS = 3.0
 """A file's time of change distinguishes its versions once it is older than this."""
 
+_T = TypeVar("_T")
 _PATIENCE_SECONDS = 30.0
 _WRITE_EVERY_SECONDS = 10.0
 
@@ -158,64 +160,42 @@ def _read_kept(cache: Path, states: Iterable[_State]) -> dict[_State, str]:
     """What the database knows of files in these very states."""
     if not (cache / DATABASE).is_file():
         return {}
-    with _database(cache) as database:
-        if database is None:
-            return {}
+
+    def read(database: sqlite3.Connection) -> dict[_State, str]:
         query = "SELECT sha256 FROM digests WHERE path = ? AND size = ? AND mtime_ns = ?"
         rows = ((state, database.execute(query, astuple(state)).fetchone()) for state in states)
         return {state: row[0] for state, row in rows if row}
-    return {}
+
+    return _in_database(cache, read) or {}
 
 
 def _keep(cache: Path, fresh: dict[_State, str]) -> None:
-    if not fresh:
-        return
-    with _database(cache) as database:
-        if database is not None:
-            database.executemany(
-                "INSERT OR REPLACE INTO digests VALUES (?, ?, ?, ?)",
-                [(*astuple(state), digest) for state, digest in fresh.items()],
-            )
-            database.commit()
+    def write(database: sqlite3.Connection) -> None:
+        rows = [(*astuple(state), digest) for state, digest in fresh.items()]
+        database.executemany("INSERT OR REPLACE INTO digests VALUES (?, ?, ?, ?)", rows)
+        database.commit()
+
+    if fresh:
+        _in_database(cache, write)
 
 
-@contextmanager
-def _database(cache: Path) -> Iterator[sqlite3.Connection | None]:
-    """The open database; None where it cannot be had. A damaged one is removed.
+def _in_database(cache: Path, work: Callable[[sqlite3.Connection], _T]) -> _T | None:
+    """What `work` gives with the open database; None where it fails. A damaged one is removed.
 
     Losing it is never an error: what it held is hashed again.
     """
     place = cache / DATABASE
-    connection = None
     try:
         cache.mkdir(parents=True, exist_ok=True)
-        connection = sqlite3.connect(place, timeout=_PATIENCE_SECONDS)
-        connection.execute(
-            "CREATE TABLE IF NOT EXISTS digests "
-            "(path TEXT PRIMARY KEY, size INTEGER, mtime_ns INTEGER, sha256 TEXT) WITHOUT ROWID"
-        )
-    except (sqlite3.Error, OSError) as error:
-        _close(connection)
-        _remove_if_damaged(place, error)
-        yield None
-        return
-    try:
-        yield connection
-    except sqlite3.Error as error:
-        _remove_if_damaged(place, error)
-    finally:
-        _close(connection)
-
-
-def _close(connection: sqlite3.Connection | None) -> None:
-    if connection is not None:
-        connection.close()
-
-
-def _remove_if_damaged(place: Path, error: Exception) -> None:
-    # an OperationalError is a lock, a full disk, a folder that cannot be written: not damage
-    damaged = isinstance(error, sqlite3.DatabaseError) and not isinstance(
-        error, sqlite3.OperationalError
-    )
-    if damaged:
+        with closing(sqlite3.connect(place, timeout=_PATIENCE_SECONDS)) as connection:
+            connection.execute(
+                "CREATE TABLE IF NOT EXISTS digests "
+                "(path TEXT PRIMARY KEY, size INTEGER, mtime_ns INTEGER, sha256 TEXT) WITHOUT ROWID"
+            )
+            return work(connection)
+    except (sqlite3.OperationalError, OSError):
+        # a lock, a full disk, a folder that cannot be written: not damage
+        return None
+    except sqlite3.DatabaseError:
         place.unlink(missing_ok=True)
+        return None

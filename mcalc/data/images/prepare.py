@@ -18,9 +18,9 @@ import os
 import shutil
 import tempfile
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import astuple, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,7 @@ import numpy.typing as npt
 from filelock import FileLock
 
 from mcalc.allocator import trim_freed_memory
+from mcalc.atomic_write import sync
 from mcalc.config import DataConfig, Fit, Region, ScaleUnit, hashed_settings
 from mcalc.data.images.clahe import enhance_region
 from mcalc.data.images.dicom import UnreadableImage, image_size
@@ -78,14 +79,8 @@ class Prepared:
     """(n,): which of `images` shows each lesion."""
 
 
-@dataclass(frozen=True)
-class _Entry:
-    """One image to prepare."""
-
-    lesion: Lesion
-    """The lesion whose files are read."""
-    shows: tuple[int, ...]
-    """Positions of the lesions that the image shows."""
+_Shown = tuple[Lesion, ...]
+"""The lesions that one image shows; the first one's files are read."""
 
 
 @dataclass
@@ -129,7 +124,9 @@ def prepare_images(
     place = cache / "prepared" / key
     if not (place / "about.json").is_file():
         try:
-            with _alone(place):
+            place.parent.mkdir(parents=True, exist_ok=True)
+            # the system releases the lock when a process is killed
+            with FileLock(place.parent / f".lock-{place.name}"):
                 # another process may have been at work while this one waited
                 if not (place / "about.json").is_file():
                     _write(place, chosen, size, settings, progress)
@@ -181,14 +178,6 @@ def _key(
     return hashlib.sha256(json.dumps([relevant, rows]).encode()).hexdigest()[:20]
 
 
-@contextmanager
-def _alone(place: Path) -> Iterator[None]:
-    """Hold the place's lock; the system releases it when a process is killed."""
-    place.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(place.parent / f".lock-{place.name}"):
-        yield
-
-
 def _load(place: Path, lesions: Sequence[Lesion]) -> Prepared:
     about = json.loads((place / "about.json").read_text(encoding="utf-8"))
     return Prepared(
@@ -196,8 +185,7 @@ def _load(place: Path, lesions: Sequence[Lesion]) -> Prepared:
         images=np.load(place / "images.npy", mmap_mode="r"),
         native_sizes=np.array(about["native_sizes"], dtype=np.int64).reshape(-1, 2),
         defects=tuple(
-            Defect(lesion, DefectKind(kind), detail, action)
-            for lesion, kind, detail, action in about["defects"]
+            Defect(name, DefectKind(kind), *texts) for name, kind, *texts in about["defects"]
         ),
         positions=tuple(about["positions"]),
     )
@@ -218,30 +206,32 @@ def _write(
     draft = Path(tempfile.mkdtemp(prefix=prefix, dir=place.parent))
     try:
         entries = _entries(lesions, settings.region)
-        outcomes = _make(entries, lesions, size, settings, draft / "images.npy", progress)
+        outcomes = _make(entries, size, settings, draft / "images.npy", progress)
         about = _about(entries, outcomes, lesions)
         if not about["kept"]:
             first = about["defects"][0][2] if about["defects"] else "none is on disk"
             raise UserError(f"not one {settings.region} could be read; the first: {first}")
         (draft / "about.json").write_text(json.dumps(about), encoding="utf-8")
-        _move_into_place(draft, place)
+        for file in draft.iterdir():
+            sync(file)
+        if place.exists():
+            # without about.json, so not an entry of this program
+            shutil.rmtree(place)
+        draft.rename(place)
     finally:
         shutil.rmtree(draft, ignore_errors=True)
 
 
-def _entries(lesions: Sequence[Lesion], region: Region) -> list[_Entry]:
+def _entries(lesions: Sequence[Lesion], region: Region) -> list[_Shown]:
     """One for each lesion; with region=full one for each mammogram, in order of appearance."""
-    if region is not Region.full:
-        return [_Entry(lesion, (position,)) for position, lesion in enumerate(lesions)]
-    shown: dict[str, list[int]] = defaultdict(list)
-    for position, lesion in enumerate(lesions):
-        shown[lesion.image].append(position)
-    return [_Entry(lesions[members[0]], tuple(members)) for members in shown.values()]
+    shown: dict[str, list[Lesion]] = defaultdict(list)
+    for lesion in lesions:
+        shown[lesion.image if region is Region.full else lesion.id].append(lesion)
+    return [tuple(members) for members in shown.values()]
 
 
 def _make(
-    entries: Sequence[_Entry],
-    lesions: Sequence[Lesion],
+    entries: Sequence[_Shown],
     size: int,
     settings: DataConfig,
     file: Path,
@@ -252,12 +242,11 @@ def _make(
     images = ImageWriter(file, len(entries), size)
 
     def make(row: int) -> _Outcome:
-        entry = entries[row]
-        members = [lesions[i] for i in entry.shows]
+        members = entries[row]
         try:
-            pixels = decoded_pixels(entry.lesion, settings.region)
+            pixels = decoded_pixels(members[0], settings.region)
             with budget.reserve(pixels):
-                image, region = prepare_image(entry.lesion, size, settings)
+                image, region = prepare_image(members[0], size, settings)
                 if pixels > LARGE:
                     trim_freed_memory()
         except Unusable as error:
@@ -284,12 +273,12 @@ def _make(
     return outcomes
 
 
-def _threads(entries: Sequence[_Entry], region: Region) -> int:
+def _threads(entries: Sequence[_Shown], region: Region) -> int:
     """One for each core, but few enough for their memory: each keeps some of what it has freed."""
     largest = 1
-    for entry in entries[:: max(1, len(entries) // _SAMPLED)]:
+    for members in entries[:: max(1, len(entries) // _SAMPLED)]:
         with suppress(Unusable):
-            largest = max(largest, decoded_pixels(entry.lesion, region))
+            largest = max(largest, decoded_pixels(members[0], region))
     return max(1, min(os.cpu_count() or 1, PIXELS_AT_ONCE // largest))
 
 
@@ -298,28 +287,25 @@ def _native_size(lesion: Lesion, region: Cut, settings: DataConfig) -> tuple[int
         height, width = region.pixels.shape
         return width, height
     if lesion.crop is not None:
-        try:
+        # the region does not need the crop: unreadable, its size is as unknown as without it
+        with suppress(UnreadableImage):
             return image_size(lesion.crop)
-        except UnreadableImage:
-            # the region does not need the crop: its size is then as unknown as without it
-            pass
     return region.lesion_size or UNKNOWN_SIZE
 
 
 def _about(
-    entries: Sequence[_Entry], outcomes: Sequence[_Outcome], lesions: Sequence[Lesion]
+    entries: Sequence[_Shown], outcomes: Sequence[_Outcome], lesions: Sequence[Lesion]
 ) -> dict[str, Any]:
     """The content of `about.json`."""
-    kept: list[tuple[int, int, tuple[int, int]]] = []
-    position = 0
-    for entry, outcome in zip(entries, outcomes, strict=True):
-        if outcome.native_sizes:
-            sizes = zip(entry.shows, outcome.native_sizes, strict=True)
-            kept.extend((lesion, position, native) for lesion, native in sizes)
-            position += 1
-    kept.sort()
+    place = {lesion.id: position for position, lesion in enumerate(lesions)}
+    made = [pair for pair in zip(entries, outcomes, strict=True) if pair[1].native_sizes]
+    kept = sorted(
+        (place[lesion.id], position, native)
+        for position, (members, outcome) in enumerate(made)
+        for lesion, native in zip(members, outcome.native_sizes, strict=True)
+    )
     defects = [defect for outcome in outcomes for defect in outcome.defects]
-    walls = {entry.lesion: outcome.wall for entry, outcome in zip(entries, outcomes, strict=True)}
+    walls = {members[0]: outcome.wall for members, outcome in zip(entries, outcomes, strict=True)}
     return {
         "kept": [lesion for lesion, _, _ in kept],
         "positions": [image for _, image, _ in kept],
@@ -339,25 +325,13 @@ def _hung_otherwise(walls: dict[Lesion, Side | None]) -> list[Defect]:
     usual = 2 * sum(agrees) > len(agrees)
     if 2 * sum(agrees) == len(agrees):
         return []
-    return [
-        Defect(
-            lesion.image,
-            DefectKind.LATERALITY,
-            f"recorded as {lesion.side}, chest wall on the {wall.lower()} of the image, where most "
-            "of this data set have it on the other side",
-            "flipped by what the image shows",
-        )
-        for lesion, wall in known.items()
-        if (lesion.side is wall) is not usual
-    ]
-
-
-def _move_into_place(draft: Path, place: Path) -> None:
-    """Force the finished draft to disk and rename it."""
-    for file in draft.iterdir():
-        with file.open("rb") as handle:
-            os.fsync(handle.fileno())
-    if place.exists():
-        # without about.json, so not an entry of this program
-        shutil.rmtree(place)
-    draft.rename(place)
+    defects = []
+    for lesion, wall in known.items():
+        if (lesion.side is wall) is not usual:
+            detail = (
+                f"recorded as {lesion.side}, chest wall on the {wall.lower()} of the image, where "
+                "most of this data set have it on the other side"
+            )
+            action = "flipped by what the image shows"
+            defects.append(Defect(lesion.image, DefectKind.LATERALITY, detail, action))
+    return defects

@@ -7,7 +7,8 @@ twice as large in it.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar, assert_never
@@ -20,7 +21,7 @@ from mcalc.config import DataConfig, Fit, Region, ScaleUnit
 from mcalc.data.images.breast import NoBreast, find_breast
 from mcalc.data.images.dicom import UnreadableImage, image_size, pixel_spacing, read_image
 from mcalc.data.images.grey_scale import GreyImage
-from mcalc.data.records import Defect, DefectKind, Lesion, Side
+from mcalc.data.records import LOSING_DEFECTS, Defect, DefectKind, Lesion, Side, needed_files
 from mcalc.errors import UserError
 
 LARGEST_MISMATCH = 0.05
@@ -72,18 +73,17 @@ class Cut:
     """What must be known of a region that is used all the same."""
 
 
-def region_files(lesion: Lesion, region: Region) -> tuple[Path, ...]:
-    """The files that are decoded for the region. Raises Unusable where one is not on disk."""
-    match region:
-        case Region.crop:
-            return (_there(lesion.crop, DefectKind.CROP_MISSING),)
-        case Region.patch:
-            full = _there(lesion.full, DefectKind.FULL_MISSING)
-            return full, _there(lesion.mask, DefectKind.MASK_MISSING)
-        case Region.full:
-            return (_there(lesion.full, DefectKind.FULL_MISSING),)
-        case other:
-            assert_never(other)
+def region_files(lesion: Lesion, region: Region) -> dict[str, Path]:
+    """The files that are decoded for the region, by `Lesion`'s field; first the one it is cut from.
+
+    Raises Unusable where one is not on disk.
+    """
+    found: dict[str, Path] = {}
+    for name, path in needed_files(lesion, region).items():
+        if path is None:
+            raise Unusable(LOSING_DEFECTS[name][0], "not on disk")
+        found[name] = path
+    return found
 
 
 def decoded_pixels(lesion: Lesion, region: Region) -> int:
@@ -91,12 +91,8 @@ def decoded_pixels(lesion: Lesion, region: Region) -> int:
 
     The largest and not the sum, as files are decoded one after another.
     """
-    kinds = _unreadable_kinds(region)
-    sizes = [
-        _or_unusable(image_size, path, kind)
-        for path, kind in zip(region_files(lesion, region), kinds, strict=True)
-    ]
-    return max(width * height for width, height in sizes)
+    files = region_files(lesion, region)
+    return max(math.prod(_or_unusable(image_size, files, name)) for name in files)
 
 
 def read_source(lesion: Lesion, settings: DataConfig) -> DecodedImage:
@@ -105,16 +101,16 @@ def read_source(lesion: Lesion, settings: DataConfig) -> DecodedImage:
     Raises Unusable for what is not on disk or cannot be read, and UserError where sizes are asked
     for in mm and neither the file nor `data.pixel_size` says how large a pixel is.
     """
-    paths = region_files(lesion, settings.region)
-    kinds = _unreadable_kinds(settings.region)
+    files = region_files(lesion, settings.region)
     mask = None
-    if settings.region is Region.patch:
+    if "mask" in files:
         # before the full image, so that a broken mask costs nothing
-        shown = _or_unusable(read_image, paths[1], kinds[1])
+        shown = _or_unusable(read_image, files, "mask")
         # JPEG blurs a mask's edge, and its white may be 1, 255 or 65535
         mask = np.asarray(shown > shown.max() // 2, dtype=np.bool_)
-    pixels = _or_unusable(read_image, paths[0], kinds[0])
-    return DecodedImage(pixels, mask, mm_per_pixel(paths[0], settings))
+    cut_from = next(iter(files))
+    pixels = _or_unusable(read_image, files, cut_from)
+    return DecodedImage(pixels, mask, mm_per_pixel(files[cut_from], settings))
 
 
 def mm_per_pixel(path: Path, settings: DataConfig) -> float | None:
@@ -159,15 +155,12 @@ def _patch(source: DecodedImage, lesion: Lesion, settings: DataConfig) -> Cut:
     box, defects = _lesion_box(source.mask, (width, height), lesion)
     longest = max(box[2], box[3])
     if longest + 2 * settings.patch_margin / unit > edge:
-        defects.append(
-            Defect(
-                lesion.id,
-                DefectKind.PATCH_CUT,
-                f"{box[2]} x {box[3]} pixels with a margin of {settings.patch_margin:g} "
-                f"{settings.scale_unit} do not fit a window of {edge} pixels",
-                "centred on the lesion; what is outside is cut off",
-            )
+        detail = (
+            f"{box[2]} x {box[3]} pixels with a margin of {settings.patch_margin:g} "
+            f"{settings.scale_unit} do not fit a window of {edge} pixels"
         )
+        action = "centred on the lesion; what is outside is cut off"
+        defects.append(Defect(lesion.id, DefectKind.PATCH_CUT, detail, action))
     left, right = _span(box[0] + box[2] / 2, edge, width)
     top, bottom = _span(box[1] + box[3] / 2, edge, height)
     seen = source.pixels[max(0, top) : min(height, bottom), max(0, left) : min(width, right)]
@@ -193,28 +186,17 @@ def _lesion_box(
     height, width = mask.shape
     across, down = size[0] / width, size[1] / height
     if max(abs(across - 1), abs(down - 1)) > LARGEST_MISMATCH:
-        raise Unusable(
-            DefectKind.MASK_UNREADABLE,
-            f"the mask has {width} x {height} pixels where its image has {size[0]} x {size[1]}",
-        )
+        detail = f"the mask has {width} x {height} pixels where its image has {size[0]} x {size[1]}"
+        raise Unusable(DefectKind.MASK_UNREADABLE, detail)
     left, top, w, h = (int(edge) for edge in cv2.boundingRect(mask.astype(np.uint8)))
     if w == 0:
         raise Unusable(DefectKind.MASK_EMPTY, "no pixel of the mask is on the lesion")
     if (width, height) == size:
         return (left, top, w, h), []
-    note = Defect(
-        lesion.id,
-        DefectKind.MASK_RESIZED,
-        f"{width} x {height} pixels where the image has {size[0]} x {size[1]}",
-        "stretched to the image",
-    )
-    box = (
-        round(left * across),
-        round(top * down),
-        max(1, round(w * across)),
-        max(1, round(h * down)),
-    )
-    return box, [note]
+    detail = f"{width} x {height} pixels where the image has {size[0]} x {size[1]}"
+    note = Defect(lesion.id, DefectKind.MASK_RESIZED, detail, "stretched to the image")
+    corner = (round(left * across), round(top * down))
+    return (*corner, max(1, round(w * across)), max(1, round(h * down))), [note]
 
 
 def _whole_breast(pixels: GreyImage) -> Cut:
@@ -233,29 +215,11 @@ def _whole_breast(pixels: GreyImage) -> Cut:
     return Cut(shown, inside=inside, wall=breast.wall)
 
 
-def _there(path: Path | None, missing: DefectKind) -> Path:
-    if path is None:
-        raise Unusable(missing, "not on disk")
-    return path
-
-
-def _unreadable_kinds(region: Region) -> tuple[DefectKind, ...]:
-    """As `region_files`: what the ledger calls each file that cannot be read."""
-    match region:
-        case Region.crop:
-            return (DefectKind.CROP_UNREADABLE,)
-        case Region.patch:
-            return DefectKind.FULL_UNREADABLE, DefectKind.MASK_UNREADABLE
-        case Region.full:
-            return (DefectKind.FULL_UNREADABLE,)
-        case other:
-            assert_never(other)
-
-
-def _or_unusable(read: Callable[[Path], _Read], path: Path, kind: DefectKind) -> _Read:
+def _or_unusable(read: Callable[[Path], _Read], files: Mapping[str, Path], name: str) -> _Read:
     """Failures are kept with the prepared images, and so without the data's absolute path."""
+    path = files[name]
     try:
         return read(path)
     except UnreadableImage as error:
         detail = str(error).replace(str(path), f"{path.parent.name}/{path.name}")
-        raise Unusable(kind, detail) from error
+        raise Unusable(LOSING_DEFECTS[name][1], detail) from error

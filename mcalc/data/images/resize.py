@@ -28,33 +28,26 @@ def fit(pixels: Grey8, size: int, how: Fit = Fit.stretch, scale: float = 1.0) ->
         case Fit.stretch:
             return _resize(pixels, size, size)
         case Fit.letterbox:
-            height, width = pixels.shape
-            longest = max(height, width)
-            return _centre(
-                _resize(pixels, _scaled(width, size / longest), _scaled(height, size / longest)),
-                size,
-            )
+            return _centre(_scaled(pixels, size / max(pixels.shape)), size)
         case Fit.native:
             # only what will be seen is resized: a mammogram that grows would not fit into memory
             seen = _middle(pixels, max(1, math.ceil(size / scale)))
-            height, width = seen.shape
-            return _centre(_resize(seen, _scaled(width, scale), _scaled(height, scale)), size)
+            return _centre(_scaled(seen, scale), size)
         case other:
             assert_never(other)
 
 
-def _scaled(length: int, scale: float) -> int:
-    return max(1, round(length * scale))
+def _scaled(pixels: Grey8, scale: float) -> Grey8:
+    height, width = (max(1, round(length * scale)) for length in pixels.shape)
+    return _resize(pixels, width, height)
 
 
 def _resize(pixels: Grey8, width: int, height: int) -> Grey8:
     if pixels.shape == (height, width):
         return pixels
     shrinks = max(pixels.shape) > max(height, width)
-    resized = cv2.resize(
-        pixels, (width, height), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
-    )
-    return np.asarray(resized, dtype=np.uint8)
+    how = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+    return np.asarray(cv2.resize(pixels, (width, height), interpolation=how), dtype=np.uint8)
 
 
 def _middle(pixels: Grey8, edge: int) -> Grey8:

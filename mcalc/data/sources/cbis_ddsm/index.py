@@ -12,8 +12,15 @@ from dataclasses import replace
 from pathlib import Path
 
 from mcalc.config import CsvSplit, DataConfig, Region
-from mcalc.data.completeness import LOSING_DEFECTS
-from mcalc.data.records import NEEDED_FILES, Defect, DefectKind, Index, Lesion, Progress
+from mcalc.data.records import (
+    LOSING_DEFECTS,
+    NEEDED_FILES,
+    Defect,
+    DefectKind,
+    Index,
+    Lesion,
+    Progress,
+)
 from mcalc.data.sources.cbis_ddsm.case_csv import CaseRow, find_csvs, read_cases
 from mcalc.data.sources.cbis_ddsm.layouts import Layout
 from mcalc.data.sources.cbis_ddsm.lesion_files import Finder
