@@ -8,7 +8,7 @@ from statistics import fmean
 
 from mcalc.evaluation import Confusion, auc
 from mcalc.report.cautions import names, units_of
-from mcalc.report.formats import NOT_RUN, Column, Table
+from mcalc.report.formats import NOT_RUN, Column, Table, number_cell, numbers
 from mcalc.results import RecordedTrial
 
 _ROWS = (
@@ -32,19 +32,10 @@ def baselines_table(trials: Sequence[RecordedTrial]) -> Table:
     Trials on different splits have separate rows.
     """
     splits = _by_split(trials)
-    rows: list[tuple[str, ...]] = []
     if len(splits) > _MOST_SPLITS:
-        rows = _over_splits(splits)
+        rows = _rows(splits, f"mean over {len(splits)} splits")
     else:
-        for members in splits:
-            first = members[0]
-            whose, n = names(members, trials), str(first.predictions.labels.size)
-            for title, prefix in _ROWS:
-                values = [_recorded(first, prefix, score) for score in _SCORES]
-                rows.append((title, *map(_number, values), n, whose))
-            area, right = _networks(members)
-            cells = (_number(area), NOT_RUN, NOT_RUN, _number(right))
-            rows.append((f"networks, mean of {len(members)}", *cells, n, whose))
+        rows = [row for one in splits for row in _rows([one], names(one, trials))]
     notes = [
         "Baselines are logistic regressions fitted on the training part; none reads a pixel. The "
         "descriptors are calcification type and distribution, breast density and subtlety.",
@@ -65,11 +56,7 @@ def baselines_table(trials: Sequence[RecordedTrial]) -> Table:
         title=f"Baselines on the same split (scored: {units_of(trials)})",
         columns=(
             Column("scorer", "Scorer", text=True),
-            Column("auc", "AUC"),
-            Column("auc_low", "95% from"),
-            Column("auc_high", "95% to"),
-            Column("accuracy", "Accuracy"),
-            Column("n", "n"),
+            *numbers(auc="AUC", auc_low="95% from", auc_high="95% to", accuracy="Accuracy", n="n"),
             Column("trials", "Trials", text=True),
         ),
         rows=tuple(rows),
@@ -89,22 +76,25 @@ def _by_split(trials: Sequence[RecordedTrial]) -> list[list[RecordedTrial]]:
     return list(groups.values())
 
 
-def _over_splits(splits: Sequence[Sequence[RecordedTrial]]) -> list[tuple[str, ...]]:
-    """Means over splits, each of one weight; an interval of one split would not be theirs."""
+def _rows(splits: Sequence[Sequence[RecordedTrial]], whose: str) -> list[tuple[str, ...]]:
+    """The rows of one split, or means over several, each of one weight.
+
+    Means have no interval: that of one split would not be theirs.
+    """
     sizes = [members[0].predictions.labels.size for members in splits]
     n = f"{min(sizes)}–{max(sizes)}" if min(sizes) < max(sizes) else f"{sizes[0]}"
-    whose = f"mean over {len(splits)} splits"
     rows: list[tuple[str, ...]] = []
     for title, prefix in _ROWS:
-        area, right = (
-            fmean(_recorded(members[0], prefix, score) for members in splits)
-            for score in ("auc", "accuracy")
+        area, low, high, right = (
+            fmean(members[0].metrics.get(f"{prefix}_{score}", math.nan) for members in splits)
+            for score in _SCORES
         )
-        rows.append((title, _number(area), NOT_RUN, NOT_RUN, _number(right), n, whose))
+        ends = (low, high) if len(splits) == 1 else (math.nan, math.nan)
+        rows.append((title, *(number_cell(value, 3) for value in (area, *ends, right)), n, whose))
     each = [_networks(members) for members in splits]
     area, right = (fmean(scores[place] for scores in each) for place in (0, 1))
     trials = sum(len(members) for members in splits)
-    cells = (_number(area), NOT_RUN, NOT_RUN, _number(right))
+    cells = (number_cell(area, 3), NOT_RUN, NOT_RUN, number_cell(right, 3))
     return [*rows, (f"networks, mean of {trials}", *cells, n, whose)]
 
 
@@ -114,11 +104,3 @@ def _networks(trials: Sequence[RecordedTrial]) -> tuple[float, float]:
     area = fmean(auc(one.labels, one.probabilities) for one in each)
     right = fmean(Confusion.from_predictions(o.labels, o.probabilities).accuracy for o in each)
     return area, right
-
-
-def _recorded(trial: RecordedTrial, prefix: str, score: str) -> float:
-    return trial.metrics.get(f"{prefix}_{score}", math.nan)
-
-
-def _number(value: float) -> str:
-    return NOT_RUN if math.isnan(value) else f"{value:.3f}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from itertools import groupby
 
 from mcalc.evaluation import Confusion, majority_rate
 from mcalc.paper import BENIGN, MALIGNANT, REPORTED
@@ -20,13 +21,9 @@ def cautions(trials: Sequence[RecordedTrial]) -> tuple[str, ...]:
     if not trials:
         return ()
     found: list[str] = []
-    phantoms = [
-        trial
-        for trial in trials
-        if trial.params.get("data.source") == "phantom"
-        # most records have a warning that says so
-        and not any("phantom" in text for text in trial.warnings)
-    ]
+    phantoms = [trial for trial in trials if trial.params.get("data.source") == "phantom"]
+    # most records have a warning that says so
+    phantoms = [trial for trial in phantoms if not any("phantom" in t for t in trial.warnings)]
     if phantoms:
         found.append(
             f"Phantom data{_whose(phantoms, trials)}: the images are synthetic, so these numbers "
@@ -34,21 +31,17 @@ def cautions(trials: Sequence[RecordedTrial]) -> tuple[str, ...]:
         )
     copied = [t for t in trials if t.tags.get("mcalc.protocol") == "paper_augment_first"]
     if copied:
-        leak = grouped(copied, lambda trial: trial.tags.get("mcalc.leak", _UNKNOWN))
+        leak = grouped(copied, _tag("leak"))
         found.append(
             f"Protocol paper_augment_first{_whose(copied, trials)}: images were augmented before "
             f"the split, so that copies of one lesion are trained on and reported (here: {leak}). "
             "This tests how the paper may have come by its 901 images; it says nothing about "
             "lesions that were never seen."
         )
-    published = [
-        trial
-        for trial in trials
-        if trial.tags.get("mcalc.protocol") == "paper"
-        and trial.param("protocol.validation") is None
-    ]
+    paper = [trial for trial in trials if trial.tags.get("mcalc.protocol") == "paper"]
+    published = [trial for trial in paper if trial.param("protocol.validation") is None]
     if published:
-        leak = grouped(published, lambda trial: trial.tags.get("mcalc.leak", _UNKNOWN))
+        leak = grouped(published, _tag("leak"))
         found.append(
             f"Protocol paper{_whose(published, trials)}: as published, the held-out part both "
             "stops training and is reported, and a patient may have lesions on both sides of the "
@@ -56,16 +49,11 @@ def cautions(trials: Sequence[RecordedTrial]) -> tuple[str, ...]:
             "apart."
         )
     explained = {trial.run_id for trial in (*published, *copied)}
-    leaking = [
-        trial
-        for trial in trials
-        if trial.run_id not in explained and trial.tags.get("mcalc.leak", "none") != "none"
-    ]
+    others = [trial for trial in trials if trial.run_id not in explained]
+    leaking = [trial for trial in others if trial.tags.get("mcalc.leak", "none") != "none"]
     if leaking:
-        leak = grouped(leaking, lambda trial: trial.tags["mcalc.leak"])
-        found.append(f"The split{_whose(leaking, trials)} leaks: {leak}.")
-    texts = dict.fromkeys(text for trial in trials for text in trial.warnings)
-    for text in texts:
+        found.append(f"The split{_whose(leaking, trials)} leaks: {grouped(leaking, _tag('leak'))}.")
+    for text in dict.fromkeys(text for trial in trials for text in trial.warnings):
         whose = [trial for trial in trials if text in trial.warnings]
         found.append(f"Warning{_whose(whose, trials)}: {text}")
     if len({trial.predictions.ids for trial in trials}) > 1:
@@ -73,12 +61,8 @@ def cautions(trials: Sequence[RecordedTrial]) -> tuple[str, ...]:
             "The trials do not report on the same lesions, so a difference between two rows may be "
             "one between lesions."
         )
-    unstopped = [
-        trial
-        for trial in trials
-        if trial.param("stopping.patience") is not None
-        and trial.tags.get("mcalc.stop_reason", "patience") != "patience"
-    ]
+    patient = [trial for trial in trials if trial.param("stopping.patience") is not None]
+    unstopped = [t for t in patient if t.tags.get("mcalc.stop_reason", "patience") != "patience"]
     if unstopped:
         found.append(
             f"{len(unstopped)} of {len(trials)} trials with a patience ended at their limit of "
@@ -95,7 +79,7 @@ def provenance(trials: Sequence[RecordedTrial]) -> tuple[str, ...]:
         return ()
 
     def tag(name: str) -> str:
-        return grouped(trials, lambda trial: trial.tags.get(f"mcalc.{name}", _UNKNOWN))
+        return grouped(trials, _tag(name))
 
     return (
         f"Reported set: {grouped(trials, _reported)}. The paper's has {REPORTED} images "
@@ -124,18 +108,11 @@ def names(chosen: Sequence[RecordedTrial], among: Sequence[RecordedTrial]) -> st
     """`AL1, AL5–AL7`: the chosen trials' names, runs of neighbours among all drawn together."""
     run_ids = {trial.run_id for trial in chosen}
     places = [index for index, trial in enumerate(among) if trial.run_id in run_ids]
-    runs: list[list[int]] = []
-    for place in places:
-        if runs and place == runs[-1][-1] + 1:
-            runs[-1].append(place)
-        else:
-            runs.append([place])
     parts: list[str] = []
-    for run in runs:
-        if len(run) > 2:
-            parts.append(f"{among[run[0]].name}–{among[run[-1]].name}")
-        else:
-            parts.extend(among[place].name for place in run)
+    # places that follow one another are as far from their index as the first of them
+    for _, neighbours in groupby(enumerate(places), key=lambda pair: pair[1] - pair[0]):
+        run = [among[place].name for _, place in neighbours]
+        parts += run if len(run) <= 2 else [f"{run[0]}–{run[-1]}"]
     return ", ".join(parts)
 
 
@@ -150,6 +127,11 @@ def grouped(trials: Sequence[RecordedTrial], value: Callable[[RecordedTrial], st
     )
 
 
+def _tag(name: str) -> Callable[[RecordedTrial], str]:
+    """What gives a trial's tag `mcalc.<name>`."""
+    return lambda trial: trial.tags.get(f"mcalc.{name}", _UNKNOWN)
+
+
 def _whose(chosen: Sequence[RecordedTrial], among: Sequence[RecordedTrial]) -> str:
     return "" if len(chosen) == len(among) else f" ({names(chosen, among)})"
 
@@ -157,10 +139,8 @@ def _whose(chosen: Sequence[RecordedTrial], among: Sequence[RecordedTrial]) -> s
 def _reported(trial: RecordedTrial) -> str:
     labels = trial.predictions.labels
     malignant = int(labels.sum())
-    return (
-        f"n = {labels.size} {_units(trial)} ({labels.size - malignant} benign, "
-        f"{malignant} malignant)"
-    )
+    classes = f"{labels.size - malignant} benign, {malignant} malignant"
+    return f"n = {labels.size} {_units(trial)} ({classes})"
 
 
 def units_of(trials: Sequence[RecordedTrial]) -> str:
@@ -198,9 +178,9 @@ def _scale(trial: RecordedTrial) -> str:
         return _UNKNOWN if value is None else f"{value}"
 
     limit = trial.param("trainer.max_iterations")
+    iterations = "" if limit is None else f" or {limit} iterations"
     parts = [
-        f"at most {known('trainer.max_epochs')} epochs"
-        + ("" if limit is None else f" or {limit} iterations"),
+        f"at most {known('trainer.max_epochs')} epochs{iterations}",
         f"batches of {known('trainer.batch_size')}",
         f"validation every {known('trainer.val_every')} iterations",
         f"base rate {known('trainer.lr')}",

@@ -15,7 +15,7 @@ from mcalc.paper import NETWORKS
 from mcalc.report.baselines import baselines_table
 from mcalc.report.formats import FORMATS, Table, as_text, bullets
 from mcalc.report.html import page
-from mcalc.report.paper_tables import TABLES, Record, build, further_scores
+from mcalc.report.paper_tables import TABLES, Record, build, further_scores, trials_of
 from mcalc.results import RecordedTrial
 from mcalc.tracking import read_trials
 
@@ -41,7 +41,7 @@ def run(line: Line) -> int:
         if scores := further_scores(record):
             written["scores"] = scores
             _print(scores, alone=False)
-        written["baselines"] = baselines_table([t for trials in record.values() for t in trials])
+        written["baselines"] = baselines_table(trials_of(record))
         _print(written["baselines"], alone=False)
         print("How these numbers were made\n" + "\n".join(bullets(everything[5].provenance)))
     print()

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 import textwrap
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 TEXT_WIDTH = 120
 """Columns of a terminal that `as_text` keeps within."""
@@ -26,6 +27,16 @@ class Column:
     """Words rather than a number: aligned left."""
     csv_only: bool = False
     """Only in the CSV file, not in the forms made for people."""
+
+
+def numbers(csv_only: bool = False, **headings: str) -> list[Column]:
+    """Columns of numbers: `numbers(accuracy="Accuracy", n="n")`."""
+    return [Column(key, heading, csv_only=csv_only) for key, heading in headings.items()]
+
+
+def number_cell(value: float, digits: int) -> str:
+    """The cell of a number; `NOT_RUN` for nan."""
+    return NOT_RUN if math.isnan(value) else f"{value:.{digits}f}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,13 +62,9 @@ class Table:
     def for_people(self) -> Table:
         """The same table without the columns that only the CSV has."""
         kept = [index for index, column in enumerate(self.columns) if not column.csv_only]
-        return Table(
-            title=self.title,
-            columns=tuple(self.columns[index] for index in kept),
-            rows=tuple(tuple(row[index] for index in kept) for row in self.rows),
-            notes=self.notes,
-            provenance=self.provenance,
-        )
+        columns = tuple(self.columns[index] for index in kept)
+        rows = tuple(tuple(row[index] for index in kept) for row in self.rows)
+        return replace(self, columns=columns, rows=rows)
 
 
 def as_text(table: Table) -> str:
@@ -66,12 +73,9 @@ def as_text(table: Table) -> str:
     heads = [column.heading.split(" ") for column in table.columns]
     depth = max(len(words) for words in heads)
     lines = [[""] * (depth - len(words)) + words for words in heads]  # headings sit at the bottom
-    widths = [
-        max(len(cell) for cell in (*lines[index], *(row[index] for row in table.rows)))
-        for index in range(len(table.columns))
-    ]
-
-    widths = _within(widths, table.columns)
+    heading_rows = list(zip(*lines, strict=True))
+    columns = zip(*heading_rows, *table.rows, strict=True)
+    widths = _within([max(map(len, cells)) for cells in columns], table.columns)
 
     def laid_out(cells: list[str]) -> str:
         parts = [
@@ -82,7 +86,7 @@ def as_text(table: Table) -> str:
 
     rule = "-" * (sum(widths) + 2 * (len(widths) - 1))
     out = [*textwrap.wrap(table.title, TEXT_WIDTH), rule]
-    out += [laid_out([column[line] for column in lines]) for line in range(depth)]
+    out += [laid_out(list(row)) for row in heading_rows]
     out += [rule, *(laid_out(list(row)) for row in table.rows), rule]
     return "\n".join([*out, *bullets((*table.notes, *table.provenance))]) + "\n"
 

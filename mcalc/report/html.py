@@ -21,7 +21,15 @@ from mcalc.paper import ASSUMPTIONS, NETWORK_TITLES, NETWORKS
 from mcalc.report.baselines import baselines_table
 from mcalc.report.cautions import cautions, provenance
 from mcalc.report.formats import Table
-from mcalc.report.paper_tables import SETTINGS, Record, Row, confusion_of, further_scores, match
+from mcalc.report.paper_tables import (
+    SETTINGS,
+    Record,
+    Row,
+    confusion_of,
+    further_scores,
+    match,
+    trials_of,
+)
 from mcalc.results import RecordedTrial
 
 _CROPS = 12
@@ -70,7 +78,7 @@ def page(
         HTML with every figure inside; every text of the record is escaped. A crop that is kept
         but cannot be read is named among the cautions.
     """
-    trials = [trial for network in NETWORKS for trial in record.get(network, ())]
+    trials = trials_of(record)
     unreadable: list[str] = []
     galleries, drawn = [], 0
     for number, network in zip((3, 4), NETWORKS, strict=True):
@@ -135,16 +143,14 @@ def _curve(trial: RecordedTrial, label: str) -> _Picture:
     if trial.tags.get("mcalc.stop_reason") == "patience" and "iterations" in trial.metrics:
         stopped = int(trial.metrics["iterations"])
     figure = curve_figure(trial.curve, f"{label}: training", stopped)
-    if not trial.curve:
-        return _Picture(
-            _drawing(figure), f"Training of {label}: no validation evaluation was made."
+    shows = f"Training of {label}: no validation evaluation was made."
+    if trial.curve:
+        last = trial.curve[-1]
+        shows = (
+            f"Training of {label} over {last.iteration} iterations; at the last evaluation "
+            f"validation accuracy {last.val_accuracy:.3f} and loss {last.val_loss:.3f}."
         )
-    last = trial.curve[-1]
-    return _Picture(
-        _drawing(figure),
-        f"Training of {label} over {last.iteration} iterations; at the last evaluation validation "
-        f"accuracy {last.val_accuracy:.3f} and loss {last.val_loss:.3f}.",
-    )
+    return _Picture(_drawing(figure), shows)
 
 
 def _confusion(trial: RecordedTrial, label: str) -> _Picture:
@@ -158,24 +164,22 @@ def _confusion(trial: RecordedTrial, label: str) -> _Picture:
 
 def _crops(trial: RecordedTrial, label: str, unreadable: list[str]) -> _Picture:
     predictions = trial.predictions
-    images, labels, probabilities = [], [], []
+    images, read = [], []
     for index in shown_crops(trial):
         name = predictions.ids[index]
         image = _read_crop(Path(trial.crops[name]))
         if image is None:
             unreadable.append(f"{label} {name}")
-            continue
-        images.append(image)
-        labels.append(int(predictions.labels[index]))
-        probabilities.append(float(predictions.probabilities[index]))
+        else:
+            images.append(image)
+            read.append(index)
     if not images:
         return _Picture("", "no crop was kept with this trial")
-    right = sum(
-        int(probability > 0.5) == truth
-        for truth, probability in zip(labels, probabilities, strict=True)
-    )
+    labels, probabilities = predictions.labels[read], predictions.probabilities[read]
+    right = int(((probabilities > 0.5) == labels).sum())
+    title = f"{label}: classified crops"
     return _Picture(
-        _photo(crops_figure(images, labels, probabilities, f"{label}: classified crops")),
+        _photo(crops_figure(images, labels.tolist(), probabilities.tolist(), title)),
         f"{len(images)} crops classified by {label}, {right} of them rightly.",
     )
 

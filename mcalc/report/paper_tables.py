@@ -27,7 +27,7 @@ from mcalc.evaluation import (
 from mcalc.paper import NETWORK_TITLES, NETWORKS, PAPER_TRIALS, PaperTrial
 from mcalc.plugins import installed
 from mcalc.report.cautions import cautions, names, provenance
-from mcalc.report.formats import NOT_RUN, Column, Table
+from mcalc.report.formats import NOT_RUN, Column, Table, number_cell, numbers
 from mcalc.results import RecordedTrial
 
 TABLES = (1, 2, 5, 6)
@@ -44,6 +44,7 @@ _RATES = tuple(find_metric(n) for n in ("recall", "precision", "specificity", "f
 _OTHER_TABLES = ("accuracy", "auc", *(metric.name for metric in _RATES))
 """Metrics that a table of the paper shows."""
 
+_NAME = Column("name", "Name", text=True)
 _CSV_ONLY = tuple(
     Column(key, key, text=True, csv_only=True)
     for key in ("run_id", "protocol", "leak", "weights", "data", "fingerprint", "warnings")
@@ -97,10 +98,8 @@ def build(number: int, record: Record) -> Table:
     Raises:
         ValueError: another number.
     """
-    if number == 1:
-        return _accuracy_table(1, "alexnet", record)
-    if number == 2:
-        return _accuracy_table(2, "googlenet", record)
+    if number in (1, 2):
+        return _accuracy_table(number, NETWORKS[number - 1], record)
     if number == 5:
         return _counts_table(record)
     if number == 6:
@@ -112,22 +111,13 @@ def _accuracy_table(number: int, network: str, record: Record) -> Table:
     trials = record.get(network, ())
     rows = match(network, trials)
     columns = (
-        Column("name", "Name", text=True),
-        Column("patience", "Patience"),
-        Column("weight_lr", "Weight LR"),
-        Column("bias_lr", "Bias LR"),
-        Column("weight_l2", "Weight L2"),
-        Column("accuracy", "Accuracy"),
-        Column("accuracy_low", "95% from"),
-        Column("accuracy_high", "95% to"),
-        Column("accuracy_paper", "Paper"),
-        Column("accuracy_paper_low", "Paper from"),
-        Column("accuracy_paper_high", "Paper to"),
-        Column("accuracy_difference", "Difference"),
-        Column("auc", "AUC"),
-        Column("auc_low", "AUC from", csv_only=True),
-        Column("auc_high", "AUC to", csv_only=True),
-        Column("n", "n", csv_only=True),
+        _NAME,
+        *numbers(patience="Patience", weight_lr="Weight LR", bias_lr="Bias LR"),
+        *numbers(weight_l2="Weight L2"),
+        *numbers(accuracy="Accuracy", accuracy_low="95% from", accuracy_high="95% to"),
+        *numbers(accuracy_paper="Paper", accuracy_paper_low="Paper from"),
+        *numbers(accuracy_paper_high="Paper to", accuracy_difference="Difference", auc="AUC"),
+        *numbers(csv_only=True, auc_low="AUC from", auc_high="AUC to", n="n"),
         *_CSV_ONLY,
     )
     return Table(
@@ -147,38 +137,26 @@ def _accuracy_row(row: Row) -> tuple[str, ...]:
         published = float(row.paper.accuracy)
         counts = row.paper.confusion
         interval = wilson_interval(counts.correct, counts.total)
-        paper = [str(row.paper.accuracy), *(_number(bound, 3) for bound in interval)]
-    if row.trial is None:
-        ours, area, n = [NOT_RUN] * 3, [NOT_RUN] * 3, NOT_RUN
-        difference = NOT_RUN
-    else:
+        paper = [str(row.paper.accuracy), *(number_cell(bound, 3) for bound in interval)]
+    ours, area, n, difference = [NOT_RUN] * 3, [NOT_RUN] * 3, NOT_RUN, NOT_RUN
+    if row.trial is not None:
         counts = confusion_of(row.trial)
         bounds = wilson_interval(counts.correct, counts.total)
-        ours = [_number(counts.accuracy, 4), *(_number(bound, 3) for bound in bounds)]
-        predictions = row.trial.predictions
-        areas = (
-            auc(predictions.labels, predictions.probabilities),
-            *auc_interval(predictions.labels, predictions.probabilities),
-        )
-        area, n = [_number(value, 3) for value in areas], str(counts.total)
+        ours = [number_cell(counts.accuracy, 4), *(number_cell(bound, 3) for bound in bounds)]
+        scored = row.trial.predictions.labels, row.trial.predictions.probabilities
+        area = [number_cell(value, 3) for value in (auc(*scored), *auc_interval(*scored))]
+        n = str(counts.total)
         difference = _signed(counts.accuracy - published)
     return (row.label, *_settings(row), *ours, *paper, difference, *area, n, *_extra(row.trial))
 
 
 def _counts_table(record: Record) -> Table:
     columns = (
-        Column("name", "Name", text=True),
+        _NAME,
         Column("source", "Source", text=True),
-        Column("n", "n"),
-        Column("tn", "TN"),
-        Column("fn", "FN"),
-        Column("tp", "TP"),
-        Column("fp", "FP"),
-        Column("tn_share", "TN/n"),
-        Column("fn_share", "FN/n"),
-        Column("tp_share", "TP/n"),
-        Column("fp_share", "FP/n"),
-        Column("accuracy", "Accuracy"),
+        *numbers(n="n", tn="TN", fn="FN", tp="TP", fp="FP"),
+        *numbers(tn_share="TN/n", fn_share="FN/n", tp_share="TP/n", fp_share="FP/n"),
+        *numbers(accuracy="Accuracy"),
         *_CSV_ONLY,
     )
     rows: list[tuple[str, ...]] = []
@@ -186,7 +164,7 @@ def _counts_table(record: Record) -> Table:
         ours = [NOT_RUN] * 10
         if row.trial is not None:
             counts = confusion_of(row.trial)
-            ours = [*_counts(counts), _number(counts.accuracy, 4)]
+            ours = [*_counts(counts), number_cell(counts.accuracy, 4)]
         rows.append((row.label, "ours", *ours, *_extra(row.trial)))
         paper = [NOT_RUN] * 10
         if row.paper is not None:
@@ -203,13 +181,10 @@ def _counts_table(record: Record) -> Table:
 
 
 def _rates_table(record: Record) -> Table:
-    columns = [Column("name", "Name", text=True)]
+    columns = [_NAME]
     for metric in _RATES:
-        columns += [
-            Column(metric.name, metric.heading),
-            Column(f"{metric.name}_paper", f"{metric.heading} paper"),
-            Column(f"{metric.name}_difference", f"{metric.heading} diff."),
-        ]
+        for column, heading in (("", ""), ("_paper", " paper"), ("_difference", " diff.")):
+            columns.append(Column(f"{metric.name}{column}", f"{metric.heading}{heading}"))
     rows: list[tuple[str, ...]] = []
     for row in _all_rows(record):
         cells = [row.label]
@@ -217,11 +192,8 @@ def _rates_table(record: Record) -> Table:
             ours = _score(row.trial, metric)
             printed: Decimal | None = getattr(row.paper, metric.name) if row.paper else None
             published = math.nan if printed is None else float(printed)
-            cells += [
-                _number(ours, 4),
-                NOT_RUN if printed is None else str(printed),
-                _signed(ours - published),
-            ]
+            text = NOT_RUN if printed is None else str(printed)
+            cells += [number_cell(ours, 4), text, _signed(ours - published)]
         rows.append((*cells, *_extra(row.trial)))
     return Table(
         title="Table 6. Recall, precision (Prec.), specificity (Spec.) and F-measure (F), ours, "
@@ -243,7 +215,7 @@ def further_scores(record: Record) -> Table | None:
     None where there is none to show. For a package that is no longer installed, the recorded values
     are shown.
     """
-    trials = [trial for network in NETWORKS for trial in record.get(network, ())]
+    trials = trials_of(record)
     metrics = {m.name: m for m in METRICS if m.shown and m.name not in _OTHER_TABLES}
     gone: set[str] = set()
     for name in dict.fromkeys(name for trial in trials for name in trial.further_metrics):
@@ -254,30 +226,20 @@ def further_scores(record: Record) -> Table | None:
             metrics[name] = Metric(name, name, lambda *_: math.nan)
     if not metrics or not trials:
         return None
-    rows = [
-        (
-            trial.name,
-            *(
-                _number(trial.metrics.get(name, math.nan) if name in gone else _score(trial, m), 4)
-                for name, m in metrics.items()
-            ),
-            *_extra(trial),
+    rows = []
+    for trial in trials:
+        values = (
+            trial.metrics.get(name, math.nan) if name in gone else _score(trial, metric)
+            for name, metric in metrics.items()
         )
-        for trial in trials
-    ]
-    notes = [
-        f"{name}: as recorded with the trial; its package is not installed here."
-        for name in sorted(gone)
-    ]
+        rows.append((trial.name, *(number_cell(value, 4) for value in values), *_extra(trial)))
+    note = "as recorded with the trial; its package is not installed here."
+    shown = (Column(name, metric.heading) for name, metric in metrics.items())
     return Table(
         title="Further scores of the reported set, computed from the recorded predictions",
-        columns=(
-            Column("name", "Name", text=True),
-            *(Column(name, metric.heading) for name, metric in metrics.items()),
-            *_CSV_ONLY,
-        ),
+        columns=(_NAME, *shown, *_CSV_ONLY),
         rows=tuple(rows),
-        notes=tuple(notes),
+        notes=tuple(f"{name}: {note}" for name in sorted(gone)),
     )
 
 
@@ -286,6 +248,11 @@ def _score(trial: RecordedTrial | None, metric: Metric) -> float:
     if trial is None:
         return math.nan
     return float(metric.compute(trial.predictions.labels, trial.predictions.probabilities))
+
+
+def trials_of(record: Record) -> list[RecordedTrial]:
+    """Every recorded trial, network by network."""
+    return [trial for network in NETWORKS for trial in record.get(network, ())]
 
 
 def _all_rows(record: Record) -> list[Row]:
@@ -301,7 +268,7 @@ def _notes_of_both(record: Record) -> tuple[str, ...]:
 
 
 def _provenance_of_both(record: Record) -> tuple[str, ...]:
-    trials = [trial for network in NETWORKS for trial in record.get(network, ())]
+    trials = trials_of(record)
     return (*cautions(trials), *provenance(trials))
 
 
@@ -320,13 +287,11 @@ def _completeness(network: str, trials: Sequence[RecordedTrial]) -> tuple[str, .
 def _means(network: str, trials: Sequence[RecordedTrial]) -> str:
     published = [float(row.accuracy) for row in PAPER_TRIALS[network]]
     whole = f"all {len(published)} rows of the paper {fmean(published):.4f}"
-    both = [
-        row for row in match(network, trials) if row.paper is not None and row.trial is not None
-    ]
+    both = [(row.trial, row.paper) for row in match(network, trials) if row.trial and row.paper]
     if not both:
         return f"Mean accuracy: {whole}."
-    own = fmean(confusion_of(row.trial).accuracy for row in both if row.trial is not None)
-    paper = fmean(float(row.paper.accuracy) for row in both if row.paper is not None)
+    own = fmean(confusion_of(trial).accuracy for trial, _ in both)
+    paper = fmean(float(printed.accuracy) for _, printed in both)
     return (
         f"Mean accuracy over the {len(both)} rows run: ours {own:.4f}, the paper's {paper:.4f}; "
         f"{whole}."
@@ -368,7 +333,7 @@ def _setting(trial: RecordedTrial, key: str) -> str:
 
 def _counts(counts: Confusion) -> list[str]:
     each = (counts.tn, counts.fn, counts.tp, counts.fp)
-    shares = [_number(count / counts.total, 3) for count in each]
+    shares = [number_cell(count / counts.total, 3) for count in each]
     return [str(counts.total), *map(str, each), *shares]
 
 
@@ -382,10 +347,6 @@ def _extra(trial: RecordedTrial | None) -> tuple[str, ...]:
         *(trial.tags.get(f"mcalc.{tag}", NOT_RUN) for tag in tags),
         "; ".join(trial.warnings),
     )
-
-
-def _number(value: float, digits: int) -> str:
-    return NOT_RUN if math.isnan(value) else f"{value:.{digits}f}"
 
 
 def _signed(value: float) -> str:
