@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import csv
 import difflib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from mcalc.atomic_write import write_text
 from mcalc.errors import UserError
 
 FIRST_ROW = 2
@@ -83,6 +84,20 @@ def read_table(
         raise UserError(
             f"{path} cannot be read ({error.strerror}): check its name and rights"
         ) from error
+
+
+def write_table(
+    path: Path, columns: Sequence[str], rows: Iterable[Sequence[str]], what: str, remedy: str
+) -> None:
+    """Write a CSV file (UTF-8), whole or not at all; folders are made as needed.
+
+    Raises UserError, with `what` it is and the remedy, where it cannot be written.
+    """
+    try:
+        with write_text(path) as file:
+            csv.writer(file, lineterminator="\n").writerows([columns, *rows])
+    except OSError as error:
+        raise UserError(f"{what} {path} cannot be written ({error.strerror}): {remedy}") from error
 
 
 def column_key(name: str) -> str:

@@ -16,7 +16,7 @@ from mcalc.data.completeness import check_completeness, completeness
 from mcalc.data.images import file_digests, prepare_images
 from mcalc.data.ledger import count_by_kind, write_ledger
 from mcalc.data.pipeline import export_split
-from mcalc.data.records import Counts, Defect, DefectKind, Index, Lesion, Pathology, Split, count
+from mcalc.data.records import Counts, Defect, DefectKind, Index, Split, count
 from mcalc.data.sources import open_source
 
 IMAGE_WIDTH = 227
@@ -83,14 +83,12 @@ def print_check(
         console.print(f"[bold red]Note:[/] {escape(note)}")
     for text in index.unchecked:
         console.print(f"Not checked: {escape(text)}")
-    kinds = count_by_kind(index.ledger)
-    if kinds:
+    place = escape(str(ledger_path))
+    where = f"No defects; an empty ledger is in {place}"
+    if kinds := count_by_kind(index.ledger):
         console.print(_ledger_table(index, kinds))
-        console.print(f"Every defect: {escape(str(ledger_path))}", soft_wrap=True)
-    else:
-        console.print(
-            f"No defects; an empty ledger is in {escape(str(ledger_path))}", soft_wrap=True
-        )
+        where = f"Every defect: {place}"
+    console.print(where, soft_wrap=True)
     if met is None:
         console.print(
             "Pixels were not checked: only headers were read, so a damaged image shows when it is "
@@ -109,22 +107,14 @@ def _counts_table(index: Index) -> Table:
     if any(lesion.split is None for lesion in index.lesions):
         splits = [None]
     for split in splits:
-        lesions = [lesion for lesion in index.lesions if lesion.split is split]
-        name = split.value if split else "none"
-        if lesions:
-            table.add_row(
-                name, *_cells(count(lesions), index.published.get(split) if split else None)
-            )
-        else:
-            table.add_row(name, "not read", *[""] * 5)
+        found = count([lesion for lesion in index.lesions if lesion.split is split])
+        published = index.published.get(split, found) if split else found
+        pairs = zip(astuple(found), astuple(published), strict=True)
+        cells = [str(here) if here == there else f"{here} ({there})" for here, there in pairs]
+        if not found.rows:
+            cells = ["not read", *[""] * 5]
+        table.add_row(split.value if split else "none", *cells)
     return table
-
-
-def _cells(found: Counts, published: Counts | None) -> list[str]:
-    return [
-        str(here) if here == there else f"{here} ({there})"
-        for here, there in zip(astuple(found), astuple(published or found), strict=True)
-    ]
 
 
 def _print_files(index: Index, console: Console, region: Region, met: Collection[Defect]) -> None:
@@ -140,11 +130,10 @@ def _print_files(index: Index, console: Console, region: Region, met: Collection
 
 def _print_labels(index: Index, console: Console, rule: WithoutCallback) -> None:
     """What data.benign_without_callback does to the numbers, where there are such lesions."""
-    without = _number(index.lesions, Pathology.BENIGN_WITHOUT_CALLBACK)
+    found = count(index.lesions)
+    without, benign, malignant = found.benign_without_callback, found.benign, found.malignant
     if not without:
         return
-    benign = _number(index.lesions, Pathology.BENIGN)
-    malignant = _number(index.lesions, Pathology.MALIGNANT)
     meant = {
         WithoutCallback.benign: f"{benign + without} benign, {malignant} malignant",
         WithoutCallback.exclude: f"{without} excluded; {benign} benign, {malignant} malignant",
@@ -153,10 +142,6 @@ def _print_labels(index: Index, console: Console, rule: WithoutCallback) -> None
         ),
     }
     console.print(f"labels with data.benign_without_callback={rule}: {meant[rule]}")
-
-
-def _number(lesions: tuple[Lesion, ...], pathology: Pathology) -> int:
-    return sum(lesion.pathology is pathology for lesion in lesions)
 
 
 def _ledger_table(index: Index, kinds: dict[DefectKind, int]) -> Table:

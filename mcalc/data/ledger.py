@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import csv
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
-from mcalc.atomic_write import write_text
+from mcalc.csv_table import write_table
 from mcalc.data.records import Defect, DefectKind
-from mcalc.errors import UserError
 
 COLUMNS = ("lesion", "kind", "detail", "action")
 
@@ -19,17 +17,9 @@ def write_ledger(ledger: Iterable[Defect], path: Path) -> Path:
 
     Folders are made as needed. Returns the path; raises UserError when it cannot be written.
     """
-    try:
-        with write_text(path) as file:
-            writer = csv.writer(file, lineterminator="\n")
-            writer.writerow(COLUMNS)
-            for defect in ledger:
-                writer.writerow((defect.lesion, defect.kind.value, defect.detail, defect.action))
-    except OSError as error:
-        raise UserError(
-            f"the ledger {path} cannot be written ({error.strerror}): name a writable folder with "
-            "data.cache=PATH"
-        ) from error
+    rows = ((each.lesion, each.kind.value, each.detail, each.action) for each in ledger)
+    remedy = "name a writable folder with data.cache=PATH"
+    write_table(path, COLUMNS, rows, "the ledger", remedy)
     return path
 
 

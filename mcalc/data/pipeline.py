@@ -126,17 +126,14 @@ def prepare_data(
     check_completeness(index, config.data.min_completeness, prepared.defects, config.data.region)
     made = make_samples(prepared.lesions, prepared.positions, config.data)
     done = split_samples(made.samples, config)
+    notes = _warnings(config.data, index, prepared, defects)
     used = [prepared.lesions[i] for sample in made.samples for i in sample.lesions]
     return PreparedData(
         prepared=prepared,
         samples=done.samples,
         split=done.split,
         description=_describe(index.description, config.data, used),
-        warnings=(
-            *_warnings(config.data, index, prepared, defects),
-            *made.warnings,
-            *done.warnings,
-        ),
+        warnings=(*notes, *made.warnings, *done.warnings),
         unit_score=config.data.unit_score,
     )
 
@@ -152,13 +149,12 @@ def split_samples(samples: Sequence[Sample], config: Config) -> SplitSamples:
     warnings = []
     if protocol.split_file:
         path = Path(protocol.split_file).expanduser()
-        parts, missing = read_split(
-            path, expanded, protocol.name, seed, config.data.min_completeness
-        )
+        minimum = config.data.min_completeness
+        parts, missing = read_split(path, expanded, protocol.name, seed, minimum)
         if missing:
             warnings.append(
                 f"{missing} samples of the split file are not in this data (data.min_completeness="
-                f"{config.data.min_completeness:g} allows it)"
+                f"{minimum:g} allows it)"
             )
     else:
         parts = split(expanded, protocol, seed)
@@ -170,15 +166,11 @@ def split_samples(samples: Sequence[Sample], config: Config) -> SplitSamples:
     return SplitSamples(expanded, parts, tuple(warnings))
 
 
-def split_of(indexed: IndexedData, config: Config) -> SplitSamples:
+def split_of(index: Index, config: Config) -> SplitSamples:
     """The split that training will make, if every file on disk turns out to be readable.
 
     Decodes nothing. Raises UserError as `split_samples` and `make_samples`.
     """
-    return _split_index(indexed.index, config)
-
-
-def _split_index(index: Index, config: Config) -> SplitSamples:
     lesions = [lesion for lesion in index.lesions if has_needed_files(lesion, config.data.region)]
     # which image is which does not matter here; only lesions of one image share one
     made = make_samples(lesions, range(len(lesions)), config.data)
@@ -195,7 +187,7 @@ def export_split(config: Config, path: Path) -> str:
 
     Raises UserError where the data cannot be opened or split, or the file cannot be written.
     """
-    done = _split_index(open_source(config.data), config)
+    done = split_of(open_source(config.data), config)
     write_split(path, done.samples, done.split)
     parts = done.split
     counts = [f"{len(parts.train)} train"]

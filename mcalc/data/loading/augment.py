@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import partial
 from typing import Any
 
 import cv2
@@ -42,12 +43,9 @@ class Augment:
 
 def transforms(settings: AugmentConfig) -> list[Any]:
     """The albumentations steps that are switched on, in order."""
-    rotation, scale, translate = (
-        _amount(settings, name) for name in ("rotation", "scale", "translate")
-    )
-    brightness, contrast, noise = (
-        _amount(settings, name) for name in ("brightness", "contrast", "noise")
-    )
+    amount = partial(_amount, settings)
+    rotation, scale, translate = map(amount, ("rotation", "scale", "translate"))
+    brightness, contrast, noise = map(amount, ("brightness", "contrast", "noise"))
     steps: list[Any] = []
     if settings.flip_horizontal:
         steps.append(A.HorizontalFlip(p=0.5))

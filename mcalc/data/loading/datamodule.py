@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -22,20 +23,17 @@ Batch = tuple[Tensor, Tensor]
 """Images (B, 1, S, S) uint8 0..255 and labels (B,) int64, 1 malignant."""
 
 
+@dataclass(eq=False)
 class Crops(Dataset[Batch]):
     """Prepared images by (epoch, position); evaluation has no augmentation."""
 
-    def __init__(
-        self,
-        images: npt.NDArray[np.uint8],
-        members: Sequence[Sample],
-        augment: Augment | None = None,
-        copies: Augment | None = None,
-    ) -> None:
-        self.images = images
-        self.members = members
-        self.augment = augment
-        self.copies = copies
+    images: npt.NDArray[np.uint8]
+    """(n, S, S)."""
+    members: Sequence[Sample]
+    augment: Augment | None = None
+    """Changes an image anew in each epoch."""
+    copies: Augment | None = None
+    """Makes the offline copies."""
 
     def __len__(self) -> int:
         return len(self.members)
@@ -83,13 +81,9 @@ class CropData(pl.LightningDataModule):
             )
         # there the copies are the augmentation, made before the split: none is drawn on top
         online = None if copied else Augment(augment, seed)
-        subsets = [
-            [samples[i] for i in subset]
-            for subset in (split.train, split.validation, split.reported)
-        ]
-        self.train = Crops(images, subsets[0], online, copies)
-        self.validation = Crops(images, subsets[1], copies=copies)
-        self.reported = Crops(images, subsets[2], copies=copies)
+        self.train = Crops(images, [samples[i] for i in split.train], online, copies)
+        self.validation = Crops(images, [samples[i] for i in split.validation], None, copies)
+        self.reported = Crops(images, [samples[i] for i in split.reported], None, copies)
         self.reported_apart = split.validation != split.reported
         """Whether training looks at nothing of what is reported."""
 
@@ -100,19 +94,13 @@ class CropData(pl.LightningDataModule):
 
     def train_dataloader(self) -> DataLoader[Batch]:
         """The mini-batches of the whole run, one epoch after another, from iteration `start`."""
-        batches = MiniBatches(
-            len(self.train),
-            self.settings.batch_size,
-            self.settings.max_epochs,
-            self.settings.shuffle,
-            self.seed,
-            self.start,
-        )
+        n, how = len(self.train), self.settings
+        batches = MiniBatches(n, how.batch_size, how.max_epochs, how.shuffle, self.seed, self.start)
         return DataLoader(
             self.train,
             batch_sampler=batches,
             generator=_own_generator(),
-            num_workers=self.settings.workers,
+            num_workers=how.workers,
             pin_memory=torch.cuda.is_available(),
         )
 

@@ -30,24 +30,19 @@ from mcalc.data.records import (
     Side,
     Split,
     View,
+    with_progress,
 )
 from mcalc.data.sources.label_conflicts import label_conflicts
 from mcalc.data.sources.paths import IMAGE_SUFFIXES, UnsafePath, checked_root, entries, safe_parts
 from mcalc.data.sources.registry import Source
 from mcalc.errors import UserError
 
-CLASSES: Mapping[str, Pathology] = {
-    "benign": Pathology.BENIGN,
-    "b": Pathology.BENIGN,
-    "0": Pathology.BENIGN,
-    "negative": Pathology.BENIGN,
-    "benign_without_callback": Pathology.BENIGN_WITHOUT_CALLBACK,
-    "malignant": Pathology.MALIGNANT,
-    "m": Pathology.MALIGNANT,
-    "1": Pathology.MALIGNANT,
-    "positive": Pathology.MALIGNANT,
-    "cancer": Pathology.MALIGNANT,
+_WORDS = {
+    Pathology.BENIGN: ("benign", "b", "0", "negative"),
+    Pathology.BENIGN_WITHOUT_CALLBACK: ("benign_without_callback",),
+    Pathology.MALIGNANT: ("malignant", "m", "1", "positive", "cancer"),
 }
+CLASSES = {word: pathology for pathology, words in _WORDS.items() for word in words}
 """What a class folder or a label may be called, whatever its case; blanks count as `_`."""
 
 _SIDES = {"l": Side.LEFT, "left": Side.LEFT, "r": Side.RIGHT, "right": Side.RIGHT}
@@ -85,11 +80,8 @@ def read_folder(data: DataConfig, progress: Progress | None = None) -> Index:
         found, unchecked = _from_class_folders(root, ledger)
         described_by = "class folders"
     _require_sides(found, data)
-    lesions = []
-    for done, described in enumerate(found, start=1):
-        lesions.append(_with_file(root, described, data.region, ledger))
-        if progress:
-            progress(done, len(found))
+    described = with_progress(found, progress)
+    lesions = [_with_file(root, lesion, data.region, ledger) for lesion in described]
     ledger.extend(label_conflicts(lesions))
     notes = _unknown_patients(found, ledger)
     description = f"own images ({described_by})"

@@ -8,13 +8,11 @@ rows holds a split whose reported subset also stops training.
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from mcalc.atomic_write import write_text
 from mcalc.config import ProtocolName
-from mcalc.csv_table import CsvRow, read_table
+from mcalc.csv_table import CsvRow, read_table, write_table
 from mcalc.data.splits.protocols import Split, make_split
 from mcalc.data.splits.samples import LABEL_NAMES, Sample
 from mcalc.errors import UserError
@@ -39,14 +37,7 @@ def write_split(path: Path, samples: Sequence[Sample], parts: Split) -> None:
         (samples[i].id, samples[i].patient, LABEL_NAMES[samples[i].label], subset)
         for i, subset in subset_of.items()
     )
-    try:
-        with write_text(path) as file:
-            csv.writer(file, lineterminator="\n").writerows([COLUMNS, *rows])
-    except OSError as error:
-        raise UserError(
-            f"the split {path} cannot be written ({error.strerror}): name a file in a writable "
-            "folder"
-        ) from error
+    write_table(path, COLUMNS, rows, "the split", "name a file in a writable folder")
 
 
 def read_split(
@@ -99,9 +90,8 @@ def read_split(
 
 def _read_rows(path: Path) -> Mapping[str, CsvRow]:
     """The rows by sample id."""
-    remedy = (
-        "protocol.split_file needs a CSV that `python -m mcalc.data ... split_to=PATH` has written"
-    )
+    command = "python -m mcalc.data ... split_to=PATH"
+    remedy = f"protocol.split_file needs a CSV that `{command}` has written"
     rows: dict[str, CsvRow] = {}
     for row in read_table(path, COLUMNS, remedy=remedy):
         subset, sample = row.values["side"], row.values["sample"]

@@ -54,7 +54,7 @@ def estimate(
         # most runs of a plan share one split
         name = repr((config.data, config.protocol, config.seed))
         if name not in splits:
-            splits[name] = split_of(data(config.data), config).split
+            splits[name] = split_of(data(config.data).index, config).split
         if kind not in speeds:
             speeds[kind] = _speed(config, kind, len(splits[name].validation))
         each, size, was_recorded = speeds[kind]

@@ -52,7 +52,7 @@ class SearchStep:
     def _evaluations(self) -> int:
         """How many a whole run has, which the pruner needs to know."""
         data = self.context.data(self.config.data)
-        images = len(split_of(data, self.config).split.train)
+        images = len(split_of(data.index, self.config).split.train)
         return max(2, run_length(images, self.config.trainer).evaluations)
 
     def _draw(self, until_done: contextlib.ExitStack) -> tuple[int, Values, Lease] | None:

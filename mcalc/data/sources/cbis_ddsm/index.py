@@ -20,6 +20,7 @@ from mcalc.data.records import (
     Index,
     Lesion,
     Progress,
+    with_progress,
 )
 from mcalc.data.sources.cbis_ddsm.case_csv import CaseRow, find_csvs, read_cases
 from mcalc.data.sources.cbis_ddsm.layouts import Layout
@@ -60,11 +61,7 @@ def read_index(
     crossing, unchecked = crossing_patients(rows, csvs)
 
     finder = Finder(root, csv_dir)
-    lesions = []
-    for done, row in enumerate(rows, start=1):
-        lesions.append(finder.lesion(row))
-        if progress:
-            progress(done, len(rows))
+    lesions = [finder.lesion(row) for row in with_progress(rows, progress)]
     if not finder.layouts:
         raise _nothing_found(finder, rows, list(csvs.values()))
     ledger.extend(finder.ledger)
