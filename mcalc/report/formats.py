@@ -93,13 +93,10 @@ def as_text(table: Table) -> str:
 
 def bullets(notes: tuple[str, ...]) -> list[str]:
     """Lines of a plain-text list, folded at `TEXT_WIDTH`."""
-    return [
-        line
-        for note in notes
-        for line in textwrap.wrap(
-            note, TEXT_WIDTH, initial_indent="* ", subsequent_indent="  ", break_on_hyphens=False
-        )
-    ]
+    fold = textwrap.TextWrapper(
+        TEXT_WIDTH, initial_indent="* ", subsequent_indent="  ", break_on_hyphens=False
+    )
+    return [line for note in notes for line in fold.wrap(note)]
 
 
 def as_csv(table: Table) -> str:

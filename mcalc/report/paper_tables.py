@@ -341,12 +341,9 @@ def _extra(trial: RecordedTrial | None) -> tuple[str, ...]:
     """Cells of the columns that only the CSV has."""
     if trial is None:
         return (NOT_RUN,) * len(_CSV_ONLY)
-    tags = ("protocol", "leak", "weights", "data", "fingerprint")
-    return (
-        trial.run_id,
-        *(trial.tags.get(f"mcalc.{tag}", NOT_RUN) for tag in tags),
-        "; ".join(trial.warnings),
-    )
+    shown = ("protocol", "leak", "weights", "data", "fingerprint")
+    tags = (trial.tags.get(f"mcalc.{name}", NOT_RUN) for name in shown)
+    return (trial.run_id, *tags, "; ".join(trial.warnings))
 
 
 def _signed(value: float) -> str:

@@ -26,10 +26,8 @@ def enhance_region(region: Cut, clahe: ClaheConfig) -> Grey8:
     if region.inside is not None:
         enhanced[~region.inside] = 0
     if any(region.padding):
-        enhanced = np.asarray(
-            cv2.copyMakeBorder(enhanced, *region.padding, cv2.BORDER_CONSTANT, value=0),
-            dtype=np.uint8,
-        )
+        framed = cv2.copyMakeBorder(enhanced, *region.padding, cv2.BORDER_CONSTANT, value=0)
+        enhanced = np.asarray(framed, dtype=np.uint8)
     return enhanced
 
 

@@ -13,7 +13,7 @@ import sqlite3
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import astuple, dataclass
 from itertools import islice
 from pathlib import Path
@@ -58,7 +58,7 @@ def file_digests(
     Files are read only where the cache does not know them; one that cannot be read has an empty
     digest, and `prepare` says why. A cache that is damaged or cannot be written only costs time.
     """
-    files = [_hashed_files(lesion, region) for lesion in lesions]
+    files = [{"crop": lesion.crop, **needed_files(lesion, region)} for lesion in lesions]
     wanted = {path for named in files for path in named.values() if path is not None}
     known = _digests(sorted(wanted), cache, progress)
     return [
@@ -76,10 +76,8 @@ def fingerprint(
     `settings.region` is made of; the pathology too where BENIGN_WITHOUT_CALLBACK is not simply
     benign.
     """
-    rows = sorted(
-        "|".join(_row(lesion, content, settings))
-        for lesion, content in zip(lesions, digests, strict=True)
-    )
+    pairs = zip(lesions, digests, strict=True)
+    rows = sorted("|".join(_row(lesion, content, settings)) for lesion, content in pairs)
     return hashlib.sha256("\n".join(rows).encode()).hexdigest()[:16]
 
 
@@ -88,10 +86,6 @@ def _row(lesion: Lesion, content: LesionDigests, settings: DataConfig) -> Iterat
     yield from (getattr(content, name) for name in needed_files(lesion, settings.region))
     if settings.benign_without_callback is not WithoutCallback.benign:
         yield lesion.pathology
-
-
-def _hashed_files(lesion: Lesion, region: Region) -> dict[str, Path | None]:
-    return {"crop": lesion.crop, **needed_files(lesion, region)}
 
 
 def _digests(paths: Sequence[Path], cache: Path, progress: Progress | None) -> dict[Path, str]:
@@ -137,19 +131,17 @@ def _hash_all(paths: Iterable[Path]) -> Iterator[tuple[Path, str]]:
 
 
 def _hash(path: Path) -> str:
-    try:
+    # unreadable: `prepare` says so, with the lesion's name
+    with suppress(OSError):
         return file_sha256(path)
-    except OSError:
-        # unreadable: `prepare` says so, with the lesion's name
-        return ""
+    return ""
 
 
 def _state(path: Path) -> _State | None:
-    try:
+    with suppress(OSError):
         status = path.stat()
         return _State(os.path.realpath(path), status.st_size, status.st_mtime_ns)
-    except OSError:
-        return None
+    return None
 
 
 def _is_settled(state: _State) -> bool:

@@ -171,10 +171,8 @@ def _key(
         relevant |= {"unit": settings.scale_unit}
         if settings.scale_unit is ScaleUnit.mm:
             relevant |= {"pixel_size": settings.pixel_size}
-    rows = [
-        [lesion.id, lesion.image, lesion.side, *astuple(content)]
-        for lesion, content in zip(lesions, digests, strict=True)
-    ]
+    pairs = zip(lesions, digests, strict=True)
+    rows = [[each.id, each.image, each.side, *astuple(content)] for each, content in pairs]
     return hashlib.sha256(json.dumps([relevant, rows]).encode()).hexdigest()[:20]
 
 
@@ -252,11 +250,8 @@ def _make(
         except Unusable as error:
             return _Outcome(defects=[error.defect(member.id) for member in members])
         images.write(row, image)
-        return _Outcome(
-            native_sizes=[_native_size(member, region, settings) for member in members],
-            wall=region.wall,
-            defects=list(region.defects),
-        )
+        native_sizes = [_native_size(member, region, settings) for member in members]
+        return _Outcome(native_sizes, region.wall, list(region.defects))
 
     outcomes = [_Outcome()] * len(entries)
     pool = ThreadPoolExecutor(_threads(entries, settings.region))

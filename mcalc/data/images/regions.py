@@ -164,12 +164,9 @@ def _patch(source: DecodedImage, lesion: Lesion, settings: DataConfig) -> Cut:
     left, right = _span(box[0] + box[2] / 2, edge, width)
     top, bottom = _span(box[1] + box[3] / 2, edge, height)
     seen = source.pixels[max(0, top) : min(height, bottom), max(0, left) : min(width, right)]
-    return Cut(
-        pixels=np.ascontiguousarray(seen),
-        padding=(max(0, -top), max(0, bottom - height), max(0, -left), max(0, right - width)),
-        lesion_size=(box[2], box[3]),
-        defects=tuple(defects),
-    )
+    padding = (max(0, -top), max(0, bottom - height), max(0, -left), max(0, right - width))
+    seen = np.ascontiguousarray(seen)
+    return Cut(seen, padding=padding, lesion_size=(box[2], box[3]), defects=tuple(defects))
 
 
 def _span(centre: float, edge: int, length: int) -> tuple[int, int]:

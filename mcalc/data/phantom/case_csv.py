@@ -41,23 +41,13 @@ def mask_path(row: PhantomRow, settings: PhantomConfig) -> str:
 
 def csv_record(row: PhantomRow, settings: PhantomConfig) -> CsvRecord:
     """The row as its CSV has it; the crop's path ends in a line feed, as in the real files."""
-    values = (
-        row.patient_id,
-        row.density_written,
-        row.side.value,
-        row.view.value,
-        row.abnormality,
-        "calcification",
-        row.types_written,
-        row.distribution_written,
-        row.finding.assessment,
-        row.finding.pathology.value,
-        row.finding.subtlety,
-        image_path(row, settings),
-        crop_path(row, settings) + "\n",
-        mask_path(row, settings),
-    )
-    return {column: str(value) for column, value in zip(CSV_COLUMNS, values, strict=True)}
+    finding = row.finding
+    breast = (row.patient_id, row.density_written, row.side.value, row.view.value)
+    lesion = (row.abnormality, "calcification", row.types_written, row.distribution_written)
+    verdict = (finding.assessment, finding.pathology.value, finding.subtlety)
+    files = (image_path(row, settings), crop_path(row, settings) + "\n", mask_path(row, settings))
+    values = map(str, (*breast, *lesion, *verdict, *files))
+    return dict(zip(CSV_COLUMNS, values, strict=True))
 
 
 def write_case_csvs(root: Path, records: Mapping[Split, Sequence[CsvRecord]]) -> None:

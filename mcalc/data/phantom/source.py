@@ -37,12 +37,9 @@ def _read(data: DataConfig, progress: Progress | None) -> Index:
     # its CSVs lie in it: data.csv_dir is about downloads
     index = read_index(root, None, data.csv_split, progress, data.region)
     defects = ", with defects" if data.phantom.defects else ""
-    return replace(
-        index,
-        description=f"phantom (synthetic; difficulty {data.phantom.difficulty:g}, seed "
-        f"{data.phantom.seed}{defects})",
-        notes=(_SYNTHETIC, *index.notes),
-    )
+    made = f"difficulty {data.phantom.difficulty:g}, seed {data.phantom.seed}{defects}"
+    description = f"phantom (synthetic; {made})"
+    return replace(index, description=description, notes=(_SYNTHETIC, *index.notes))
 
 
 SOURCE = Source("phantom", "the phantom's folder", _read, needs_root=False)

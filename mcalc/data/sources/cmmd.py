@@ -103,13 +103,8 @@ def read_cmmd(data: DataConfig, progress: Progress | None = None) -> Index:
 
 def _find_table(root: Path, csv_dir: Path | None) -> Path:
     folders = [csv_dir] if csv_dir is not None else [*_bases(root), root.parent]
-    named = [
-        path
-        for folder in folders
-        if folder.is_dir()
-        for path in entries(folder)
-        if path.name.casefold().startswith(TABLE.casefold())
-    ]
+    there = (path for folder in folders if folder.is_dir() for path in entries(folder))
+    named = [path for path in there if path.name.casefold().startswith(TABLE.casefold())]
     for path in named:
         if path.suffix.casefold() == ".csv":
             return path

@@ -115,8 +115,5 @@ def label_conflicts(
     labels: dict[str, set[str]] = {}
     for row in rows:
         labels.setdefault(row.image_case, set()).add(records[row.lesion_case]["pathology"])
-    return [
-        ExpectedDefect(image, DefectKind.LABEL_CONFLICT, FoundBy.INDEX)
-        for image, found in labels.items()
-        if len(found) > 1
-    ]
+    mixed = (image for image, found in labels.items() if len(found) > 1)
+    return [ExpectedDefect(image, DefectKind.LABEL_CONFLICT, FoundBy.INDEX) for image in mixed]

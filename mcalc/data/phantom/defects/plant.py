@@ -63,11 +63,8 @@ def plant_defects(
     plant_label_conflicts(rows, records)
     expected += plant_rows(free[len(PLANTS) :], records, tables)
     expected += plant_mass_part(root, rows, records)
-    expected += [
-        ExpectedDefect(row.lesion_case, DefectKind.SWAPPED, FoundBy.INDEX)
-        for row in rows
-        if row.swapped
-    ]
+    swapped = (row.lesion_case for row in rows if row.swapped)
+    expected += [ExpectedDefect(name, DefectKind.SWAPPED, FoundBy.INDEX) for name in swapped]
     expected += label_conflicts(rows, records)
     return sorted(expected, key=lambda each: (each.lesion, each.kind))
 

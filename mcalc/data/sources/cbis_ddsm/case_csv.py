@@ -130,10 +130,9 @@ def read_cases(path: Path, split: Split) -> tuple[list[CaseRow], list[Defect]]:
         if row.id in rows:
             defects.append(_duplicate(row, rows[row.id], place))
             continue
-        defects.extend(
-            Defect(row.id, DefectKind.BAD_VALUE, f"{place}: {doubt.text}", doubt.action)
-            for doubt in doubts
-        )
+        for doubt in doubts:
+            detail = f"{place}: {doubt.text}"
+            defects.append(Defect(row.id, DefectKind.BAD_VALUE, detail, doubt.action))
         rows[row.id] = row
     if not number:
         raise UserError(

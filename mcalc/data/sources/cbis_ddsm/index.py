@@ -82,9 +82,9 @@ def _missing(
     There is no second row where the ledger has a reason already. Nor is there one for a file that
     the region does not need, where the lesion's crop is missing too.
     """
-    missing, *others = LOSING_DEFECTS[what]
+    missing, *reasons = LOSING_DEFECTS[what]
     needed = what in NEEDED_FILES[region]
-    known = {defect.lesion for defect in ledger if defect.kind in others}
+    known = {defect.lesion for defect in ledger if defect.kind in reasons}
     shown = [lesion for lesion in lesions if needed or lesion.crop is not None]
     lacking = [lesion for lesion in shown if getattr(lesion, what) is None]
     use = f"needed for data.region={region}"
@@ -92,11 +92,8 @@ def _missing(
         action = f"{use}: no lesion can be used" if needed else "not needed"
         return [Defect("*", missing, f"none of {len(shown)} lesions has one", action)]
     action = f"{use}: lesion excluded" if needed else "not needed"
-    return [
-        Defect(lesion.id, missing, "not on disk", action)
-        for lesion in lacking
-        if known.isdisjoint((lesion.id, lesion.image))
-    ]
+    others = [lesion.id for lesion in lacking if known.isdisjoint((lesion.id, lesion.image))]
+    return [Defect(name, missing, "not on disk", action) for name in others]
 
 
 def _nothing_found(finder: Finder, rows: Sequence[CaseRow], csvs: Sequence[Path]) -> UserError:
