@@ -31,7 +31,7 @@ def run(line: Line) -> int:
 
 def _open(config: Config, names: Sequence[str]) -> tuple[Storage, list[SweepStudy]]:
     storage = Storage(storage_url(config), config.storage_wait)
-    known = storage.with_retry(lambda: optuna.get_all_study_names(storage.optuna))
+    known = optuna.get_all_study_names(storage.optuna)
     for name in names:
         if name not in known:
             raise UserError(

@@ -220,7 +220,23 @@ def test_one_name_is_one_sweep_and_another_is_refused_with_the_difference(tmp_pa
     assert len(begun(tmp_path)) == 4
 
 
-@pytest.mark.parametrize("sampler", ["tpe", "random", "qmc", "cmaes"])
+@pytest.mark.parametrize(
+    "sampler",
+    [
+        "tpe",
+        "random",
+        "qmc",
+        "cmaes",
+        "gp",
+        "{_target_: optuna.samplers.TPESampler, multivariate: true, n_startup_trials: 2}",
+        "{_target_: optuna.samplers.QMCSampler, qmc_type: halton}",
+        "{_target_: optuna.samplers.CmaEsSampler, use_separable_cma: true}",
+        "{_target_: optuna.samplers.NSGAIISampler, population_size: 3, "
+        "crossover: {_target_: optuna.samplers.nsgaii.UniformCrossover}}",
+        "{_target_: optuna.samplers.NSGAIIISampler, population_size: 3}",
+        "{_target_: optuna.samplers.GPSampler, n_startup_trials: 2}",
+    ],
+)
 def test_a_search_ends_with_its_budget_and_goes_on_with_more(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sampler: str
 ) -> None:
@@ -263,7 +279,18 @@ def test_a_budget_in_hours_counts_the_training_of_all(tmp_path: Path) -> None:
     assert len(begun(tmp_path)) == 3
 
 
-@pytest.mark.parametrize("pruner", ["hyperband", "median", "patient"])
+@pytest.mark.parametrize(
+    "pruner",
+    [
+        "hyperband",
+        "median",
+        "patient",
+        "{_target_: optuna.pruners.PercentilePruner, percentile: 30.0, n_startup_trials: 3}",
+        "{_target_: optuna.pruners.SuccessiveHalvingPruner, min_resource: 2}",
+        "{_target_: optuna.pruners.PatientPruner, patience: 1, wrapped_pruner: "
+        "{_target_: optuna.pruners.MedianPruner, n_startup_trials: 2}}",
+    ],
+)
 def test_pruned_trials_are_marked_in_both_stores_and_not_run_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pruner: str
 ) -> None:

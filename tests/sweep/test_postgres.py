@@ -22,7 +22,8 @@ from sweep_processes import at_work, attempts, recorded, start, wait_for
 
 from mcalc.errors import UserError
 from mcalc.sweep.__main__ import main
-from mcalc.sweep.store.storage import Storage, StorageUnreachableError
+from mcalc.sweep.store.retry import StorageUnreachableError
+from mcalc.sweep.store.storage import Storage
 
 pytestmark = [pytest.mark.slow, pytest.mark.distributed, pytest.mark.xdist_group("postgres")]
 

@@ -11,7 +11,7 @@ from mcalc.config import DataConfig, PlannedTrial
 from mcalc.console import console
 from mcalc.data import IndexedData
 from mcalc.results import Outcome
-from mcalc.sweep.planning import Plan
+from mcalc.sweep.planning import Plan, label
 from mcalc.sweep.store import DONE, SweepStudy, why_new
 
 
@@ -109,8 +109,9 @@ def _print_search(plan: Plan, study: SweepStudy | None) -> None:
     ]
     seeds = f", each with seeds {', '.join(map(str, search.seeds))}" if search.seeds else ""
     console.print(
-        f"{plan.title} ({plan.sweep}): a search by {search.sampler} for the best {search.objective}"
-        f", pruner {search.pruner}, up to {' or '.join(budget)}{seeds}; {len(attempts)} tried"
+        f"{plan.title} ({plan.sweep}): a search by {label(search.sampler)} for the best "
+        f"{search.objective}, pruner {label(search.pruner)}, "
+        f"up to {' or '.join(budget)}{seeds}; {len(attempts)} tried"
     )
     for key, entry in search.definition()["space"].items():
         given = ", ".join(f"{name} {value}" for name, value in entry.items() if value)

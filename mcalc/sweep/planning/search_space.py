@@ -10,11 +10,10 @@ from typing import Any
 from mcalc.config import BudgetConfig, convert
 from mcalc.config.compose import GROUPS
 from mcalc.errors import UserError, nearest
+from mcalc.sweep.planning.components import Component, parse_component
 
 OBJECTIVES = {"val_auc": "maximize", "val_accuracy": "maximize", "val_loss": "minimize"}
 """What a search optimises: scores of the subset that stops training, never of the reported one."""
-SAMPLERS = ("tpe", "random", "qmc", "cmaes")
-PRUNERS = ("hyperband", "median", "patient", "none")
 
 
 @dataclass(frozen=True)
@@ -42,8 +41,8 @@ class Search:
     """How values are drawn, what is looked at, and when it ends."""
 
     space: Mapping[str, Range]
-    sampler: str = "tpe"
-    pruner: str = "none"
+    sampler: Component = "tpe"
+    pruner: Component = "none"
     objective: str = "val_auc"
     seed: int = 0
     """Of the sampler."""
@@ -102,8 +101,8 @@ def parse_search(where: str, content: Mapping[str, Any]) -> Search:
         raise UserError(f"{where}: `budget` must be a mapping with trials, hours or both")
     search = Search(
         space={str(key): parse_range(where, str(key), entry) for key, entry in space.items()},
-        sampler=_one_of(where, "sampler", content.get("sampler", "tpe"), SAMPLERS),
-        pruner=_one_of(where, "pruner", content.get("pruner", "none"), PRUNERS),
+        sampler=parse_component(where, "sampler", content.get("sampler", "tpe")),
+        pruner=parse_component(where, "pruner", content.get("pruner", "none")),
         objective=_one_of(where, "objective", content.get("objective", "val_auc"), OBJECTIVES),
         seed=_whole(where, "sampler_seed", content.get("sampler_seed", 0)),
         trials=budget.get("trials"),

@@ -3,9 +3,9 @@ from .jobs import Jobs as Jobs
 from .leases import Lease as Lease
 from .leases import Leases as Leases
 from .leases import Owner as Owner
+from .retry import shown as shown
 from .storage import Storage as Storage
 from .storage import exists as exists
-from .storage import shown as shown
 from .storage import storage_url as storage_url
 from .study import DEFINITION as DEFINITION
 from .study import DONE as DONE

@@ -16,7 +16,7 @@ from sqlalchemy import Column, MetaData, String, Table, Text, delete, insert, se
 
 from mcalc.config import Config, PlannedTrial, flatten, updated
 from mcalc.errors import UserError
-from mcalc.sweep.store.storage import Storage, create_tables_once
+from mcalc.sweep.store.storage import Storage
 
 _metadata = MetaData()
 _jobs = Table(
@@ -54,7 +54,7 @@ class Jobs:
 
     def __init__(self, storage: Storage) -> None:
         self.storage = storage
-        storage.with_retry(lambda: create_tables_once(lambda: _metadata.create_all(storage.engine)))
+        storage.create_tables(_metadata)
 
     def add(self, jobs: Sequence[Job]) -> list[str]:
         """Store jobs; returns their tokens, of letters and digits."""
@@ -62,7 +62,7 @@ class Jobs:
             {"token": secrets.token_hex(8), "study": job.sweep, "plan": json.dumps(_plain(job))}
             for job in jobs
         ]
-        self.storage.with_retry(lambda: self._run(insert(_jobs), rows))
+        self.storage.retry(self._run, insert(_jobs), rows)
         return [row["token"] for row in rows]
 
     def find(self, token: str, places: Config) -> Job:
@@ -70,7 +70,7 @@ class Jobs:
 
         Raises UserError where the store has no such job.
         """
-        found = self.storage.with_retry(lambda: self._plan(token))
+        found = self.storage.retry(self._plan, token)
         if found is None:
             raise UserError(
                 f"the store has no job {token!r}: job= is set by the sweep engine alone; start a "
@@ -80,7 +80,7 @@ class Jobs:
 
     def remove(self, tokens: Collection[str]) -> None:
         """Delete jobs that are no longer needed."""
-        self.storage.with_retry(lambda: self._run(delete(_jobs).where(_jobs.c.token.in_(tokens))))
+        self.storage.retry(self._run, delete(_jobs).where(_jobs.c.token.in_(tokens)))
 
     def _run(self, statement: Any, rows: Sequence[Mapping[str, str]] = ()) -> None:
         with self.storage.engine.begin() as connection:

@@ -1,9 +1,14 @@
 """Who works on what: a lease in the sweep's own store for each training run under way.
 
-Optuna gives a waiting trial to one worker. It does not know that several trials share a run. A
-lease is acquired by inserting a row with a unique key, which every database does completely or not
-at all. It is free again when its owner releases it or has died. A process of this machine is looked
-up by number and start time; one of another machine is dead when its heartbeat has stopped.
+Optuna gives a trial that waits to one worker: the step from WAITING to RUNNING succeeds once. Its
+storage can also record heartbeats, by which a trial whose worker died is found and failed. Neither
+is enough here. Several trials share one training run, which is taken as a whole, and which resumes
+where it stopped instead of failing. And a worker that died on this machine is known at once, not
+after a grace period.
+
+A lease is acquired by inserting a row with a unique key, which every database does completely or
+not at all. It is free again when its owner releases it or has died. A process of this machine is
+looked up by number and start time; one of another machine is dead when its heartbeat has stopped.
 """
 
 from __future__ import annotations
@@ -34,7 +39,8 @@ from sqlalchemy import (
 )
 from sqlalchemy.exc import IntegrityError
 
-from mcalc.sweep.store.storage import Storage, StorageUnreachableError, create_tables_once
+from mcalc.sweep.store.retry import StorageUnreachableError
+from mcalc.sweep.store.storage import Storage
 
 HEARTBEAT_SECONDS = 10.0
 STALE_SECONDS = 90.0
@@ -79,12 +85,12 @@ class Leases:
         self.study = study
         self._watched: dict[str, tuple[int, float]] = {}
         self._mine: set[str] = set()
-        storage.with_retry(lambda: create_tables_once(lambda: _metadata.create_all(storage.engine)))
+        storage.create_tables(_metadata)
 
     @contextmanager
     def acquire(self, work: str) -> Iterator[Owner | Lease]:
         """A lease on the work for the block, or its living owner if another worker has it."""
-        taken = self.storage.with_retry(lambda: self._take(work))
+        taken = self.storage.retry(self._take, work)
         if isinstance(taken, Owner):
             yield taken
             return
@@ -96,11 +102,11 @@ class Leases:
         finally:
             lease.stop()
             self._mine.discard(taken)
-            self.storage.with_retry(lambda: self._drop(work, taken))
+            self.storage.retry(self._drop, work, taken)
 
     def owners(self) -> dict[str, Owner]:
         """Living owners by their work."""
-        return self.storage.with_retry(self._owners)
+        return self.storage.retry(self._owners)
 
     def _owners(self) -> dict[str, Owner]:
         with self.storage.engine.connect() as connection:
@@ -148,6 +154,9 @@ class Leases:
 
     def heartbeat(self, token: str) -> bool:
         """Count the heartbeat on; False if another worker has taken the lease over."""
+        return self.storage.retry(self._heartbeat, token)
+
+    def _heartbeat(self, token: str) -> bool:
         with self.storage.engine.begin() as connection:
             done = connection.execute(
                 update(_leases)
@@ -196,15 +205,13 @@ class Lease:
     def held(self) -> bool:
         """Whether the lease is still ours; asks the store if the last heartbeat is long ago."""
         if not self.lost and time.monotonic() - self._last_heartbeat > HEARTBEAT_SECONDS:
-            self.lost = not self.leases.storage.with_retry(
-                lambda: self.leases.heartbeat(self.token)
-            )
+            self.lost = not self.leases.heartbeat(self.token)
         return not self.lost
 
     def _keep_alive(self) -> None:
         while not self._ended.wait(HEARTBEAT_SECONDS):
             try:
-                if not self.leases.storage.with_retry(lambda: self.leases.heartbeat(self.token)):
+                if not self.leases.heartbeat(self.token):
                     self.lost = True
                     return
                 self._last_heartbeat = time.monotonic()

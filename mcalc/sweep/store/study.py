@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
-from optuna.exceptions import ExperimentalWarning
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
@@ -39,6 +37,7 @@ class SweepStudy:
         self.storage = storage
         self.name = name
         self.study = study
+        self._id = storage.optuna.get_study_id_from_name(name)
         self._shared: dict[str, Any] | None = None
         self._ranges: dict[str, Sequence[float]] | None = None
 
@@ -49,34 +48,29 @@ class SweepStudy:
         Raises UserError where a sweep of this name is recorded with other settings.
         """
         direction = OBJECTIVES[plan.search.objective] if plan.search else "maximize"
-        study = storage.with_retry(
-            lambda: optuna.create_study(
-                storage=storage.optuna,
-                study_name=plan.sweep,
-                load_if_exists=True,
-                direction=StudyDirection[direction.upper()],
-            )
+        study = optuna.create_study(
+            storage=storage.optuna,
+            study_name=plan.sweep,
+            load_if_exists=True,
+            direction=StudyDirection[direction.upper()],
         )
         made = cls(storage, plan.sweep, study)
         made.check_same_definition(plan)
-        storage.with_retry(lambda: made._describe(plan))
+        made._describe(plan)
         return made
 
     @classmethod
     def find(cls, storage: Storage, name: str) -> SweepStudy | None:
         """The study of this name, if there is one."""
-        if name not in storage.with_retry(lambda: _names(storage)):
+        if name not in optuna.get_all_study_names(storage.optuna):
             return None
-        study = storage.with_retry(
-            lambda: optuna.load_study(study_name=name, storage=storage.optuna)
-        )
-        found = cls(storage, name, study)
+        found = cls(storage, name, optuna.load_study(study_name=name, storage=storage.optuna))
         check_format(found.facts().get(FORMAT), f"the sweep {name!r}")
         return found
 
     def facts(self) -> dict[str, Any]:
         """The study's user attributes, read anew."""
-        return self.storage.with_retry(lambda: self.study.user_attrs)
+        return self.study.user_attrs
 
     def shared(self) -> dict[str, Any]:
         """Settings that all trials of the sweep share."""
@@ -139,7 +133,7 @@ class SweepStudy:
 
     def attempts(self) -> list[FrozenTrial]:
         """Every attempt at every trial, in the order in which they began."""
-        return self.storage.with_retry(lambda: self.study.get_trials(deepcopy=False))
+        return self.study.get_trials(deepcopy=False)
 
     def newest(self) -> dict[str, FrozenTrial]:
         """The last attempt at each trial, by key."""
@@ -151,9 +145,7 @@ class SweepStudy:
 
     def is_running(self, number: int) -> bool:
         """Whether the attempt with this number has not ended."""
-        trial_id = self.id_of(number)
-        trial = self.storage.with_retry(lambda: self.storage.optuna.get_trial(trial_id))
-        return trial.state is TrialState.RUNNING
+        return self._trial(number).state is TrialState.RUNNING
 
     def current(self) -> list[FrozenTrial]:
         """The last attempt at each trial, by name. What an edited row was before is excluded."""
@@ -168,13 +160,12 @@ class SweepStudy:
     ) -> int:
         """Record that a trial runs; resumes `before` if its worker died.
 
-        Returns Optuna's id of the attempt.
+        Returns the number of the attempt in the study. Only the owner of a trial's lease may call
+        this.
         """
         if before is not None and before.state is TrialState.RUNNING:
-            trial_id = self.id_of(before.number)
-            resumed = int(before.user_attrs.get("resumed", 0)) + 1
-            self.set(trial_id, {"resumed": resumed})
-            return trial_id
+            self.set(before.number, {"resumed": int(before.user_attrs.get("resumed", 0)) + 1})
+            return before.number
         number = 1 + (int(before.user_attrs["identity"]["attempt"]) if before else 0)
         space = self._as_recorded(space, trial.values)
         known = {name: value for name, value in trial.values.items() if name in space}
@@ -182,16 +173,14 @@ class SweepStudy:
             name: float(value) if isinstance(space[name], FloatDistribution) else value
             for name, value in known.items()
         }
-        template = create_trial(
+        attempt = create_trial(
             state=TrialState.RUNNING,
             params=params,
             distributions={name: space[name] for name in params},
             user_attrs=_identity(trial, self.shared(), number),
         )
-        storage = self.storage
-        return storage.with_retry(
-            lambda: storage.optuna.create_new_trial(self._id(), template_trial=template)
-        )
+        self.study.add_trial(attempt)
+        return self.newest()[trial.key].number
 
     def _as_recorded(
         self, space: Mapping[str, BaseDistribution], values: Mapping[str, Any]
@@ -210,85 +199,67 @@ class SweepStudy:
                     del kept[name]
         return kept
 
-    def set(self, trial_id: int, attributes: Mapping[str, Any]) -> None:
-        """Set attributes of an attempt."""
+    def set(self, number: int, attributes: Mapping[str, Any]) -> None:
+        """Set attributes of the attempt with this number."""
         for name, value in attributes.items():
-            self.storage.with_retry(
-                lambda name=name, value=value: self.storage.optuna.set_trial_user_attr(  # type: ignore[misc]
-                    trial_id, name, value
-                )
-            )
+            self.storage.optuna.set_trial_user_attr(self._trial_id(number), name, value)
 
-    def end(self, trial_id: int, outcome: Outcome, value: float | None) -> None:
+    def end(self, number: int, outcome: Outcome, value: float | None) -> None:
         """Record what became of an attempt; the value is the study's objective."""
+        state = {"finished": TrialState.COMPLETE, "pruned": TrialState.PRUNED}.get(
+            outcome.state, TrialState.FAIL
+        )
+        error = outcome.error
+        if state is TrialState.COMPLETE and (value is None or math.isnan(value)):
+            state, error = TrialState.FAIL, "its objective is not a number: did training diverge?"
         known = {name: outcome.metrics.get(name, math.nan) for name in RESULTS}
         facts: dict[str, Any] = {
             "result": {name: value for name, value in known.items() if math.isfinite(value)}
         }
-        if outcome.error:
-            facts["error"] = outcome.error[:2000]
-        self.set(trial_id, facts)
-        state = {"finished": TrialState.COMPLETE, "pruned": TrialState.PRUNED}.get(
-            outcome.state, TrialState.FAIL
-        )
-        values = None if value is None or state is TrialState.FAIL else [value]
-        self.storage.with_retry(
-            lambda: self.storage.optuna.set_trial_state_values(trial_id, state, values)
-        )
+        if error:
+            facts["error"] = error[:2000]
+        self.set(number, facts)
+        # Optuna itself gives a pruned trial the value of its last evaluation
+        self.study.tell(number, value if state is TrialState.COMPLETE else None, state)
 
-    def report(self, trial_id: int, step: int, value: float) -> bool:
+    def report(self, number: int, step: int, value: float) -> bool:
         """Add an evaluation of a running trial; True where the pruner ends it.
 
         A step that was recorded before a worker died is kept.
         """
-        storage = self.storage.optuna
-        frozen = self.storage.with_retry(lambda: storage.get_trial(trial_id))
-        if step not in frozen.intermediate_values:
-            self.storage.with_retry(
-                lambda: storage.set_trial_intermediate_value(trial_id, step, value)
-            )
-        return self.storage.with_retry(
-            lambda: self.study.pruner.prune(self.study, storage.get_trial(trial_id))
-        )
+        if step not in self._trial(number).intermediate_values:
+            self.storage.optuna.set_trial_intermediate_value(self._trial_id(number), step, value)
+        return self.study.pruner.prune(self.study, self._trial(number))
+
+    def _trial_id(self, number: int) -> int:
+        return self.storage.optuna.get_trial_id_from_study_id_trial_number(self._id, number)
+
+    def _trial(self, number: int) -> FrozenTrial:
+        return self.storage.optuna.get_trial(self._trial_id(number))
 
     def parent(self, run_id: str | None = None) -> str | None:
         """The MLflow run of the sweep; kept where one is given."""
         if run_id:
-            self.storage.with_retry(lambda: self.study.set_user_attr(PARENT, run_id))
+            self.study.set_user_attr(PARENT, run_id)
             return run_id
         found = self.facts().get(PARENT)
         return str(found) if found else None
-
-    def id_of(self, number: int) -> int:
-        """Optuna's id of the attempt with this number."""
-        return self.storage.with_retry(
-            lambda: self.storage.optuna.get_trial_id_from_study_id_trial_number(self._id(), number)
-        )
-
-    def _id(self) -> int:
-        return self.storage.optuna.get_study_id_from_name(self.name)
 
     # --- searching --------------------------------------------------------------------------
 
     def search_with(self, search: Search, evaluations: int) -> None:
         """Draw and prune as the search says; `evaluations` is what a whole run has."""
-        done = len(self.attempts())
-        with warnings.catch_warnings():
-            # constant_liar, QMC and PatientPruner are marked experimental: their interface may move
-            warnings.simplefilter("ignore", ExperimentalWarning)
-            self.study.sampler = sampler_of(search, done)
-            self.study.pruner = pruner_of(search, evaluations)
+        self.study.sampler = sampler_of(search, len(self.attempts()))
+        self.study.pruner = pruner_of(search, evaluations)
 
     def ask(self, search: Search) -> tuple[int, Values]:
         """Draw the next configuration: its number in the study, and its values."""
-        asked = self.storage.with_retry(
-            lambda: self.study.ask(fixed_distributions=distributions(search))
-        )
+        asked = self.study.ask(fixed_distributions=distributions(search))
         return asked.number, dict(asked.params)
 
-    def describe(self, trial_id: int, trial: PlannedTrial) -> None:
+    def describe(self, number: int, trial: PlannedTrial) -> None:
         """Record what a drawn configuration is."""
-        self.set(trial_id, _identity(trial, self.shared(), 1))
+        self.set(number, _identity(trial, self.shared(), 1))
 
 
 def _ranges(plan: Plan) -> dict[str, tuple[float, float]]:
@@ -363,10 +334,6 @@ def _identity(trial: PlannedTrial, shared: Mapping[str, Any], number: int) -> di
             },
         },
     }
-
-
-def _names(storage: Storage) -> list[str]:
-    return optuna.get_all_study_names(storage.optuna)
 
 
 def _flat(definition: Mapping[str, Any]) -> dict[str, Any]:

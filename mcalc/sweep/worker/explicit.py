@@ -68,8 +68,8 @@ class Rows:
             for key, attempt in before.items()
             if "mlflow_run" in attempt.user_attrs and not is_done(attempt)
         }
-        ids = {key: self._begin(key, before.get(key)) for key in left}
-        listener = _AttemptListener(self, ids, before, lease)
+        numbers = {key: self._begin(key, before.get(key)) for key in left}
+        listener = _AttemptListener(self, numbers, before, lease)
         trials = [self.trials[key] for key in left]
         return kept + self.context.run(trials, [listener], known_runs, self.job)
 
@@ -93,9 +93,9 @@ class Rows:
 
     def keep(self, outcome: Outcome, before: FrozenTrial | None = None) -> Outcome:
         """Report a trial to the study that is finished or pruned in MLflow."""
-        trial_id = self._begin(outcome.key, before)
-        self.context.study.set(trial_id, {"mlflow_run": outcome.run_id})
-        self.context.study.end(trial_id, outcome, outcome.metrics.get("accuracy"))
+        number = self._begin(outcome.key, before)
+        self.context.study.set(number, {"mlflow_run": outcome.run_id})
+        self.context.study.end(number, outcome, outcome.metrics.get("accuracy"))
         _log.info(f"  {outcome.name} was finished when its worker was stopped: kept")
         return replace(outcome, state="skipped")
 
@@ -104,21 +104,25 @@ class _AttemptListener(LeaseListener):
     """Reports the trials of a training run to the study."""
 
     def __init__(
-        self, rows: Rows, ids: Mapping[str, int], before: Mapping[str, FrozenTrial], lease: Lease
+        self,
+        rows: Rows,
+        numbers: Mapping[str, int],
+        before: Mapping[str, FrozenTrial],
+        lease: Lease,
     ) -> None:
         super().__init__(lease)
         self.study = rows.context.study
         self.tracker = rows.context.tracker
-        self.ids = ids
+        self.numbers = numbers
         self.before = before
 
     def opened(self, trial: PlannedTrial, run_id: str) -> None:
         """Note the MLflow run of an attempt."""
-        self.study.set(self.ids[trial.key], {"mlflow_run": run_id})
+        self.study.set(self.numbers[trial.key], {"mlflow_run": run_id})
 
     def recorded(self, outcome: Outcome) -> None:
         """End an attempt; with rerun=true its run replaces the one of an earlier attempt."""
-        self.study.end(self.ids[outcome.key], outcome, outcome.metrics.get("accuracy"))
+        self.study.end(self.numbers[outcome.key], outcome, outcome.metrics.get("accuracy"))
         old = self.before.get(outcome.key)
         if old and is_done(old) and outcome.state == "finished" and outcome.run_id:
             replaced = old.user_attrs.get("mlflow_run")

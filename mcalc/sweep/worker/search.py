@@ -18,7 +18,7 @@ from mcalc.data.loading import run_length
 from mcalc.errors import UserError
 from mcalc.results import CurvePoint, Outcome
 from mcalc.sweep.planning import Search, Values
-from mcalc.sweep.store import DEFINITION, DONE, Job, Lease, result
+from mcalc.sweep.store import DEFINITION, Job, Lease, result
 from mcalc.sweep.worker.context import LeaseListener, WorkerContext, with_retries
 
 _log = logging.getLogger(__name__)
@@ -93,7 +93,6 @@ class _Configuration:
         self.name = f"#{number}"
         self.values = values
         self.lease = lease
-        self.trial_id = self.context.study.id_of(number)
         attempts = self.context.study.attempts()
         known = next(attempt for attempt in attempts if attempt.number == number)
         self.runs: dict[str, str] = dict(known.user_attrs.get("runs", {}))
@@ -110,7 +109,7 @@ class _Configuration:
         first, *others = trials
         key = digest([trial.key for trial in trials]) if others else first.key
         whole = replace(first, name=self.name, key=key, values=self.values)
-        self.context.study.describe(self.trial_id, whole)
+        self.context.study.describe(self.number, whole)
         while True:
             # two workers may have drawn one configuration at once
             with self.context.leases.acquire(f"key {key}") as held:
@@ -125,7 +124,7 @@ class _Configuration:
         if not others:
             return None
         _log.info(f"  {self.name} is the configuration of #{others[0].number}: not run again")
-        study.set(self.trial_id, {"copy_of": others[0].number})
+        study.set(self.number, {"copy_of": others[0].number})
         return self._end(Outcome(self.name, key, "finished", None, {}), others[0].value)
 
     def _train(self, trials: Sequence[PlannedTrial], key: str) -> Outcome:
@@ -169,7 +168,7 @@ class _Configuration:
         return outcome
 
     def _end(self, outcome: Outcome, value: float | None = None) -> Outcome:
-        self.context.study.end(self.trial_id, outcome, value)
+        self.context.study.end(self.number, outcome, value)
         return outcome
 
     def _value(self, outcomes: Sequence[Outcome]) -> float:
@@ -200,14 +199,14 @@ class _ConfigurationListener(LeaseListener):
         """Note the MLflow run of each seed."""
         runs = self.configuration.runs
         runs[trial.key] = run_id
-        self.study.set(self.configuration.trial_id, {"runs": runs, "mlflow_run": run_id})
+        self.study.set(self.configuration.number, {"runs": runs, "mlflow_run": run_id})
 
     def prunes(self, trial: PlannedTrial, evaluation: int, point: CurvePoint) -> bool:
         """Report an evaluation; the study's pruner answers."""
         if not self.may_prune:
             return False
         value: float = getattr(point, self.configuration.step.search.objective)
-        return self.study.report(self.configuration.trial_id, evaluation, value)
+        return self.study.report(self.configuration.number, evaluation, value)
 
 
 def work_of(number: int) -> str:
@@ -227,4 +226,4 @@ def is_used_up(search: Search, attempts: Sequence[FrozenTrial]) -> bool:
 
 def _is_same(attempt: FrozenTrial, key: str) -> bool:
     facts: dict[str, Any] = attempt.user_attrs
-    return attempt.state in DONE and attempt.value is not None and facts.get("key") == key
+    return attempt.state is TrialState.COMPLETE and facts.get("key") == key
