@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import multiprocessing
 import os
 import signal
@@ -43,6 +44,8 @@ class Instant:
     """By name, how often a trial fails before it does not."""
     seconds: float = 0.0
     """How long each takes."""
+    single_class: bool = False
+    """Whether the subset that stops training has one class, which has no AUC."""
     evaluations: int = 0
     """How many are reported to the pruner; their AUC falls a little from one to the next."""
 
@@ -102,7 +105,7 @@ class Instant:
             "auc": accuracy,
             "iterations": 10.0 * (trial.patience or 10),
             "seconds": 36.0,
-            "reported_val_auc": accuracy,
+            "reported_val_auc": math.nan if self.single_class else accuracy,
             "reported_val_accuracy": accuracy,
             "reported_val_loss": 1 - accuracy,
         }

@@ -10,7 +10,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from mcalc.results import RecordedTrial
 from mcalc.sweep.store import DEFINITION, Leases, Owner, SweepStudy, trajectory_of
-from mcalc.sweep.worker import work_of
+from mcalc.sweep.worker import NO_OBJECTIVE, work_of
 from mcalc.tracking import Tracker
 
 _STATES = {
@@ -107,7 +107,8 @@ def _compare(attempt: FrozenTrial, by_id: dict[str, RecordedTrial]) -> list[str]
             found.append(f"{name}: Optuna names run {run_id}, which MLflow does not have")
             continue
         allowed = _STATES.get(attempt.state, ())
-        if place < last:  # the seeds before the last one are done
+        # the seeds before the last one are done, and all where there is nothing to compare
+        if place < last or attempt.user_attrs.get("error") == NO_OBJECTIVE:
             allowed = ("finished",)
         if run.state not in allowed:
             found.append(f"{name}: {attempt.state.name} in Optuna, {run.state} in MLflow")

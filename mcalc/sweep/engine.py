@@ -9,7 +9,7 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import TrialState
 
 from mcalc.config import BudgetConfig, PlannedTrial, flatten
 from mcalc.config.compose import GROUPS
@@ -17,6 +17,7 @@ from mcalc.console import Display, console
 from mcalc.data import DataCache
 from mcalc.errors import UserError
 from mcalc.results import Outcome
+from mcalc.sweep.consistency import run_ids
 from mcalc.sweep.display import SweepView, dry_run, print_outcomes, print_plan, summarise
 from mcalc.sweep.planning import Choices, Compose, Plan, override_of
 from mcalc.sweep.start import Launcher
@@ -135,7 +136,7 @@ class _SweepRun:
             return  # what a living worker has under way looks the same
         runs = self.context.tracker.runs_of(self.parent)
         newest = self.study.newest()
-        known = {run_id for a in self.study.attempts() for run_id in _runs_of(a)}
+        known = {run_id for a in self.study.attempts() for run_id in run_ids(a)}
         for run in runs:
             if run.state == "running" and run.run_id not in known:
                 self.context.tracker.abandon(run.run_id)
@@ -274,11 +275,3 @@ class _SweepRun:
     def _others_search(self) -> bool:
         """Whether another worker has a configuration that this one may have to take over."""
         return any(attempt.state is TrialState.RUNNING for attempt in self.study.attempts())
-
-
-def _runs_of(attempt: FrozenTrial) -> list[str]:
-    facts = attempt.user_attrs
-    return [
-        *facts.get("runs", {}).values(),
-        *([facts["mlflow_run"]] if "mlflow_run" in facts else []),
-    ]

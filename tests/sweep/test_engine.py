@@ -231,9 +231,9 @@ def test_one_name_is_one_sweep_and_another_is_refused_with_the_difference(tmp_pa
         "{_target_: optuna.samplers.TPESampler, multivariate: true, n_startup_trials: 2}",
         "{_target_: optuna.samplers.QMCSampler, qmc_type: halton}",
         "{_target_: optuna.samplers.CmaEsSampler, use_separable_cma: true}",
-        "{_target_: optuna.samplers.NSGAIISampler, population_size: 3, "
+        "{_target_: optuna.samplers.NSGAIISampler, population_size: 10, "
         "crossover: {_target_: optuna.samplers.nsgaii.UniformCrossover}}",
-        "{_target_: optuna.samplers.NSGAIIISampler, population_size: 3}",
+        "{_target_: optuna.samplers.NSGAIIISampler, population_size: 10}",
         "{_target_: optuna.samplers.GPSampler, n_startup_trials: 2}",
     ],
 )
@@ -271,6 +271,19 @@ def test_a_search_of_few_choices_runs_none_twice(tmp_path: Path) -> None:
         by_params.setdefault(tuple(attempt.params.values()), set()).add(attempt.value)
     assert all(len(values) == 1 for values in by_params.values())
     assert checked(tmp_path).differences == []
+
+
+def test_a_configuration_without_an_objective_fails_and_is_not_run_again(tmp_path: Path) -> None:
+    instant = Instant(tmp_path / "log", single_class=True)
+    arguments = ("head.weight_lr=interval(1,30)", "budget.trials=2")
+    with pytest.raises(UserError, match=r"2 of 2 trials failed.*objective is not a number"):
+        sweep(tmp_path, *arguments, instant=instant)
+    attempts = study_of(tmp_path).attempts()
+    assert [a.state for a in attempts] == [TrialState.FAIL] * 2
+    assert all("both classes" in a.user_attrs["error"] for a in attempts)
+    assert checked(tmp_path).differences == []
+    sweep(tmp_path, *arguments, instant=instant)
+    assert len(begun(tmp_path)) == 2
 
 
 def test_a_budget_in_hours_counts_the_training_of_all(tmp_path: Path) -> None:

@@ -97,9 +97,10 @@ def build(given: Mapping[str, Any], seed: int, sequence_seed: int) -> Any:
             )
         if not _takes(taken[key], value):
             raise UserError(f"{name}: {key}={value!r}: expected {_type_of(taken[key])}")
+    experimental = importlib.import_module("optuna.exceptions").ExperimentalWarning
     with warnings.catch_warnings():
-        # what Optuna marks experimental may change its interface; the version is pinned
-        warnings.filterwarnings("ignore", message=".* is experimental ")
+        # the interface of what Optuna marks so may change; its version is pinned
+        warnings.simplefilter("ignore", experimental)
         try:
             return target(**seeds, **options)
         except (TypeError, ValueError, AttributeError) as error:

@@ -11,6 +11,7 @@ from hydra.core.override_parser.types import Glob, IntervalSweep, Override, Quot
 
 from mcalc.config import (
     NOT_BY_VALUE,
+    BudgetConfig,
     Config,
     DataConfig,
     PlannedTrial,
@@ -100,7 +101,7 @@ def make_plans(arguments: Sequence[str], compose: Compose, fingerprint: Fingerpr
             "sweeps/, as in sweep=alexnet"
         )
     title = " x ".join(varied)
-    if any(_is_interval(override) for override in varied.values()):
+    if any(override.is_interval_sweep() for override in varied.values()):
         space = {key: _range_of(override) for key, override in varied.items()}
         file = SweepFile(title, "search on the command line", (), {}, Search(space))
         return [planner.of_file(file, {})]
@@ -108,16 +109,14 @@ def make_plans(arguments: Sequence[str], compose: Compose, fingerprint: Fingerpr
     return [planner.of_file(SweepFile(title, "product of comma lists", (), rows), {})]
 
 
+@dataclass(frozen=True)
 class _Planner:
     """What all plans of one command share."""
 
-    def __init__(
-        self, given: Sequence[str], compose: Compose, fingerprint: Fingerprint, name: str | None
-    ) -> None:
-        self.given = given
-        self.compose = compose
-        self.fingerprint = fingerprint
-        self.name = name
+    given: Sequence[str]
+    compose: Compose
+    fingerprint: Fingerprint
+    name: str | None
 
     def of_file(self, file: SweepFile, times: Mapping[str, Values]) -> Plan:
         """The plan of a file, its rows times the rows of `times`."""
@@ -126,16 +125,15 @@ class _Planner:
         fixed = (*file.overrides, *self.given)
         base = self.compose(fixed)
         title = self.name or file.name
+        varied = {key for row in (*file.rows.values(), *times.values()) for key in row}
         if file.search:
-            if times and any(times.values()):
+            if varied:
                 raise UserError(
                     f"{title} is a search: it draws its own values; fix a key, or put it into "
                     "its `space`"
                 )
-            varied = set(file.search.space) | ({"seed"} if file.seeds else set())
-        else:
-            varied = {key for row in (*file.rows.values(), *times.values()) for key in row}
-            varied |= {"seed"} if file.seeds else set()
+            varied = set(file.search.space)
+        varied |= {"seed"} if file.seeds else set()
         shared = _shared(base, varied)
         data = self.fingerprint(base.data)
         plan = Plan(
@@ -148,9 +146,8 @@ class _Planner:
             fingerprint=data,
         )
         if file.search:
-            return replace(
-                plan, search=self._budgeted(title, replace(file.search, seeds=file.seeds), base)
-            )
+            search = replace(file.search, seeds=file.seeds)
+            return replace(plan, search=_budgeted(title, search, base.budget))
         rows = _times(_times(file.rows, times), product({"seed": list(file.seeds)}))
         return replace(plan, trials=tuple(self._trials(title, fixed, base, rows)))
 
@@ -167,17 +164,6 @@ class _Planner:
         if self.name or _shared(self.compose(file.overrides), varied) == shared:
             return title
         return f"{title}-{digest([data, numeric_settings(base)], 8)}"
-
-    def _budgeted(self, title: str, search: Search, base: Config) -> Search:
-        budget = base.budget
-        trials = search.trials if budget.trials is None else budget.trials
-        hours = search.hours if budget.hours is None else budget.hours
-        if trials is None and hours is None:
-            raise UserError(
-                f"{title} is a search and has no end: give it budget.trials=N or budget.hours=H"
-            )
-        check_budget(title, trials, hours)
-        return replace(search, trials=trials, hours=hours)
 
     def _trials(
         self, title: str, fixed: Sequence[str], base: Config, rows: Mapping[str, Values]
@@ -196,6 +182,17 @@ class _Planner:
                 )
             trials[trial.key] = trial
         return list(trials.values())
+
+
+def _budgeted(title: str, search: Search, budget: BudgetConfig) -> Search:
+    trials = search.trials if budget.trials is None else budget.trials
+    hours = search.hours if budget.hours is None else budget.hours
+    if trials is None and hours is None:
+        raise UserError(
+            f"{title} is a search and has no end: give it budget.trials=N or budget.hours=H"
+        )
+    check_budget(title, trials, hours)
+    return replace(search, trials=trials, hours=hours)
 
 
 class _Bases:
@@ -263,7 +260,7 @@ def _times(rows: Mapping[str, Values], more: Mapping[str, Values]) -> dict[str, 
 def _values_of(override: Override) -> list[Any]:
     """The values that `a,b`, choice(), range() or glob() gives a key."""
     key = override.get_key_element()
-    if _is_interval(override):
+    if override.is_interval_sweep():
         raise UserError(
             f"{override.input_line}: an interval is searched, not listed; leave sweep= out, or "
             f"give values, as in {key}=1,10,15"
@@ -292,10 +289,6 @@ def _range_of(override: Override) -> Range:
     parsed = parse_range("the command line", key, {"low": swept.start, "high": swept.end})
     assert isinstance(parsed, Interval)
     return replace(parsed, log="log" in swept.tags)
-
-
-def _is_interval(override: Override) -> bool:
-    return override.is_interval_sweep()
 
 
 def _element(value: Any) -> Any:

@@ -93,24 +93,8 @@ class Jobs:
 
 
 def _plain(job: Job) -> dict[str, Any]:
-    return {
-        "sweep": job.sweep,
-        "parent": job.parent,
-        "beside": job.beside,
-        "sections": job.sections,
-        "base": _settings(job.base) if job.base else None,
-        "trials": [
-            {
-                "name": trial.name,
-                "key": trial.key,
-                "trajectory": trial.trajectory,
-                "fingerprint": trial.fingerprint,
-                "values": dict(trial.values),
-                "settings": _settings(trial.config),
-            }
-            for trial in job.trials
-        ],
-    }
+    trials = [{**vars(trial), "config": _settings(trial.config)} for trial in job.trials]
+    return {**vars(job), "trials": trials, "base": _settings(job.base) if job.base else None}
 
 
 def _settings(config: Config) -> dict[str, Any]:
@@ -124,21 +108,7 @@ def _restored(plain: Mapping[str, Any], places: Config) -> Job:
         return replace(made, storage=places.storage, tracking=tracking)
 
     trials = tuple(
-        PlannedTrial(
-            name=each["name"],
-            key=each["key"],
-            trajectory=each["trajectory"],
-            config=config(each["settings"]),
-            fingerprint=each["fingerprint"],
-            values=each["values"],
-        )
-        for each in plain["trials"]
+        PlannedTrial(**{**each, "config": config(each["config"])}) for each in plain["trials"]
     )
-    return Job(
-        sweep=plain["sweep"],
-        parent=plain["parent"],
-        trials=trials,
-        base=config(plain["base"]) if plain["base"] else None,
-        sections=plain["sections"],
-        beside=plain["beside"],
-    )
+    base = config(plain["base"]) if plain["base"] else None
+    return Job(**{**plain, "trials": trials, "base": base})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 import optuna
@@ -38,8 +39,6 @@ class SweepStudy:
         self.name = name
         self.study = study
         self._id = storage.optuna.get_study_id_from_name(name)
-        self._shared: dict[str, Any] | None = None
-        self._ranges: dict[str, Sequence[float]] | None = None
 
     @classmethod
     def create(cls, plan: Plan, storage: Storage) -> SweepStudy:
@@ -72,17 +71,15 @@ class SweepStudy:
         """The study's user attributes, read anew."""
         return self.study.user_attrs
 
+    @cached_property
     def shared(self) -> dict[str, Any]:
-        """Settings that all trials of the sweep share."""
-        if self._shared is None:
-            self._shared = self.facts().get(SHARED, {})
-        return self._shared
+        """Settings that all trials of the sweep share, as first read."""
+        return dict(self.facts().get(SHARED, {}))
 
+    @cached_property
     def ranges(self) -> dict[str, Sequence[float]]:
         """From where to where each number ranges over the sweep's trials, by key."""
-        if self._ranges is None:
-            self._ranges = self.facts().get(RANGES, {})
-        return self._ranges
+        return dict(self.facts().get(RANGES, {}))
 
     def _describe(self, plan: Plan) -> None:
         known = self.study.user_attrs
@@ -137,11 +134,7 @@ class SweepStudy:
 
     def newest(self) -> dict[str, FrozenTrial]:
         """The last attempt at each trial, by key."""
-        found: dict[str, FrozenTrial] = {}
-        for attempt in self.attempts():
-            if key := attempt.user_attrs.get("key"):
-                found[key] = attempt
-        return found
+        return _last_by("key", self.attempts())
 
     def is_running(self, number: int) -> bool:
         """Whether the attempt with this number has not ended."""
@@ -149,11 +142,7 @@ class SweepStudy:
 
     def current(self) -> list[FrozenTrial]:
         """The last attempt at each trial, by name. What an edited row was before is excluded."""
-        found: dict[str, FrozenTrial] = {}
-        for attempt in self.attempts():
-            if name := attempt.user_attrs.get("name"):
-                found[name] = attempt
-        return list(found.values())
+        return list(_last_by("name", self.attempts()).values())
 
     def begin(
         self, trial: PlannedTrial, space: Mapping[str, BaseDistribution], before: FrozenTrial | None
@@ -177,7 +166,7 @@ class SweepStudy:
             state=TrialState.RUNNING,
             params=params,
             distributions={name: space[name] for name in params},
-            user_attrs=_identity(trial, self.shared(), number),
+            user_attrs=_identity(trial, self.shared, number),
         )
         self.study.add_trial(attempt)
         return self.newest()[trial.key].number
@@ -209,15 +198,12 @@ class SweepStudy:
         state = {"finished": TrialState.COMPLETE, "pruned": TrialState.PRUNED}.get(
             outcome.state, TrialState.FAIL
         )
-        error = outcome.error
-        if state is TrialState.COMPLETE and (value is None or math.isnan(value)):
-            state, error = TrialState.FAIL, "its objective is not a number: did training diverge?"
         known = {name: outcome.metrics.get(name, math.nan) for name in RESULTS}
         facts: dict[str, Any] = {
             "result": {name: value for name, value in known.items() if math.isfinite(value)}
         }
-        if error:
-            facts["error"] = error[:2000]
+        if outcome.error:
+            facts["error"] = outcome.error[:2000]
         self.set(number, facts)
         # Optuna itself gives a pruned trial the value of its last evaluation
         self.study.tell(number, value if state is TrialState.COMPLETE else None, state)
@@ -259,7 +245,13 @@ class SweepStudy:
 
     def describe(self, number: int, trial: PlannedTrial) -> None:
         """Record what a drawn configuration is."""
-        self.set(number, _identity(trial, self.shared(), 1))
+        self.set(number, _identity(trial, self.shared, 1))
+
+
+def _last_by(attribute: str, attempts: Sequence[FrozenTrial]) -> dict[str, FrozenTrial]:
+    """The last attempt with each value of an attribute, those without it excluded."""
+    marked = [attempt for attempt in attempts if attempt.user_attrs.get(attribute)]
+    return {attempt.user_attrs[attribute]: attempt for attempt in marked}
 
 
 def _ranges(plan: Plan) -> dict[str, tuple[float, float]]:

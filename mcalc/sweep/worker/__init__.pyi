@@ -8,4 +8,5 @@ from .remote import JobReport as JobReport
 from .remote import RemoteJob as RemoteJob
 from .remote import remote_job as remote_job
 from .resources import cores_here as cores_here
+from .search import NO_OBJECTIVE as NO_OBJECTIVE
 from .search import work_of as work_of

@@ -42,18 +42,13 @@ class Rows:
                 for key in self.trials
                 if not self.config.rerun and is_done(newest.get(key))
             ]
-            rest = self.trials.keys() - {outcome.key for outcome in done}
-            keys = [key for key in self.trials if key in rest]
-            return [
-                *done,
-                *with_retries(
-                    lambda keys, first: self._attempt(
-                        keys, newest if first else self.context.study.newest(), held
-                    ),
-                    keys,
-                    self.config.retries,
-                ),
-            ]
+            ended = {outcome.key for outcome in done}
+            keys = [key for key in self.trials if key not in ended]
+
+            def attempt(keys: Sequence[str], first: bool) -> list[Outcome]:
+                return self._attempt(keys, newest if first else self.context.study.newest(), held)
+
+            return [*done, *with_retries(attempt, keys, self.config.retries)]
 
     def _attempt(
         self, keys: Sequence[str], newest: Mapping[str, FrozenTrial], lease: Lease
@@ -75,7 +70,7 @@ class Rows:
 
     def _begin(self, key: str, before: FrozenTrial | None) -> int:
         trial = self.trials[key]
-        space = space_of(trial.values, self.context.study.ranges())
+        space = space_of(trial.values, self.context.study.ranges)
         return self.context.study.begin(trial, space, before)
 
     def _kept(self, before: Mapping[str, FrozenTrial]) -> list[Outcome]:

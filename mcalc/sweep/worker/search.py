@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -26,6 +27,10 @@ _log = logging.getLogger(__name__)
 _DRAWING = "next configuration"
 """Lease for drawing a configuration: one worker at a time, so that no budget is exceeded."""
 _PAUSE = 0.2
+NO_OBJECTIVE = (
+    "its objective is not a number: an AUC needs both classes in the subset that stops training"
+)
+"""Error of a configuration whose runs are finished, but cannot be compared."""
 
 
 class SearchStep:
@@ -133,7 +138,10 @@ class _Configuration:
             outcomes.append(self._seed(trial, first=not outcomes))
             if outcomes[-1].state != "finished":
                 return self._end(replace(outcomes[-1], key=key, name=self.name))
-        return self._end(self._mean(key, outcomes), self._value(outcomes))
+        mean, value = self._mean(key, outcomes), self._value(outcomes)
+        if math.isnan(value):
+            mean = replace(mean, state="failed", error=NO_OBJECTIVE, retry=False)
+        return self._end(mean, value)
 
     def _trials(self) -> list[PlannedTrial]:
         """One trial per seed."""
@@ -144,12 +152,11 @@ class _Configuration:
         single = {key: v for key, v in self.values.items() if key not in self.step.job.sections}
         config = updated(self.step.config, {**chosen, **single})
         data = self.context.data(config.data).fingerprint
-        if len(self.step.search.seeds) < 2:
-            seed = next(iter(self.step.search.seeds), config.seed)
-            return [plan_trial(self.name, replace(config, seed=seed), data)]
+        seeds = self.step.search.seeds or (config.seed,)
+        names = [f"{self.name}, seed={seed}" if len(seeds) > 1 else self.name for seed in seeds]
         return [
-            plan_trial(f"{self.name}, seed={seed}", replace(config, seed=seed), data)
-            for seed in self.step.search.seeds
+            plan_trial(name, replace(config, seed=seed), data)
+            for name, seed in zip(names, seeds, strict=True)
         ]
 
     def _seed(self, trial: PlannedTrial, *, first: bool) -> Outcome:
@@ -173,7 +180,7 @@ class _Configuration:
 
     def _value(self, outcomes: Sequence[Outcome]) -> float:
         name = f"reported_{self.step.search.objective}"
-        return fmean(outcome.metrics[name] for outcome in outcomes)
+        return fmean(outcome.metrics.get(name, math.nan) for outcome in outcomes)
 
     def _mean(self, key: str, outcomes: Sequence[Outcome]) -> Outcome:
         if len(outcomes) == 1:
