@@ -54,3 +54,21 @@ def test_logits_and_loss_are_of_so_many_classes(classes: int) -> None:
 
 def test_default_is_two_classes() -> None:
     assert build_classifier(SQUEEZENET, 0).head.out_channels == 2  # type: ignore[union-attr]
+
+
+def test_every_factor_of_the_settings_reaches_the_optimizer() -> None:
+    backbone = BackboneConfig(
+        name="squeezenet", weights="none", weight_lr=2.0, bias_lr=3.0, weight_l2=5.0, bias_l2=7.0
+    )
+    head = HeadConfig(weight_lr=11.0, bias_lr=13.0, weight_l2=17.0, bias_l2=19.0)
+    trainer = TrainerConfig(lr=1e-2, l2=1e-3, momentum=0.8)
+    module = Classifier(build_classifier(backbone, 0), backbone, head, trainer)
+    groups = module.configure_optimizers().param_groups
+    found = {group["name"]: (group["lr"], group["weight_decay"]) for group in groups}
+    assert found == {
+        "backbone.weight": pytest.approx((0.02, 0.005)),
+        "backbone.bias": pytest.approx((0.03, 0.007)),
+        "head.weight": pytest.approx((0.11, 0.017)),
+        "head.bias": pytest.approx((0.13, 0.019)),
+    }
+    assert {group["momentum"] for group in groups} == {0.8}

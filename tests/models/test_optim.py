@@ -16,17 +16,18 @@ from mcalc.models.optim import ParameterGroup, parameter_groups, sgd
 from mcalc.models.stages import Stages
 
 LR, L2, MOMENTUM = 1e-2, 1e-1, 0.9
-BACKBONE = BackboneConfig(weight_lr=1.0, bias_lr=2.0, weight_l2=1.0, bias_l2=0.0)
-HEAD = HeadConfig(weight_lr=15.0, bias_lr=30.0, weight_l2=5.0, bias_l2=0.0)
+# every factor has a value of its own, so that none can be dropped or exchanged
+BACKBONE = BackboneConfig(weight_lr=1.5, bias_lr=2.0, weight_l2=3.0, bias_l2=0.3)
+HEAD = HeadConfig(weight_lr=15.0, bias_lr=30.0, weight_l2=5.0, bias_l2=0.7)
 
 # Name of a parameter of `tiny()` -> rate and decay that MATLAB's factors give it.
 EXPECTED = {
-    "0.weight": (LR * 1, L2 * 1),
-    "0.bias": (LR * 2, 0.0),
-    "1.weight": (LR * 1, L2 * 1),  # batchNormalizationLayer: factors 1 for scale and offset
-    "1.bias": (LR * 1, L2 * 1),
+    "0.weight": (LR * 1.5, L2 * 3),
+    "0.bias": (LR * 2, L2 * 0.3),
+    "1.weight": (LR * 1.5, L2 * 3),  # normalisation takes the weights' factors for both
+    "1.bias": (LR * 1.5, L2 * 3),
     "4.weight": (LR * 15, L2 * 5),
-    "4.bias": (LR * 30, 0.0),
+    "4.bias": (LR * 30, L2 * 0.7),
 }
 
 
@@ -47,11 +48,11 @@ def groups_of(
 def test_groups_have_their_names_rates_and_decays() -> None:
     groups = {group["name"]: group for group in groups_of(tiny())}
     assert {name: (group["lr"], group["weight_decay"]) for name, group in groups.items()} == {
-        "backbone.weight": pytest.approx((0.01, 0.1)),
-        "backbone.bias": pytest.approx((0.02, 0.0)),
-        "backbone.norm": pytest.approx((0.01, 0.1)),
+        "backbone.weight": pytest.approx((0.015, 0.3)),
+        "backbone.bias": pytest.approx((0.02, 0.03)),
+        "backbone.norm": pytest.approx((0.015, 0.3)),
         "head.weight": pytest.approx((0.15, 0.5)),
-        "head.bias": pytest.approx((0.30, 0.0)),
+        "head.bias": pytest.approx((0.30, 0.07)),
     }
 
 
