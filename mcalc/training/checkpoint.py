@@ -8,6 +8,7 @@ and iteration (`mcalc.data.loading.sampler`) and need no state.
 from __future__ import annotations
 
 import pickle
+import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, astuple, dataclass, fields
 from pathlib import Path
@@ -77,6 +78,9 @@ class CheckpointFile:
         """
         if not self.path.is_file():
             return None
+        if not zipfile.is_zipfile(self.path):
+            # torch would try it as a file of its first versions, whose errors have no common class
+            raise ValueError("it cannot be read (not a file of torch.save, or cut off)")
         try:
             plain = torch.load(self.path, map_location="cpu", weights_only=True)
             if plain["format"] != FORMAT:

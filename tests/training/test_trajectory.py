@@ -3,15 +3,26 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 import torch
+from tiny_training import (
+    SETTINGS,
+    Keeper,
+    PowerCut,
+    PowerCutError,
+    built,
+    crop_data,
+    images,
+    patience_of,
+    train,
+    trial,
+)
 from torch import Tensor, nn
 
 from mcalc.config import (
@@ -22,150 +33,18 @@ from mcalc.config import (
     HeadConfig,
     Network,
     Precision,
-    ProtocolName,
     Shuffle,
     StoppingConfig,
-    TrainerConfig,
 )
 from mcalc.config.trial import PlannedTrial, plan_trial
-from mcalc.data.loading.datamodule import CropData
-from mcalc.data.splits.protocols import Split
-from mcalc.data.splits.samples import Sample
 from mcalc.errors import UserError
-from mcalc.models.backbones import BACKBONES, Built
 from mcalc.models.classifier import Classifier
 from mcalc.results import CurvePoint, TrialResult
-from mcalc.training.checkpoint import Checkpoint, CheckpointFile
+from mcalc.training.checkpoint import CheckpointFile
 from mcalc.training.device import resolve_precision, uses_gpu
 from mcalc.training.listener import Listener
 from mcalc.training.trajectory import run_trajectory
 from mcalc.training.validation import Checkpointing, DivergedError
-
-SIZE = 16
-SETTINGS = TrainerConfig(
-    lr=0.02, batch_size=4, max_epochs=5, val_every=3, threads=1, accelerator=Accelerator.cpu
-)
-
-
-def images(n: int = 40) -> tuple[npt.NDArray[np.uint8], list[int]]:
-    """Noise, brighter where malignant: learnable, not trivially."""
-    draw = np.random.default_rng(0)
-    labels = [int(i % 5 < 2) for i in range(n)]
-    pixels = draw.normal(110, 40, (n, SIZE, SIZE)) + 12 * np.array(labels)[:, None, None]
-    return pixels.clip(0, 255).astype(np.uint8), labels
-
-
-class Small(nn.Module):
-    """Convolution, normalisation and dropout: state, running statistics and randomness."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.features = nn.Sequential(
-            nn.Conv2d(3, 6, 3, stride=2), nn.BatchNorm2d(6), nn.ReLU(), nn.AdaptiveAvgPool2d(2)
-        )
-        self.drop = nn.Dropout(0.3)
-        self.fc = nn.Linear(24, 2)
-
-    def forward(self, x: Tensor) -> Tensor:
-        out: Tensor = self.fc(self.drop(self.features(x).flatten(1)))
-        return out
-
-
-def built(seed: int = 0) -> Built:
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
-        model = Small()
-    return Built(
-        model=model,
-        head=model.fc,
-        contract=replace(BACKBONES["alexnet"].contract, size=SIZE),
-        stages=(r"(features|drop)\.", r"fc\."),
-        weights_origin="random",
-        warnings=(),
-    )
-
-
-def crop_data(
-    pixels: npt.NDArray[np.uint8],
-    labels: list[int],
-    settings: TrainerConfig,
-    sides: tuple[range, range, range] = (range(28), range(28, 40), range(28, 40)),
-    augment: AugmentConfig | None = None,
-) -> CropData:
-    samples = [
-        Sample(f"lesion {i}", i, label, f"patient {i}", f"lesion {i}")
-        for i, label in enumerate(labels)
-    ]
-    split = Split(ProtocolName.patient, 0, *map(tuple, sides), 0, "fingerprint")
-    return CropData(pixels, samples, split, augment or AugmentConfig(), settings, seed=3)
-
-
-def trial(
-    patience: int | None,
-    settings: TrainerConfig = SETTINGS,
-    network: Network = Network.last,
-) -> PlannedTrial:
-    """A trial named by its patience."""
-    config = Config(seed=3, trainer=settings, stopping=StoppingConfig(patience, network))
-    return plan_trial(str(patience), config, "fingerprint")
-
-
-def patience_of(result: TrialResult) -> int | None:
-    return None if result.name == "None" else int(result.name)
-
-
-class Keeper(Listener):
-    """Keeps each trial's weights, and what is noted."""
-
-    def __init__(self) -> None:
-        self.weights: dict[str, dict[str, Tensor]] = {}
-        self.notes: list[str] = []
-        self.resumed_at: list[int] = []
-
-    def finished(self, result: TrialResult, weights: Mapping[str, Tensor]) -> None:
-        self.weights[result.name] = {name: value.clone() for name, value in weights.items()}
-
-    def noted(self, text: str) -> None:
-        self.notes.append(text)
-
-    def resumed(self, checkpoint: Checkpoint) -> None:
-        self.resumed_at.append(checkpoint.iteration)
-
-
-class PowerCutError(Exception):
-    pass
-
-
-class PowerCut(Listener):
-    """Ends the run without warning at an evaluation."""
-
-    def __init__(self, at: int) -> None:
-        self.at = at
-
-    def evaluated(self, point: CurvePoint, running: Sequence[PlannedTrial]) -> None:
-        if point.iteration >= self.at:
-            raise PowerCutError
-
-
-def train(
-    patience: list[int | None],
-    settings: TrainerConfig = SETTINGS,
-    network: Network = Network.last,
-    checkpointing: Checkpointing | None = None,
-    listener: Listener | None = None,
-) -> tuple[list[TrialResult], dict[str, dict[str, Tensor]]]:
-    pixels, labels = images()
-    data = crop_data(pixels, labels, settings)
-    module = Classifier(built(), BackboneConfig(), HeadConfig(weight_lr=5, bias_lr=5), settings)
-    keeper = Keeper()
-    results = run_trajectory(
-        module,
-        data,
-        [trial(p, settings, network) for p in patience],
-        [keeper, *([listener] if listener else [])],
-        checkpointing,
-    )
-    return results, keeper.weights
 
 
 def test_validation_is_after_the_first_every_nth_and_the_last_iteration() -> None:
@@ -351,6 +230,81 @@ def test_what_is_reported_apart_is_scored_by_the_reported_network_alone() -> Non
         np.testing.assert_allclose(
             result.predictions.probabilities, torch.softmax(logits, 1)[:, 1].numpy(), atol=1e-6
         )
+
+
+def test_the_best_networks_scoring_leaves_the_next_trial_its_own_weights() -> None:
+    pixels, labels = images()
+    apart = (range(24), range(24, 32), range(32, 40))
+
+    def run(patience: list[int | None]) -> dict[str, TrialResult]:
+        data = crop_data(pixels, labels, SETTINGS, apart)
+        module = Classifier(built(), BackboneConfig(), HeadConfig(weight_lr=5, bias_lr=5), SETTINGS)
+        trials = [trial(each, network=Network.best) for each in patience]
+        return {result.name: result for result in run_trajectory(module, data, trials)}
+
+    shared, alone = run([1, 2, None]), run([None])
+    assert shared["1"].reported_iteration < shared["1"].iterations < shared["None"].iterations
+    assert shared["None"].curve == alone["None"].curve
+    np.testing.assert_array_equal(
+        shared["None"].predictions.probabilities, alone["None"].predictions.probabilities
+    )
+
+
+def test_validation_sees_the_images_as_they_are() -> None:
+    pixels, labels = images()
+    strong = AugmentConfig(rotation=90, noise=0.5, brightness=0.5, contrast=0.5)
+    data = crop_data(pixels, labels, SETTINGS, augment=strong)
+    module = Classifier(built(), BackboneConfig(), HeadConfig(), SETTINGS)
+    keeper = Keeper()
+    (result,) = run_trajectory(module, data, [trial(None)], [keeper])
+    fresh = built()
+    fresh.model.load_state_dict(keeper.weights["None"])
+    by_hand = Classifier(fresh, BackboneConfig(), HeadConfig(), SETTINGS).eval()
+    with torch.no_grad():
+        logits = by_hand(torch.from_numpy(pixels[28:])[:, None]).double()
+    loss = nn.functional.cross_entropy(logits, torch.tensor(labels[28:])).item()
+    assert result.curve[-1].val_loss == pytest.approx(loss, rel=1e-6)
+
+
+def test_of_three_classes_the_malignant_one_is_reported() -> None:
+    pixels, labels = images()
+    labels = [2 if i % 7 == 3 and not label else label for i, label in enumerate(labels)]
+    assert set(labels[28:]) == {0, 1, 2}
+    data = crop_data(pixels, labels, SETTINGS)
+    module = Classifier(built(3), BackboneConfig(), HeadConfig(weight_lr=5, bias_lr=5), SETTINGS)
+    keeper = Keeper()
+    (result,) = run_trajectory(module, data, [trial(None)], [keeper])
+    assert result.predictions.labels.tolist() == [int(label == 1) for label in labels[28:]]
+    fresh = built(3)
+    fresh.model.load_state_dict(keeper.weights["None"])
+    by_hand = Classifier(fresh, BackboneConfig(), HeadConfig(), SETTINGS).eval()
+    with torch.no_grad():
+        logits = by_hand(torch.from_numpy(pixels[28:])[:, None]).double()
+    np.testing.assert_allclose(
+        result.predictions.probabilities, torch.softmax(logits, 1)[:, 1].numpy(), atol=1e-6
+    )
+
+
+def test_iterations_end_with_the_epochs_where_those_are_fewer() -> None:
+    # 28 images in batches of 4 are 7 iterations an epoch
+    (result,), _ = train([None], replace(SETTINGS, max_epochs=2, max_iterations=50))
+    assert (result.iterations, result.stop_reason) == (14, "max_epochs")
+    assert [point.iteration for point in result.curve] == [1, 3, 6, 9, 12, 14]
+
+
+def test_the_seed_of_the_trial_is_that_of_dropout() -> None:
+    def curve(seed: int) -> tuple[CurvePoint, ...]:
+        pixels, labels = images()
+        settings = replace(SETTINGS, max_iterations=6)
+        data = crop_data(pixels, labels, settings)
+        module = Classifier(built(), BackboneConfig(), HeadConfig(), settings)
+        config = Config(seed=seed, trainer=settings, stopping=StoppingConfig(None))
+        (result,) = run_trajectory(module, data, [plan_trial("x", config, "fingerprint")])
+        return result.curve
+
+    # order, augmentation and weights are the same here: only dropout can differ
+    assert curve(1) == curve(1)
+    assert curve(1) != curve(2)
 
 
 def test_a_loss_that_is_no_number_is_a_sentence_with_the_remedy() -> None:
