@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import math
-import multiprocessing
 import os
 import signal
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from multiprocessing.context import ForkServerProcess
 from pathlib import Path
+
+from processes import fork
 
 from mcalc.config.compose import compose_config
 from mcalc.config.identity import is_numeric
@@ -24,10 +26,6 @@ from mcalc.tracking.tracker import Tracker
 from mcalc.training.device import Placement
 from mcalc.training.listener import Listener
 from mcalc.trials.recorder import SweepRecord
-
-# imported once by a server process, from which the others are forked
-_CONTEXT = multiprocessing.get_context("forkserver")
-_CONTEXT.set_forkserver_preload(["engine"])
 
 
 @dataclass
@@ -147,8 +145,6 @@ def _quietly(folder: Path, arguments: Sequence[str], instant: Instant) -> None:
     sweep(folder, *arguments, instant=instant)
 
 
-def start(folder: Path, *arguments: str, instant: Instant) -> multiprocessing.Process:
+def start(folder: Path, *arguments: str, instant: Instant) -> ForkServerProcess:
     """The same in a process of its own."""
-    process = _CONTEXT.Process(target=_quietly, args=(folder, arguments, instant))
-    process.start()
-    return process  # type: ignore[return-value]
+    return fork(_quietly, folder, arguments, instant)

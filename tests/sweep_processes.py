@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import csv
 import os
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import optuna
+import processes
 from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial
 from sqlalchemy import create_engine, text
@@ -38,7 +37,7 @@ PATIENCE_SECONDS = 240.0
 class Worker:
     """A started `python -m mcalc.train -m ...`, with what it prints in a file."""
 
-    process: subprocess.Popen[bytes]
+    process: processes.Started
     log: Path
 
     def printed(self) -> str:
@@ -51,15 +50,9 @@ class Worker:
 
 def start(*arguments: str, log: Path, folder: Path = ROOT, **environment: str) -> Worker:
     """Start a sweep of small trials in a folder."""
-    with log.open("wb") as out:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "mcalc.train", "-m", *SMALL, *arguments],
-            cwd=folder,
-            stdout=out,
-            stderr=subprocess.STDOUT,
-            env={**os.environ, **environment},
-        )
-    return Worker(process, log)
+    given = {**os.environ, **environment}
+    words = ("mcalc.train", "-m", *SMALL, *arguments)
+    return Worker(processes.start(*words, folder=folder, environment=given, log=log), log)
 
 
 def wait_for(condition: Callable[[], object], *workers: Worker) -> None:

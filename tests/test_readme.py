@@ -10,6 +10,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import processes
 import pytest
 
 from mcalc.config import PhantomConfig
@@ -35,9 +36,12 @@ TINY = [
 
 
 def call(words: list[str], folder: Path) -> str:
-    done = subprocess.run(
-        words, cwd=folder, capture_output=True, text=True, timeout=600, check=False
-    )
+    if words[:2] == [sys.executable, "-m"]:
+        done = processes.run(*words[2:], folder=folder)
+    else:
+        done = subprocess.run(
+            words, cwd=folder, capture_output=True, text=True, timeout=600, check=False
+        )
     assert done.returncode == 0, f"{shlex.join(words)}\n{done.stdout}{done.stderr}"
     return done.stdout
 

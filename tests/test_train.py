@@ -15,6 +15,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import optuna
+import processes
 import pytest
 from mlflow.tracking import MlflowClient
 from optuna.trial import TrialState
@@ -54,14 +55,8 @@ def storage_uri(folder: Path) -> str:
     return f"sqlite:///{folder / DATABASE}"
 
 
-def command(*arguments: str) -> list[str]:
-    return [sys.executable, "-m", "mcalc.train", *arguments]
-
-
 def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        command(*arguments), cwd=folder, capture_output=True, text=True, timeout=300, check=False
-    )
+    return processes.run("mcalc.train", *arguments, folder=folder)
 
 
 def ended_well(done: subprocess.CompletedProcess[str]) -> str:
@@ -209,28 +204,18 @@ def test_a_single_trial_runs_once_and_again_on_request(tmp_path: Path) -> None:
 LONG = [*SMALL, "trainer.max_iterations=60", "trainer.val_every=10", "stopping.network=best"]
 
 
-def cut_off(folder: Path, blow: signal.Signals, *arguments: str) -> subprocess.Popen[str]:
+def cut_off(folder: Path, blow: signal.Signals, *arguments: str) -> processes.Started:
     """Start a sweep and stop it when its second training run has written a checkpoint."""
-    process = subprocess.Popen(
-        command(*arguments),
-        cwd=folder,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "PYTHONUNBUFFERED": "1"},
-        # a shell starts background jobs with Ctrl-C ignored, and children inherit that
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-    )
-    assert process.stdout is not None
-    for line in process.stdout:
-        if "1 of 2 done" in line:
-            break
-    deadline = time.monotonic() + 60
-    while not list((folder / "mlruns" / "checkpoints").glob("*.pth")):
+    started = processes.start("mcalc.train", *arguments, folder=folder)
+    deadline = time.monotonic() + 120
+    while "1 of 2 done" not in started.stdout or not list(
+        (folder / "mlruns" / "checkpoints").glob("*.pth")
+    ):
         assert time.monotonic() < deadline, "no checkpoint was written"
-        time.sleep(0.05)
-    process.send_signal(blow)
-    return process
+        assert started.poll() is None, started.stdout + started.stderr
+        time.sleep(0.02)
+    started.send_signal(blow)
+    return started
 
 
 def agree(folder: Path, capsys: pytest.CaptureFixture[str], counted: str) -> None:
@@ -262,12 +247,12 @@ def test_a_sweep_that_was_stopped_goes_on_from_its_checkpoint_to_the_same_number
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     arguments = ["-m", *LONG, "head.weight_lr=1,5", "name=mine"]
-    process = cut_off(tmp_path, blow, *arguments, "tracking.checkpoint_minutes=0.001")
-    _, error = process.communicate(timeout=120)
+    started = cut_off(tmp_path, blow, *arguments, "tracking.checkpoint_minutes=0.001")
+    status = started.wait()
     if blow is signal.SIGINT:
-        assert process.returncode == 130
-        assert "the same command resumes" in error
-        assert "Traceback" not in error
+        assert status == 130
+        assert "the same command resumes" in started.stderr
+        assert "Traceback" not in started.stderr
     first = read_trials(TrackingConfig(dir=str(tmp_path / "mlruns")), "mine")
     printed = ended_well(run(tmp_path, *arguments))
     assert "1 finished, 1 to run" in printed
@@ -290,6 +275,11 @@ def test_a_sweep_that_was_stopped_goes_on_from_its_checkpoint_to_the_same_number
     agree(tmp_path, capsys, "mine: 2 complete")
 
 
+def nearly_full() -> None:
+    """Files may not grow beyond this; the network is larger, the databases are not."""
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2_500_000, 2_500_000))
+
+
 def test_a_full_disk_stops_the_sweep_and_the_same_command_goes_on(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -297,14 +287,7 @@ def test_a_full_disk_stops_the_sweep_and_the_same_command_goes_on(
     # the stores are made while there is room
     ended_well(run(tmp_path, "-m", *SMALL, "head.weight_lr=1,3", "name=other"))
 
-    def nearly_full() -> None:
-        # files may not grow beyond this; the network is larger, the databases are not
-        resource.setrlimit(resource.RLIMIT_FSIZE, (2_500_000, 2_500_000))
-
-    full = subprocess.run(
-        command(*arguments), cwd=tmp_path, capture_output=True, text=True, timeout=300,
-        check=False, preexec_fn=nearly_full,
-    )  # fmt: skip
+    full = processes.run("mcalc.train", *arguments, folder=tmp_path, before=nearly_full)
     message = refused(full)
     assert "no space is left to record in mlruns" in message
     assert "give the same command again" in message
@@ -377,10 +360,9 @@ def test_imagenet_without_a_network_fails_with_the_remedy_or_falls_back_loudly(
     }
 
     def train(*more: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            command(*arguments, *more),
-            cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300, check=False,
-        )  # fmt: skip
+        return processes.run(
+            "mcalc.train", *arguments, *more, folder=tmp_path, environment=environment
+        )
 
     message = refused(train())
     assert "backbone.weights=PATH" in message

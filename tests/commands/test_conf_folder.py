@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import processes
 import pytest
 
 from mcalc.config.compose import CONF_DIR, choices, compose_config, conf_folders
@@ -44,12 +45,9 @@ def test_train_takes_it(own: Path, capsys: pytest.CaptureFixture[str]) -> None:
 
 @pytest.mark.slow
 def test_a_sweep_takes_it(own: Path) -> None:
-    done = subprocess.run(
-        [
-            sys.executable, "-m", "mcalc.train", "backbone=mynet,squeezenet", "-m", "dry_run=true",
-            "backbone.weights=none", "data.phantom.lesions=24", "trainer.batch_size=4",
-        ],
-        capture_output=True, text=True, timeout=120, check=False,
+    done = processes.run(
+        "mcalc.train", "backbone=mynet,squeezenet", "-m", "dry_run=true", "backbone.weights=none",
+        "data.phantom.lesions=24", "trainer.batch_size=4", folder=Path.cwd(),
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert "2 trials in 2 training runs" in done.stdout
@@ -59,13 +57,10 @@ def test_a_sweep_takes_it(own: Path) -> None:
 @pytest.mark.slow
 def test_a_recorded_sweep_takes_a_choice_that_was_added_later(own: Path) -> None:
     def sweep(backbones: str) -> str:
-        done = subprocess.run(
-            [
-                sys.executable, "-m", "mcalc.train", "-m", f"backbone={backbones}", "name=mine",
-                "backbone.weights=none", "data.phantom.lesions=24", "trainer.batch_size=4",
-                "trainer.max_iterations=2", "tracking.save_network=false",
-            ],
-            capture_output=True, text=True, timeout=200, check=False,
+        done = processes.run(
+            "mcalc.train", "-m", f"backbone={backbones}", "name=mine", "backbone.weights=none",
+            "data.phantom.lesions=24", "trainer.batch_size=4", "trainer.max_iterations=2",
+            "tracking.save_network=false", folder=Path.cwd(),
         )  # fmt: skip
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout

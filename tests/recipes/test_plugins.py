@@ -5,10 +5,9 @@ from __future__ import annotations
 import csv
 import os
 import sqlite3
-import subprocess
-import sys
 from pathlib import Path
 
+import processes
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -119,14 +118,8 @@ def work(tmp_path: Path) -> Path:
 
 
 def run(folder: Path, module: str, *arguments: str, status: int = 0) -> str:
-    done = subprocess.run(
-        [sys.executable, "-m", f"mcalc.{module}", *arguments],
-        cwd=folder,
-        env={**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{folder / 'site'}"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    environment = {**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{folder / 'site'}"}
+    done = processes.run(f"mcalc.{module}", *arguments, folder=folder, environment=environment)
     assert done.returncode == status, done.stdout + done.stderr
     return done.stdout + done.stderr
 

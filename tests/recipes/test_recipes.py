@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import processes
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -92,14 +93,18 @@ def copy(tmp_path: Path) -> Path:
 
 def run(command: list[str], folder: Path) -> str:
     """What a command of the page prints; it has to end well."""
-    done = subprocess.run(
-        [sys.executable, *command[1:]],
-        cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(folder)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    environment = {**os.environ, "PYTHONPATH": str(folder)}
+    if command[:2] == ["python", "-m"] and command[2] != "pytest":
+        done = processes.run(*command[2:], folder=folder, environment=environment)
+    else:
+        done = subprocess.run(
+            [sys.executable, *command[1:]],
+            cwd=folder,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
     assert done.returncode == 0, f"{' '.join(command)}\n{done.stdout}{done.stderr}"
     return done.stdout
 

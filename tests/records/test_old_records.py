@@ -6,10 +6,10 @@ import os
 import socket
 import sqlite3
 import subprocess
-import sys
 import tarfile
 from pathlib import Path
 
+import processes
 import psutil
 import pytest
 
@@ -58,14 +58,8 @@ def record(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
 
 
 def run(folder: Path, module: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", f"mcalc.{module}", *arguments],
-        cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "200"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    environment = {**os.environ, "COLUMNS": "200"}
+    return processes.run(f"mcalc.{module}", *arguments, folder=folder, environment=environment)
 
 
 def command(folder: Path, module: str, *arguments: str) -> str:

@@ -1,0 +1,171 @@
+"""Commands in processes of their own, as a user starts them, without their start-up time.
+
+A process that has imported the libraries is kept, and each command is forked from it: `python -m
+mcalc.train` needs five seconds for its imports and a test's trial one. The fork has the working
+folder, environment, arguments and streams that `python -m` would give it, imports mcalc anew from
+the files, and may be killed. What a command imports, and that it starts at all, is tested with real
+interpreters (tests/commands/test_imports.py, tests/test_wheel.py).
+"""
+
+from __future__ import annotations
+
+import atexit
+import io
+import multiprocessing
+import os
+import runpy
+import subprocess
+import sys
+import tempfile
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from multiprocessing import forkserver
+from multiprocessing.context import ForkServerProcess
+from pathlib import Path
+from typing import Any
+
+_CONTEXT = multiprocessing.get_context("forkserver")
+_OURS = ("mcalc", "hydra_plugins")
+LONGEST_SECONDS = 600.0
+
+
+@dataclass
+class Started:
+    """A started command; the methods are those of `subprocess.Popen`."""
+
+    arguments: Sequence[str]
+    process: ForkServerProcess
+    out: Path
+    err: Path
+
+    @property
+    def pid(self) -> int:
+        assert self.process.pid is not None
+        return self.process.pid
+
+    @property
+    def stdout(self) -> str:
+        return self.out.read_text(encoding="utf-8")
+
+    @property
+    def stderr(self) -> str:
+        return self.err.read_text(encoding="utf-8")
+
+    def poll(self) -> int | None:
+        return self.process.exitcode
+
+    def wait(self, timeout: float = LONGEST_SECONDS) -> int:
+        self.process.join(timeout)
+        if self.process.exitcode is None:
+            raise subprocess.TimeoutExpired(list(self.arguments), timeout, self.stdout, self.stderr)
+        return self.process.exitcode
+
+    def send_signal(self, number: int) -> None:
+        os.kill(self.pid, number)
+
+    def kill(self) -> None:
+        self.process.kill()
+
+
+def fork(target: Callable[..., Any], *arguments: Any) -> ForkServerProcess:
+    """Start a function of a module in a process that has the libraries in memory."""
+    _CONTEXT.set_forkserver_preload(["libraries"])
+    # Python 3.11 does not give the server this process's sys.path, and ignores what it cannot find
+    before = os.environ.get("PYTHONPATH")
+    os.environ["PYTHONPATH"] = os.pathsep.join(sys.path)
+    try:
+        forkserver.ensure_running()
+    finally:
+        os.environ.pop("PYTHONPATH")
+        if before is not None:
+            os.environ["PYTHONPATH"] = before
+    process = _CONTEXT.Process(target=target, args=arguments)
+    process.start()
+    return process
+
+
+def start(
+    *arguments: str,
+    folder: Path,
+    environment: Mapping[str, str] | None = None,
+    before: Callable[[], Any] | None = None,
+    log: Path | None = None,
+) -> Started:
+    """Start `python -m MODULE ARGUMENTS ...` in a folder.
+
+    Args:
+        arguments: the module and what follows it.
+        folder: the working folder.
+        environment: all of it; by default that of this process.
+        before: called in the new process first (a function of a module, which can be pickled).
+        log: file for both streams; by default each goes to a file of its own.
+    """
+    if log is None:
+        handles = [tempfile.mkstemp(prefix=f"mcalc-test-{name}-") for name in ("out", "err")]
+        for number, _ in handles:
+            os.close(number)
+        out, err = (Path(name) for _, name in handles)
+    else:
+        out = err = log
+    given = dict(os.environ if environment is None else environment)
+    process = fork(_command, arguments, str(folder), given, str(out), str(err), before)
+    return Started(arguments, process, out, err)
+
+
+def run(
+    *arguments: str,
+    folder: Path,
+    environment: Mapping[str, str] | None = None,
+    before: Callable[[], Any] | None = None,
+    timeout: float = LONGEST_SECONDS,
+) -> subprocess.CompletedProcess[str]:
+    """`start`, and what it printed when it has ended."""
+    started = start(*arguments, folder=folder, environment=environment, before=before)
+    try:
+        status = started.wait(timeout)
+        return subprocess.CompletedProcess(list(arguments), status, started.stdout, started.stderr)
+    finally:
+        started.kill()
+        started.out.unlink()
+        started.err.unlink()
+
+
+def _command(
+    arguments: Sequence[str],
+    folder: str,
+    environment: Mapping[str, str],
+    out: str,
+    err: str,
+    before: Callable[[], Any] | None,
+) -> None:
+    """What the new process does: become `python -m` of the arguments."""
+    for number, name in enumerate((os.devnull, out, err)):
+        # appended, as both may be one file
+        file = os.open(name, os.O_RDWR | os.O_CREAT | os.O_APPEND)
+        os.dup2(file, number)
+        os.close(file)
+    sys.stdin = io.TextIOWrapper(os.fdopen(0, "rb"), encoding="utf-8")
+    sys.stdout, sys.stderr = (
+        io.TextIOWrapper(os.fdopen(number, "wb", 0), encoding="utf-8", write_through=True)
+        for number in (1, 2)
+    )
+    os.chdir(folder)
+    os.environ.clear()
+    os.environ.update(environment)
+    searched = [folder, *filter(None, environment.get("PYTHONPATH", "").split(os.pathsep))]
+    sys.path[:] = [*searched, *(entry for entry in sys.path if entry not in searched)]
+    for name in [name for name in sys.modules if name.partition(".")[0] in _OURS]:
+        del sys.modules[name]
+    if before:
+        before()
+    module, *sys.argv[1:] = arguments
+    try:
+        runpy.run_module(module, run_name="__main__", alter_sys=True)
+    except SystemExit:
+        raise
+    except BaseException:
+        traceback.print_exc()
+        raise SystemExit(1) from None
+    finally:
+        atexit._run_exitfuncs()
