@@ -167,12 +167,13 @@ class Leases:
 
     def _is_dead(self, row: Row[tuple[object, ...]]) -> bool:
         if row.host == socket.gethostname() and row.pid_namespace == _pid_namespace():
-            if row.boot != _boot():
-                # the machine has restarted; containers of one name cannot be distinguished so
-                return str(row.pid_namespace) == _INITIAL_PID_NAMESPACE
-            return not _runs(row.process, row.process_started) or (
-                row.process == os.getpid() and row.token not in self._mine
-            )
+            if row.boot == _boot():
+                return not _runs(row.process, row.process_started) or (
+                    row.process == os.getpid() and row.token not in self._mine
+                )
+            # the machine has restarted; containers of one name on two machines look the same
+            if row.pid_namespace == _INITIAL_PID_NAMESPACE:
+                return True
         heartbeat, since = self._watched.get(row.token, (None, 0.0))
         if heartbeat != row.heartbeat:
             self._watched[row.token] = (row.heartbeat, time.monotonic())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -102,6 +103,101 @@ def test_a_lease_of_another_machine_is_kept_while_it_beats_and_free_when_it_stop
         assert first.lost
     with watcher.acquire("work") as held:
         assert isinstance(held, Lease), "what is lost is not released a second time"
+
+
+def test_the_first_owner_leaves_what_another_took_over_to_it(
+    leases: Leases, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "STALE_SECONDS", 0.1)
+    watcher, third = (Leases(Storage(url, 5), "study") for _ in range(2))
+    with ExitStack() as until_the_end:
+        with leases.acquire("work"):
+            of_another_machine(leases)
+            with watcher.acquire("work") as held:
+                assert isinstance(held, Owner)
+            time.sleep(0.3)
+            thief = until_the_end.enter_context(watcher.acquire("work"))
+            assert isinstance(thief, Lease)
+        # the first owner has released its own by now, and nothing else
+        of_another_machine(leases)
+        with third.acquire("work") as held:
+            assert isinstance(held, Owner)
+            assert held.token == thief.token
+
+
+def test_of_two_that_take_over_at_once_one_succeeds(
+    leases: Leases, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = (Leases(Storage(url, 5), "study") for _ in range(2))
+    with ExitStack() as until_the_end:
+        until_the_end.enter_context(leases.acquire("work"))
+        of_another_machine(leases)
+        monkeypatch.setattr(first, "_is_dead", lambda row: True)
+        taken = []
+
+        def meanwhile(row: object) -> bool:
+            """The second has seen that the owner is dead; the first one is faster."""
+            if taken:
+                return False
+            taken.append(until_the_end.enter_context(first.acquire("work")))
+            return True
+
+        monkeypatch.setattr(second, "_is_dead", meanwhile)
+        with second.acquire("work") as held:
+            assert isinstance(taken[0], Lease)
+            assert isinstance(held, Owner)
+            assert held.token == taken[0].token
+
+
+def test_what_this_process_left_behind_is_free(leases: Leases) -> None:
+    assert isinstance(leases._take("work"), str)  # and its thread died before it could release it
+    with leases.acquire("work") as held:
+        assert isinstance(held, Lease)
+
+
+def test_a_lease_counts_on_while_it_is_held(
+    leases: Leases, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "HEARTBEAT_SECONDS", 0.02)
+    counted = text("select beat from mcalc_claims where work = 'work'")
+
+    def count() -> int:
+        with leases.storage.engine.connect() as connection:
+            return int(connection.execute(counted).scalar_one())
+
+    with leases.acquire("work"):
+        deadline = time.monotonic() + 60
+        while count() < 3:
+            assert time.monotonic() < deadline, "the heartbeat stands still"
+            time.sleep(0.02)
+
+
+def test_a_worker_may_be_silent_for_several_heartbeats(leases: Leases, url: str) -> None:
+    assert module.STALE_SECONDS >= 3 * module.HEARTBEAT_SECONDS
+    watcher = Leases(Storage(url, 5), "study")
+    with leases.acquire("work"):
+        of_another_machine(leases)
+        for _ in range(3):
+            with watcher.acquire("work") as held:
+                assert isinstance(held, Owner)
+            time.sleep(0.05)
+
+
+def test_in_containers_of_one_name_a_lease_is_free_when_its_heartbeat_stops(
+    leases: Leases, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # a container's host name and namespace may be those of one on another machine
+    monkeypatch.setattr(module, "_pid_namespace", lambda: "pid:[4026532001]")
+    monkeypatch.setattr(module, "STALE_SECONDS", 0.2)
+    watcher = Leases(Storage(url, 5), "study")
+    with leases.acquire("work"):
+        with leases.storage.engine.begin() as connection:
+            connection.execute(text("update mcalc_claims set boot = 'another machine'"))
+        with watcher.acquire("work") as held:
+            assert isinstance(held, Owner)
+        time.sleep(0.4)
+        with watcher.acquire("work") as held:
+            assert isinstance(held, Lease)
 
 
 def test_a_lease_from_before_the_machine_was_started_anew_is_free(
