@@ -17,10 +17,15 @@ import numpy as np
 import optuna
 import processes
 import pytest
+import torch
 from mlflow.tracking import MlflowClient
 from optuna.trial import TrialState
 
 from mcalc.config import TrackingConfig
+from mcalc.config.compose import compose_config
+from mcalc.data.pipeline import index_data, prepare_data
+from mcalc.models.backbones import build_classifier
+from mcalc.models.classifier import Classifier
 from mcalc.results import RecordedTrial
 from mcalc.sweep.__main__ import main as look
 from mcalc.sweep.store.storage import DATABASE
@@ -295,6 +300,26 @@ def test_a_full_disk_stops_the_sweep_and_the_same_command_goes_on(
     trials = read_trials(TrackingConfig(dir=str(tmp_path / "mlruns")), "mine")
     assert [trial.name for trial in trials] == ["head.weight_lr=1", "head.weight_lr=5"]
     agree(tmp_path, capsys, "mine: 2 complete")
+
+
+def test_the_saved_network_gives_the_recorded_predictions(tmp_path: Path) -> None:
+    network = "stopping.network=best"
+    ended_well(run(tmp_path, *SMALL, network, "tracking.save_network=true", "name=mine"))
+    (trial,) = read_trials(TrackingConfig(dir=str(tmp_path / "mlruns")))
+    client = MlflowClient(tracking_uri=database_uri(tmp_path / "mlruns"))
+    file = client.download_artifacts(trial.run_id, "network.pth")
+    # built from the settings with other random weights, all of which the file has to replace
+    config = compose_config([*SMALL, network, f"data.cache={tmp_path / '.cache'}"])
+    built = build_classifier(config.backbone, seed=99)
+    built.model.load_state_dict(torch.load(file, weights_only=True))
+    module = Classifier(built, config.backbone, config.head, config.trainer).eval()
+    ready = prepare_data(index_data(config.data), config, built.contract.size)
+    reported = [ready.samples[i] for i in ready.split.reported]
+    images = torch.from_numpy(ready.prepared.images[[sample.image for sample in reported]])
+    with torch.no_grad():
+        probabilities = torch.softmax(module(images[:, None]).double(), 1)[:, 1]
+    assert tuple(sample.id for sample in reported) == trial.predictions.ids
+    np.testing.assert_allclose(trial.predictions.probabilities, probabilities.numpy(), atol=1e-6)
 
 
 def test_three_classes_train_and_are_scored_as_malignant_against_the_rest(tmp_path: Path) -> None:

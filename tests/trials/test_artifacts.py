@@ -116,6 +116,21 @@ def test_the_recorded_config_can_be_read_back() -> None:
     assert "job" not in plain
 
 
+def test_the_recorded_config_has_no_password() -> None:
+    config = compose_config(
+        [
+            "storage='postgresql+psycopg://ann:se-cret@db:5432/mcalc'",
+            "tracking.uri='https://ann:pass-word@tracking.example/x'",
+        ]
+    )
+    text = config_yaml(config)
+    assert "se-cret" not in text
+    assert "pass-word" not in text
+    plain = yaml.safe_load(text)
+    assert plain["storage"] == "postgresql+psycopg://ann:***@db:5432/mcalc"
+    assert plain["tracking"]["uri"] == "https://ann:***@tracking.example/x"
+
+
 def test_a_trial_is_scored_by_unit() -> None:
     ready = made_ready(unit=Unit.breast, a_patient=4)
     done = result(ready, 1)
