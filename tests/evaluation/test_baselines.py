@@ -84,6 +84,16 @@ def test_the_reported_part_is_not_fitted() -> None:
     assert turned["size_auc"] < 0.3
 
 
+def test_width_and_height_are_told_apart() -> None:
+    def wide_or_tall(n: int, seed: int) -> Part:
+        """Of one area; the malignant ones are wide, the benign ones tall."""
+        labels = np.random.default_rng(seed).integers(0, 2, n)
+        wide = np.random.default_rng(seed + 1).normal(0.3, 0.1, n) * np.where(labels, 1, -1)
+        return np.round(200 * np.exp(np.column_stack([wide, -wide]))), labels
+
+    assert of_sizes(wide_or_tall(100, 1), wide_or_tall(100, 2))["size_auc"] > 0.99
+
+
 def test_one_size_for_all_is_no_information() -> None:
     part = (np.full((6, 2), 224), np.array([0, 0, 0, 0, 1, 1]))
     found = of_sizes(part, part)

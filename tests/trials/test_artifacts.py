@@ -100,6 +100,23 @@ def test_final_figures_agree_with_scikit_learn(ready: PreparedData) -> None:
     assert (metrics["iterations"], metrics["reported_iteration"]) == (50, 40)
 
 
+def test_baselines_are_fitted_on_what_is_trained_on() -> None:
+    ready = made_ready()
+    validation = tuple(ready.split.validation)
+    sizes = ready.prepared.native_sizes.copy()
+    # in what stops training, size says the contrary of what it says in training
+    for i in validation:
+        sizes[ready.samples[i].image] = 140 - sizes[ready.samples[i].image]
+    ready = replace(ready, prepared=replace(ready.prepared, native_sizes=sizes))
+    assert set(ready.split.reported) == set(validation)
+    found = baselines_of(ready)
+    assert found["size_auc"] == 0.0, "the training part's rule, turned round"
+    share = np.mean([ready.samples[i].label for i in ready.split.train])
+    assert share < 0.5
+    benign = np.mean([not ready.samples[i].label for i in ready.split.reported])
+    assert found["majority_accuracy"] == pytest.approx(benign)
+
+
 def test_the_sheet_shows_the_same_lesions_whatever_the_result(ready: PreparedData) -> None:
     one, two = (result(ready, seed).predictions for seed in (1, 2))
     assert sheet_of(one) == sheet_of(two)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -102,6 +103,30 @@ def test_an_eight_bit_lut_may_be_longer_than_256_entries(shown: Callable[..., li
     table = np.arange(4096) // 16
     greys = shown([0, 255, 256, 4095], VOILUTSequence=lut(table, 0, 8), **TWELVE_BITS)
     assert greys == [257 * (value // 16) for value in (0, 255, 256, 4095)]
+
+
+@pytest.mark.parametrize("length", [32_767, 32_768, 40_000, 65_535, 65_536])
+def test_a_lut_may_have_any_length_that_its_descriptor_can_say(
+    shown: Callable[..., list[int]], length: int
+) -> None:
+    # PS3.3 C.11.1.1.1: 65536 is written as 0
+    table, last = np.arange(length, dtype="<u2"), length - 1
+    described = long_lut(table, [length % 65_536, 0, 16], "US")
+    assert shown([0, 1, last, 65_535], VOILUTSequence=described) == [0, 1, last, last]
+    # where pixels are signed so is the descriptor: a length above 32767 reads as negative at first
+    described = long_lut(table, [length % 65_536, 0, 16], "SS")
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Invalid value: a value for a tag with VR US")
+        greys = shown([0, 1, 32_766, 32_767], np.int16, VOILUTSequence=described)
+    assert greys == [0, 1, 32_766, min(last, 32_767)]
+
+
+def long_lut(entries: npt.NDArray[np.uint16], descriptor: list[int], vr: str) -> Sequence:
+    """A LUT whose entries need more bytes than the VR of `lut` can say."""
+    item = Dataset()
+    item.add_new("LUTDescriptor", vr, descriptor)
+    item.add_new("LUTData", "OW", entries.tobytes())
+    return Sequence([item])
 
 
 def test_a_modality_lut_comes_before_the_window(shown: Callable[..., list[int]]) -> None:

@@ -12,6 +12,7 @@ import textwrap
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -20,9 +21,10 @@ import pytest
 from builders import make_lesion
 
 from mcalc.config import ClaheConfig, DataConfig, Fit, Region, ScaleUnit, Unit
-from mcalc.data.images.clahe import enhance
+from mcalc.data.images.clahe import enhance, enhance_region
 from mcalc.data.images.file_hashes import file_digests
 from mcalc.data.images.prepare import Prepared, prepare_images
+from mcalc.data.images.regions import Cut
 from mcalc.data.records import DefectKind, Lesion, Side
 from mcalc.errors import UserError
 
@@ -129,6 +131,35 @@ def test_other_settings_or_contents_are_other_entries(
     changed = ready(lesions, cache)
     assert len(entries(cache)) == 7
     assert changed.images[0].max() == 0
+
+
+@pytest.mark.parametrize("change", [{"side": Side.RIGHT}, {"mammogram": "another"}])
+def test_what_tells_images_apart_is_in_the_entrys_key(
+    lesions: list[Lesion], tmp_path: Path, change: dict[str, Any]
+) -> None:
+    cache = tmp_path / "cache"
+    assert replace(lesions[0], **change) != lesions[0]
+    ready(lesions, cache)
+    ready([replace(lesions[0], **change), *lesions[1:]], cache)
+    assert len(entries(cache)) == 2
+
+
+def test_another_opencv_prepares_anew(
+    lesions: list[Lesion], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ready(lesions, tmp_path / "cache")
+    monkeypatch.setattr(cv2, "__version__", "another")
+    ready(lesions, tmp_path / "cache")
+    assert len(entries(tmp_path / "cache")) == 2
+
+
+def test_millimetres_are_in_the_key_where_they_are_used(tmp_path: Path, dicom: Write) -> None:
+    shown = film(tmp_path, dicom, 1, Side.LEFT)
+    cache = tmp_path / "cache"
+    patch = {"region": Region.patch, "patch_size": 8.0, "patch_margin": 0.0}
+    for millimetres in (0.05, 0.1):
+        ready(shown, cache, scale_unit=ScaleUnit.mm, pixel_size=millimetres, **patch)
+    assert len(entries(cache)) == 2
 
 
 def test_an_unreadable_crop_is_excluded_and_reported(lesions: list[Lesion], tmp_path: Path) -> None:
@@ -245,6 +276,19 @@ def test_the_background_of_a_mammogram_is_black_even_after_clahe(
     assert image[:8, -8:].max() == 0
     assert image[-8:, -8:].max() == 0
     assert image[20:44, :8].min() > 40
+
+
+def test_outside_the_breast_is_black_whatever_clahe_makes_of_it() -> None:
+    pixels = np.random.default_rng(0).integers(20_000, 60_000, (96, 80), dtype=np.uint16)
+    inside = np.zeros(pixels.shape, dtype=bool)
+    inside[10:90, :50] = True
+    shown = enhance_region(Cut(pixels, inside=inside, padding=(3, 4, 5, 6)), ClaheConfig())
+    assert shown.shape == (96 + 7, 80 + 11)
+    framed = np.zeros(shown.shape, dtype=bool)
+    framed[3:-4, 5:-6] = inside
+    assert shown[~framed].max() == 0
+    # inside it is CLAHE of the whole region, as adapthisteq would see it
+    np.testing.assert_array_equal(shown[3:-4, 5:-6][inside], enhance(pixels, ClaheConfig())[inside])
 
 
 def test_the_odd_one_out_in_how_breasts_hang_is_named(tmp_path: Path, dicom: Write) -> None:

@@ -148,6 +148,23 @@ def test_a_mask_a_few_pixels_off_is_stretched_and_counted(lesion: Callable[..., 
     np.testing.assert_array_equal(found.pixels, MAMMOGRAM[39:71, 24:56])
 
 
+@pytest.mark.parametrize(
+    ("mask", "says"),
+    [
+        (box_mask(48, 30, 10, 20, (116, WIDTH)), "90 x 116"),  # rows alone: 48..58 becomes 50..60
+        (box_mask(50, 29, 10, 19, (HEIGHT, 87)), "87 x 120"),  # columns: 29..48 becomes 30..50
+    ],
+)
+def test_a_mask_is_stretched_along_the_axis_that_is_off(
+    lesion: Callable[..., Lesion], mask: npt.NDArray[np.uint8], says: str
+) -> None:
+    found = region(lesion(mask), window(32))
+    (defect,) = found.defects
+    assert defect.kind is DefectKind.MASK_RESIZED
+    assert says in defect.detail
+    np.testing.assert_array_equal(found.pixels, MAMMOGRAM[39:71, 24:56])
+
+
 def test_a_jpegs_soft_mask_is_that_of_the_sharp_one(
     tmp_path: Path, dicom: Write, jpeg: Write
 ) -> None:

@@ -88,6 +88,33 @@ def test_rotation_scale_and_shift_move_a_dot_as_far_as_allowed() -> None:
     assert shifted.std() > 1
 
 
+def test_rotation_turns_both_ways() -> None:
+    dot = np.zeros((101, 101), dtype=np.uint8)
+    dot[49:52, 79:82] = 255  # 30 px right of the middle
+    angles = []
+    for drawn in draws(replace(NOTHING, rotation=20), dot):
+        ys, xs = np.nonzero(drawn > 60)
+        angles.append(np.degrees(np.arctan2(ys.mean() - 50, xs.mean() - 50)))
+    assert max(np.abs(angles)) <= 21
+    assert min(angles) < -5
+    assert max(angles) > 5
+
+
+@pytest.mark.parametrize("change", [{"rotation": 180}, {"scale": 0.5}, {"translate": 0.5}])
+def test_what_lies_beyond_the_border_is_mirrored_and_not_black(change: dict[str, float]) -> None:
+    grey = np.full((64, 64), 120, dtype=np.uint8)
+    for drawn in draws(replace(NOTHING, **change), grey):
+        assert (drawn == 120).all()
+
+
+def test_brightness_is_a_share_of_the_range_whatever_the_image() -> None:
+    dark = np.full((32, 32), 30, dtype=np.uint8)
+    shifts = [float(d.mean()) - 30 for d in draws(replace(NOTHING, brightness=0.1), dark)]
+    # a tenth of 255 at most; a tenth of the image's mean would be 3
+    assert 8 < max(shifts) <= 26
+    assert -26 <= min(shifts) < -8
+
+
 def test_a_draw_depends_on_seed_epoch_and_position_alone(image: npt.NDArray[np.uint8]) -> None:
     settings = AugmentConfig()
     one, two = Augment(settings, seed=1), Augment(settings, seed=1)

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from mcalc.config import AugmentConfig, ProtocolConfig, ProtocolName, TrainerConfig
-from mcalc.data.loading.datamodule import CropData
+from mcalc.data.loading.datamodule import CropData, Crops
 from mcalc.data.splits.protocols import expand, split
 from mcalc.data.splits.samples import Sample
 from mcalc.errors import UserError
@@ -65,6 +65,16 @@ def test_copies_are_augmented_once_and_are_then_always_the_same() -> None:
     reported = [sample for sample in data.reported.members if sample.copy]
     assert reported, "copies are reported too"
     assert len(samples) == 132
+
+
+def test_a_copy_does_not_depend_on_its_place_in_its_subset() -> None:
+    data, _ = crop_data(ProtocolName.paper_augment_first)
+    members = [sample for sample in data.train.members if sample.copy]
+    backwards = Crops(data.train.images, members[::-1], None, data.train.copies)
+    forwards = Crops(data.train.images, members, None, data.train.copies)
+    for position in range(len(members)):
+        there = forwards[(0, position)][0]
+        assert torch.equal(there, backwards[(0, len(members) - 1 - position)][0])
 
 
 def test_copies_without_augmentation_would_be_repeats_and_are_refused() -> None:

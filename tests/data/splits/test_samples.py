@@ -13,12 +13,15 @@ from mcalc.config import (
     CsvSplit,
     DataConfig,
     MixedLabels,
+    ProtocolConfig,
+    ProtocolName,
     Region,
     Unit,
     UnitScore,
     WithoutCallback,
 )
 from mcalc.data.records import Lesion, Pathology, Side, Split, View
+from mcalc.data.splits.protocols import split
 from mcalc.data.splits.samples import class_count, joint_label, make_samples
 from mcalc.data.splits.units import by_unit, score_units
 from mcalc.errors import UserError
@@ -71,6 +74,20 @@ def test_a_crop_is_a_sample_with_its_lesions_label() -> None:
     assert [sample.image for sample in samples] == list(range(7))
     assert [sample.lesions for sample in samples] == [(i,) for i in range(7)]
     assert [sample.official for sample in samples] == [entry.split for entry in LESIONS]
+
+
+def test_an_image_of_both_official_splits_is_of_neither() -> None:
+    both = (
+        lesion(1, Side.LEFT, View.CC, 1, BENIGN, Split.TRAIN),
+        lesion(1, Side.LEFT, View.CC, 2, BENIGN, Split.TEST),
+        lesion(2, Side.LEFT, View.CC, 1, MALIGNANT, Split.TEST),
+        lesion(2, Side.LEFT, View.CC, 2, BENIGN, Split.TEST),
+    )
+    full = settings(region=Region.full, unit=Unit.image)
+    samples = make_samples(both, [0, 0, 1, 1], full).samples
+    assert [sample.official for sample in samples] == [None, Split.TEST]
+    with pytest.raises(UserError, match="1 of 2 images are in no official"):
+        split(samples, ProtocolConfig(ProtocolName.official, validation=0.2), 0)
 
 
 @pytest.mark.parametrize(

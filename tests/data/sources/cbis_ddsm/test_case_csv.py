@@ -119,6 +119,9 @@ def test_density_zero_and_absent_descriptors_are_unknown(tmp_path: Path, case_cs
         ("assessment", "6"),
         ("subtlety", ""),
         ("patient_id", "../P_1"),
+        ("patient_id", ".."),
+        ("patient_id", "."),
+        ("patient_id", "P_1/.."),
         ("abnormality_type", "mass"),
     ],
 )
