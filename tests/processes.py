@@ -17,6 +17,7 @@ import runpy
 import subprocess
 import sys
 import tempfile
+import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -111,6 +112,18 @@ def start(
     given = dict(os.environ if environment is None else environment)
     process = fork(_command, arguments, str(folder), given, str(out), str(err), before)
     return Started(arguments, process, out, err)
+
+
+def wait_for(condition: Callable[[], object], *processes: Started | ForkServerProcess) -> None:
+    """Wait until it holds; fails where a process ends before."""
+    deadline = time.monotonic() + LONGEST_SECONDS
+    while not condition():
+        for each in processes:
+            status = each.poll() if isinstance(each, Started) else each.exitcode
+            said = each.stdout + each.stderr if isinstance(each, Started) else ""
+            assert status is None, f"ended with status {status}: {said}"
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
 
 
 def run(

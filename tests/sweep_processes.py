@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import os
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,12 +56,7 @@ def start(*arguments: str, log: Path, folder: Path = ROOT, **environment: str) -
 
 def wait_for(condition: Callable[[], object], *workers: Worker) -> None:
     """Wait until it holds; a worker that ends before fails the test with what it printed."""
-    until = time.monotonic() + PATIENCE_SECONDS
-    while not condition():
-        for worker in workers:
-            assert worker.process.poll() is None, worker.printed()
-        assert time.monotonic() < until, [worker.printed() for worker in workers]
-        time.sleep(0.2)
+    processes.wait_for(condition, *(worker.process for worker in workers))
 
 
 def at_work(storage: str) -> dict[str, int]:

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
-import socket
-import subprocess
-import time
 import urllib.request
 from pathlib import Path
 
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
+from servers import served
 
 from mcalc.results import Predictions
 from mcalc.tracking.tracker import Tracker
@@ -36,34 +32,16 @@ def test_make_ui_shows_runs_and_their_pictures(tmp_path: Path) -> None:
     trial.table(Predictions(("lesion",), np.array([1]), np.array([0.75])))
     trial.figure(Figure(), "curve.png")
     trial.finish({"accuracy": 1.0}, {})
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    with subprocess.Popen(
-        ["make", "ui", f"RUNS={tmp_path}", f"PORT={port}"],
-        cwd=ROOT,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    ) as server:
-        try:
-            base = f"http://127.0.0.1:{port}"
-            for _ in range(120):
-                try:
-                    assert b"MLflow" in fetch(base)
-                    break
-                except OSError:
-                    assert server.poll() is None
-                    time.sleep(0.5)
-            found = json.loads(
-                fetch(
-                    f"{base}/ajax-api/2.0/mlflow/runs/search",
-                    {"experiment_ids": [tracker.experiment_id]},
-                )
+    ui = ["make", "ui", f"RUNS={tmp_path}"]
+    with served(lambda port: [*ui, f"PORT={port}"], ROOT) as (base, _):
+        assert b"MLflow" in fetch(base)
+        found = json.loads(
+            fetch(
+                f"{base}/ajax-api/2.0/mlflow/runs/search",
+                {"experiment_ids": [tracker.experiment_id]},
             )
-            (run,) = found["runs"]
-            assert run["info"]["run_name"] == "AL3"
-            picture = fetch(f"{base}/get-artifact?path=curve.png&run_id={trial.run_id}")
-            assert picture.startswith(b"\x89PNG")
-        finally:
-            os.killpg(server.pid, signal.SIGTERM)
+        )
+        (run,) = found["runs"]
+        assert run["info"]["run_name"] == "AL3"
+        picture = fetch(f"{base}/get-artifact?path=curve.png&run_id={trial.run_id}")
+        assert picture.startswith(b"\x89PNG")

@@ -10,18 +10,17 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 import urllib.request
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from socket import socket
 from types import SimpleNamespace
 
 import cloudpickle
 import psutil
 import pytest
 from optuna.trial import TrialState
+from servers import served
 from sqlalchemy import create_engine, text
 from submitit.core.utils import DelayedSubmission
 from sweep_processes import (
@@ -416,35 +415,12 @@ def test_make_dashboard_serves_the_store(tmp_path: Path) -> None:
     storage = store(tmp_path)
     study = optuna.create_study(storage=storage, study_name="alexnet")
     study.optimize(lambda trial: trial.suggest_float("head.weight_lr", 1, 30), n_trials=1)
-    with socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-
-    def fetch(path: str) -> bytes:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=10) as answer:
-            content: bytes = answer.read()
-        return content
-
-    with subprocess.Popen(
-        ["make", "dashboard", f"RUNS={tmp_path}", f"DASHBOARD_PORT={port}"],
-        cwd=ROOT,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    ) as server:
-        try:
-            wait_until_served(server, lambda: fetch("/dashboard/"))
-            assert b"alexnet" in fetch("/api/studies")
-        finally:
-            os.killpg(server.pid, signal.SIGTERM)
-
-
-def wait_until_served(server: subprocess.Popen[bytes], fetch: Callable[[], bytes]) -> None:
-    for _ in range(120):
-        try:
-            fetch()
-            return
-        except OSError:
-            assert server.poll() is None
-            time.sleep(0.5)
-    pytest.fail("nothing was served within a minute")
+    dashboard = ["make", "dashboard", f"RUNS={tmp_path}"]
+    with (
+        served(lambda port: [*dashboard, f"DASHBOARD_PORT={port}"], ROOT, "/dashboard/") as (
+            base,
+            _,
+        ),
+        urllib.request.urlopen(f"{base}/api/studies", timeout=60) as answer,
+    ):
+        assert b"alexnet" in answer.read()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -83,7 +82,5 @@ def test_a_sweep_on_several_nodes_outlives_a_killed_worker(
 def test_a_cluster_that_is_not_there_is_named_at_once() -> None:
     from hydra_plugins.mcalc_ray_launcher._tasks import _connect
 
-    began = time.monotonic()
     with pytest.raises(UserError, match=r"no Ray cluster answers at 127\.0\.0\.1:1 .*refused"):
         _connect("127.0.0.1:1")
-    assert time.monotonic() - began < 5

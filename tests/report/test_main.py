@@ -1,20 +1,15 @@
 from __future__ import annotations
 
 import csv
-import os
 import re
-import signal
-import socket
 import stat
-import subprocess
 import sys
-import time
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
+from servers import served
 
 from mcalc.report.__main__ import main
 from mcalc.results import CurvePoint, Predictions
@@ -174,35 +169,13 @@ def test_a_wrong_argument_is_named(
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[tuple[str, Path]]:
     """A tracking server, as docs/parallel.md starts one: its address, and its log."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    log = tmp_path / "server.log"
-    with log.open("w") as output:
-        process = subprocess.Popen(
-            [
-                sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1",
-                "--port", str(port), "--workers", "1",
-                "--backend-store-uri", f"sqlite:///{tmp_path / 'server.db'}",
-                "--artifacts-destination", str(tmp_path / "artifacts"),
-            ],
-            stdout=output, stderr=output, cwd=tmp_path, start_new_session=True,
-        )  # fmt: skip
-    address = f"http://127.0.0.1:{port}"
-    try:
-        deadline = time.monotonic() + 120
-        while True:
-            assert process.poll() is None, log.read_text()
-            assert time.monotonic() < deadline, log.read_text()
-            try:
-                urllib.request.urlopen(f"{address}/health", timeout=5).close()
-                break
-            except OSError:
-                time.sleep(0.5)
-        yield address, log
-    finally:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+    mlflow = [
+        sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--workers", "1",
+        "--backend-store-uri", f"sqlite:///{tmp_path / 'server.db'}",
+        "--artifacts-destination", str(tmp_path / "artifacts"),
+    ]  # fmt: skip
+    with served(lambda port: [*mlflow, "--port", str(port)], tmp_path, "/health") as found:
+        yield found
 
 
 def test_a_server_that_cannot_be_reached_is_named_at_once(

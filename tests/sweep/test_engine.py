@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import os
 import signal
-import time
 from collections import Counter
 from pathlib import Path
 
@@ -13,6 +12,7 @@ import optuna
 import pytest
 from engine import Instant, score, settings, start, sweep
 from optuna.trial import TrialState
+from processes import wait_for
 
 from mcalc.config.compose import compose_config
 from mcalc.data.pipeline import index_data
@@ -106,8 +106,7 @@ def test_three_workers_share_a_sweep_and_one_is_killed(tmp_path: Path) -> None:
     names = [f"head.weight_lr={rate}" for rate in range(1, 13)]
     slow = Instant(tmp_path / "log", seconds=0.5)
     workers = [start(tmp_path, rates, instant=slow) for _ in range(3)]
-    while not (tmp_path / "log").exists() or len(begun(tmp_path)) < 4:
-        time.sleep(0.05)
+    wait_for(lambda: (tmp_path / "log").exists() and len(begun(tmp_path)) >= 4, *workers)
     victim = workers[0]
     assert victim.pid is not None
     os.kill(victim.pid, signal.SIGKILL)
@@ -122,8 +121,7 @@ def test_three_workers_share_a_sweep_and_one_is_killed(tmp_path: Path) -> None:
 
 def test_a_living_workers_trial_is_left_to_it(tmp_path: Path) -> None:
     worker = start(tmp_path, RATES, instant=Instant(tmp_path / "log", seconds=1))
-    while not (tmp_path / "log").exists():
-        time.sleep(0.05)
+    wait_for((tmp_path / "log").exists, worker)
     sweep(tmp_path, RATES)
     worker.join(60)
     assert worker.exitcode == 0

@@ -9,7 +9,6 @@ import signal
 import socket
 import subprocess
 import tempfile
-import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +16,7 @@ from pathlib import Path
 import psycopg
 import pytest
 from optuna.trial import TrialState
+from servers import free_port
 from sqlalchemy.engine import make_url
 from sweep_processes import at_work, attempts, recorded, start, wait_for
 
@@ -48,14 +48,18 @@ class Server:
         self.user = "postgres" if os.geteuid() == 0 else pwd.getpwuid(os.geteuid()).pw_name
         if os.geteuid() == 0:
             shutil.chown(folder, self.user)
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
+        self.port = free_port()
         secret = folder / "password"
         secret.write_text(PASSWORD)
         secret.chmod(0o644)
         self._run("initdb", "-D", self.data, "-U", "mcalc", "-A", "scram-sha-256",
                   f"--pwfile={secret}", "-N")  # fmt: skip
+        for _ in range(3):
+            try:
+                self.start()
+                return
+            except AssertionError:
+                self.port = free_port()  # another process may have taken the port
         self.start()
 
     @property
@@ -262,11 +266,9 @@ def test_a_wrong_address_is_refused_at_once_in_one_sentence(
     server: Server, wrong: dict[str, str], said: str
 ) -> None:
     address = make_url(server.url()).set(**wrong)  # type: ignore[arg-type]
-    began = time.monotonic()
     with pytest.raises(UserError, match=said) as caught:
         Storage(address.render_as_string(hide_password=False), 60)
-    assert time.monotonic() - began < 30
-    assert not isinstance(caught.value, StorageUnreachableError)
+    assert not isinstance(caught.value, StorageUnreachableError), "it was waited for"
     assert "\n" not in str(caught.value)
     assert PASSWORD not in str(caught.value)
 

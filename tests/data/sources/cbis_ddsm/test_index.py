@@ -4,7 +4,6 @@ import csv
 import hashlib
 import os
 import re
-import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
@@ -666,9 +665,7 @@ def test_a_whole_tree_of_links_is_indexed_with_one_header_a_lesion(
         return read_header(path)
 
     monkeypatch.setattr("mcalc.data.sources.cbis_ddsm.crop_or_mask.read_header", counted)
-    started = time.perf_counter()
     index = read_index(tmp_path / "tree", folder / "csv")
-    assert time.perf_counter() - started < 10
     assert len(opened) == 1872
     assert completeness(index) == completeness(index, (), Region.patch) == 1
     assert {each.mask.resolve() for each in index.lesions if each.mask} == {mask}
