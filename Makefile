@@ -14,6 +14,7 @@ DASHBOARD_PORT ?= 8080
 DATA   ?=
 ARGS   ?=
 TESTS  ?= tests
+FAULTS ?=
 RUNS   ?= mlruns
 STORAGE ?= sqlite:///$(RUNS)/optuna.db
 REPORT ?= report
@@ -34,7 +35,7 @@ TABLES := $(RUN) -m mcalc.report 'tracking.dir=$(RUNS)' 'out=$(REPORT)'
 
 .DEFAULT_GOAL := help
 .PHONY: help install sweeps tables table1 table2 table3 table4 table5 table6 report ui dashboard \
-        test test-all lint format bench clean-cache
+        test test-all coverage faults lint format bench clean-cache
 
 help:  ## Show this list
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## */\1\t/' | expand -t 14
@@ -85,6 +86,15 @@ test: $(READY)  ## Run the tests, but for those of launchers, Ray and PostgreSQL
 
 test-all: $(READY)  ## Run every test
 	$(RUN) -m pytest -n auto --dist loadgroup $(TESTS)
+
+coverage: $(READY)  ## Run the tests of `make test` and print line and branch coverage by package
+	@rm -f .coverage .coverage.*
+	$(RUN) -m coverage run -m pytest -n auto --dist loadgroup -m 'not distributed' -q $(TESTS)
+	@$(RUN) -m coverage combine --quiet && $(RUN) -m coverage json --quiet -o .coverage.json
+	@$(RUN) tests/coverage_by_package.py .coverage.json
+
+faults: $(READY)  ## Replay the planted faults of tests/faults (FAULTS="plan check": those names)
+	$(RUN) tests/faults/replay.py $(FAULTS)
 
 lint: $(READY)  ## Check format, lint and types
 	$(RUN) -m ruff format --check .
