@@ -1,0 +1,10 @@
+from .pipeline import DataCache as DataCache
+from .pipeline import IndexedData as IndexedData
+from .pipeline import PreparedData as PreparedData
+from .pipeline import index_data as index_data
+from .pipeline import prepare_data as prepare_data
+from .pipeline import split_of as split_of
+from .records import Lesion as Lesion
+from .records import Pathology as Pathology
+from .records import Side as Side
+from .records import View as View
