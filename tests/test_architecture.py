@@ -29,6 +29,7 @@ BASE = (
     "mcalc.console",
     "mcalc.csv_table",
     "mcalc.file_digest",
+    "mcalc.iteration",
     "mcalc.logs",
     "mcalc.plugins",
     "mcalc.results",

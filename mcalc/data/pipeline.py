@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from mcalc.config import Config, DataConfig, ProtocolName, Region, Unit, UnitScore
 from mcalc.data.completeness import check_completeness
 from mcalc.data.images import LesionDigests, file_digests, fingerprint
-from mcalc.data.records import Defect, DefectKind, Index, Lesion, Progress, has_needed_files
+from mcalc.data.records import Defect, DefectKind, Index, Lesion, has_needed_files
 from mcalc.data.sources import open_source
 from mcalc.data.splits import (
     Sample,
@@ -25,6 +25,7 @@ from mcalc.data.splits import (
     split,
     write_split,
 )
+from mcalc.iteration import Progress
 from mcalc.results import Predictions
 
 if TYPE_CHECKING:

@@ -3,27 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import TypeVar
 
 from mcalc.config import Region
-
-Progress = Callable[[int, int], None]
-"""Called with (done, total) while something long is under way."""
-
-
-_T = TypeVar("_T")
-
-
-def with_progress(items: Sequence[_T], progress: Progress | None) -> Iterator[_T]:
-    """The items one after another; `progress` is called after the work on each."""
-    for done, item in enumerate(items, start=1):
-        yield item
-        if progress:
-            progress(done, len(items))
 
 
 class Side(StrEnum):
@@ -103,6 +88,10 @@ class Lesion:
         The lesion's id without its number, unless `mammogram` names it.
         """
         return self.mammogram or self.id.rsplit("_", 1)[0]
+
+    def shown_on(self, region: Region) -> str:
+        """Id of the network's image that shows it: one for each lesion, or for each mammogram."""
+        return self.image if region is Region.full else self.id
 
     @property
     def breast(self) -> str:

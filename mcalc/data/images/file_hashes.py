@@ -20,8 +20,9 @@ from pathlib import Path
 from typing import TypeVar
 
 from mcalc.config import DataConfig, Region, WithoutCallback
-from mcalc.data.records import Lesion, Progress, needed_files
+from mcalc.data.records import Lesion, needed_files
 from mcalc.file_digest import file_sha256
+from mcalc.iteration import Progress
 
 DATABASE = "digests.sqlite"
 SETTLED_SECONDS = 3.0

@@ -17,9 +17,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections import defaultdict
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import suppress
 from dataclasses import astuple, dataclass, field
 from pathlib import Path
@@ -40,8 +38,9 @@ from mcalc.data.images.memory_budget import MemoryBudget
 from mcalc.data.images.npy_writer import ImageWriter
 from mcalc.data.images.regions import Cut, Unusable, cut, decoded_pixels, network_scale, read_source
 from mcalc.data.images.resize import Grey8, fit
-from mcalc.data.records import Defect, DefectKind, Lesion, Progress, Side, has_needed_files
+from mcalc.data.records import Defect, DefectKind, Lesion, Side, has_needed_files
 from mcalc.errors import UserError
+from mcalc.iteration import Progress, grouped, in_threads, with_progress
 
 FORMAT = 2
 """Raised when prepared pixels change for the same file and settings."""
@@ -79,7 +78,7 @@ class Prepared:
     """(n,): which of `images` shows each lesion."""
 
 
-_Shown = tuple[Lesion, ...]
+_Shown = Sequence[Lesion]
 """The lesions that one image shows; the first one's files are read."""
 
 
@@ -203,7 +202,7 @@ def _write(
         shutil.rmtree(left, ignore_errors=True)
     draft = Path(tempfile.mkdtemp(prefix=prefix, dir=place.parent))
     try:
-        entries = _entries(lesions, settings.region)
+        entries = list(grouped(lesions, lambda lesion: lesion.shown_on(settings.region)).values())
         outcomes = _make(entries, size, settings, draft / "images.npy", progress)
         about = _about(entries, outcomes, lesions)
         if not about["kept"]:
@@ -218,14 +217,6 @@ def _write(
         draft.rename(place)
     finally:
         shutil.rmtree(draft, ignore_errors=True)
-
-
-def _entries(lesions: Sequence[Lesion], region: Region) -> list[_Shown]:
-    """One for each lesion; with region=full one for each mammogram, in order of appearance."""
-    shown: dict[str, list[Lesion]] = defaultdict(list)
-    for lesion in lesions:
-        shown[lesion.image if region is Region.full else lesion.id].append(lesion)
-    return [tuple(members) for members in shown.values()]
 
 
 def _make(
@@ -254,16 +245,11 @@ def _make(
         return _Outcome(native_sizes, region.wall, list(region.defects))
 
     outcomes = [_Outcome()] * len(entries)
-    pool = ThreadPoolExecutor(_threads(entries, settings.region))
+    rows, threads = range(len(entries)), _threads(entries, settings.region)
     try:
-        rows = {pool.submit(make, row): row for row in range(len(entries))}
-        for done, future in enumerate(as_completed(rows), start=1):
-            outcomes[rows[future]] = future.result()
-            if progress:
-                progress(done, len(entries))
+        for row, outcome in with_progress(in_threads(make, rows, threads), len(rows), progress):
+            outcomes[row] = outcome
     finally:
-        # after an error or Ctrl-C what has not begun is dropped
-        pool.shutdown(cancel_futures=True)
         images.close([row for row, outcome in enumerate(outcomes) if outcome.native_sizes])
     return outcomes
 

@@ -40,8 +40,9 @@ from mcalc.data.phantom.film import breast_film
 from mcalc.data.phantom.grid import FilmGrid, film_grid
 from mcalc.data.phantom.outline import outline_mask
 from mcalc.data.phantom.texture import FloatImage, add_film_noise, magnify
-from mcalc.data.records import Progress, Split, View
+from mcalc.data.records import Split, View
 from mcalc.errors import UserError
+from mcalc.iteration import Progress
 
 MARKER = "phantom.json"
 FORMAT_VERSION = 2

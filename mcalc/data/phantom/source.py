@@ -9,9 +9,10 @@ from pathlib import Path
 
 from mcalc.config import DataConfig, PhantomConfig, hashed_settings
 from mcalc.data.phantom.download import FORMAT_VERSION, write_phantom
-from mcalc.data.records import Index, Progress
+from mcalc.data.records import Index
 from mcalc.data.sources import Source
 from mcalc.data.sources.cbis_ddsm import read_index
+from mcalc.iteration import Progress
 
 _SYNTHETIC = "synthetic data (phantoms): nothing here says anything about real mammograms"
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -23,10 +23,17 @@ from pydicom.dataset import Dataset
 
 from mcalc.config import DataConfig, Region
 from mcalc.csv_table import read_table
-from mcalc.data.records import Defect, DefectKind, Index, Lesion, Pathology, Progress, Side, View
-from mcalc.data.sources.paths import IMAGE_SUFFIXES, checked_root, entries
+from mcalc.data.records import Defect, DefectKind, Index, Lesion, Pathology, Side, View
+from mcalc.data.sources.paths import (
+    checked_root,
+    data_folders,
+    entries,
+    image_files,
+    subfolders,
+)
 from mcalc.data.sources.registry import Source
 from mcalc.errors import UserError
+from mcalc.iteration import Progress, grouped, with_progress
 
 TABLE = "CMMD_clinicaldata_revision"
 """How the clinical table's name begins."""
@@ -76,22 +83,21 @@ def read_cmmd(data: DataConfig, progress: Progress | None = None) -> Index:
     csv_dir = Path(data.csv_dir).expanduser() if data.csv_dir else None
     ledger: list[Defect] = []
     breasts = _read_breasts(_find_table(root, csv_dir), ledger)
-    folders = _patient_folders(root)
+    # several of one patient where a download was resumed into a second manifest folder
+    below = subfolders(data_folders(root, "CMMD"))
+    patients = (folder for folder in below if re.fullmatch(r"D[0-9]-[0-9]+", folder.name))
+    folders = grouped(patients, lambda folder: folder.name)
     if not folders:
         raise UserError(
             f"no patient folder of CMMD below {root}: expected folders like CMMD/D1-0001; name the "
             "folder that holds CMMD with data.root=PATH"
         )
-    of_patient: dict[str, list[_Breast]] = defaultdict(list)
-    for breast in breasts:
-        of_patient[breast.patient].append(breast)
     lesions: list[Lesion] = []
-    for done, (patient, group) in enumerate(of_patient.items(), start=1):
+    of_patient = grouped(breasts, lambda breast: breast.patient)
+    for patient, group in with_progress(of_patient.items(), len(of_patient), progress):
         shown = _images_by_side(root, folders.get(patient, []), ledger)
         for breast in group:
             lesions.extend(_lesions(breast, shown.get(breast.side, []), ledger))
-        if progress:
-            progress(done, len(of_patient))
     both = sum(breast.abnormality == "both" for breast in breasts)
     note = (
         "labels are of breasts, not of lesions"
@@ -102,7 +108,7 @@ def read_cmmd(data: DataConfig, progress: Progress | None = None) -> Index:
 
 
 def _find_table(root: Path, csv_dir: Path | None) -> Path:
-    folders = [csv_dir] if csv_dir is not None else [*_bases(root), root.parent]
+    folders = [csv_dir] if csv_dir is not None else [*data_folders(root, "CMMD"), root.parent]
     there = (path for folder in folders if folder.is_dir() for path in entries(folder))
     named = [path for path in there if path.name.casefold().startswith(TABLE.casefold())]
     for path in named:
@@ -170,23 +176,6 @@ def _breast(row: Mapping[str, str]) -> tuple[_Breast | None, str]:
     return _Breast(patient, side, abnormality, pathology, images), ""
 
 
-def _bases(root: Path) -> list[Path]:
-    """Folders that patients' folders may lie in: the root may be any of the upper levels."""
-    manifests = [path for path in entries(root) if path.name.casefold().startswith("manifest")]
-    tops = [root, *manifests]
-    return [base for top in tops for base in (top, top / "CMMD") if base.is_dir()]
-
-
-def _patient_folders(root: Path) -> dict[str, list[Path]]:
-    """By patient; several where a download was resumed into a second manifest folder."""
-    folders: dict[str, list[Path]] = defaultdict(list)
-    for base in _bases(root):
-        for path in entries(base):
-            if re.fullmatch(r"D[0-9]-[0-9]+", path.name) and path.is_dir():
-                folders[path.name].append(path)
-    return folders
-
-
 def _images_by_side(
     root: Path, folders: Sequence[Path], ledger: list[Defect]
 ) -> dict[Side, list[tuple[View | None, Path]]]:
@@ -194,7 +183,7 @@ def _images_by_side(
     shown: dict[Side, list[tuple[View | None, Path]]] = defaultdict(list)
     seen = set()
     for folder in folders:
-        for path in _files(folder, depth=3):
+        for path in image_files(folder, depth=3):
             inner = path.relative_to(folder)
             if inner in seen:
                 continue
@@ -212,16 +201,6 @@ def _images_by_side(
                 continue
             shown[side].append((view, path))
     return shown
-
-
-def _files(folder: Path, depth: int) -> Iterator[Path]:
-    """Image files at most `depth` folders down, in order."""
-    for path in entries(folder):
-        if path.is_dir():
-            if depth:
-                yield from _files(path, depth - 1)
-        elif path.suffix.lower() in IMAGE_SUFFIXES:
-            yield path
 
 
 def _side_and_view(path: Path) -> tuple[Side | None, View | None]:

@@ -20,22 +20,12 @@ from typing import TypeVar
 
 from mcalc.config import DataConfig, Region, Unit
 from mcalc.csv_table import read_table
-from mcalc.data.records import (
-    Defect,
-    DefectKind,
-    Index,
-    Lesion,
-    Pathology,
-    Progress,
-    Side,
-    Split,
-    View,
-    with_progress,
-)
+from mcalc.data.records import Defect, DefectKind, Index, Lesion, Pathology, Side, Split, View
 from mcalc.data.sources.label_conflicts import label_conflicts
 from mcalc.data.sources.paths import IMAGE_SUFFIXES, UnsafePath, checked_root, entries, safe_parts
 from mcalc.data.sources.registry import Source
 from mcalc.errors import UserError
+from mcalc.iteration import Progress, with_progress
 
 _WORDS = {
     Pathology.BENIGN: ("benign", "b", "0", "negative"),
@@ -80,7 +70,7 @@ def read_folder(data: DataConfig, progress: Progress | None = None) -> Index:
         found, unchecked = _from_class_folders(root, ledger)
         described_by = "class folders"
     _require_sides(found, data)
-    described = with_progress(found, progress)
+    described = with_progress(found, len(found), progress)
     lesions = [_with_file(root, lesion, data.region, ledger) for lesion in described]
     ledger.extend(label_conflicts(lesions))
     notes = _unknown_patients(found, ledger)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Sequence
 
 from mcalc.data.records import Defect, DefectKind, Lesion
+from mcalc.iteration import grouped
 
 BENIGN_ONLY = "all count as benign, unless benign without callback is a class of its own"
 """Action of a conflict between BENIGN and BENIGN_WITHOUT_CALLBACK."""
@@ -16,11 +16,8 @@ def label_conflicts(lesions: Sequence[Lesion]) -> list[Defect]:
 
     The action is `BENIGN_ONLY` where none of the lesions is malignant.
     """
-    by_image: dict[str, list[Lesion]] = defaultdict(list)
-    for lesion in lesions:
-        by_image[lesion.image].append(lesion)
     defects = []
-    for image, group in by_image.items():
+    for image, group in grouped(lesions, lambda lesion: lesion.image).items():
         if len({lesion.pathology for lesion in group}) > 1:
             labels = ", ".join(f"{lesion.abnormality} {lesion.pathology}" for lesion in group)
             both = len({lesion.label for lesion in group}) > 1

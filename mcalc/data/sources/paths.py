@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from mcalc.errors import UserError
@@ -48,6 +48,30 @@ def entries(folder: Path) -> list[Path]:
             f"the folder {folder} cannot be listed ({error.strerror}): check that this user may "
             "read it, or name another with data.root=PATH"
         ) from error
+
+
+def subfolders(folders: Iterable[Path]) -> list[Path]:
+    """The folders in these folders, sorted within each, without hidden ones. Raises UserError."""
+    return [path for folder in folders for path in entries(folder) if path.is_dir()]
+
+
+def data_folders(root: Path, name: str) -> list[Path]:
+    """What may hold the folders of cases or patients: the root may be any of the upper levels.
+
+    `name`: of the data set's own folder, below the root or below a manifest's folder.
+    """
+    manifests = [path for path in entries(root) if path.name.casefold().startswith("manifest")]
+    return [place for top in (root, *manifests) for place in (top, top / name) if place.is_dir()]
+
+
+def image_files(folder: Path, depth: int = 0) -> Iterator[Path]:
+    """Files with an image's suffix at most `depth` folders down, in order."""
+    for path in entries(folder):
+        if path.is_dir():
+            if depth:
+                yield from image_files(path, depth - 1)
+        elif path.suffix.lower() in IMAGE_SUFFIXES:
+            yield path
 
 
 def first_file(folders: Iterable[Path], name: str) -> Path | None:

@@ -11,8 +11,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from mcalc.config import DataConfig
-from mcalc.data.records import Index, Progress
+from mcalc.data.records import Index
 from mcalc.errors import UserError
+from mcalc.iteration import Progress
 from mcalc.plugins import find
 
 BUILT_IN = {

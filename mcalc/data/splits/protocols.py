@@ -17,6 +17,7 @@ from mcalc.config import ProtocolConfig, ProtocolName
 from mcalc.data.records import Split as OfficialSplit
 from mcalc.data.splits.samples import LABEL_NAMES, MALIGNANT, Sample, joint_label
 from mcalc.errors import UserError
+from mcalc.iteration import grouped
 
 
 @dataclass(frozen=True)
@@ -151,9 +152,7 @@ def _rank(salt: str | int, name: str) -> str:
 
 def _by_unit(samples: Sequence[Sample], held_out: float, seed: int) -> set[int]:
     """Scoring units held out whole."""
-    of_unit: dict[str, list[int]] = {}
-    for i, sample in enumerate(samples):
-        of_unit.setdefault(sample.unit, []).append(i)
+    of_unit = grouped(range(len(samples)), lambda i: samples[i].unit)
     out: set[int] = set()
     for label in range(len(LABEL_NAMES)):
         stratum = [
@@ -176,13 +175,12 @@ def _by_patient(
     Patients whose samples differ in label are chosen first, by their number of samples; those with
     one label make up for what that leaves too much or too little of it.
     """
-    of_patient: dict[str, list[int]] = {}
-    for i in among:
-        of_patient.setdefault(samples[i].patient, []).append(i)
-    strata: dict[tuple[int, ...], list[str]] = {}
-    for patient, members in of_patient.items():
-        labels = tuple(sorted({samples[i].label for i in members}))
-        strata.setdefault(labels, []).append(patient)
+    of_patient = grouped(among, lambda i: samples[i].patient)
+
+    def labels_of(patient: str) -> tuple[int, ...]:
+        return tuple(sorted({samples[i].label for i in of_patient[patient]}))
+
+    strata = grouped(of_patient, labels_of)
     lacking = Counter(samples[i].label for i in among)
     wanted = {label: share * n for label, n in lacking.items()}
     out: set[int] = set()

@@ -6,10 +6,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import assert_never
 
-from mcalc.config import DataConfig, MixedLabels, Region, Unit, WithoutCallback
+from mcalc.config import DataConfig, MixedLabels, Unit, WithoutCallback
 from mcalc.data.records import Lesion, Pathology
 from mcalc.data.records import Split as OfficialSplit
 from mcalc.errors import UserError
+from mcalc.iteration import grouped
 
 BENIGN = 0
 MALIGNANT = 1
@@ -125,12 +126,8 @@ def joint_label(labels: Iterable[int]) -> int:
 def _samples(
     lesions: Sequence[Lesion], images: Sequence[int], kept: Sequence[int], data: DataConfig
 ) -> list[Sample]:
-    shown: dict[str, list[int]] = {}
-    for i in kept:
-        lesion = lesions[i]
-        shown.setdefault(lesion.image if data.region is Region.full else lesion.id, []).append(i)
     samples = []
-    for name, members in shown.items():
+    for name, members in grouped(kept, lambda i: lesions[i].shown_on(data.region)).items():
         first = lesions[members[0]]
         official = {lesions[i].split for i in members}
         samples.append(

@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from mcalc.config import UnitScore
 from mcalc.data.splits.samples import Sample
+from mcalc.iteration import grouped
 from mcalc.results import Predictions
 
 
@@ -25,9 +26,7 @@ def by_unit(
     """
     truth = np.asarray(labels, dtype=np.int64)
     scores = np.asarray(probabilities, dtype=np.float64)
-    members: dict[str, list[int]] = {}
-    for i, unit in enumerate(units):
-        members.setdefault(unit, []).append(i)
+    members = grouped(range(len(units)), units.__getitem__)
     joint = np.mean if how is UnitScore.mean else np.max
     return Predictions(
         tuple(members),

@@ -12,16 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from mcalc.config import CsvSplit, DataConfig, Region
-from mcalc.data.records import (
-    LOSING_DEFECTS,
-    NEEDED_FILES,
-    Defect,
-    DefectKind,
-    Index,
-    Lesion,
-    Progress,
-    with_progress,
-)
+from mcalc.data.records import LOSING_DEFECTS, NEEDED_FILES, Defect, DefectKind, Index, Lesion
 from mcalc.data.sources.cbis_ddsm.case_csv import CaseRow, find_csvs, read_cases
 from mcalc.data.sources.cbis_ddsm.layouts import Layout
 from mcalc.data.sources.cbis_ddsm.lesion_files import Finder
@@ -31,6 +22,7 @@ from mcalc.data.sources.label_conflicts import label_conflicts
 from mcalc.data.sources.paths import checked_root
 from mcalc.data.sources.registry import Source
 from mcalc.errors import UserError
+from mcalc.iteration import Progress, with_progress
 
 
 def read_index(
@@ -61,7 +53,7 @@ def read_index(
     crossing, unchecked = crossing_patients(rows, csvs)
 
     finder = Finder(root, csv_dir)
-    lesions = [finder.lesion(row) for row in with_progress(rows, progress)]
+    lesions = [finder.lesion(row) for row in with_progress(rows, len(rows), progress)]
     if not finder.layouts:
         raise _nothing_found(finder, rows, list(csvs.values()))
     ledger.extend(finder.ledger)
@@ -101,7 +93,7 @@ def _nothing_found(finder: Finder, rows: Sequence[CaseRow], csvs: Sequence[Path]
     example = next((row for row in rows if row.id not in unsafe), rows[0])
     note = f" ({len(unsafe)} of them have a path that leaves the data root)" if unsafe else ""
     listed = " and ".join(path.name for path in csvs)
-    bases = ", ".join(str(base) for base in finder.download.case_bases)
+    bases = ", ".join(map(str, finder.download.case_bases))
     series = example.crop_path.replace("\\", "/").split("/")[-2:-1] or ["SeriesInstanceUID"]
     return UserError(
         f"no layout of CBIS-DDSM recognised: not one of the {len(rows)} lesions of {listed}{note} "

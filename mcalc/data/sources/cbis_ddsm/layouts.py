@@ -13,14 +13,14 @@ repeats what the folders' names say.
 from __future__ import annotations
 
 import re
-from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
 from mcalc.csv_table import read_table
-from mcalc.data.sources.paths import IMAGE_SUFFIXES, entries, first_file, safe_parts
+from mcalc.data.sources.paths import data_folders, first_file, image_files, safe_parts, subfolders
+from mcalc.iteration import grouped
 
 DICOM_INFO = "dicom_info.csv"
 
@@ -67,9 +67,10 @@ class Download:
     """
 
     def __init__(self, root: Path) -> None:
-        self.case_bases = tuple(_case_bases(root))
-        self._cases = _by_name(self.case_bases)
-        self._series = _by_name(_series_bases(root))
+        self.case_bases = data_folders(root, "CBIS-DDSM")
+        # several of one name where a download was resumed elsewhere
+        self._cases = grouped(subfolders(self.case_bases), lambda folder: folder.name)
+        self._series = grouped(subfolders(_series_bases(root)), lambda folder: folder.name)
 
     def find(self, case: str, paths: Sequence[CsvPath]) -> Found:
         """Image files of a case (`Calc-Test_P_00038_LEFT_CC_1`) for the series that `paths` name.
@@ -82,8 +83,7 @@ class Download:
         series = [path.series for path in paths if path.series]
         # the CSV's name of the case folder comes first; in the published files both are the same
         for name in dict.fromkeys([*(path.case for path in paths if path.case), case]):
-            studies = [study for case in self._cases.get(name, ()) for study in _folders(case)]
-            leaves = [leaf for study in studies for leaf in _folders(study)]
+            leaves = subfolders(subfolders(self._cases.get(name, ())))
             named = [leaf for leaf in leaves if any(shows_series(leaf, uid) for uid in series)]
             files = _images(named) or _images(leaves)
             if files:
@@ -123,13 +123,6 @@ def read_descriptions(root: Path, csv_dir: Path | None) -> Mapping[tuple[str, st
     return descriptions
 
 
-def _case_bases(root: Path) -> list[Path]:
-    """Folders that case folders may lie in: the root may be any of the upper three levels."""
-    named = _folders(root)
-    tops = [root, *(path for path in named if path.name.casefold().startswith("manifest"))]
-    return [base for top in tops for base in (top, top / "CBIS-DDSM") if base.is_dir()]
-
-
 def _series_bases(root: Path) -> list[Path]:
     candidates = (root / "jpeg", root / "CBIS-DDSM" / "jpeg")
     named = [folder for folder in candidates if folder.is_dir()]
@@ -149,20 +142,7 @@ def _images(folders: Iterable[Path]) -> tuple[Path, ...]:
     """
     found: dict[tuple[str, str], Path] = {}
     for folder in folders:
-        for path in entries(folder):
-            if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file():
+        for path in image_files(folder):
+            if path.is_file():
                 found.setdefault((folder.name, path.name), path)
     return tuple(found.values())
-
-
-def _by_name(bases: Iterable[Path]) -> dict[str, list[Path]]:
-    """The folders in `bases`; several of one name where a download was resumed elsewhere."""
-    found: dict[str, list[Path]] = defaultdict(list)
-    for base in bases:
-        for folder in _folders(base):
-            found[folder.name].append(folder)
-    return found
-
-
-def _folders(folder: Path) -> list[Path]:
-    return [path for path in entries(folder) if path.is_dir()]
