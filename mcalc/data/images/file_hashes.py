@@ -12,17 +12,15 @@ import os
 import sqlite3
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import closing, suppress
-from dataclasses import astuple, dataclass
-from itertools import islice
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from mcalc.config import DataConfig, Region, WithoutCallback
 from mcalc.data.records import Lesion, needed_files
 from mcalc.file_digest import file_sha256
-from mcalc.iteration import Progress
+from mcalc.iteration import Progress, in_threads
 
 DATABASE = "digests.sqlite"
 SETTLED_SECONDS = 3.0
@@ -42,8 +40,7 @@ class LesionDigests:
     full: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class _State:
+class _State(NamedTuple):
     """A file as the disk lists it; equal states are one content."""
 
     path: str
@@ -97,7 +94,7 @@ def _digests(paths: Sequence[Path], cache: Path, progress: Progress | None) -> d
     fresh: dict[_State, str] = {}
     written = time.monotonic()
     try:
-        for path, digest in _hash_all(missing):
+        for path, digest in in_threads(_hash, missing):
             found[path] = digest
             if digest and _is_settled(states[path]):
                 fresh[states[path]] = digest
@@ -110,25 +107,6 @@ def _digests(paths: Sequence[Path], cache: Path, progress: Progress | None) -> d
         # what was hashed before an interruption need not be hashed again
         _keep(cache, fresh)
     return found
-
-
-def _hash_all(paths: Iterable[Path]) -> Iterator[tuple[Path, str]]:
-    """Each path and its digest as they come, a few files at a time."""
-    rest = iter(paths)
-    with ThreadPoolExecutor() as pool:
-        running: dict[Future[str], Path] = {}
-        try:
-            while True:
-                # twice as many as threads: none waits, and nothing piles up
-                for path in islice(rest, 2 * (os.cpu_count() or 1) - len(running)):
-                    running[pool.submit(_hash, path)] = path
-                if not running:
-                    return
-                done, _ = wait(running, return_when=FIRST_COMPLETED)
-                for future in done:
-                    yield running.pop(future), future.result()
-        finally:
-            pool.shutdown(cancel_futures=True)
 
 
 def _hash(path: Path) -> str:
@@ -156,7 +134,7 @@ def _read_kept(cache: Path, states: Iterable[_State]) -> dict[_State, str]:
 
     def read(database: sqlite3.Connection) -> dict[_State, str]:
         query = "SELECT sha256 FROM digests WHERE path = ? AND size = ? AND mtime_ns = ?"
-        rows = ((state, database.execute(query, astuple(state)).fetchone()) for state in states)
+        rows = ((state, database.execute(query, state).fetchone()) for state in states)
         return {state: row[0] for state, row in rows if row}
 
     return _in_database(cache, read) or {}
@@ -164,7 +142,7 @@ def _read_kept(cache: Path, states: Iterable[_State]) -> dict[_State, str]:
 
 def _keep(cache: Path, fresh: dict[_State, str]) -> None:
     def write(database: sqlite3.Connection) -> None:
-        rows = [(*astuple(state), digest) for state, digest in fresh.items()]
+        rows = [(*state, digest) for state, digest in fresh.items()]
         database.executemany("INSERT OR REPLACE INTO digests VALUES (?, ?, ?, ?)", rows)
         database.commit()
 

@@ -227,11 +227,7 @@ CALCIFICATION_DISTRIBUTIONS = tuple(_ARRANGEMENTS)
 
 
 def calcification_density(
-    shape: Shape,
-    types: tuple[str, ...],
-    distribution: str,
-    subtlety: int,
-    rng: np.random.Generator,
+    shape: Shape, types: tuple[str, ...], distribution: str, subtlety: int, rng: np.random.Generator
 ) -> FloatImage:
     """Optical thickness of a lesion's calcifications after the film's point spread.
 

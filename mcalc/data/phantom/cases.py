@@ -135,7 +135,6 @@ def phantom_rows(settings: PhantomConfig) -> tuple[PhantomRow, ...]:
 
 def _all_rows(settings: PhantomConfig) -> Iterator[PhantomRow]:
     number = count()
-    grid = film_grid(settings)
     arranged = _ARRANGED_ROWS if settings.defects else 0
     written = 0
     for patient in count(1):
@@ -144,23 +143,18 @@ def _all_rows(settings: PhantomConfig) -> Iterator[PhantomRow]:
         first = Side.LEFT if rng.uniform() < 0.53 else Side.RIGHT
         both = _evenly(settings, _BREASTS_STEP, patient) < _BOTH_BREASTS and not plain
         density = _draw(_DENSITY, rng)
-        pathology = _at_quantile(_PATHOLOGY_SHARES, _evenly(settings, _PATHOLOGY_STEP, patient))
         for side in Side if both else (first,):
-            for row in _breast_rows(settings, grid, patient, side, density, pathology, plain):
+            for row in _breast_rows(settings, patient, side, density, plain):
                 written = next(number)
                 yield replace(row, number=written)
 
 
 def _breast_rows(
-    settings: PhantomConfig,
-    grid: FilmGrid,
-    patient: int,
-    side: Side,
-    density: int,
-    pathology: Pathology,
-    plain: bool,
+    settings: PhantomConfig, patient: int, side: Side, density: int, plain: bool
 ) -> Iterator[PhantomRow]:
     """The rows of one breast, `number` left at 0."""
+    grid = film_grid(settings)
+    pathology = _at_quantile(_PATHOLOGY_SHARES, _evenly(settings, _PATHOLOGY_STEP, patient))
     breast = (patient, list(Side).index(side))
     # a patient's other breast counts between that patient and the next
     turn = patient + breast[1] / 2
@@ -176,10 +170,8 @@ def _breast_rows(
         place = (*breast, list(View).index(view))
         taken: list[Box] = []
         for abnormality, finding in enumerate(findings, start=1):
-            size_rng, place_rng = (
-                generator(settings.seed, purpose, *place, abnormality)
-                for purpose in (_FOR_ROW, _FOR_PLACE)
-            )
+            size_rng = generator(settings.seed, _FOR_ROW, *place, abnormality)
+            place_rng = generator(settings.seed, _FOR_PLACE, *place, abnormality)
             box = _free_box(_crop_shape(finding.size, size_rng), taken, grid, place_rng)
             taken.append(box)
             finer = grid.magnification

@@ -14,7 +14,8 @@ import json
 import os
 import shutil
 import uuid
-from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
+from functools import partial
 from itertools import groupby
 from pathlib import Path
 
@@ -42,7 +43,7 @@ from mcalc.data.phantom.outline import outline_mask
 from mcalc.data.phantom.texture import FloatImage, add_film_noise, magnify
 from mcalc.data.records import Split, View
 from mcalc.errors import UserError
-from mcalc.iteration import Progress
+from mcalc.iteration import Progress, in_threads
 
 MARKER = "phantom.json"
 FORMAT_VERSION = 2
@@ -89,8 +90,7 @@ def write_phantom(root: Path, settings: PhantomConfig, progress: Progress | None
             "space or name a folder that can be written with data.root=PATH or data.cache=PATH"
         ) from error
     finally:
-        if draft.exists():
-            shutil.rmtree(draft)
+        shutil.rmtree(draft, ignore_errors=True)
     return root
 
 
@@ -104,15 +104,9 @@ def _move_into_place(draft: Path, target: Path, settings: PhantomConfig) -> None
 
 
 def _marker_content(settings: PhantomConfig) -> dict[str, object]:
-    return {
-        "format_version": FORMAT_VERSION,
-        "lesions": settings.lesions,
-        "seed": settings.seed,
-        # 1 and 1.0 are one difficulty, and must be one text.
-        "difficulty": float(settings.difficulty),
-        "defects": settings.defects,
-        "full_height": settings.full_height,
-    }
+    # 1 and 1.0 are one difficulty, and must be one text.
+    difficulty = float(settings.difficulty)
+    return {"format_version": FORMAT_VERSION, **asdict(settings), "difficulty": difficulty}
 
 
 def _is_there_already(root: Path, settings: PhantomConfig) -> bool:
@@ -170,40 +164,31 @@ def _write_films(
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     threads = min(cores or 1, max(_PIXELS_AT_ONCE // (grid.rows * grid.columns), 1))
     written = 0
-    with ThreadPoolExecutor(threads) as pool:
-        try:
-            tasks = [pool.submit(_write_film, root, film, settings, grid) for film in films]
-            for film, task in zip(films, tasks, strict=True):
-                task.result()
-                written += len(film)
-                if progress is not None:
-                    progress(written, len(rows))
-        except BaseException:
-            # Ctrl-C included: films that were not begun are not waited for
-            pool.shutdown(wait=True, cancel_futures=True)
-            raise
+    write_film = partial(_write_film, root, settings, grid)
+    for film, _ in in_threads(write_film, films, threads):
+        written += len(film)
+        if progress is not None:
+            progress(written, len(rows))
 
 
 # --- images -------------------------------------------------------------------------------------
 
 
 def _write_film(
-    root: Path, rows: tuple[PhantomRow, ...], settings: PhantomConfig, grid: FilmGrid
+    root: Path, settings: PhantomConfig, grid: FilmGrid, rows: tuple[PhantomRow, ...]
 ) -> None:
     """The full image of these rows, and each row's crop and mask."""
     first = rows[0]
-    rng = generator(settings.seed, _FOR_FILM, *first.place)
-    film = breast_film(first.view is View.MLO, first.density, grid, rng)
+    film_rng = generator(settings.seed, _FOR_FILM, *first.place)
+    film = breast_film(first.view is View.MLO, first.density, grid, film_rng)
     finer_crops = {}
     for row in rows:
-        lesion_rng = generator(settings.seed, _FOR_LESION, *row.place, row.abnormality)
+        rng = generator(settings.seed, _FOR_LESION, *row.place, row.abnormality)
         shape, look = (row.height, row.width), row.finding
-        density = calcification_density(
-            shape, look.types, look.distribution, look.subtlety, lesion_rng
-        )
+        density = calcification_density(shape, look.types, look.distribution, look.subtlety, rng)
         if grid.magnification > 1:
-            background = magnify(film[row.box], grid, lesion_rng)
-            finer_crops[row] = add_film_noise(expose(background, density), lesion_rng)
+            background = magnify(film[row.box], grid, rng)
+            finer_crops[row] = add_film_noise(expose(background, density), rng)
             density = _film_density(density, grid)
         film[row.box] = expose(film[row.box], density)
     noise_rng = generator(settings.seed, _FOR_FILM_NOISE, *first.place)
@@ -230,13 +215,12 @@ def _film_density(density: FloatImage, grid: FilmGrid) -> FloatImage:
     return np.asarray(cv2.resize(density, size, interpolation=cv2.INTER_AREA), dtype=np.float32)
 
 
-def _as_16_bit(film: FloatImage) -> npt.NDArray[np.uint16]:
+def _as_16_bit(film: npt.NDArray[np.floating]) -> npt.NDArray[np.uint16]:
     """Brightness 0..1 as 0..65535."""
-    return np.asarray(np.round(film * np.float32(65535)), dtype=np.uint16)
+    return np.round(film * np.float32(65535)).astype(np.uint16)
 
 
 def _stretched(crop: npt.NDArray[np.floating]) -> npt.NDArray[np.uint16]:
     """The crop over the full range of 16 bits, as CBIS-DDSM stores it."""
     lowest = crop.min()
-    stretched = (crop - lowest) / (crop.max() - lowest)
-    return np.asarray(np.round(stretched * 65535), dtype=np.uint16)
+    return _as_16_bit((crop - lowest) / (crop.max() - lowest))
