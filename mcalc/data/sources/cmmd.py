@@ -24,13 +24,7 @@ from pydicom.dataset import Dataset
 from mcalc.config import DataConfig, Region
 from mcalc.csv_table import read_table
 from mcalc.data.records import Defect, DefectKind, Index, Lesion, Pathology, Side, View
-from mcalc.data.sources.paths import (
-    checked_root,
-    data_folders,
-    entries,
-    image_files,
-    subfolders,
-)
+from mcalc.data.sources.paths import checked_root, data_folders, entries, image_files, subfolders
 from mcalc.data.sources.registry import Source
 from mcalc.errors import UserError
 from mcalc.iteration import Progress, grouped, with_progress

@@ -9,12 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from mcalc.config import DataConfig
-from mcalc.data.phantom.defects.editing import (
-    claim_a_billion_pixels,
-    editing,
-    overwrite,
-    truncate,
-)
+from mcalc.data.phantom.defects.editing import claim_a_billion_pixels, editing, overwrite, truncate
 from mcalc.data.phantom.defects.target import ExpectedDefect, FoundBy, Plant, Target
 from mcalc.data.phantom.dicom import set_pixels
 from mcalc.data.phantom.outline import MASK_ON

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from enum import StrEnum
 from pathlib import Path
@@ -77,12 +77,8 @@ class CaseRow(Lesion):
     mask_path: str
 
 
-@dataclass(frozen=True, slots=True)
-class _Doubt:
-    """A value that is odd and yet no reason to leave its row out."""
-
-    text: str
-    action: str
+_Doubts = dict[str, str]
+"""Values that are odd and yet no reason to leave their row out, each with what was done."""
 
 
 class _BadValueError(Exception):
@@ -130,9 +126,8 @@ def read_cases(path: Path, split: Split) -> tuple[list[CaseRow], list[Defect]]:
         if row.id in rows:
             defects.append(_duplicate(row, rows[row.id], place))
             continue
-        for doubt in doubts:
-            detail = f"{place}: {doubt.text}"
-            defects.append(Defect(row.id, DefectKind.BAD_VALUE, detail, doubt.action))
+        for odd, action in doubts.items():
+            defects.append(Defect(row.id, DefectKind.BAD_VALUE, f"{place}: {odd}", action))
         rows[row.id] = row
     if not number:
         raise UserError(
@@ -146,13 +141,6 @@ def read_cases(path: Path, split: Split) -> tuple[list[CaseRow], list[Defect]]:
     return list(rows.values()), defects
 
 
-def find_mass_csvs(calc_csvs: Iterable[Path]) -> dict[Split, Path]:
-    """The mass case CSVs that lie in the folders of these calcification CSVs."""
-    folders = dict.fromkeys(path.parent for path in calc_csvs)
-    named = ((split, first_file(folders, name)) for split, name in MASS_CSV_NAMES.items())
-    return {split: path for split, path in named if path}
-
-
 def read_patients(path: Path) -> set[str]:
     """The distinct `patient_id` of a case CSV, whatever its other columns.
 
@@ -162,7 +150,7 @@ def read_patients(path: Path) -> set[str]:
     return {patient for row in rows if (patient := row.values["patient_id"])}
 
 
-def _case_row(row: CsvRow, split: Split) -> tuple[CaseRow, list[_Doubt]]:
+def _case_row(row: CsvRow, split: Split) -> tuple[CaseRow, _Doubts]:
     """The typed row, and doubts about values that need not be known."""
     if row.misfit:
         raise _BadValueError(f"row has {row.misfit}")
@@ -178,7 +166,7 @@ def _case_row(row: CsvRow, split: Split) -> tuple[CaseRow, list[_Doubt]]:
     side = _choice(record, "left or right breast", Side)
     view = _choice(record, "image view", View)
     abnormality = _whole(record, "abnormality id", 1, 10_000)
-    doubts: list[_Doubt] = []
+    doubts: _Doubts = {}
     case = CaseRow(
         id=f"{_ID_PREFIX[split]}_{patient}_{side}_{view}_{abnormality}",
         patient=patient,
@@ -218,19 +206,19 @@ def _whole(record: Mapping[str, str], column: str, low: int, high: int) -> int:
     return int(match.group(1))
 
 
-def _density(record: Mapping[str, str], doubts: list[_Doubt]) -> int | None:
+def _density(record: Mapping[str, str], doubts: _Doubts) -> int | None:
     """BI-RADS density; None for the published files' 0, for nothing, and with a doubt if odd."""
     if record["breast density"].casefold() in _NOTHING:
         return None
     try:
         return _whole(record, "breast density", 0, 4) or None
     except _BadValueError as odd:
-        doubts.append(_Doubt(str(odd), "taken as unknown"))
+        doubts[str(odd)] = "taken as unknown"
         return None
 
 
 def _descriptors(
-    record: Mapping[str, str], column: str, known: frozenset[str], doubts: list[_Doubt]
+    record: Mapping[str, str], column: str, known: frozenset[str], doubts: _Doubts
 ) -> frozenset[str]:
     """`ROUND_AND_REGULAR-EGGSHELL` as a set of two, with a doubt for each unknown word."""
     text = record[column]
@@ -242,8 +230,7 @@ def _descriptors(
     for word in sorted(words - known):
         close = difflib.get_close_matches(word, sorted(known), n=1)
         expected = f"; nearest: {close[0]}" if close else ""
-        text = f"{column} {word!r} is not a known descriptor{expected}"
-        doubts.append(_Doubt(text, "kept as it is"))
+        doubts[f"{column} {word!r} is not a known descriptor{expected}"] = "kept as it is"
     return frozenset(words)
 
 

@@ -28,11 +28,14 @@ RINGING = 0.1
 RINGING_SHARE = 0.01
 """Share of a JPEG mask's pixels that artefacts may move further; they follow the outline only."""
 
-
 BYTES_A_PIXEL = 2.5
 """More than an image file takes for a pixel: 16 bits, and what a lossless code adds at worst."""
 FULL_SHARE = 0.75
 """A mask has half the bytes of its 16-bit mammogram; with more than this share it may be one."""
+
+
+Descriptions = Mapping[tuple[str, str], str]
+"""SeriesDescription of image files that carry none, by the names of folder and file."""
 
 
 class Tag(Enum):
@@ -78,31 +81,36 @@ def tag_of(description: str | None) -> Tag:
 
 
 def tell_apart(
-    files: Sequence[Path], descriptions: Mapping[Path, str], full: Path | None = None
+    files: Sequence[Path], descriptions: Descriptions, full: Path | None = None
 ) -> Roles:
     """Find the crop and the mask among a lesion's files.
 
-    `descriptions` stands in for the tag of files that carry none (Kaggle's JPEGs); `full` is the
-    mammogram, where it is on disk. One header is read where two files' sizes settle it, else all,
+    `descriptions` stands in for the tag of Kaggle's JPEGs; `full` is the mammogram, where it is on
+    disk. One header is read where two files' sizes settle it, else all,
     and pixels only where tags leave a doubt. Nothing is raised for files that cannot be read:
     `problem` and `mask_problem` say so.
     """
     settled = _settled_by_bytes(files, descriptions, full)
     if settled is not None:
         return settled
-    candidates, damaged = _read_headers(files, descriptions)
+    candidates, damaged = [], []
+    for path in files:
+        try:
+            candidates.append(_candidate(path, descriptions))
+        except UnreadableImage as error:
+            damaged.append(str(error))
     candidates = [each for each in candidates if each.tag is not Tag.FULL]
     crops = [each for each in candidates if each.tag is Tag.CROP]
     masks = [each for each in candidates if each.tag is Tag.MASK]
     tagged = len(crops) == 1 and len(masks) <= 1 and len(candidates) == len(crops) + len(masks)
-    if tagged and all(mask.area > crops[0].area for mask in masks for _ in crops):
+    if tagged and all(mask.area > crops[0].area for mask in masks):
         mask_problem = damaged[0] if damaged and not masks else None
         return Roles(crops[0].path, masks[0].path if masks else None, mask_problem=mask_problem)
     return _by_content(candidates, damaged)
 
 
 def _settled_by_bytes(
-    files: Sequence[Path], descriptions: Mapping[Path, str], full: Path | None
+    files: Sequence[Path], descriptions: Descriptions, full: Path | None
 ) -> Roles | None:
     """Crop and mask of two files of which only the smaller is opened; None where that is not sure.
 
@@ -119,28 +127,19 @@ def _settled_by_bytes(
     try:
         sizes = {path: path.stat().st_size for path in (*files, full)}
         small, large = sorted(files, key=sizes.__getitem__)
-        header = read_header(small)
+        smaller = _candidate(small, descriptions)
     except (OSError, UnreadableImage):
         # opened again with the others, where the defect is reported
         return None
-    is_crop = tag_of(header.description or descriptions.get(small)) is Tag.CROP
-    is_larger = sizes[large] > BYTES_A_PIXEL * header.width * header.height
+    is_larger = sizes[large] > BYTES_A_PIXEL * smaller.area
     is_no_full = sizes[large] < FULL_SHARE * sizes[full]
-    return Roles(small, large) if is_crop and is_larger and is_no_full else None
+    return Roles(small, large) if smaller.tag is Tag.CROP and is_larger and is_no_full else None
 
 
-def _read_headers(
-    files: Sequence[Path], descriptions: Mapping[Path, str]
-) -> tuple[list[_Candidate], list[str]]:
-    candidates, damaged = [], []
-    for path in files:
-        try:
-            header = read_header(path)
-            tag = tag_of(header.description or descriptions.get(path))
-            candidates.append(_Candidate(path, header.width * header.height, tag))
-        except UnreadableImage as error:
-            damaged.append(str(error))
-    return candidates, damaged
+def _candidate(path: Path, descriptions: Descriptions) -> _Candidate:
+    header = read_header(path)
+    description = header.description or descriptions.get((path.parent.name, path.name))
+    return _Candidate(path, header.width * header.height, tag_of(description))
 
 
 def _by_content(candidates: Sequence[_Candidate], damaged: list[str]) -> Roles:

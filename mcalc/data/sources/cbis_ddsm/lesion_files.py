@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import fields, replace
 from pathlib import Path
 
@@ -14,7 +14,6 @@ from mcalc.data.sources.cbis_ddsm.crop_or_mask import Roles, tell_apart
 from mcalc.data.sources.cbis_ddsm.layouts import (
     CsvPath,
     Download,
-    Found,
     Layout,
     parse_csv_path,
     read_descriptions,
@@ -45,8 +44,9 @@ class Finder:
         described = {each.name: getattr(row, each.name) for each in fields(Lesion)}
         return Lesion(**described | {"crop": crop, "mask": mask, "full": full})
 
-    def _note(self, lesion: str, kind: DefectKind, detail: str, action: str) -> None:
-        self.ledger.append(Defect(lesion, kind, detail, action))
+    def _note(self, lesion: str, kind: DefectKind, detail: str, action: str = _KEPT) -> None:
+        # paths relative to the root
+        self.ledger.append(Defect(lesion, kind, detail.replace(f"{self._root}/", ""), action))
 
     def _safe(self, row: CaseRow, column: str, text: str) -> CsvPath | None:
         """A path of the row; None where the CSV has none or an unsafe one."""
@@ -62,7 +62,7 @@ class Finder:
         self, row: CaseRow, crop: CsvPath | None, mask: CsvPath | None, full: Path | None
     ) -> tuple[Path | None, Path | None]:
         if crop is None and not row.crop_path:
-            self._lost(row, DefectKind.CROP_MISSING, "the CSV names no crop")
+            self._note(row.id, DefectKind.CROP_MISSING, "the CSV names no crop")
         named = [path for path in (crop, mask) if path is not None]
         if not named:
             return None, None
@@ -70,30 +70,26 @@ class Finder:
         if found.layout is None:
             if crop is not None:
                 where = f"no file in a case folder {row.id} nor in jpeg/{crop.series}"
-                self._lost(row, DefectKind.CROP_MISSING, where)
+                self._note(row.id, DefectKind.CROP_MISSING, where)
             return None, None
         self.layouts.add(found.layout)
-        roles = self._roles(found, full)
+        roles = tell_apart(found.files, self._descriptions, full)
         if roles.crop is None or roles.mask is None:
             roles = self._with_copies(row, roles, named, full)
         if roles.mask is None and roles.mask_problem is not None:
-            detail = self._relative(roles.mask_problem)
-            self._note(row.id, DefectKind.MASK_UNREADABLE, detail, "lesion kept without a mask")
+            action = "lesion kept without a mask"
+            self._note(row.id, DefectKind.MASK_UNREADABLE, roles.mask_problem, action)
         if crop is None:
             # what is not named safely is not taken, be it found beside the mask
             return None, roles.mask
         if roles.crop is None:
             kind = DefectKind.CROP_UNREADABLE if roles.unreadable else DefectKind.CROP_MISSING
-            self._lost(row, kind, self._relative(roles.problem or "no crop"))
+            self._note(row.id, kind, roles.problem or "no crop")
         elif roles.mistagged or (mask and _stands_as(roles.crop, crop, mask)):
             says = "its own description" if roles.mistagged else "the CSV"
-            where = roles.crop.relative_to(self._root).as_posix()
-            detail = f"{where} is the crop, where {says} calls it the mask"
+            detail = f"{roles.crop.as_posix()} is the crop, where {says} calls it the mask"
             self._note(row.id, DefectKind.SWAPPED, detail, "corrected")
         return roles.crop, roles.mask
-
-    def _roles(self, found: Found, full: Path | None) -> Roles:
-        return tell_apart(found.files, self._described(found.files), full)
 
     def _with_copies(
         self, row: CaseRow, roles: Roles, named: Sequence[CsvPath], full: Path | None
@@ -102,27 +98,17 @@ class Finder:
         copies = self.download.find_jpegs(named)
         if copies.layout is None:
             return roles
-        others = self._roles(copies, full)
+        others = tell_apart(copies.files, self._descriptions, full)
         if roles.crop is None and others.crop is not None:
             if roles.unreadable:
-                detail = self._relative(roles.problem or "")
-                self._note(row.id, DefectKind.CROP_UNREADABLE, detail, "its JPEG copy taken")
+                detail, action = roles.problem or "", "its JPEG copy taken"
+                self._note(row.id, DefectKind.CROP_UNREADABLE, detail, action)
             self.layouts.add(copies.layout)
             roles = replace(roles, crop=others.crop, mistagged=others.mistagged, problem=None)
         if roles.mask is None and others.mask is not None:
             self.layouts.add(copies.layout)
             roles = replace(roles, mask=others.mask)
         return roles
-
-    def _lost(self, row: CaseRow, kind: DefectKind, detail: str) -> None:
-        self._note(row.id, kind, detail, _KEPT)
-
-    def _relative(self, message: str) -> str:
-        return message.replace(f"{self._root}/", "")
-
-    def _described(self, files: Sequence[Path]) -> Mapping[Path, str]:
-        keyed = ((path, self._descriptions.get((path.parent.name, path.name))) for path in files)
-        return {path: text for path, text in keyed if text}
 
     def _full_image(self, row: CaseRow, path: CsvPath | None) -> Path | None:
         """The mammogram, once for all lesions on it: the largest file where there are several."""
@@ -145,10 +131,9 @@ class Finder:
             try:
                 sizes[file] = math.prod(image_size(file))
             except UnreadableImage as error:
-                damaged.append(self._relative(str(error)))
+                damaged.append(str(error))
         if not sizes:
-            kept = "lesions kept without it"
-            self._note(image, DefectKind.FULL_UNREADABLE, damaged[0], kept)
+            self._note(image, DefectKind.FULL_UNREADABLE, damaged[0], "lesions kept without it")
             return None
         return max(sizes, key=sizes.__getitem__)
 

@@ -8,12 +8,8 @@ from contextlib import suppress
 from pathlib import Path
 
 from mcalc.data.records import Defect, DefectKind, Split
-from mcalc.data.sources.cbis_ddsm.case_csv import (
-    MASS_CSV_NAMES,
-    CaseRow,
-    find_mass_csvs,
-    read_patients,
-)
+from mcalc.data.sources.cbis_ddsm.case_csv import MASS_CSV_NAMES, CaseRow, read_patients
+from mcalc.data.sources.paths import first_file
 from mcalc.errors import UserError
 
 
@@ -25,12 +21,13 @@ def crossing_patients(
     Also returns, in words, what could not be checked because mass CSVs are not beside `csvs`; they
     are optional. Of the masses only patients are read.
     """
-    masses = find_mass_csvs(csvs.values())
+    folders = dict.fromkeys(path.parent for path in csvs.values())
     of_masses: dict[Split, set[str]] = {}
-    for split, path in masses.items():
+    for split, name in MASS_CSV_NAMES.items():
         # of no use beyond this check: a damaged one must not stop the calcifications
         with suppress(UserError):
-            of_masses[split] = read_patients(path)
+            if path := first_file(folders, name):
+                of_masses[split] = read_patients(path)
     of_calcifications: dict[str, set[Split]] = defaultdict(set)
     for row in rows:
         of_calcifications[row.patient].add(row.split)

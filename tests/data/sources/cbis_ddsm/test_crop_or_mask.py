@@ -89,7 +89,8 @@ def test_jpegs_are_distinguished_by_their_description_or_their_content(
     # the mask's ringing must not pass for tissue
     mask = jpeg(tmp_path / "1-1.jpg", two_values(400, 500), quality=60)
     assert len(np.unique(read_image(mask))) > 2
-    said = {crop: "cropped images", mask: "ROI mask images"}
+    folder = tmp_path.name
+    said = {(folder, "2-1.jpg"): "cropped images", (folder, "1-1.jpg"): "ROI mask images"}
     for descriptions in (said, {}):
         roles = tell_apart([mask, crop], descriptions)
         assert (roles.crop, roles.mask, roles.mistagged) == (crop, mask, False)
