@@ -13,6 +13,7 @@ With data.region=crop a file is a lesion's crop, with data.region=full a whole m
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
@@ -81,7 +82,7 @@ def read_folder(data: DataConfig, progress: Progress | None = None) -> Index:
 def _with_file(root: Path, lesion: Lesion, region: Region, ledger: list[Defect]) -> Lesion:
     """The lesion with its file, and with what its folder or row left open: patient and image."""
     file: Path | None = root / lesion.id
-    if file is not None and not file.is_file():
+    if not (root / lesion.id).is_file():
         kind = DefectKind.FULL_MISSING if region is Region.full else DefectKind.CROP_MISSING
         ledger.append(Defect(lesion.id, kind, "no such file below the root", "lesion excluded"))
         file = None
@@ -170,11 +171,9 @@ def _is_image(path: Path) -> bool:
     """By its suffix, or by its content: scanners often write DICOM files without one."""
     if path.suffix.lower() in IMAGE_SUFFIXES:
         return True
-    try:
-        with path.open("rb") as file:
-            return file.read(132)[128:] == b"DICM"
-    except OSError:
-        return False
+    with suppress(OSError), path.open("rb") as file:
+        return file.read(132)[128:] == b"DICM"
+    return False
 
 
 def _from_table(table: Path, ledger: list[Defect]) -> list[Lesion]:
@@ -188,13 +187,11 @@ def _from_table(table: Path, ledger: list[Defect]) -> list[Lesion]:
             mistakes.append(f"row {row.number}: {bad}")
             continue
         first, known = by_name.setdefault(lesion.id, (row.number, lesion))
-        if first == row.number:
-            continue
         if known != lesion:
             mistakes.append(f"row {row.number} differs from row {first} of the same file")
-            continue
-        detail = f"{table.name} row {row.number} says the same as row {first}"
-        ledger.append(Defect(lesion.id, DefectKind.DUPLICATE_ROW, detail, "first row kept"))
+        elif first != row.number:
+            detail = f"{table.name} row {row.number} says the same as row {first}"
+            ledger.append(Defect(lesion.id, DefectKind.DUPLICATE_ROW, detail, "first row kept"))
     if mistakes:
         more = f"; and {len(mistakes) - EXAMPLES} more" if len(mistakes) > EXAMPLES else ""
         raise UserError(
@@ -211,14 +208,13 @@ class _BadValueError(Exception):
 
 
 def _lesion(row: Mapping[str, str]) -> Lesion:
+    expected = "expected a path relative to data.root"
     try:
         parts = safe_parts(row["path"])
     except UnsafePath:
-        raise _BadValueError(
-            f"path {row['path']!r} leaves the root: expected a path relative to data.root"
-        ) from None
+        raise _BadValueError(f"path {row['path']!r} leaves the root: {expected}") from None
     if not parts:
-        raise _BadValueError("no path: expected a path relative to data.root")
+        raise _BadValueError(f"no path: {expected}")
     if not row["patient"]:
         raise _BadValueError(
             "no patient: expected a name; images of one patient must not be split apart"
