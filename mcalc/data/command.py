@@ -63,11 +63,7 @@ def _decode(index: Index, data: DataConfig) -> tuple[Defect, ...]:
 
 
 def print_check(
-    index: Index,
-    console: Console,
-    ledger_path: Path,
-    data: DataConfig,
-    met: Collection[Defect] | None = None,
+    index: Index, console: Console, ledger: Path, data: DataConfig, met: Collection[Defect] | None
 ) -> None:
     """Print counts, files on disk, what the settings make of them, and the ledger's summary.
 
@@ -83,7 +79,7 @@ def print_check(
         console.print(f"[bold red]Note:[/] {escape(note)}")
     for text in index.unchecked:
         console.print(f"Not checked: {escape(text)}")
-    place = escape(str(ledger_path))
+    place = escape(str(ledger))
     where = f"No defects; an empty ledger is in {place}"
     if kinds := count_by_kind(index.ledger):
         console.print(_ledger_table(index, kinds))

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from mcalc.config import Config, DataConfig, ProtocolName, Region, Unit, UnitScore
 from mcalc.data.completeness import check_completeness
 from mcalc.data.images import LesionDigests, file_digests, fingerprint
-from mcalc.data.records import Defect, DefectKind, Index, Lesion, has_needed_files
+from mcalc.data.records import DefectKind, Index, Lesion, count, has_needed_files
 from mcalc.data.sources import open_source
 from mcalc.data.splits import (
     Sample,
@@ -95,17 +95,13 @@ class DataCache:
 
     def __init__(self) -> None:
         self._known: dict[str, IndexedData] = {}
-        self._last: tuple[DataConfig, IndexedData] | None = None
 
     def __call__(self, settings: DataConfig) -> IndexedData:
         """The data that these settings name; raises as `index_data`."""
-        # most trials of a plan share one section, so its text need not be made each time
-        if self._last is None or self._last[0] is not settings:
-            name = repr(settings)
-            if name not in self._known:
-                self._known[name] = index_data(settings)
-            self._last = settings, self._known[name]
-        return self._last[1]
+        name = repr(settings)
+        if name not in self._known:
+            self._known[name] = index_data(settings)
+        return self._known[name]
 
 
 def prepare_data(
@@ -123,11 +119,10 @@ def prepare_data(
     prepared = prepare_images(
         index.lesions, indexed.digests, size, config.data, Path(config.data.cache), progress
     )
-    defects = [*index.ledger, *prepared.defects]
     check_completeness(index, config.data.min_completeness, prepared.defects, config.data.region)
     made = make_samples(prepared.lesions, prepared.positions, config.data)
     done = split_samples(made.samples, config)
-    notes = _warnings(config.data, index, prepared, defects)
+    notes = _warnings(config.data, index, prepared)
     used = [prepared.lesions[i] for sample in made.samples for i in sample.lesions]
     return PreparedData(
         prepared=prepared,
@@ -203,13 +198,12 @@ def export_split(config: Config, path: Path) -> str:
 
 
 def _describe(source: str, settings: DataConfig, lesions: Sequence[Lesion]) -> str:
-    malignant = sum(lesion.label for lesion in lesions)
-    patients = len({lesion.patient for lesion in lesions})
+    found = count(lesions)
     shown = "" if settings.region is Region.crop else f", region {settings.region.value}"
     scored = "" if settings.unit is Unit.lesion else f", scored by {settings.unit.value}"
     return (
-        f"{source}: {len(lesions)} lesions of {patients} patients, {len(lesions) - malignant} "
-        f"benign, {malignant} malignant{shown}{scored}"
+        f"{source}: {found.rows} lesions of {found.patients} patients, "
+        f"{found.rows - found.malignant} benign, {found.malignant} malignant{shown}{scored}"
     )
 
 
@@ -221,9 +215,7 @@ _DOUBTS = {
 """What preparing met and corrected, in a way that a reader of the results may question."""
 
 
-def _warnings(
-    settings: DataConfig, index: Index, prepared: Prepared, defects: Sequence[Defect]
-) -> list[str]:
+def _warnings(settings: DataConfig, index: Index, prepared: Prepared) -> list[str]:
     notes = list(dict.fromkeys(index.notes))
     lost = len(index.lesions) - len(prepared.lesions)
     if lost:
@@ -231,6 +223,7 @@ def _warnings(
             f"{lost} of {len(index.lesions)} lesions excluded: {settings.region.value} image "
             "missing or unreadable"
         )
+    defects = (*index.ledger, *prepared.defects)
     not_understood = sum(defect.kind is DefectKind.BAD_VALUE for defect in defects)
     if not_understood:
         notes.append(

@@ -38,7 +38,7 @@ def download(
 def _printed(index: Index, **settings: Any) -> str:
     out = io.StringIO()
     data = DataConfig(**settings)
-    print_check(index, Console(file=out, width=200), Path("ledger.csv"), data)
+    print_check(index, Console(file=out, width=200), Path("ledger.csv"), data, None)
     return out.getvalue()
 
 
