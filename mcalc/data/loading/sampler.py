@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +23,7 @@ def epoch_order(n: int, shuffle: Shuffle, seed: int, epoch: int) -> npt.NDArray[
     return np.random.default_rng([seed, drawn]).permutation(n)
 
 
+@dataclass(eq=False)
 class MiniBatches(Sampler[list[Draw]]):
     """The mini-batches of a whole training run, from iteration `start` (0 for all) to its end.
 
@@ -29,24 +31,21 @@ class MiniBatches(Sampler[list[Draw]]):
     trainNetwork does. Batch k is the same wherever a run starts.
     """
 
-    def __init__(
-        self, n: int, batch_size: int, epochs: int, shuffle: Shuffle, seed: int, start: int = 0
-    ) -> None:
-        self.n = n
-        self.batch_size = batch_size
-        self.shuffle = shuffle
-        self.seed = seed
-        self.start = start
-        self.per_epoch = n // batch_size
-        self.total = self.per_epoch * epochs
+    n: int
+    batch_size: int
+    epochs: int
+    shuffle: Shuffle
+    seed: int
+    start: int = 0
 
     def __len__(self) -> int:
-        return self.total - self.start
+        return self.n // self.batch_size * self.epochs - self.start
 
     def __iter__(self) -> Iterator[list[Draw]]:
         order: npt.NDArray[np.int64] = np.empty(0, dtype=np.int64)
-        for iteration in range(self.start, self.total):
-            epoch, batch = divmod(iteration, self.per_epoch)
+        per_epoch = self.n // self.batch_size
+        for iteration in range(self.start, per_epoch * self.epochs):
+            epoch, batch = divmod(iteration, per_epoch)
             if batch == 0 or iteration == self.start:
                 order = epoch_order(self.n, self.shuffle, self.seed, epoch)
             positions = order[batch * self.batch_size : (batch + 1) * self.batch_size]

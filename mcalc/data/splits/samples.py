@@ -75,44 +75,36 @@ def make_samples(lesions: Sequence[Lesion], images: Sequence[int], data: DataCon
     """
     if data.unit is Unit.breast:
         _require_sides(lesions)
-    kept = list(range(len(lesions)))
+    kept: Sequence[int] = range(len(lesions))
     warnings = []
-    without_callback = [i for i in kept if _without_callback(lesions[i])]
-    match data.benign_without_callback:
-        case WithoutCallback.benign:
-            pass
-        case WithoutCallback.exclude:
-            kept = [i for i in kept if not _without_callback(lesions[i])]
-            if without_callback:
-                warnings.append(
-                    f"{len(without_callback)} of {len(lesions)} lesions excluded: benign without "
-                    "callback (data.benign_without_callback=exclude)"
-                )
-        case WithoutCallback.own_class:
-            if not without_callback:
-                raise UserError(
-                    "data.benign_without_callback=own_class, but no lesion of this data is benign "
-                    "without callback: take data.benign_without_callback=benign"
-                )
-        case other:
-            assert_never(other)
+    without_callback = {i for i in kept if _without_callback(lesions[i])}
+    rule = data.benign_without_callback
+    if rule is WithoutCallback.exclude and without_callback:
+        kept = [i for i in kept if i not in without_callback]
+        warnings.append(
+            f"{len(without_callback)} of {len(lesions)} lesions excluded: benign without callback "
+            "(data.benign_without_callback=exclude)"
+        )
+    if rule is WithoutCallback.own_class and not without_callback:
+        raise UserError(
+            "data.benign_without_callback=own_class, but no lesion of this data is benign without "
+            "callback: take data.benign_without_callback=benign"
+        )
     samples = _samples(lesions, images, kept, data)
     if data.mixed_labels is MixedLabels.exclude:
         mixed = _mixed_units(lesions, samples)
         if mixed:
-            left = [sample for sample in samples if sample.unit not in mixed]
             lost = sum(len(sample.lesions) for sample in samples if sample.unit in mixed)
             units = len({sample.unit for sample in samples})
             warnings.append(
                 f"{len(mixed)} of {units} {data.unit.value}s excluded, with {lost} lesions: their "
                 "lesions differ in label (data.mixed_labels=exclude)"
             )
-            samples = left
+            samples = [sample for sample in samples if sample.unit not in mixed]
     if not samples:
         raise UserError(
-            "no lesion is left after data.benign_without_callback="
-            f"{data.benign_without_callback.value} and data.mixed_labels={data.mixed_labels.value}:"
-            " name more data or another rule"
+            f"no lesion is left after data.benign_without_callback={rule} and data.mixed_labels="
+            f"{data.mixed_labels}: name more data or another rule"
         )
     return Samples(tuple(samples), tuple(warnings))
 
