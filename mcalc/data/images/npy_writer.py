@@ -19,8 +19,8 @@ class ImageWriter:
     """
 
     def __init__(self, path: Path, count: int, width: int) -> None:
+        self.width = width
         self._path = path
-        self._width = width
         self._file = path.open("wb")
         self._lock = threading.Lock()
         self._start = _write_header(self._file, count, width)
@@ -29,7 +29,7 @@ class ImageWriter:
     def write(self, row: int, image: Grey8) -> None:
         """Write one image, (width, width), at its place; from any thread."""
         with self._lock:
-            self._file.seek(self._start + row * self._width**2)
+            self._file.seek(self._start + row * self.width**2)
             self._file.write(np.ascontiguousarray(image).data)
 
     def close(self, kept: Sequence[int]) -> None:
@@ -39,10 +39,10 @@ class ImageWriter:
             return
         compact = self._path.with_suffix(".compact")
         with self._path.open("rb") as old, compact.open("wb") as new:
-            _write_header(new, len(kept), self._width)
+            _write_header(new, len(kept), self.width)
             for row in kept:
-                old.seek(self._start + row * self._width**2)
-                new.write(old.read(self._width**2))
+                old.seek(self._start + row * self.width**2)
+                new.write(old.read(self.width**2))
         compact.replace(self._path)
 
 

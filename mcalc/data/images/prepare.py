@@ -17,7 +17,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import astuple, dataclass, field
 from pathlib import Path
@@ -36,7 +36,7 @@ from mcalc.data.images.dicom import UnreadableImage, image_size
 from mcalc.data.images.file_hashes import LesionDigests
 from mcalc.data.images.memory_budget import MemoryBudget
 from mcalc.data.images.npy_writer import ImageWriter
-from mcalc.data.images.regions import Cut, Unusable, cut, decoded_pixels, network_scale, read_source
+from mcalc.data.images.regions import Cut, Unusable, cut, decoded_pixels, read_source
 from mcalc.data.images.resize import Grey8, fit
 from mcalc.data.records import Defect, DefectKind, Lesion, Side, has_needed_files
 from mcalc.errors import UserError
@@ -116,11 +116,10 @@ def prepare_images(
     Raises UserError when no image at all can be prepared, when sizes in mm are asked for and
     unknown, or the cache cannot be written.
     """
-    present = [i for i, lesion in enumerate(lesions) if has_needed_files(lesion, settings.region)]
-    chosen = [lesions[i] for i in present]
-    contents = [digests[i] for i in present]
-    key = _key(chosen, contents, size, settings)
-    place = cache / "prepared" / key
+    pairs = list(zip(lesions, digests, strict=True))
+    present = [pair for pair in pairs if has_needed_files(pair[0], settings.region)]
+    chosen = [lesion for lesion, _ in present]
+    place = cache / "prepared" / _key(present, size, settings)
     if not (place / "about.json").is_file():
         try:
             place.parent.mkdir(parents=True, exist_ok=True)
@@ -143,16 +142,15 @@ def prepare_image(lesion: Lesion, size: int, settings: DataConfig) -> tuple[Grey
     Raises Unusable and UserError as `mcalc.data.images.regions.read_source` and `cut`.
     """
     source = read_source(lesion, settings)
-    scale = network_scale(settings, source.mm_per_pixel)
+    # fit=native: network pixels for each pixel of the image
+    scale = settings.native_scale * (source.mm_per_pixel or 1.0)
     region = cut(source, lesion, settings)
     # frees the full image before CLAHE needs memory for another
     del source
     return fit(enhance_region(region, settings.clahe), size, settings.fit, scale), region
 
 
-def _key(
-    lesions: Sequence[Lesion], digests: Sequence[LesionDigests], size: int, settings: DataConfig
-) -> str:
+def _key(lesions: Iterable[tuple[Lesion, LesionDigests]], size: int, settings: DataConfig) -> str:
     """Hash of what the pixels depend on, without settings that region or fit does not use."""
     relevant: dict[str, Any] = {
         "format": FORMAT,
@@ -170,8 +168,7 @@ def _key(
         relevant |= {"unit": settings.scale_unit}
         if settings.scale_unit is ScaleUnit.mm:
             relevant |= {"pixel_size": settings.pixel_size}
-    pairs = zip(lesions, digests, strict=True)
-    rows = [[each.id, each.image, each.side, *astuple(content)] for each, content in pairs]
+    rows = [[each.id, each.image, each.side, *astuple(content)] for each, content in lesions]
     return hashlib.sha256(json.dumps([relevant, rows]).encode()).hexdigest()[:20]
 
 
@@ -203,7 +200,8 @@ def _write(
     draft = Path(tempfile.mkdtemp(prefix=prefix, dir=place.parent))
     try:
         entries = list(grouped(lesions, lambda lesion: lesion.shown_on(settings.region)).values())
-        outcomes = _make(entries, size, settings, draft / "images.npy", progress)
+        images = ImageWriter(draft / "images.npy", len(entries), size)
+        outcomes = _make(entries, images, settings, progress)
         about = _about(entries, outcomes, lesions)
         if not about["kept"]:
             first = about["defects"][0][2] if about["defects"] else "none is on disk"
@@ -220,22 +218,17 @@ def _write(
 
 
 def _make(
-    entries: Sequence[_Shown],
-    size: int,
-    settings: DataConfig,
-    file: Path,
-    progress: Progress | None,
+    entries: Sequence[_Shown], images: ImageWriter, settings: DataConfig, progress: Progress | None
 ) -> list[_Outcome]:
-    """Write every image that can be prepared to `file`; return what became of each, in order."""
+    """Write every image that can be prepared to `images`; return what became of each, in order."""
     budget = MemoryBudget(PIXELS_AT_ONCE)
-    images = ImageWriter(file, len(entries), size)
 
     def make(row: int) -> _Outcome:
         members = entries[row]
         try:
             pixels = decoded_pixels(members[0], settings.region)
             with budget.reserve(pixels):
-                image, region = prepare_image(members[0], size, settings)
+                image, region = prepare_image(members[0], images.width, settings)
                 if pixels > LARGE:
                     trim_freed_memory()
         except Unusable as error:

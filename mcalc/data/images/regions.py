@@ -128,11 +128,6 @@ def mm_per_pixel(path: Path, settings: DataConfig) -> float | None:
     return found
 
 
-def network_scale(settings: DataConfig, mm: float | None) -> float:
-    """fit=native: network pixels for each pixel of the image; `mm`: its width, where known."""
-    return settings.native_scale * (1.0 if mm is None else mm)
-
-
 def cut(source: DecodedImage, lesion: Lesion, settings: DataConfig) -> Cut:
     """The region of one lesion; of `source`, nothing is changed. Raises Unusable."""
     match settings.region:
