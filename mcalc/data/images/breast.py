@@ -99,9 +99,8 @@ def _largest(bright: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
     part = (parts == 1 + int(np.argmax(stats[1:, cv2.CC_STAT_AREA]))).astype(np.uint8)
     # what opening took off the breast itself (nipple, corners) lies close to it
     near = cv2.dilate(part, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (reach | 1, reach | 1)))
-    outlines, _ = cv2.findContours(
-        cv2.bitwise_and(near, framed), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE
-    )
+    whole = cv2.bitwise_and(near, framed)
+    outlines, _ = cv2.findContours(whole, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
     filled = np.zeros_like(framed)
     cv2.drawContours(filled, [max(outlines, key=cv2.contourArea)], -1, 1, cv2.FILLED)
     return filled[reach + 1 : -reach - 1, reach + 1 : -reach - 1]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from functools import partial
 from typing import Any
 
 import cv2
@@ -43,9 +42,11 @@ class Augment:
 
 def transforms(settings: AugmentConfig) -> list[Any]:
     """The albumentations steps that are switched on, in order."""
-    amount = partial(_amount, settings)
-    rotation, scale, translate = map(amount, ("rotation", "scale", "translate"))
-    brightness, contrast, noise = map(amount, ("brightness", "contrast", "noise"))
+    # no amount beyond these has a meaning
+    strength = settings.strength
+    rotation, scale = min(settings.rotation * strength, 180.0), min(settings.scale * strength, 0.9)
+    others = (settings.translate, settings.brightness, settings.contrast, settings.noise)
+    translate, brightness, contrast, noise = (min(amount * strength, 1.0) for amount in others)
     steps: list[Any] = []
     if settings.flip_horizontal:
         steps.append(A.HorizontalFlip(p=0.5))
@@ -73,12 +74,3 @@ def transforms(settings: AugmentConfig) -> list[Any]:
     if noise:
         steps.append(A.GaussNoise(std_range=(0.0, noise), p=1.0))
     return steps
-
-
-_LIMITS = {"rotation": 180.0, "scale": 0.9}
-"""Largest amounts that have a meaning; the others end at 1."""
-
-
-def _amount(settings: AugmentConfig, name: str) -> float:
-    amount: float = getattr(settings, name)
-    return min(amount * settings.strength, _LIMITS.get(name, 1.0))

@@ -13,12 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mcalc.data.phantom.grid import FilmGrid
-from mcalc.data.phantom.texture import (
-    SPECTRAL_EXPONENT,
-    TEXTURE_CONTRAST,
-    FloatImage,
-    power_law_field,
-)
+from mcalc.data.phantom.texture import TEXTURE_CONTRAST, FloatImage, power_law_field
 
 AIR = 0.03
 """Brightness of film that only base and fog darken least: the background."""
@@ -55,7 +50,7 @@ def breast_film(
     # Compression keeps thickness even; it only falls off towards the skin.
     thickness = np.clip(1 - radius**2, 0, None) ** np.float32(0.35)
     # Ducts and ligaments run towards the nipple, so structures are longer along x.
-    film = power_law_field(grid.shape, SPECTRAL_EXPONENT, rng, stretch=1.3)
+    film = power_law_field(grid.shape, rng, stretch=1.3)
     film *= np.float32(TEXTURE_CONTRAST)
     film += np.float32(0.34 + 0.03 * density)
     if view_is_mlo:

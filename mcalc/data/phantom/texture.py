@@ -26,8 +26,8 @@ GRAIN = 0.005
 
 def power_law_field(
     shape: tuple[int, int],
-    exponent: float,
     rng: np.random.Generator,
+    exponent: float = SPECTRAL_EXPONENT,
     lowest_frequency: float = 0.0,
     stretch: float = 1.0,
 ) -> FloatImage:
@@ -35,8 +35,8 @@ def power_law_field(
 
     Args:
         shape: rows and columns.
-        exponent: beta; 0 is white noise, 3 is breast texture.
         rng: where the noise comes from.
+        exponent: beta; 0 is white noise, 3 is breast texture.
         lowest_frequency: cycles a pixel below which the field holds nothing.
         stretch: how much longer its structures are along columns' axis x than along rows' axis y;
             1 is isotropic.
@@ -76,7 +76,7 @@ def magnify(film: FloatImage, grid: FilmGrid, rng: np.random.Generator) -> Float
     height, width = film.shape[0] * finer, film.shape[1] * finer
     coarse = cv2.resize(film, (width, height), interpolation=cv2.INTER_CUBIC)
     film_nyquist = 0.5 / finer
-    detail = power_law_field((height, width), SPECTRAL_EXPONENT, rng, lowest_frequency=film_nyquist)
+    detail = power_law_field((height, width), rng, lowest_frequency=film_nyquist)
     # For beta = 3 the variance between two frequencies a < b is proportional to 1/a - 1/b; here
     # in cycles a film pixel, up to the Nyquist frequency of either grid.
     film_variance = grid.rows - 1 / 0.5
@@ -103,8 +103,7 @@ def add_film_noise(
         # Grains are a little larger than a crop pixel; 0.47 is the standard deviation that this
         # blur leaves of white noise: 1 / (2 sqrt(pi) sigma).
         grains = cv2.GaussianBlur(grains, (0, 0), 0.6) / np.float32(0.47)
-    grains *= np.float32(GRAIN / averaged_pixels) * np.sqrt(
-        np.float32(0.1) + np.float32(0.9) * film
-    )
+    growth = np.sqrt(np.float32(0.1) + np.float32(0.9) * film)
+    grains *= np.float32(GRAIN / averaged_pixels) * growth
     grains += film
     return np.clip(grains, 0, 1, out=grains)

@@ -117,7 +117,7 @@ def small_lesions(small: Path) -> list[LesionFiles]:
 @pytest.mark.parametrize("exponent", [2.0, 3.0])
 def test_texture_has_the_power_spectrum_asked_for(exponent: float) -> None:
     side = 256
-    field = power_law_field((side, side), exponent, np.random.default_rng(0))
+    field = power_law_field((side, side), np.random.default_rng(0), exponent)
     power = np.abs(np.fft.fftshift(np.fft.fft2(field.astype(np.float64)))) ** 2
     y, x = np.indices((side, side)) - side // 2
     ring = np.hypot(y, x).round().astype(int)
@@ -130,7 +130,7 @@ def test_texture_has_the_power_spectrum_asked_for(exponent: float) -> None:
 
 
 def test_texture_holds_nothing_below_its_lowest_frequency() -> None:
-    field = power_law_field((128, 96), 3.0, np.random.default_rng(1), lowest_frequency=0.125)
+    field = power_law_field((128, 96), np.random.default_rng(1), lowest_frequency=0.125)
     power = np.abs(np.fft.fft2(field.astype(np.float64))) ** 2
     frequency = np.hypot(np.fft.fftfreq(128)[:, None], np.fft.fftfreq(96)[None, :])
     assert power[frequency < 0.12].sum() < 1e-6 * power.sum()

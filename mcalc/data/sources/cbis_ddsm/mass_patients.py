@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -11,6 +10,7 @@ from mcalc.data.records import Defect, DefectKind, Split
 from mcalc.data.sources.cbis_ddsm.case_csv import MASS_CSV_NAMES, CaseRow, read_patients
 from mcalc.data.sources.paths import first_file
 from mcalc.errors import UserError
+from mcalc.iteration import grouped
 
 
 def crossing_patients(
@@ -28,11 +28,9 @@ def crossing_patients(
         with suppress(UserError):
             if path := first_file(folders, name):
                 of_masses[split] = read_patients(path)
-    of_calcifications: dict[str, set[Split]] = defaultdict(set)
-    for row in rows:
-        of_calcifications[row.patient].add(row.split)
     defects = []
-    for patient, here in of_calcifications.items():
+    for patient, group in grouped(rows, lambda row: row.patient).items():
+        here = {row.split for row in group}
         there = {split for split, patients in of_masses.items() if patient in patients}
         if len(here | there) > 1:
             detail = f"calcifications: {_names(here)}; masses: {_names(there) or 'none'}"
