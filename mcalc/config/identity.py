@@ -96,18 +96,11 @@ def _named(key: str, names: Collection[str]) -> bool:
     return any(key == name or (name.endswith(".") and key.startswith(name)) for name in names)
 
 
-def trial_key(config: Config, fingerprint: str) -> str:
-    """Identity of a trial on data with this fingerprint."""
-    return keys_of(numeric_settings(config), fingerprint)[0]
-
-
-def trajectory_key(config: Config, fingerprint: str) -> str:
-    """Identity of a training run: trials that differ in patience alone share it."""
-    return keys_of(numeric_settings(config), fingerprint)[1]
-
-
 def keys_of(settings: Mapping[str, Any], fingerprint: str) -> tuple[str, str]:
-    """Identity of the trial with these numeric settings, and of its training run."""
+    """Identity of the trial with these numeric settings, and of its training run.
+
+    Trials that differ in patience alone share the training run.
+    """
     shared = {key: value for key, value in settings.items() if key != _PATIENCE}
     trajectory = digest([NUMERICS_VERSION, fingerprint, shared])
     return digest([trajectory, settings[_PATIENCE]]), trajectory

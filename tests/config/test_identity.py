@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 
 from mcalc.config.compose import compose_config
-from mcalc.config.identity import trajectory_key, trial_key
+from mcalc.config.trial import plan_trial
 
 BASE = ["backbone=squeezenet", "backbone.weights=none"]
 
 
 def key(*overrides: str, fingerprint: str = "data") -> str:
-    return trial_key(compose_config([*BASE, *overrides]), fingerprint)
+    return plan_trial("a trial", compose_config([*BASE, *overrides]), fingerprint).key
 
 
 @pytest.mark.parametrize(
@@ -69,7 +69,7 @@ def test_the_data_are_in_the_key() -> None:
 
 def test_only_patience_is_left_out_of_the_trajectory() -> None:
     def trajectory(*overrides: str) -> str:
-        return trajectory_key(compose_config([*BASE, *overrides]), "data")
+        return plan_trial("a trial", compose_config([*BASE, *overrides]), "data").trajectory
 
     assert trajectory("stopping.patience=5") == trajectory("stopping.patience=40")
     assert trajectory("stopping.network=best") != trajectory()

@@ -13,7 +13,7 @@ import pytest
 
 from mcalc.config import Config, DataConfig
 from mcalc.config.compose import compose_config
-from mcalc.config.identity import differences, numeric_settings, trajectory_key, trial_key
+from mcalc.config.identity import differences, keys_of, numeric_settings
 from mcalc.config.rules import setting
 from mcalc.data.images.file_hashes import LesionDigests
 from mcalc.data.images.prepare import prepare_images
@@ -40,6 +40,11 @@ def with_toy(config: Any, section: str, amount: float) -> Any:
     return make_dataclass("Toy", [toy], bases=(type(config),))(**values, toy=amount)
 
 
+def keys(config: Config) -> tuple[str, str]:
+    """Identity of the config's trial and of its training run, on the same data each time."""
+    return keys_of(numeric_settings(config), "data")
+
+
 def test_the_sections_tried_here_are_all_there_are() -> None:
     tried = {section.split(".")[0] for section in (*NUMERIC, *NOT_NUMERIC)} - {""}
     assert tried == set(SECTIONS) - {"job"}
@@ -48,16 +53,17 @@ def test_the_sections_tried_here_are_all_there_are() -> None:
 @pytest.mark.parametrize("section", NUMERIC)
 def test_keys_of_trials(section: str) -> None:
     config = compose_config()
-    for key in (trial_key, trajectory_key):
-        before = key(config, "data")
-        assert key(with_toy(config, section, 0.0), "data") == before
-        assert key(with_toy(config, section, 0.5), "data") != before
+    trial, trajectory = keys(config)
+    assert keys(with_toy(config, section, 0.0)) == (trial, trajectory)
+    other_trial, other_trajectory = keys(with_toy(config, section, 0.5))
+    assert other_trial != trial
+    assert other_trajectory != trajectory
 
 
 @pytest.mark.parametrize("section", NOT_NUMERIC)
 def test_what_is_not_numeric_is_no_part_of_a_key_at_any_value(section: str) -> None:
     config = compose_config()
-    assert trial_key(with_toy(config, section, 0.5), "data") == trial_key(config, "data")
+    assert keys(with_toy(config, section, 0.5)) == keys(config)
 
 
 def plan_with(section: str, amount: float, *arguments: str) -> Any:
@@ -164,23 +170,23 @@ def test_rows_with_lists_and_neutral_values_are_keyed_as_composed(
     (tmp_path / "sweeps" / "mine.yaml").write_text(f"rows:\n  A: {row}\n")
     (plan,) = make_plans(["sweep=mine"], compose_config, lambda _: "data")
     (trial,) = plan.trials
-    assert trial.key == trial_key(trial.config, "data")
-    assert (trial.key == trial_key(compose_config(["seed=1"]), "data")) == neutral
+    assert trial.key == keys(trial.config)[0]
+    assert (trial.key == keys(compose_config(["seed=1"]))[0]) == neutral
     assert json.dumps(trial.values)
 
 
 def test_a_neutral_value_in_a_row_is_no_part_of_its_key() -> None:
     (plan,) = make_plans(["backbone.lr_decay=0.5,1"], compose_config, lambda _: "data")
     half, one = plan.trials
-    assert one.key == trial_key(compose_config(), "data")
-    assert half.key == trial_key(compose_config(["backbone.lr_decay=0.5"]), "data")
+    assert one.key == keys(compose_config())[0]
+    assert half.key == keys(compose_config(["backbone.lr_decay=0.5"]))[0]
     assert "backbone.lr_decay" not in numeric_settings(one.config)
 
 
 def test_a_field_of_its_own_kind() -> None:
     """`field` without rules states no neutral value."""
     toy = make_dataclass("Toy", [("toy", int, field(default=0))], bases=(Config,))
-    assert trial_key(toy(), "data") != trial_key(Config(), "data")
+    assert keys(toy())[0] != keys(Config())[0]
 
 
 def test_plug_in_packages_and_their_versions_are_in_the_key(
@@ -202,14 +208,14 @@ def test_plug_in_packages_and_their_versions_are_in_the_key(
     from mcalc.plugins import installed
 
     try:
-        built_in = trial_key(compose_config(), "data")
+        built_in = keys(compose_config())
         for given in ("backbone.name=toynet", "data.source=toysource", "metrics=[toymetric]"):
             install(f"1.{len(given)}")
             config = compose_config([given])
-            assert trial_key(compose_config(), "data") == built_in
+            assert keys(compose_config()) == built_in
             assert numeric_settings(config)["plugins"] == {"toy-nets": f"1.{len(given)}"}
-            before = trial_key(config, "data")
+            before = keys(config)[0]
             install(f"2.{len(given)}")
-            assert trial_key(config, "data") != before
+            assert keys(config)[0] != before
     finally:
         installed.cache_clear()

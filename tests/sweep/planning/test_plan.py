@@ -6,7 +6,7 @@ import pytest
 
 from mcalc.config import DataConfig
 from mcalc.config.compose import compose_config
-from mcalc.config.identity import trajectory_key, trial_key
+from mcalc.config.trial import plan_trial
 from mcalc.errors import UserError
 from mcalc.paper.tables import PAPER_TRIALS
 from mcalc.sweep.planning.plan import Plan, make_plans
@@ -100,9 +100,9 @@ def test_planned_keys_are_those_of_the_composed_config() -> None:
     )
     for trial in plan.trials:
         overrides = [override_of(key, value) for key, value in trial.values.items()]
-        config = compose_config(overrides)
-        assert trial.key == trial_key(config, plan.fingerprint)
-        assert trial.trajectory == trajectory_key(config, plan.fingerprint)
+        composed = plan_trial(trial.name, compose_config(overrides), plan.fingerprint)
+        assert trial.key == composed.key
+        assert trial.trajectory == composed.trajectory
 
 
 def test_hydras_syntax_works_as_users_know_it() -> None:

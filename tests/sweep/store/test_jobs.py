@@ -16,7 +16,7 @@ import pytest
 
 from mcalc.config import Config
 from mcalc.config.compose import GROUPS, choices, compose_config
-from mcalc.config.identity import trajectory_key, trial_key
+from mcalc.config.identity import keys_of, numeric_settings
 from mcalc.config.paths import flatten
 from mcalc.config.trial import PlannedTrial, plan_trial
 from mcalc.errors import UserError
@@ -64,8 +64,8 @@ def same_after_storing(jobs: Jobs, *trials: PlannedTrial) -> None:
         assert repr(after.config) == repr(before.config)
         assert repr(after) == repr(before)
         assert repr(dict(after.values)) == repr(dict(before.values))
-        assert trial_key(after.config, after.fingerprint) == before.key
-        assert trajectory_key(after.config, after.fingerprint) == before.trajectory
+        keys = keys_of(numeric_settings(after.config), after.fingerprint)
+        assert keys == (before.key, before.trajectory)
 
 
 @pytest.mark.parametrize(
@@ -141,7 +141,7 @@ def test_the_places_are_the_workers_own(jobs: Jobs) -> None:
     (found,) = restored(jobs, Job("sweep", "parent", (trial,)), places_of(there)).trials
     assert found.config.storage is None
     assert (found.config.tracking.dir, found.config.tracking.uri) == ("/there", "http://b")
-    assert found.key == trial.key == trial_key(found.config, "fingerprint")
+    assert found.key == trial.key == keys_of(numeric_settings(found.config), "fingerprint")[0]
 
 
 def test_no_password_is_stored(jobs: Jobs, file: Path) -> None:
@@ -202,12 +202,12 @@ def tables(file: Path) -> Sequence[str]:
 
 READ = """
 import json, sys
-from mcalc.config import Config
-from mcalc.config.identity import trial_key
+from mcalc.config import Config, plan_trial
 from mcalc.sweep.store.jobs import Jobs
 from mcalc.sweep.store.storage import Storage
 job = Jobs(Storage(sys.argv[1], 5)).find(sys.argv[2], Config())
-print(json.dumps([[t.name, t.key, trial_key(t.config, t.fingerprint)] for t in job.trials]))
+keys = [plan_trial(t.name, t.config, t.fingerprint).key for t in job.trials]
+print(json.dumps([[t.name, t.key, key] for t, key in zip(job.trials, keys)]))
 """
 
 
