@@ -1,4 +1,4 @@
-"""Files that are replaced whole or not at all, whatever happens while they are written."""
+"""Files that are replaced whole or not at all, and the folder of the record."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, TextIO
+
+from mcalc.errors import UserError
 
 
 @contextmanager
@@ -42,6 +44,17 @@ def write_text(path: Path) -> Iterator[TextIO]:
         yield text
         text.flush()
         text.detach()
+
+
+def make_record_folder(folder: Path) -> None:
+    """Make the folder of a record, where there is none. Raises UserError where it cannot be."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(
+            f"the record folder {folder} cannot be made ({error.strerror}): name a writable one "
+            "with tracking.dir=PATH"
+        ) from error
 
 
 def sync(path: Path) -> None:

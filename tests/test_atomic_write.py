@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from mcalc.atomic_write import write_binary, write_text
+from mcalc.atomic_write import make_record_folder, write_binary, write_text
+from mcalc.errors import UserError
 
 
 def test_a_new_file_has_what_was_written_and_nothing_lies_beside_it(tmp_path: Path) -> None:
@@ -69,3 +70,13 @@ def test_what_cannot_be_written_is_an_os_error(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="folder"), write_text(tmp_path / "folder") as file:
         file.write("x")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "folder"]
+
+
+def test_the_folder_of_a_record_is_made_or_its_place_is_named(tmp_path: Path) -> None:
+    folder = tmp_path / "a" / "b"
+    make_record_folder(folder)
+    make_record_folder(folder)
+    assert folder.is_dir()
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match=r"record folder .*file/mlruns cannot be made \(Not a dir"):
+        make_record_folder(tmp_path / "file" / "mlruns")

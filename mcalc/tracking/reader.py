@@ -21,7 +21,16 @@ from mlflow.tracking import MlflowClient
 from mcalc.config import TrackingConfig
 from mcalc.errors import UserError, without_password
 from mcalc.results import Artifacts, CurvePoint, Predictions, RecordedTrial
-from mcalc.tracking.tracker import PARENT_TAG, database_uri, recorded_trial
+from mcalc.tracking.tracker import (
+    PARENT_TAG,
+    database_uri,
+    is_served,
+    recorded_trial,
+    search,
+)
+
+_HARDWARE = ("device", "precision", "threads", "memory_format")
+"""Tags of what a trial's speed depends on."""
 
 
 def _client(tracking: TrackingConfig) -> MlflowClient | None:
@@ -29,7 +38,7 @@ def _client(tracking: TrackingConfig) -> MlflowClient | None:
 
     Raises UserError at once for a server that cannot be reached: MLflow would try for minutes.
     """
-    if tracking.uri and tracking.uri.startswith(("http://", "https://")):
+    if tracking.uri and is_served(tracking.uri):
         try:
             urlopen(f"{tracking.uri}/health", timeout=10).close()
         except HTTPError:
@@ -63,12 +72,8 @@ def read_speeds(tracking: TrackingConfig, host: str) -> dict[tuple[str, ...], fl
     for run in runs:
         tags, params, metrics = run.data.tags, run.data.params, run.data.metrics
         kind = (
-            params.get("backbone.name", ""),
-            params.get("trainer.batch_size", ""),
-            *(
-                tags.get(f"mcalc.{name}", "")
-                for name in ("device", "precision", "threads", "memory_format")
-            ),
+            *(params.get(key, "") for key in ("backbone.name", "trainer.batch_size")),
+            *(tags.get(f"mcalc.{name}", "") for name in _HARDWARE),
         )
         if metrics.get("iterations"):
             found.setdefault(kind, []).append(metrics["seconds"] / metrics["iterations"])
@@ -88,29 +93,17 @@ def read_trials(tracking: TrackingConfig, sweep: str | None = None) -> list[Reco
             "`python -m mcalc.train -m sweep=alexnet,googlenet`, first"
         )
     experiments = [found.experiment_id for found in client.search_experiments()]
-
-    def search(query: str) -> list[Run]:
-        return list(
-            client.search_runs(
-                experiments, query, max_results=5000, order_by=["attributes.start_time DESC"]
-            )
-        )
-
+    runs: list[Run] = []
     if sweep is None:
-        runs = [
-            run
-            for run in search("tags.`mcalc.kind` = 'trial' and attributes.status = 'FINISHED'")
-            if PARENT_TAG not in run.data.tags
-        ]
+        trials = search(client, experiments, {"mcalc.kind": "trial"}, "FINISHED")
+        runs = [run for run in trials if PARENT_TAG not in run.data.tags]
     else:
         title = sweep.replace("'", "")
-        parents = search(f"tags.`mcalc.kind` = 'sweep' and tags.`mcalc.sweep` = '{title}'")
-        parents += search(f"tags.`mcalc.kind` = 'sweep' and tags.`mcalc.sweep_id` = '{title}'")
-        runs = []
+        parents: list[Run] = []
+        for tag in ("mcalc.sweep", "mcalc.sweep_id"):
+            parents += search(client, experiments, {"mcalc.kind": "sweep", tag: title})
         for parent in parents:
-            runs = search(
-                f"tags.`{PARENT_TAG}` = '{parent.info.run_id}' and attributes.status = 'FINISHED'"
-            )
+            runs = search(client, experiments, {PARENT_TAG: parent.info.run_id}, "FINISHED")
             if runs:
                 break
     newest: dict[str, Run] = {}

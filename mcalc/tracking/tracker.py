@@ -34,7 +34,7 @@ from mlflow.entities import Metric, Param, Run, RunTag
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
-from mcalc.errors import UserError
+from mcalc.atomic_write import make_record_folder
 from mcalc.results import (
     RECORD_FORMAT,
     SUPERSEDED_TAG,
@@ -59,6 +59,35 @@ def database_uri(directory: Path) -> str:
     return f"sqlite:///{directory.resolve() / _DATABASE}"
 
 
+def is_served(uri: str) -> bool:
+    """Whether the address is that of a tracking server; others are databases."""
+    return uri.startswith(("http://", "https://"))
+
+
+def search(
+    client: MlflowClient,
+    experiments: list[str],
+    tags: Mapping[str, str],
+    state: str = "",
+    order: str = "DESC",
+) -> list[Run]:
+    """Runs whose tags, and state where given, are these: the newest first or, with ASC, last."""
+    conditions = [f"tags.`{name}` = '{value}'" for name, value in tags.items()]
+    if state:
+        conditions.append(f"attributes.status = '{state}'")
+    query, by_time = " and ".join(conditions), [f"attributes.start_time {order}"]
+    found: list[Run] = []
+    token = None
+    while True:
+        page = client.search_runs(
+            experiments, query, max_results=5000, order_by=by_time, page_token=token
+        )
+        found += page
+        token = page.token
+        if not token:
+            return found
+
+
 def _write_ahead(database: Path) -> None:
     """Switch the file to SQLite's write-ahead log: readers (the UI) and a writer do not block each
     other, and a commit is one sync."""
@@ -70,13 +99,7 @@ class Tracker:
     """The record below one folder. Raises UserError where the folder cannot be written."""
 
     def __init__(self, directory: Path, experiment: str, uri: str | None = None) -> None:
-        try:
-            directory.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise UserError(
-                f"the record folder {directory} cannot be made ({error.strerror}): name a writable "
-                "one with tracking.dir=PATH"
-            ) from error
+        make_record_folder(directory)
         # the tables are created on first use, with a log line each
         for name in ("alembic", "mlflow.store.db.utils"):
             logging.getLogger(name).setLevel(logging.WARNING)
@@ -86,33 +109,27 @@ class Tracker:
                 _write_ahead(directory / _DATABASE)
             self.client = MlflowClient(tracking_uri=uri or database_uri(directory))
             found = self.client.get_experiment_by_name(experiment)
-            self.experiment_id = (
-                found.experiment_id if found else self._create(experiment, directory, uri)
-            )
+            if found:
+                self.experiment_id = found.experiment_id
+            else:
+                # a server chooses the place of its artifacts
+                served = uri is not None and is_served(uri)
+                place = None if served else (directory.resolve() / "artifacts").as_uri()
+                # without it the UI takes the experiment for one of chat traces
+                kind = {"mlflow.experimentKind": "custom_model_development"}
+                self.experiment_id = self.client.create_experiment(experiment, place, kind)
 
-    def _create(self, experiment: str, directory: Path, uri: str | None) -> str:
-        served = uri is not None and uri.startswith(("http://", "https://"))
-        return self.client.create_experiment(
-            experiment,
-            # a server chooses the place of its artifacts
-            artifact_location=None if served else (directory.resolve() / "artifacts").as_uri(),
-            # without it the UI takes the experiment for one of chat traces
-            tags={"mlflow.experimentKind": "custom_model_development"},
-        )
+    def _search(self, tags: Mapping[str, str], state: str = "", order: str = "DESC") -> list[Run]:
+        return search(self.client, [self.experiment_id], tags, state, order)
 
-    def _search(self, conditions: Mapping[str, str], *, state: str | None = None) -> list[Run]:
-        """Runs whose tags are as given, newest first."""
-        query = [f"tags.`{name}` = '{value}'" for name, value in conditions.items()]
-        if state:
-            query.append(f"attributes.status = '{state}'")
-        return list(
-            self.client.search_runs(
-                [self.experiment_id],
-                " and ".join(query),
-                max_results=5000,
-                order_by=["attributes.start_time DESC"],
-            )
-        )
+    def _create_run(self, name: str, tags: Mapping[str, str]) -> str:
+        origin = {
+            "mlflow.user": "mcalc",
+            "mlflow.source.name": "mcalc.train",
+            _FORMAT: str(RECORD_FORMAT),
+        }
+        run = self.client.create_run(self.experiment_id, run_name=name, tags={**origin, **tags})
+        return str(run.info.run_id)
 
     def finished(self, key: str, parent: str | None = None) -> Outcome | None:
         """The newest finished run of the trial with this key, of the sweep `parent` if given."""
@@ -128,47 +145,25 @@ class Tracker:
         self, sweep: str, title: str, tags: Mapping[str, str], run_id: str | None = None
     ) -> str:
         """The parent run of a sweep: `run_id`, the one there is, or a new one. Returns its id."""
-        known = [run_id] if run_id else self._parents(sweep)
+        own = {"mcalc.kind": "sweep", "mcalc.sweep_id": sweep}
+        known = [run_id] if run_id else [str(run.info.run_id) for run in self._search(own)]
         if known:
             self.client.update_run(known[0], status="RUNNING")
             return known[0]
-        own = {"mcalc.kind": "sweep", "mcalc.sweep_id": sweep, "mcalc.sweep": title}
-        run = self.client.create_run(
-            self.experiment_id, run_name=sweep, tags={**_origin(), **tags, **own}
-        )
-        return str(run.info.run_id)
-
-    def _parents(self, sweep: str) -> list[str]:
-        found = self._search({"mcalc.kind": "sweep", "mcalc.sweep_id": sweep})
-        return [str(run.info.run_id) for run in found]
+        return self._create_run(sweep, {**tags, **own, "mcalc.sweep": title})
 
     def close_sweep(
         self, run_id: str, metrics: Mapping[str, float], texts: Mapping[str, str], *, complete: bool
     ) -> None:
         """End a sweep's parent run, with figures over its trials and files by name."""
-        now = int(time.time() * 1000)
-        finite = {k: v for k, v in metrics.items() if np.isfinite(v)}
-        self.client.log_batch(run_id, metrics=[Metric(k, v, now, 0) for k, v in finite.items()])
+        self.client.log_batch(run_id, metrics=_entries(metrics))
         for name, text in texts.items():
             self.client.log_text(run_id, text, name)
         self.client.set_terminated(run_id, "FINISHED" if complete else "FAILED")
 
     def runs_of(self, parent: str) -> list[RecordedTrial]:
         """Every trial's run of a sweep, in the order in which they began, without artifacts."""
-        found: list[RecordedTrial] = []
-        token = None
-        while True:
-            page = self.client.search_runs(
-                [self.experiment_id],
-                f"tags.`{PARENT_TAG}` = '{parent}'",
-                max_results=5000,
-                order_by=["attributes.start_time ASC"],
-                page_token=token,
-            )
-            found += [recorded_trial(run) for run in page]
-            token = page.token
-            if not token:
-                return found
+        return [recorded_trial(run) for run in self._search({PARENT_TAG: parent}, order="ASC")]
 
     def run(self, run_id: str) -> RecordedTrial | None:
         """One run, without artifacts; None where there is none of this id."""
@@ -192,27 +187,19 @@ class Tracker:
         """
         if run_id:
             self.client.update_run(run_id, status="RUNNING")
-            return RunWriter(self.client, run_id, self._last_step(run_id))
-        if not parent:
-            for run in self._search({"mcalc.kind": "trial", "mcalc.key": key}, state="RUNNING"):
-                self.client.set_terminated(run.info.run_id, "KILLED")
+            written = self.client.get_metric_history(run_id, "val_loss")
+            return RunWriter(self.client, run_id, max((e.step for e in written), default=-1))
         own = {"mcalc.kind": "trial", "mcalc.key": key}
         if parent:
             own[PARENT_TAG] = parent
-        run = self.client.create_run(
-            self.experiment_id, run_name=name, tags={**_origin(), **tags, **own}
-        )
-        new = str(run.info.run_id)
+        else:
+            for run in self._search(own, state="RUNNING"):
+                self.client.set_terminated(run.info.run_id, "KILLED")
+        new = self._create_run(name, {**tags, **own})
         logged = [Param(k, str(v)) for k, v in params.items()]
         for start in range(0, len(logged), 100):
             self.client.log_batch(new, params=logged[start : start + 100])
         return RunWriter(self.client, new)
-
-    def _last_step(self, run_id: str) -> int:
-        """The iteration of the last evaluation that is written."""
-        return max(
-            (entry.step for entry in self.client.get_metric_history(run_id, "val_loss")), default=-1
-        )
 
     def abandon(self, run_id: str) -> None:
         """Close a run that a killed worker opened and that no study knows."""
@@ -261,11 +248,8 @@ class RunWriter:
         """
         if point.iteration <= self._last_step:
             return
-        now = int(time.time() * 1000)
-        for entry in fields(CurvePoint):
-            value = float(getattr(point, entry.name))
-            if entry.name != "iteration" and np.isfinite(value):
-                self._pending.append(Metric(entry.name, value, now, point.iteration))
+        values = {name: getattr(point, name) for name in _CURVE_COLUMNS if name != "iteration"}
+        self._pending += _entries(values, point.iteration)
         if time.monotonic() - self._flushed > _FLUSH_SECONDS:
             self._flush()
 
@@ -281,12 +265,8 @@ class RunWriter:
 
     def _close(self, metrics: Mapping[str, float], tags: Mapping[str, str], status: str) -> None:
         self._flush()
-        now = int(time.time() * 1000)
-        self.client.log_batch(
-            self.run_id,
-            metrics=[Metric(k, float(v), now, 0) for k, v in metrics.items() if np.isfinite(v)],
-            tags=[RunTag(k, v) for k, v in tags.items()],
-        )
+        written = [RunTag(k, v) for k, v in tags.items()]
+        self.client.log_batch(self.run_id, metrics=_entries(metrics), tags=written)
         self.client.set_terminated(self.run_id, status)
 
     def fail(self, error: str, trace: str, *, killed: bool = False) -> None:
@@ -304,13 +284,8 @@ class RunWriter:
 
     def table(self, predictions: Predictions) -> None:
         """The predictions, as MLflow's table (seen in the UI) and as CSV (read by the report)."""
-        frame = pd.DataFrame(
-            {
-                "lesion": predictions.ids,
-                "malignant": predictions.labels,
-                "probability": predictions.probabilities,
-            }
-        )
+        frame = pd.DataFrame({"lesion": predictions.ids, "malignant": predictions.labels})
+        frame["probability"] = predictions.probabilities
         self.client.log_table(self.run_id, frame, "predictions.json")
         self.client.log_text(self.run_id, frame.to_csv(index=False), "predictions.csv")
 
@@ -343,9 +318,7 @@ class RunWriter:
 _CURVE_COLUMNS = [entry.name for entry in fields(CurvePoint)]
 
 
-def _origin() -> dict[str, str]:
-    return {
-        "mlflow.user": "mcalc",
-        "mlflow.source.name": "mcalc.train",
-        _FORMAT: str(RECORD_FORMAT),
-    }
+def _entries(values: Mapping[str, float], step: int = 0) -> list[Metric]:
+    """MLflow's entries of the values that are finite."""
+    now = int(time.time() * 1000)
+    return [Metric(k, float(v), now, step) for k, v in values.items() if np.isfinite(v)]
