@@ -11,9 +11,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import norm, rankdata
+from scipy.stats import binomtest, norm, rankdata
 
 from mcalc.errors import UserError
+from mcalc.results import Predictions
 
 Interval = tuple[float, float]
 """Lower and upper bound; (nan, nan) where it is undefined."""
@@ -59,6 +60,11 @@ class Confusion:
             tp=int(np.sum(malignant & called)),
             fp=int(np.sum(~malignant & called)),
         )
+
+    @classmethod
+    def of(cls, predictions: Predictions) -> Confusion:
+        """Counts of recorded predictions, as `from_predictions`."""
+        return cls.from_predictions(predictions.labels, predictions.probabilities)
 
     @property
     def total(self) -> int:
@@ -133,15 +139,8 @@ def wilson_interval(successes: int, n: int, level: float = 0.95) -> Interval:
     _check_level(level)
     if n == 0:
         return math.nan, math.nan
-    z = float(norm.ppf((1 + level) / 2))
-    share = successes / n
-    centre = share + z**2 / (2 * n)
-    spread = z * math.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))
-    scale = 1 + z**2 / n
-    # at the ends one bound is 0 or 1 exactly; rounding would leave it a hair beside
-    low = 0.0 if successes == 0 else (centre - spread) / scale
-    high = 1.0 if successes == n else (centre + spread) / scale
-    return low, high
+    bounds = binomtest(successes, n).proportion_ci(level, method="wilson")
+    return float(bounds.low), float(bounds.high)
 
 
 def auc(labels: npt.ArrayLike, probabilities: npt.ArrayLike) -> float:

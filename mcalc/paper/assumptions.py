@@ -122,7 +122,7 @@ ASSUMPTIONS: tuple[Assumption, ...] = (
         paper="70 % for training and 30 % for testing (III); whether by image, lesion or patient "
         "is not said.",
         taken={"protocol.name": "paper", "protocol.held_out": 0.3},
-        choice="By lesion, so that a patient may stand on both sides; protocol=patient forbids it",
+        choice="By lesion, so that a patient may be in both subsets; protocol=patient forbids it",
         reason="A split of an image folder, as splitEachLabel makes it, knows no patients.",
     ),
     Assumption(
@@ -141,7 +141,7 @@ ASSUMPTIONS: tuple[Assumption, ...] = (
         taken={},
         choice="Each held-out lesion is reported once; protocol=paper_augment_first splits copies",
         reason="901 is 30 % of about 3003, or 2.2 x 1360: consistent with augmenting first and "
-        "splitting afterwards, so that copies of one lesion stand on both sides. That is an "
+        "splitting afterwards, so that copies of one lesion are in both subsets. That is an "
         "inference.",
     ),
     Assumption(

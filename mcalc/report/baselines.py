@@ -102,5 +102,4 @@ def _networks(trials: Sequence[RecordedTrial]) -> tuple[float, float]:
     """Mean AUC and accuracy of trials, from their predictions."""
     each = [trial.predictions for trial in trials]
     area = fmean(auc(one.labels, one.probabilities) for one in each)
-    right = fmean(Confusion.from_predictions(o.labels, o.probabilities).accuracy for o in each)
-    return area, right
+    return area, fmean(Confusion.of(one).accuracy for one in each)

@@ -44,8 +44,8 @@ def cautions(trials: Sequence[RecordedTrial]) -> tuple[str, ...]:
         leak = grouped(published, _tag("leak"))
         found.append(
             f"Protocol paper{_whose(published, trials)}: as published, the held-out part both "
-            "stops training and is reported, and a patient may have lesions on both sides of the "
-            f"split (here: {leak}); accuracies are optimistic. protocol=patient keeps patients "
+            "stops training and is reported, and a patient may have lesions in both subsets of "
+            f"the split (here: {leak}); accuracies are optimistic. protocol=patient keeps patients "
             "apart."
         )
     explained = {trial.run_id for trial in (*published, *copied)}
@@ -81,13 +81,14 @@ def provenance(trials: Sequence[RecordedTrial]) -> tuple[str, ...]:
     def tag(name: str) -> str:
         return grouped(trials, _tag(name))
 
+    majority = grouped(trials, lambda trial: f"{majority_rate(trial.predictions.labels):.4f}")
     return (
         f"Reported set: {grouped(trials, _reported)}. The paper's has {REPORTED} images "
         f"({BENIGN} benign, {MALIGNANT} malignant): counts compare only where n is the same, "
         "rates always.",
         f"Intervals are 95 %: Wilson for accuracy, DeLong for AUC. They take {units_of(trials)} as "
         "independent; several of one patient are not, which makes them too narrow.",
-        f"Always giving the commoner class scores {grouped(trials, _majority)}; in the paper "
+        f"Always giving the commoner class scores {majority}; in the paper "
         f"{BENIGN / REPORTED:.4f}.",
         f"Crop size alone (no pixel read) reaches {grouped(trials, _area('size'))}; a network has "
         "learnt something from the image only where its AUC is above that.",
@@ -154,10 +155,6 @@ def _units(trial: RecordedTrial) -> str:
     return f"{word} and copies of {word}" if copied else word
 
 
-def _majority(trial: RecordedTrial) -> str:
-    return f"{majority_rate(trial.predictions.labels):.4f}"
-
-
 def _area(baseline: str) -> Callable[[RecordedTrial], str]:
     """What gives a trial's recorded AUC of a baseline, with its interval, as text."""
 
@@ -206,10 +203,8 @@ def _contradictions(trials: Sequence[RecordedTrial]) -> list[str]:
     """Recorded accuracies that the recorded predictions do not give."""
     found = []
     for trial in trials:
-        recorded = _metric(trial, "accuracy")
-        predictions = trial.predictions
-        own = Confusion.from_predictions(predictions.labels, predictions.probabilities).accuracy
-        if not math.isnan(recorded) and abs(recorded - own) > 1e-6:
+        recorded, own = _metric(trial, "accuracy"), Confusion.of(trial.predictions).accuracy
+        if abs(recorded - own) > 1e-6:  # never where one is not recorded, nan
             found.append(
                 f"{trial.name}: the record's accuracy {recorded:.4f} is not that of its "
                 f"predictions, {own:.4f}; the predictions are shown."

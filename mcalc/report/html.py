@@ -16,7 +16,7 @@ from jinja2 import Environment, StrictUndefined
 from matplotlib.figure import Figure
 from PIL import Image
 
-from mcalc.evaluation import confusion_figure, crops_figure, curve_figure
+from mcalc.evaluation import Confusion, confusion_figure, crops_figure, curve_figure
 from mcalc.paper import ASSUMPTIONS, NETWORK_TITLES, NETWORKS
 from mcalc.report.baselines import baselines_table
 from mcalc.report.cautions import cautions, provenance
@@ -25,7 +25,6 @@ from mcalc.report.paper_tables import (
     SETTINGS,
     Record,
     Row,
-    confusion_of,
     further_scores,
     match,
     trials_of,
@@ -154,12 +153,12 @@ def _curve(trial: RecordedTrial, label: str) -> _Picture:
 
 
 def _confusion(trial: RecordedTrial, label: str) -> _Picture:
-    counts = confusion_of(trial)
-    return _Picture(
-        _drawing(confusion_figure(counts, f"{label}: confusion matrix")),
+    counts = Confusion.of(trial.predictions)
+    shows = (
         f"Confusion matrix of {label}: {counts.tn} true negatives, {counts.fn} false negatives, "
-        f"{counts.tp} true positives, {counts.fp} false positives.",
+        f"{counts.tp} true positives, {counts.fp} false positives."
     )
+    return _Picture(_drawing(confusion_figure(counts, f"{label}: confusion matrix")), shows)
 
 
 def _crops(trial: RecordedTrial, label: str, unreadable: list[str]) -> _Picture:

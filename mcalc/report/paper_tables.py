@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from statistics import fmean
+from typing import Any
 
 from mcalc.evaluation import (
     METRICS,
@@ -43,6 +44,9 @@ _RATES = tuple(find_metric(n) for n in ("recall", "precision", "specificity", "f
 """Metrics of Table 6, which the paper prints."""
 _OTHER_TABLES = ("accuracy", "auc", *(metric.name for metric in _RATES))
 """Metrics that a table of the paper shows."""
+
+_Cells = tuple[list[str], RecordedTrial | None]
+"""A row's cells, and the trial that they are of."""
 
 _NAME = Column("name", "Name", text=True)
 _CSV_ONLY = tuple(
@@ -75,17 +79,11 @@ def match(network: str, trials: Sequence[RecordedTrial]) -> list[Row]:
     rows: list[Row] = []
     for published in PAPER_TRIALS[network]:
         own = [trial for trial in trials if trial.name == published.name]
-        rows += [Row(label(trial), published, trial) for trial in own]
-        if not own:
-            rows.append(Row(published.name, published, None))
+        recorded = [Row(label(trial), published, trial) for trial in own]
+        rows += recorded or [Row(published.name, published, None)]
     known = {published.name for published in PAPER_TRIALS[network]}
     rows += [Row(label(trial), None, trial) for trial in trials if trial.name not in known]
     return rows
-
-
-def confusion_of(trial: RecordedTrial) -> Confusion:
-    """Counts of a recorded trial's predictions."""
-    return Confusion.from_predictions(trial.predictions.labels, trial.predictions.probabilities)
 
 
 def build(number: int, record: Record) -> Table:
@@ -118,36 +116,36 @@ def _accuracy_table(number: int, network: str, record: Record) -> Table:
         *numbers(accuracy_paper="Paper", accuracy_paper_low="Paper from"),
         *numbers(accuracy_paper_high="Paper to", accuracy_difference="Difference", auc="AUC"),
         *numbers(csv_only=True, auc_low="AUC from", auc_high="AUC to", n="n"),
-        *_CSV_ONLY,
     )
-    return Table(
-        title=f"Table {number}. Fine-tuned {NETWORK_TITLES[network]}: parameters and accuracy on "
-        "the reported set, ours and the paper's",
-        columns=columns,
-        rows=tuple(_accuracy_row(row) for row in rows),
-        notes=(*_completeness(network, trials), _means(network, trials), *_departures(rows)),
-        provenance=(*cautions(trials), *provenance(trials)),
+    return _table(
+        f"Table {number}. Fine-tuned {NETWORK_TITLES[network]}: parameters and accuracy on the "
+        "reported set, ours and the paper's",
+        columns,
+        [(_accuracy_cells(row), row.trial) for row in rows],
+        (*_completeness(network, trials), _means(network, trials), *_departures(rows)),
+        trials,
     )
 
 
-def _accuracy_row(row: Row) -> tuple[str, ...]:
-    paper = [NOT_RUN] * 3
-    published = math.nan
+def _accuracy_cells(row: Row) -> list[str]:
+    paper, published = [NOT_RUN] * 3, math.nan
     if row.paper is not None:
         published = float(row.paper.accuracy)
-        counts = row.paper.confusion
-        interval = wilson_interval(counts.correct, counts.total)
-        paper = [str(row.paper.accuracy), *(number_cell(bound, 3) for bound in interval)]
+        paper = [str(row.paper.accuracy), *_interval(row.paper.confusion)]
     ours, area, n, difference = [NOT_RUN] * 3, [NOT_RUN] * 3, NOT_RUN, NOT_RUN
     if row.trial is not None:
-        counts = confusion_of(row.trial)
-        bounds = wilson_interval(counts.correct, counts.total)
-        ours = [number_cell(counts.accuracy, 4), *(number_cell(bound, 3) for bound in bounds)]
+        counts = Confusion.of(row.trial.predictions)
+        ours = [number_cell(counts.accuracy, 4), *_interval(counts)]
         scored = row.trial.predictions.labels, row.trial.predictions.probabilities
         area = [number_cell(value, 3) for value in (auc(*scored), *auc_interval(*scored))]
         n = str(counts.total)
         difference = _signed(counts.accuracy - published)
-    return (row.label, *_settings(row), *ours, *paper, difference, *area, n, *_extra(row.trial))
+    return [row.label, *_settings(row), *ours, *paper, difference, *area, n]
+
+
+def _interval(counts: Confusion) -> list[str]:
+    """Cells of the bounds of an accuracy."""
+    return [number_cell(end, 3) for end in wilson_interval(counts.correct, counts.total)]
 
 
 def _counts_table(record: Record) -> Table:
@@ -157,26 +155,23 @@ def _counts_table(record: Record) -> Table:
         *numbers(n="n", tn="TN", fn="FN", tp="TP", fp="FP"),
         *numbers(tn_share="TN/n", fn_share="FN/n", tp_share="TP/n", fp_share="FP/n"),
         *numbers(accuracy="Accuracy"),
-        *_CSV_ONLY,
     )
-    rows: list[tuple[str, ...]] = []
+    rows: list[_Cells] = []
     for row in _all_rows(record):
-        ours = [NOT_RUN] * 10
+        ours = paper = [NOT_RUN] * 10
         if row.trial is not None:
-            counts = confusion_of(row.trial)
-            ours = [*_counts(counts), number_cell(counts.accuracy, 4)]
-        rows.append((row.label, "ours", *ours, *_extra(row.trial)))
-        paper = [NOT_RUN] * 10
+            counts = Confusion.of(row.trial.predictions)
+            ours = _counts(counts, number_cell(counts.accuracy, 4))
         if row.paper is not None:
-            paper = [*_counts(row.paper.confusion), str(row.paper.table5_accuracy)]
-        rows.append((row.label, "paper", *paper, *_extra(None)))
-    return Table(
-        title="Table 5. True and false negatives and positives (positive = malignant), as counts "
-        "and as shares of n, and accuracy",
-        columns=columns,
-        rows=tuple(rows),
-        notes=_notes_of_both(record),
-        provenance=_provenance_of_both(record),
+            paper = _counts(row.paper.confusion, str(row.paper.table5_accuracy))
+        rows += [([row.label, "ours", *ours], row.trial), ([row.label, "paper", *paper], None)]
+    return _table(
+        "Table 5. True and false negatives and positives (positive = malignant), as counts and as "
+        "shares of n, and accuracy",
+        columns,
+        rows,
+        _notes_of_both(record),
+        trials_of(record),
     )
 
 
@@ -185,7 +180,7 @@ def _rates_table(record: Record) -> Table:
     for metric in _RATES:
         for column, heading in (("", ""), ("_paper", " paper"), ("_difference", " diff.")):
             columns.append(Column(f"{metric.name}{column}", f"{metric.heading}{heading}"))
-    rows: list[tuple[str, ...]] = []
+    rows: list[_Cells] = []
     for row in _all_rows(record):
         cells = [row.label]
         for metric in _RATES:
@@ -194,18 +189,18 @@ def _rates_table(record: Record) -> Table:
             published = math.nan if printed is None else float(printed)
             text = NOT_RUN if printed is None else str(printed)
             cells += [number_cell(ours, 4), text, _signed(ours - published)]
-        rows.append((*cells, *_extra(row.trial)))
-    return Table(
-        title="Table 6. Recall, precision (Prec.), specificity (Spec.) and F-measure (F), ours, "
-        "the paper's and the difference",
-        columns=(*columns, *_CSV_ONLY),
-        rows=tuple(rows),
-        notes=(
-            *_notes_of_both(record),
-            "A dash in the row of a trial that was run means 0/0: precision where nothing was "
-            "called malignant, for example.",
-        ),
-        provenance=_provenance_of_both(record),
+        rows.append((cells, row.trial))
+    dash = (
+        "A dash in the row of a trial that was run means 0/0: precision where nothing was called "
+        "malignant, for example."
+    )
+    return _table(
+        "Table 6. Recall, precision (Prec.), specificity (Spec.) and F-measure (F), ours, the "
+        "paper's and the difference",
+        columns,
+        rows,
+        (*_notes_of_both(record), dash),
+        trials_of(record),
     )
 
 
@@ -226,20 +221,20 @@ def further_scores(record: Record) -> Table | None:
             metrics[name] = Metric(name, name, lambda *_: math.nan)
     if not metrics or not trials:
         return None
-    rows = []
+    rows: list[_Cells] = []
     for trial in trials:
         values = (
             trial.metrics.get(name, math.nan) if name in gone else _score(trial, metric)
             for name, metric in metrics.items()
         )
-        rows.append((trial.name, *(number_cell(value, 4) for value in values), *_extra(trial)))
+        rows.append(([trial.name, *(number_cell(value, 4) for value in values)], trial))
     note = "as recorded with the trial; its package is not installed here."
-    shown = (Column(name, metric.heading) for name, metric in metrics.items())
-    return Table(
-        title="Further scores of the reported set, computed from the recorded predictions",
-        columns=(_NAME, *shown, *_CSV_ONLY),
-        rows=tuple(rows),
-        notes=tuple(f"{name}: {note}" for name in sorted(gone)),
+    return _table(
+        "Further scores of the reported set, computed from the recorded predictions",
+        [_NAME, *(Column(name, metric.heading) for name, metric in metrics.items())],
+        rows,
+        [f"{name}: {note}" for name in sorted(gone)],
+        (),
     )
 
 
@@ -267,11 +262,6 @@ def _notes_of_both(record: Record) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _provenance_of_both(record: Record) -> tuple[str, ...]:
-    trials = trials_of(record)
-    return (*cautions(trials), *provenance(trials))
-
-
 def _completeness(network: str, trials: Sequence[RecordedTrial]) -> tuple[str, ...]:
     recorded = {trial.name for trial in trials}
     missing = [row.name for row in PAPER_TRIALS[network] if row.name not in recorded]
@@ -290,7 +280,7 @@ def _means(network: str, trials: Sequence[RecordedTrial]) -> str:
     both = [(row.trial, row.paper) for row in match(network, trials) if row.trial and row.paper]
     if not both:
         return f"Mean accuracy: {whole}."
-    own = fmean(confusion_of(trial).accuracy for trial, _ in both)
+    own = fmean(Confusion.of(trial.predictions).accuracy for trial, _ in both)
     paper = fmean(float(printed.accuracy) for _, printed in both)
     return (
         f"Mean accuracy over the {len(both)} rows run: ours {own:.4f}, the paper's {paper:.4f}; "
@@ -318,23 +308,32 @@ def _departures(rows: Sequence[Row]) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _settings(row: Row) -> tuple[str, ...]:
-    if row.trial is None:
-        return tuple(str(row.paper.settings[key]) if row.paper else NOT_RUN for key in SETTINGS)
-    return tuple(_setting(row.trial, key) for key in SETTINGS)
+def _settings(row: Row) -> list[str]:
+    values: dict[str, Any] = dict(row.paper.settings) if row.paper else {}
+    if row.trial is not None:
+        values = {key: row.trial.param(key) for key in SETTINGS if key in row.trial.params}
+    # Inf is MATLAB's name for a patience without end
+    cells = {key: "Inf" if value is None else str(value) for key, value in values.items()}
+    return [cells.get(key, NOT_RUN) for key in SETTINGS]
 
 
-def _setting(trial: RecordedTrial, key: str) -> str:
-    if key not in trial.params:
-        return NOT_RUN
-    value = trial.param(key)
-    return "Inf" if value is None else str(value)  # MATLAB's name for a patience without end
-
-
-def _counts(counts: Confusion) -> list[str]:
+def _counts(counts: Confusion, accuracy: str) -> list[str]:
     each = (counts.tn, counts.fn, counts.tp, counts.fp)
     shares = [number_cell(count / counts.total, 3) for count in each]
-    return [str(counts.total), *map(str, each), *shares]
+    return [str(counts.total), *map(str, each), *shares, accuracy]
+
+
+def _table(
+    title: str,
+    columns: Sequence[Column],
+    rows: Sequence[_Cells],
+    notes: Sequence[str],
+    trials: Sequence[RecordedTrial],
+) -> Table:
+    """A table with the columns that only the CSV has, and how its trials' numbers were made."""
+    whole = tuple((*cells, *_extra(trial)) for cells, trial in rows)
+    made = (*cautions(trials), *provenance(trials))
+    return Table(title, (*columns, *_CSV_ONLY), whole, tuple(notes), made)
 
 
 def _extra(trial: RecordedTrial | None) -> tuple[str, ...]:

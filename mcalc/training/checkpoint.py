@@ -28,7 +28,7 @@ Weights = Mapping[str, Tensor]
 
 @dataclass(frozen=True)
 class Snapshot:
-    """A network that may be reported, with what it says of the side that is."""
+    """A network that may be reported, with what it says of the subset that is."""
 
     iteration: int
     predictions: Predictions

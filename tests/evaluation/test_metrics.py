@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 import math
+from statistics import NormalDist
 
 import numpy as np
 import numpy.typing as npt
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.stats import binomtest, mannwhitneyu, norm
+from scipy.stats import mannwhitneyu, norm
 from sklearn import metrics as sk
 
 from mcalc.errors import UserError
@@ -141,12 +142,21 @@ def test_wilson_gives_newcombes_worked_examples(
 
 
 @given(st.data(), st.integers(1, 2000), st.sampled_from([0.8, 0.95, 0.99]))
-def test_wilson_is_scipys(data: st.DataObject, n: int, level: float) -> None:
+def test_wilson_solves_its_equation(data: st.DataObject, n: int, level: float) -> None:
+    """The bounds are the p at which (share - p)^2 = z^2 p (1 - p) / n, a quadratic in p."""
     successes = data.draw(st.integers(0, n))
-    expected = binomtest(successes, n).proportion_ci(level, method="wilson")
-    assert wilson_interval(successes, n, level) == pytest.approx(
-        (expected.low, expected.high), abs=1e-12
-    )
+    share, z = successes / n, NormalDist().inv_cdf((1 + level) / 2)
+    centre = share + z**2 / (2 * n)
+    root = math.sqrt(max(0.0, centre**2 - (1 + z**2 / n) * share**2))
+    expected = [(centre + sign * root) / (1 + z**2 / n) for sign in (-1, 1)]
+    assert wilson_interval(successes, n, level) == pytest.approx(expected, abs=1e-12)
+
+
+def test_wilson_of_half_of_four_by_hand() -> None:
+    """At z^2 = 4 (95.45 %): centre (0.5 + 0.5) / 2, spread sqrt(1 - 2 / 4) / 2."""
+    low, high = wilson_interval(2, 4, level=math.erf(math.sqrt(2)))
+    assert low == pytest.approx(0.5 - math.sqrt(0.5) / 2, abs=1e-12)
+    assert high == pytest.approx(0.5 + math.sqrt(0.5) / 2, abs=1e-12)
 
 
 def test_wilson_bounds_are_exact_at_the_ends() -> None:
