@@ -62,16 +62,15 @@ def read_line(command: Command, arguments: Sequence[str]) -> Line:
 
 def _flags(command: Command, arguments: Sequence[str]) -> tuple[frozenset[str], list[str]]:
     """The flags, which may stand anywhere, and the other arguments."""
-    known = {"--multirun": "-m", "-c": "--cfg", **{flag.split()[0]: "" for flag in command.flags}}
+    known = {flag.split()[0]: flag for flag in command.flags}
     flags, rest = set(), []
     waiting = iter(arguments)
     for argument in waiting:
         name, equals, value = argument.partition("=")
-        flag = known.get(name) or name
+        full = known.get({"--multirun": "-m", "-c": "--cfg"}.get(name, name))
         if not argument.startswith("-") or not argument.strip("-"):
             rest.append(argument)
-        elif any(each.split()[0] == flag for each in command.flags):
-            full = next(each for each in command.flags if each.split()[0] == flag)
+        elif full:
             expected = full.partition(" ")[2]
             if (value if equals else next(waiting, "") if expected else "") != expected:
                 raise UserError(f"{argument} is not understood: expected {full}")
@@ -115,12 +114,12 @@ def _note(text: str) -> None:
 def _action(command: Command, names: Sequence[str]) -> str:
     if not command.actions:
         return ""
-    if not names or names[0] not in command.actions:
-        given = f"unknown command {names[0]!r}{nearest(names[0], command.actions)}" if names else (
-            "a command is missing"
-        )  # fmt: skip
-        raise UserError(f"{given} (there are {', '.join(command.actions)})")
-    return names[0]
+    if names and names[0] in command.actions:
+        return names[0]
+    given = "a command is missing"
+    if names:
+        given = f"unknown command {names[0]!r}{nearest(names[0], command.actions)}"
+    raise UserError(f"{given} (there are {', '.join(command.actions)})")
 
 
 def _word(name: str, word: Word, given: str | None) -> Any:

@@ -9,6 +9,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import replace
 from enum import StrEnum
+from operator import attrgetter
 from typing import Any, get_origin
 
 from mcalc.config.paths import entries
@@ -44,10 +45,7 @@ def updated(config: Config, values: Mapping[str, Any]) -> Config:
 
 def read(config: Config, key: str) -> Any:
     """The value of a dotted key."""
-    found: Any = config
-    for name in key.split("."):
-        found = getattr(found, name)
-    return found
+    return attrgetter(key)(config)
 
 
 def convert(key: str, value: Any) -> Any:
@@ -74,7 +72,9 @@ def convert(key: str, value: Any) -> Any:
             number = _number(value)
             if number is not None and (kind is float or number == int(number)):
                 return kind(number)
-    expected = " or ".join(expected_of(kind) for kind in kinds)
+    expected = " or ".join(
+        f"one of {words_of(kind)}" if words_of(kind) else KINDS[kind] for kind in kinds
+    )
     given = "null" if value is None else value
     raise UserError(f"{key}={given} is not understood: expected {expected}")
 
@@ -99,11 +99,9 @@ def _number(value: Any) -> float | int | None:
     return number if math.isfinite(number) else None
 
 
-def expected_of(kind: Any) -> str:
-    """What a value of this type is called in a message."""
-    if isinstance(kind, type) and issubclass(kind, StrEnum):
-        return "one of " + ", ".join(kind)
-    return KINDS.get(kind, str(kind))
+def words_of(kind: Any) -> str:
+    """The words that a setting of this type takes; empty where it is no choice."""
+    return ", ".join(kind) if isinstance(kind, type) and issubclass(kind, StrEnum) else ""
 
 
 def _kinds_of(key: str) -> tuple[Any, ...]:

@@ -99,10 +99,14 @@ def _check_form(argument: str, override: Override) -> None:
     if key in GROUPS:
         for element in _elements(override):
             if element not in choices(key):
-                raise UserError(
-                    f"{key}={element}: no such choice{nearest(element, choices(key))} "
-                    f"(there are {', '.join(choices(key))})"
-                )
+                raise _no_choice(key, element, choices(key))
+
+
+def _no_choice(group: str, choice: str, there: Sequence[str]) -> UserError:
+    return UserError(
+        f"{group}={choice}: no such choice{nearest(choice, there)} "
+        f"(there are {', '.join(there) or 'none'})"
+    )
 
 
 def _elements(override: Override) -> list[str]:
@@ -126,10 +130,7 @@ def config_errors() -> Iterator[None]:
     except MissingConfigException as error:
         group, _, choice = str(error.missing_cfg_file).rpartition("/")
         there = [str(option) for option in error.options or choices(group)]
-        raise UserError(
-            f"{group}={choice}: no such choice{nearest(choice, there)} "
-            f"(there are {', '.join(there) or 'none'})"
-        ) from error
+        raise _no_choice(group, choice, there) from error
     except HydraException as error:
         cause = error.__cause__ or error.__context__
         if isinstance(cause, UserError):
@@ -209,9 +210,5 @@ def _quoted(key: str, value: str) -> str:
 
 def as_yaml(config: Config) -> str:
     """The settings as YAML, those for users."""
-    shown = [entry.key for entry in entries().values() if "." not in entry.key]
-    hidden = {key for key in shown if entries()[key].rules.hidden}
-    plain = OmegaConf.structured(config)
-    return OmegaConf.to_yaml(
-        OmegaConf.masked_copy(plain, [key for key in shown if key not in hidden])
-    )
+    shown = [key for key, e in entries().items() if "." not in key and not e.rules.hidden]
+    return OmegaConf.to_yaml(OmegaConf.masked_copy(OmegaConf.structured(config), shown))

@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterator, Mapping
-from enum import StrEnum
 from typing import Any
 
-from mcalc.config.assign import KINDS
+from mcalc.config.assign import KINDS, words_of
 from mcalc.config.commands import COMMANDS, Command
 from mcalc.config.compose import GROUPS, choices
 from mcalc.config.paths import Entry, entries
@@ -38,9 +37,10 @@ def every_setting() -> str:
     """Every setting with its default, its values and what it means."""
     lines = ["Settings of all commands: KEY=DEFAULT (values), and what they mean"]
     for entry in _shown():
-        title = f"{entry.key}: {entry.doc}" if entry.is_section else _given(entry)
-        lines += ["", title if entry.is_section else f"{title}  ({_values(entry)})"]
-        if not entry.is_section:
+        if entry.is_section:
+            lines += ["", f"{entry.key}: {entry.doc}"]
+        else:
+            lines += ["", f"{_given(entry)}  ({_values(entry)})"]
             lines += _wrapped(entry.doc, indent="    ")
     return "\n".join(lines)
 
@@ -63,19 +63,15 @@ def settings_page() -> str:
         rows = {**command.flags, **command.actions, **_words(command)}
         if rows:
             lines += _table(["argument", "does"], [[f"`{each}`", rows[each]] for each in rows])
-    sections = {"": ("General", Config.__doc__ or "")} | {
-        f"{entry.key}.": (f"`{entry.key}`", _section_doc(entry))
-        for entry in _shown()
-        if entry.is_section
-    }
-    for prefix, (title, doc) in sections.items():
-        rows_of = [
-            _row(entry)
-            for entry in _shown()
-            if entry.key.rpartition(".")[0] == prefix[:-1] and not entry.is_section
-        ]
-        lines += ["", f"## {title}", "", doc, ""]
-        lines += _table(["key", "default", "values", "in the key", "meaning"], rows_of)
+    sections = {entry.key: entry.kinds[0] for entry in _shown() if entry.is_section}
+    for section, kind in {"": Config, **sections}.items():
+        inside = (entry for entry in _shown() if entry.key.rpartition(".")[0] == section)
+        title = f"`{section}`" if section else "General"
+        lines += ["", f"## {title}", "", " ".join((kind.__doc__ or "").split()), ""]
+        lines += _table(
+            ["key", "default", "values", "in the key", "meaning"],
+            [_row(entry) for entry in inside if not entry.is_section],
+        )
     return "\n".join([*lines, ""])
 
 
@@ -94,10 +90,6 @@ def _words(command: Command) -> dict[str, str]:
     }
 
 
-def _section_doc(entry: Entry) -> str:
-    return " ".join((entry.kinds[0].__doc__ or "").split())
-
-
 def _row(entry: Entry) -> list[str]:
     in_key = "yes" if entry.numeric else "no"
     if entry.rules.neutral is not UNSET:
@@ -113,17 +105,10 @@ def _table(head: list[str], rows: list[list[str]]) -> list[str]:
 
 def _values(entry: Entry) -> str:
     """`a whole number from 1, or null`."""
-    *kinds, last = (*entry.kinds, None) if len(entry.kinds) == 1 else entry.kinds
-    named = [_kind(kind) for kind in kinds] + ([_kind(last)] if last else [])
+    named = [words_of(kind) or KINDS[kind] for kind in entry.kinds]
     if limits := entry.rules.range():
         named[0] += f" {limits}"
     return ", or ".join(named)
-
-
-def _kind(kind: Any) -> str:
-    if isinstance(kind, type) and issubclass(kind, StrEnum):
-        return ", ".join(kind)
-    return KINDS.get(kind, str(kind))
 
 
 def _text(value: Any) -> str:
@@ -140,9 +125,8 @@ def _given(entry: Entry) -> str:
 def _short(entry: Entry) -> str:
     """The first sentence, and the words of a choice."""
     sentence = entry.doc.partition(". ")[0].rstrip(".").replace("`", "")
-    kind = entry.kinds[0]
-    words = isinstance(kind, type) and issubclass(kind, StrEnum)
-    return f"{sentence} ({', '.join(kind)})" if words else sentence
+    words = words_of(entry.kinds[0])
+    return f"{sentence} ({words})" if words else sentence
 
 
 def _block(title: str, rows: Mapping[str, str]) -> list[str]:

@@ -58,14 +58,10 @@ class Rules:
 
     def range(self) -> str:
         """`from 0 to 1`, `above 0`; empty where nothing limits."""
-        bounds = {
-            "from": self.low, "above": self.above, "to": self.high, "and below": self.below
-        }  # fmt: skip
-        return " ".join(
-            f"{word} {bound:.0f}" if float(bound).is_integer() else f"{word} {bound:g}"
-            for word, bound in bounds.items()
-            if bound is not None
-        )
+        bounds = {"from": self.low, "above": self.above, "to": self.high, "and below": self.below}
+        # 12 digits: a large whole number, as of a seed, is written out
+        stated = (f"{word} {end:.12g}" for word, end in bounds.items() if end is not None)
+        return " ".join(stated)
 
 
 _PLAIN = Rules()
@@ -75,7 +71,7 @@ def setting(default: T, **rules: Any) -> T:
     """A field with these `Rules`. A default that is a list is copied for each config."""
     metadata = {"rules": Rules(**rules)}
     if isinstance(default, list):
-        return field(default_factory=lambda: list(default), metadata=metadata)  # type: ignore[return-value]
+        return field(default_factory=default.copy, metadata=metadata)  # type: ignore[return-value]
     return field(default=default, metadata=metadata)
 
 
