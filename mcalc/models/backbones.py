@@ -7,10 +7,9 @@ lacks. A package of your own adds one by an entry point of the group `mcalc.back
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
 
 import numpy as np
 import torch
@@ -68,10 +67,15 @@ _IMAGENET_RGB_MEAN = (0.485 * 255, 0.456 * 255, 0.406 * 255)
 _IMAGENET_RGB_STD = (0.229 * 255, 0.224 * 255, 0.225 * 255)
 
 
-def _alexnet_head(model: nn.Module, classes: int) -> nn.Module:
-    head = nn.Linear(4096, classes)
-    cast(AlexNet, model).classifier[6] = head
-    return head
+def _linear_head(place: str, features: int) -> Callable[[nn.Module, int], nn.Module]:
+    """For networks whose classifier at `place` is one fully connected layer."""
+
+    def replace(model: nn.Module, classes: int) -> nn.Module:
+        head = nn.Linear(features, classes)
+        model.set_submodule(place, head)
+        return head
+
+    return replace
 
 
 def _build_googlenet() -> nn.Module:
@@ -83,24 +87,12 @@ def _build_googlenet() -> nn.Module:
     return model
 
 
-def _googlenet_head(model: nn.Module, classes: int) -> nn.Module:
-    head = nn.Linear(1024, classes)
-    cast(GoogLeNet, model).fc = head
-    return head
-
-
 def _squeezenet_head(model: nn.Module, classes: int) -> nn.Module:
     # The classifier's ReLU and average pool after this convolution stay, as in the published
     # network and in MATLAB's transfer of it (relu_conv10, pool10). Logits are therefore never
     # negative: a class whose map falls below zero everywhere gives 0 and has no gradient.
     head = nn.Conv2d(512, classes, kernel_size=1)
-    cast(SqueezeNet, model).classifier[1] = head
-    return head
-
-
-def _bvlc_head(model: nn.Module, classes: int) -> nn.Module:
-    head = nn.Linear(1024, classes)
-    cast(BvlcGoogLeNet, model).classifier = head
+    model.set_submodule("classifier.1", head)
     return head
 
 
@@ -116,7 +108,7 @@ BACKBONES: Mapping[str, Backbone] = {
     "alexnet": Backbone(
         name="alexnet",
         build=AlexNet,
-        replace_head=_alexnet_head,
+        replace_head=_linear_head("classifier.6", 4096),
         contract=InputContract(227, 63, _IMAGENET_RGB_MEAN, _IMAGENET_RGB_STD),
         stages=(
             *(rf"features\.{layer}\." for layer in (0, 3, 6, 8)),
@@ -131,7 +123,7 @@ BACKBONES: Mapping[str, Backbone] = {
     "googlenet": Backbone(
         name="googlenet",
         build=_build_googlenet,
-        replace_head=_googlenet_head,
+        replace_head=_linear_head("fc", 1024),
         contract=InputContract(224, 15, (127.5, 127.5, 127.5), (127.5, 127.5, 127.5)),
         stages=(*(rf"conv{layer}\." for layer in (1, 2, 3)), *_INCEPTION_STAGES, r"fc\."),
         imagenet=GoogLeNet_Weights.IMAGENET1K_V1,
@@ -155,7 +147,7 @@ BACKBONES: Mapping[str, Backbone] = {
     "googlenet_bvlc": Backbone(
         name="googlenet_bvlc",
         build=BvlcGoogLeNet,
-        replace_head=_bvlc_head,
+        replace_head=_linear_head("classifier", 1024),
         contract=InputContract(224, 31, (104.0, 117.0, 123.0), (1.0, 1.0, 1.0)),
         stages=(r"conv1\.", r"conv2(_reduce)?\.", *_INCEPTION_STAGES, r"classifier\."),
         npz_key=caffe_key,
@@ -230,8 +222,8 @@ def _fill_from_imagenet(model: nn.Module, entry: Backbone) -> str:
             "says how to make one from Caffe's), or take random weights with backbone.weights=none "
             "or backbone.on_missing_weights=random"
         )
-    load_file(model, download(entry.imagenet.url), optional=entry.optional)
     enum = entry.imagenet
+    load_file(model, download(enum.url), optional=entry.optional)
     return f"imagenet (torchvision {type(enum).__name__}.{enum.name})"
 
 

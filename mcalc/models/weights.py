@@ -158,14 +158,10 @@ def _read_pickle(path: Path) -> dict[str, Tensor]:
             "file is damaged or holds more than a state_dict; save it anew with "
             "torch.save(model.state_dict(), PATH)"
         ) from error
-    if not isinstance(content, Mapping) or not all(
-        isinstance(value, Tensor) for value in content.values()
-    ):
-        held = (
-            f"a mapping of {', '.join(map(str, list(content)[:3]))}, ..."
-            if isinstance(content, Mapping)
-            else f"a {type(content).__name__}"
-        )
+    held = f"a {type(content).__name__}"
+    if isinstance(content, Mapping):
+        held = f"a mapping of {', '.join(map(str, list(content)[:3]))}, ..."
+    if not isinstance(content, Mapping) or any(not torch.is_tensor(v) for v in content.values()):
         raise UserError(
             f"backbone.weights={path}: expected a state_dict (parameter name -> tensor), found "
             f"{held}; save it anew with torch.save(model.state_dict(), PATH)"
