@@ -38,11 +38,8 @@ class Display:
     @contextmanager
     def shown(self) -> Iterator[Display]:
         """Show the bars while the block runs."""
-        self.bars.start()
-        try:
+        with self.bars:
             yield self
-        finally:
-            self.bars.stop()
 
     def add(self, title: str, total: float | None) -> TaskID:
         """Add a bar below the others."""

@@ -31,7 +31,6 @@ class Plugin:
     """One entry of another package; nothing of the package is imported before `load`."""
 
     name: str
-    kind: str
     package: str
     """Name of the distribution, as `pip list` shows it."""
     version: str
@@ -58,7 +57,7 @@ def installed(kind: str) -> Mapping[str, Plugin]:
     found: dict[str, Plugin] = {}
     for point in entry_points(group=f"mcalc.{kind}"):
         assert point.dist is not None  # entry_points() reads them from distributions
-        plugin = Plugin(point.name, kind, point.dist.name, point.dist.version, point)
+        plugin = Plugin(point.name, point.dist.name, point.dist.version, point)
         other = found.setdefault(point.name, plugin)
         if other.package != plugin.package:
             raise UserError(

@@ -9,9 +9,11 @@ numbers beside it says little.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from sklearn.base import BaseEstimator
 from sklearn.feature_extraction import DictVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
@@ -106,10 +108,8 @@ def _size_probabilities(
     Logistic regression on log width, log height and log area, standardised. scikit-learn's default
     L2 penalty also settles that log area is the sum of the other two. Sizes: (n, 2), pixels > 0.
     """
-    model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))
-    model.fit(_size_features(train_sizes), train_labels)
-    probabilities: npt.NDArray[np.float64] = model.predict_proba(_size_features(sizes))[:, 1]
-    return probabilities
+    known, asked = _size_features(train_sizes), _size_features(sizes)
+    return _regression(StandardScaler(), known, train_labels, asked)
 
 
 def _descriptor_probabilities(
@@ -120,17 +120,18 @@ def _descriptor_probabilities(
     Logistic regression on one-hot calcification types, distributions, breast density and subtlety,
     and the BI-RADS assessment where asked for, with scikit-learn's default L2 penalty.
     """
-    needed = _is_assessed if with_assessment else _is_described
-    if not any(needed(lesion) for lesion in train):
+    if not any(_is_assessed(each) if with_assessment else _is_described(each) for each in train):
         return None
-    model = make_pipeline(DictVectorizer(sparse=False), LogisticRegression(max_iter=1000))
-    model.fit(
-        [_described(lesion, with_assessment) for lesion in train],
-        [lesion.label for lesion in train],
-    )
-    probabilities: npt.NDArray[np.float64] = model.predict_proba(
-        [_described(lesion, with_assessment) for lesion in test]
-    )[:, 1]
+    known, asked = ([_described(each, with_assessment) for each in part] for part in (train, test))
+    return _regression(DictVectorizer(sparse=False), known, [each.label for each in train], asked)
+
+
+def _regression(
+    features: BaseEstimator, known: Any, labels: Sequence[int], asked: Any
+) -> npt.NDArray[np.float64]:
+    """Probability of malignant of what is asked, by a logistic regression on what is known."""
+    model = make_pipeline(features, LogisticRegression(max_iter=1000)).fit(known, labels)
+    probabilities: npt.NDArray[np.float64] = model.predict_proba(asked)[:, 1]
     return probabilities
 
 
@@ -145,10 +146,8 @@ def _described(lesion: Lesion, with_assessment: bool) -> dict[str, int]:
 
 
 def _is_described(lesion: Lesion) -> bool:
-    numbers = (lesion.density, lesion.subtlety)
-    return bool(lesion.calc_types or lesion.calc_distributions) or any(
-        number is not None for number in numbers
-    )
+    numbers_known = lesion.density is not None or lesion.subtlety is not None
+    return numbers_known or bool(lesion.calc_types or lesion.calc_distributions)
 
 
 def _is_assessed(lesion: Lesion) -> bool:

@@ -43,12 +43,9 @@ def curve_figure(curve: Sequence[CurvePoint], title: str, stopped_at: int | None
     _title(figure, title)
     accuracy, loss = figure.subplots(2, 1, sharex=True)
     iterations = [point.iteration for point in curve]
-    _panel(
-        accuracy,
-        iterations,
-        [100 * point.train_accuracy for point in curve],
-        [100 * point.val_accuracy for point in curve],
-    )
+    train = [100 * point.train_accuracy for point in curve]
+    validation = [100 * point.val_accuracy for point in curve]
+    _panel(accuracy, iterations, train, validation)
     accuracy.set_ylabel("accuracy, %", fontsize=9)
     accuracy.set_ylim(0, 102)
     _panel(
@@ -80,11 +77,9 @@ def confusion_figure(confusion: Confusion, title: str) -> Figure:
     _title(figure, title)
     axes = figure.subplots()
     largest = max(int(counts.max()), 1)
-    for row in range(2):
-        for column in range(2):
-            right = row == column
-            depth = 0.12 + 0.68 * counts[row, column] / largest
-            _cell(axes, column, row, f"{counts[row, column]}", right, depth, large=True)
+    for (row, column), count in np.ndenumerate(counts):
+        depth = 0.12 + 0.68 * count / largest
+        _cell(axes, column, row, f"{count}", row == column, depth, large=True)
     row_totals, column_totals = counts.sum(axis=1), counts.sum(axis=0)
     for index in range(2):
         hit = int(counts[index, index])
@@ -139,22 +134,14 @@ def crops_figure(
     ):
         predicted = int(probability > 0.5)
         right = predicted == label
-        colour = _BLUE if right else _VERMILION
+        mark, colour = ("✓", _BLUE) if right else ("✗", _VERMILION)
         height, width = image.shape
         panel.imshow(image, cmap="gray", vmin=0, vmax=255)
-        panel.add_patch(
-            Rectangle(
-                (-0.5, -0.5), width, height, fill=False, edgecolor=colour, linewidth=4,
-                linestyle="-" if right else "--",
-            )
-        )  # fmt: skip
-        mark = "✓" if right else "✗"
-        panel.set_title(
-            f"{mark} called {CLASSES[predicted]}\nis {CLASSES[label]}, p {probability:.2f}",
-            fontsize=6.8,
-            color=colour,
-            pad=2,
-        )
+        frame = Rectangle((-0.5, -0.5), width, height, fill=False, edgecolor=colour, linewidth=4)
+        frame.set_linestyle("-" if right else "--")
+        panel.add_patch(frame)
+        called = f"{mark} called {CLASSES[predicted]}\nis {CLASSES[label]}, p {probability:.2f}"
+        panel.set_title(called, fontsize=6.8, color=colour, pad=2)
     return figure
 
 
@@ -166,19 +153,10 @@ def _title(figure: Figure, title: str) -> None:
 def _panel(
     panel: Axes, iterations: Sequence[int], train: Sequence[float], validation: Sequence[float]
 ) -> None:
-    # markers make a lone evaluation visible and would only blur a long curve
-    dots = "o" if len(iterations) <= 40 else ""
     panel.plot(iterations, train, color=_BLUE, linewidth=1.4, label="training")
-    panel.plot(
-        iterations,
-        validation,
-        color=_INK,
-        linewidth=1.2,
-        linestyle="--",
-        marker=dots,
-        markersize=2.5,
-        label="validation",
-    )
+    (line,) = panel.plot(iterations, validation, "--", color=_INK, linewidth=1.2)
+    # markers make a lone evaluation visible and would only blur a long curve
+    line.set(label="validation", marker="o" if len(iterations) <= 40 else "", markersize=2.5)
     panel.grid(color="#e4e4e4", linewidth=0.6)
     panel.tick_params(labelsize=8)
     panel.spines[["top", "right"]].set_visible(False)
@@ -188,16 +166,9 @@ def _cell(
     axes: Axes, x: float, y: float, text: str, right: bool, depth: float, large: bool
 ) -> None:
     """One unit square at (x, y) downwards; `depth` 0..1 is the opacity of its colour."""
-    axes.add_patch(
-        Rectangle((x, y), 1, 1, facecolor=_BLUE if right else _VERMILION, alpha=depth, linewidth=0)
-    )
+    colour = _BLUE if right else _VERMILION
+    axes.add_patch(Rectangle((x, y), 1, 1, facecolor=colour, alpha=depth, linewidth=0))
     axes.add_patch(Rectangle((x, y), 1, 1, fill=False, edgecolor="white", linewidth=1.5))
-    axes.text(
-        x + 0.5,
-        y + 0.5,
-        text,
-        ha="center",
-        va="center",
-        fontsize=12 if large else 9,
-        color=_INK,  # readable on both colours at any depth drawn here
-    )
+    size = 12 if large else 9
+    # the ink is readable on both colours at any depth drawn here
+    axes.text(x + 0.5, y + 0.5, text, ha="center", va="center", fontsize=size, color=_INK)

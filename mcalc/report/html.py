@@ -163,24 +163,23 @@ def _confusion(trial: RecordedTrial, label: str) -> _Picture:
 
 def _crops(trial: RecordedTrial, label: str, unreadable: list[str]) -> _Picture:
     predictions = trial.predictions
-    images, read = [], []
+    images: dict[int, npt.NDArray[np.uint8]] = {}
     for index in shown_crops(trial):
         name = predictions.ids[index]
         image = _read_crop(Path(trial.crops[name]))
         if image is None:
             unreadable.append(f"{label} {name}")
         else:
-            images.append(image)
-            read.append(index)
+            images[index] = image
     if not images:
         return _Picture("", "no crop was kept with this trial")
+    read = list(images)
     labels, probabilities = predictions.labels[read], predictions.probabilities[read]
     right = int(((probabilities > 0.5) == labels).sum())
     title = f"{label}: classified crops"
-    return _Picture(
-        _photo(crops_figure(images, labels.tolist(), probabilities.tolist(), title)),
-        f"{len(images)} crops classified by {label}, {right} of them rightly.",
-    )
+    sheet = crops_figure([*images.values()], labels.tolist(), probabilities.tolist(), title)
+    shows = f"{len(images)} crops classified by {label}, {right} of them rightly."
+    return _Picture(_photo(sheet), shows)
 
 
 def _read_crop(path: Path) -> npt.NDArray[np.uint8] | None:

@@ -14,7 +14,6 @@ from dataclasses import asdict, astuple, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -102,54 +101,30 @@ def checkpoint_path(directory: Path, trajectory: str) -> Path:
 
 def _plain(checkpoint: Checkpoint) -> dict[str, Any]:
     """Tensors, numbers, text and containers of them: what torch loads without running code."""
-    best = checkpoint.best
-    return {
+    plain = {entry.name: getattr(checkpoint, entry.name) for entry in fields(Checkpoint)} | {
         "format": FORMAT,
         "setup": asdict(checkpoint.setup),
-        "iteration": checkpoint.iteration,
         "weights": dict(checkpoint.weights),
-        "optimizer": checkpoint.optimizer,
         "random": list(checkpoint.random),
-        "tally": checkpoint.tally,
-        "tally_seen": checkpoint.tally_seen,
         "curve": [list(astuple(point)) for point in checkpoint.curve],
-        "best": None
-        if best is None
-        else {
+    }
+    if best := checkpoint.best:
+        plain["best"] = {
             "iteration": best.iteration,
             "weights": dict(best.weights or {}),
             "lesions": list(best.predictions.ids),
             "labels": torch.from_numpy(best.predictions.labels.copy()),
             "probabilities": torch.from_numpy(best.predictions.probabilities.copy()),
-        },
-        "seconds": checkpoint.seconds,
-    }
+        }
+    return plain
 
 
 def _restored(plain: Mapping[str, Any]) -> Checkpoint:
-    best = plain["best"]
-    names = [entry.name for entry in fields(CurvePoint)]
-    return Checkpoint(
-        setup=Setup(**plain["setup"]),
-        iteration=plain["iteration"],
-        weights=plain["weights"],
-        optimizer=plain["optimizer"],
-        random=plain["random"],
-        tally=plain["tally"],
-        tally_seen=plain["tally_seen"],
-        curve=tuple(
-            CurvePoint(**dict(zip(names, values, strict=True))) for values in plain["curve"]
-        ),
-        best=None
-        if best is None
-        else Snapshot(
-            best["iteration"],
-            Predictions(
-                tuple(best["lesions"]),
-                np.asarray(best["labels"].numpy(), dtype=np.int64),
-                np.asarray(best["probabilities"].numpy(), dtype=np.float64),
-            ),
-            best["weights"],
-        ),
-        seconds=plain["seconds"],
-    )
+    stored = {entry.name: plain[entry.name] for entry in fields(Checkpoint)}
+    stored["setup"] = Setup(**plain["setup"])
+    stored["curve"] = tuple(CurvePoint(*values) for values in plain["curve"])
+    if best := plain["best"]:
+        labels, probabilities = best["labels"].numpy(), best["probabilities"].numpy()
+        predictions = Predictions(tuple(best["lesions"]), labels, probabilities)
+        stored["best"] = Snapshot(best["iteration"], predictions, best["weights"])
+    return Checkpoint(**stored)

@@ -13,7 +13,7 @@ import logging
 import signal
 import threading
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
 
@@ -153,15 +153,22 @@ def _fit(
 
 
 @contextmanager
-def _stop_on_signal(schedule: ValidationSchedule) -> Iterator[_Restore]:
-    """While inside, the first SIGINT or SIGTERM asks the schedule to stop; the second insists."""
-    handlers = {}
+def _stop_on_signal(schedule: ValidationSchedule) -> Iterator[Callable[[], None]]:
+    """While inside, the first SIGINT or SIGTERM asks the schedule to stop; the second insists.
+
+    Gives a function that puts the earlier handlers back, as the end of the block does.
+    """
+    handlers: dict[signal.Signals, signal._HANDLER] = {}
 
     def stop(number: int, _frame: FrameType | None) -> None:
         if schedule.interrupted:
             raise KeyboardInterrupt
         schedule.interrupted = True
         schedule.note("stopping after this iteration; once more stops at once")
+
+    def restore() -> None:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
 
     # only the main thread may; in others a job is killed and resumes from its last checkpoint
     if threading.current_thread() is threading.main_thread():
@@ -170,19 +177,7 @@ def _stop_on_signal(schedule: ValidationSchedule) -> Iterator[_Restore]:
             if handler is not signal.SIG_IGN:
                 handlers[number] = handler
                 signal.signal(number, stop)
-    restore = _Restore(handlers)
     try:
         yield restore
     finally:
         restore()
-
-
-class _Restore:
-    """Puts signal handlers back."""
-
-    def __init__(self, handlers: dict[signal.Signals, signal._HANDLER]) -> None:
-        self.handlers = handlers
-
-    def __call__(self) -> None:
-        for number, handler in self.handlers.items():
-            signal.signal(number, handler)

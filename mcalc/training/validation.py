@@ -189,9 +189,7 @@ class ValidationSchedule(pl.Callback):
         )
         del self.running[trial.key]
         self.results.append(result)
-        weights = reported.weights
-        if weights is None:
-            weights = _classifier(trainer).model.state_dict()
+        weights = reported.weights or _classifier(trainer).model.state_dict()
         for listener in self.listeners:
             listener.finished(result, weights)
 
@@ -218,14 +216,13 @@ class ValidationSchedule(pl.Callback):
     def _save(self, trainer: pl.Trainer, iteration: int, file: CheckpointFile) -> None:
         module = _classifier(trainer)
         tally, seen = module.training_tally()
+        cuda = torch.cuda.get_rng_state_all() if self.conditions.device == "cuda" else []
         checkpoint = Checkpoint(
             setup=self.conditions,
             iteration=iteration,
             weights=module.model.state_dict(),
             optimizer=trainer.optimizers[0].state_dict(),
-            random=[torch.get_rng_state(), *torch.cuda.get_rng_state_all()]
-            if self.conditions.device == "cuda"
-            else [torch.get_rng_state()],
+            random=[torch.get_rng_state(), *cuda],
             tally=tally,
             tally_seen=seen,
             curve=tuple(self.curve),
@@ -252,28 +249,24 @@ def resumable(checkpoint: Checkpoint, trials: Sequence[PlannedTrial]) -> bool:
     return True
 
 
-def evaluate(
-    trainer: pl.Trainer, module: Classifier, data: CropData, subset: Crops
-) -> tuple[Tensor, Tensor]:
-    """Logits (n, classes) float64 and labels (n,) of one subset of the split, on the CPU."""
-    was_training = module.training
-    module.eval()
-    logits, labels = [], []
-    with torch.inference_mode():
-        for images, truth in data.evaluation_dataloader(subset):
-            with trainer.precision_plugin.forward_context():
-                logits.append(module(images.to(module.device, non_blocking=True)).double().cpu())
-            labels.append(truth)
-    module.train(was_training)
-    # cloned, as tensors of inference mode could not be used with autograd by a caller
-    return torch.cat(logits).clone(), torch.cat(labels).clone()
-
-
 def predict(
     trainer: pl.Trainer, module: Classifier, data: CropData, subset: Crops
 ) -> tuple[Predictions, Tensor, Tensor]:
-    """Probabilities of malignant on one subset of the split, with their logits and labels."""
-    logits, labels = evaluate(trainer, module, data, subset)
+    """Probabilities of malignant on one subset of the split, with their logits and labels.
+
+    Logits (n, classes) float64 and labels (n,), on the CPU.
+    """
+    was_training = module.training
+    module.eval()
+    batches, truths = [], []
+    with torch.inference_mode():
+        for images, truth in data.evaluation_dataloader(subset):
+            with trainer.precision_plugin.forward_context():
+                batches.append(module(images.to(module.device, non_blocking=True)).double().cpu())
+            truths.append(truth)
+    module.train(was_training)
+    # cloned, as tensors of inference mode could not be used with autograd by a caller
+    logits, labels = torch.cat(batches).clone(), torch.cat(truths).clone()
     probabilities = torch.softmax(logits, dim=1)[:, MALIGNANT].numpy()
     truth = (labels == MALIGNANT).long().numpy()
     ids = tuple(sample.id for sample in subset.members)

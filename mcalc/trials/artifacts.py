@@ -11,6 +11,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 import yaml
 from torch import Tensor
@@ -58,7 +59,7 @@ def final_metrics(
     """
     predictions = prepared.score(result.predictions)
     labels, probabilities = predictions.labels, predictions.probabilities
-    confusion = Confusion.from_predictions(labels, probabilities)
+    confusion = Confusion.of(predictions)
     return {
         "n": confusion.total,
         **{name: getattr(confusion, name) for name in ("tn", "fn", "tp", "fp")},
@@ -95,18 +96,14 @@ def write_artifacts(
     writer.curve(result.curve)
     stop = result.iterations if result.stop_reason == "patience" else None
     writer.figure(curve_figure(result.curve, result.name, stop), "curve.png")
-    confusion = Confusion.from_predictions(predictions.labels, predictions.probabilities)
+    confusion = Confusion.of(predictions)
     writer.figure(confusion_figure(confusion, result.name), "confusion.png")
     pictures = pictures_of(prepared)
-    shown = sheet_of(predictions, among=pictures)
+    shown = sheet_of(predictions, pictures)
     images = [prepared.prepared.images[pictures[predictions.ids[i]]] for i in shown]
     writer.crops({predictions.ids[i]: image for i, image in zip(shown, images, strict=True)})
-    sheet = crops_figure(
-        images,
-        [int(predictions.labels[i]) for i in shown],
-        [float(predictions.probabilities[i]) for i in shown],
-        result.name,
-    )
+    labels, probabilities = predictions.labels[shown], predictions.probabilities[shown]
+    sheet = crops_figure(images, labels.tolist(), probabilities.tolist(), result.name)
     writer.figure(sheet, "crops.png")
     if weights is not None:
         with tempfile.TemporaryDirectory() as folder:
@@ -125,20 +122,15 @@ def pictures_of(prepared: PreparedData) -> dict[str, int]:
     return pictures
 
 
-def sheet_of(
-    predictions: Predictions, count: int = SHEET, among: Collection[str] | None = None
-) -> list[int]:
+def sheet_of(predictions: Predictions, among: Collection[str]) -> list[int]:
     """Positions of the scoring units to show: the same for every trial, independent of its results.
 
-    By hash of the unit's name, half malignant and half benign; of those in `among` where given.
+    By hash of the unit's name, half malignant and half benign, of those in `among`.
     """
     chosen: list[int] = []
     for label in (0, 1):
-        members = [
-            i
-            for i, truth in enumerate(predictions.labels)
-            if truth == label and (among is None or predictions.ids[i] in among)
-        ]
+        of_class = [int(i) for i in np.flatnonzero(predictions.labels == label)]
+        members = [i for i in of_class if predictions.ids[i] in among]
         members.sort(key=lambda i: hashlib.sha256(predictions.ids[i].encode()).hexdigest())
-        chosen += members[: count // 2]
+        chosen += members[: SHEET // 2]
     return chosen

@@ -121,20 +121,9 @@ def _train(
     with counting(console, "preparing images") as progress:
         prepared = prepare_data(data, config, built.contract.size, progress)
     recorder.prepared(prepared, built.weights_origin, (*built.warnings, *prepared.warnings))
-    crops = CropData(
-        prepared.prepared.images,
-        prepared.samples,
-        prepared.split,
-        config.augment,
-        config.trainer,
-        config.seed,
-    )
+    images, samples, split = prepared.prepared.images, prepared.samples, prepared.split
+    crops = CropData(images, samples, split, config.augment, config.trainer, config.seed)
+    classifier = Classifier(built, config.backbone, config.head, config.trainer)
     file = CheckpointFile(checkpoint_path(Path(config.tracking.dir), trials[0].trajectory))
-    run_trajectory(
-        Classifier(built, config.backbone, config.head, config.trainer),
-        crops,
-        trials,
-        [recorder, *listeners],
-        Checkpointing(file, config.tracking.checkpoint_minutes),
-        placement,
-    )
+    checkpointing = Checkpointing(file, config.tracking.checkpoint_minutes)
+    run_trajectory(classifier, crops, trials, [recorder, *listeners], checkpointing, placement)

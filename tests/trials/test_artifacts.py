@@ -119,9 +119,9 @@ def test_baselines_are_fitted_on_what_is_trained_on() -> None:
 
 def test_the_sheet_shows_the_same_lesions_whatever_the_result(ready: PreparedData) -> None:
     one, two = (result(ready, seed).predictions for seed in (1, 2))
-    assert sheet_of(one) == sheet_of(two)
-    assert len(set(sheet_of(one))) == 12
-    assert sum(one.labels[sheet_of(one)]) == 6
+    assert sheet_of(one, one.ids) == sheet_of(two, two.ids)
+    assert len(set(sheet_of(one, one.ids))) == 12
+    assert sum(one.labels[sheet_of(one, one.ids)]) == 6
 
 
 def test_the_recorded_config_can_be_read_back() -> None:
