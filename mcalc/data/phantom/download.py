@@ -14,7 +14,6 @@ import json
 import os
 import shutil
 import uuid
-from dataclasses import asdict
 from functools import partial
 from itertools import groupby
 from pathlib import Path
@@ -24,7 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mcalc.atomic_write import sync
-from mcalc.config import PhantomConfig
+from mcalc.config import PhantomConfig, hashed_settings
 from mcalc.data.phantom.calcifications import calcification_density, expose
 from mcalc.data.phantom.case_csv import (
     crop_path,
@@ -106,7 +105,7 @@ def _move_into_place(draft: Path, target: Path, settings: PhantomConfig) -> None
 def _marker_content(settings: PhantomConfig) -> dict[str, object]:
     # 1 and 1.0 are one difficulty, and must be one text.
     difficulty = float(settings.difficulty)
-    return {"format_version": FORMAT_VERSION, **asdict(settings), "difficulty": difficulty}
+    return {"format_version": FORMAT_VERSION, **hashed_settings(settings), "difficulty": difficulty}
 
 
 def _is_there_already(root: Path, settings: PhantomConfig) -> bool:
