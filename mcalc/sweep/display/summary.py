@@ -15,6 +15,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from optuna.exceptions import ExperimentalWarning
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
+from mcalc.iteration import grouped
 from mcalc.sweep.display.status_line import best_of
 from mcalc.sweep.store import SweepStudy, result, trajectory_of
 
@@ -78,20 +79,13 @@ def summarise(study: SweepStudy) -> Summary:
 
 def _compute(newest: Sequence[FrozenTrial]) -> dict[str, float]:
     """Iterations trained, and those that sharing saved: each trial alone would take its own."""
-    by_run: dict[str, list[float]] = {}
-    for attempt in newest:
-        if "iterations" in result(attempt):
-            run = trajectory_of(attempt)
-            by_run.setdefault(run, []).append(result(attempt)["iterations"])
-    trained = sum(max(each) for each in by_run.values())
-    alone = sum(sum(each) for each in by_run.values())
-    pruned = [a for a in newest if a.state is TrialState.PRUNED]
-    whole = [
-        result(a)["iterations"]
-        for a in newest
-        if a.state is TrialState.COMPLETE and "iterations" in result(a)
+    counted = [a for a in newest if "iterations" in result(a)]
+    runs = [
+        [result(a)["iterations"] for a in run] for run in grouped(counted, trajectory_of).values()
     ]
-    cut = [result(a).get("iterations", 0.0) for a in pruned]
+    trained, alone = sum(map(max, runs)), sum(map(sum, runs))
+    whole = [result(a)["iterations"] for a in counted if a.state is TrialState.COMPLETE]
+    cut = [result(a).get("iterations", 0.0) for a in newest if a.state is TrialState.PRUNED]
     # a pruned run might have gone on as long as the complete ones did on the average
     saved = sum(max(0.0, statistics.fmean(whole) - each) for each in cut) if whole else 0.0
     return {
@@ -102,19 +96,13 @@ def _compute(newest: Sequence[FrozenTrial]) -> dict[str, float]:
 
 
 def _over_seeds(complete: Sequence[FrozenTrial]) -> dict[str, dict[str, float]]:
-    groups: dict[str, list[float]] = {}
-    for attempt in complete:
-        name = str(attempt.user_attrs.get("name"))
-        if _SEED.search(name):
-            groups.setdefault(_SEED.sub("", name), []).append(float(attempt.value or 0.0))
+    seeded = [a for a in complete if _SEED.search(str(a.user_attrs.get("name")))]
+    groups = grouped(seeded, lambda attempt: _SEED.sub("", str(attempt.user_attrs["name"])))
+    over = {name: [float(a.value or 0.0) for a in group] for name, group in groups.items()}
     return {
-        name: {
-            "n": float(len(values)),
-            "mean": statistics.fmean(values),
-            "sd": statistics.stdev(values),
-        }
-        for name, values in groups.items()
-        if len(values) > 1
+        name: {"n": float(len(v)), "mean": statistics.fmean(v), "sd": statistics.stdev(v)}
+        for name, v in over.items()
+        if len(v) > 1
     }
 
 

@@ -49,7 +49,7 @@ def parse_component(where: str, kind: str, given: Any) -> Component:
     """
     if not isinstance(given, Mapping):
         known = SAMPLERS if kind == "sampler" else PRUNERS
-        if given not in known:
+        if str(given) not in known:
             raise UserError(
                 f"{where}: {kind} {given!r} is unknown{nearest(str(given), known)} "
                 f"(there are {', '.join(known)}, and {{_target_: optuna.{kind}s.CLASS}})"

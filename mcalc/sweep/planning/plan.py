@@ -25,6 +25,7 @@ from mcalc.config import (
 )
 from mcalc.config.compose import GROUPS, choices, parse_overrides
 from mcalc.errors import UserError
+from mcalc.iteration import grouped
 from mcalc.sweep.planning.search_space import Interval, Range, Search, check_budget, parse_range
 from mcalc.sweep.planning.sweep_file import (
     SweepFile,
@@ -70,9 +71,7 @@ class Plan:
 
     def trajectories(self) -> list[tuple[PlannedTrial, ...]]:
         """Trials by the training run they share, in the order of each one's first trial."""
-        runs: dict[str, list[PlannedTrial]] = {}
-        for trial in self.trials:
-            runs.setdefault(trial.trajectory, []).append(trial)
+        runs = grouped(self.trials, lambda trial: trial.trajectory)
         return [tuple(run) for run in runs.values()]
 
 

@@ -99,12 +99,20 @@ def parse_search(where: str, content: Mapping[str, Any]) -> Search:
     budget = content.get("budget") or {}
     if not isinstance(budget, dict) or set(budget) - {"trials", "hours"}:
         raise UserError(f"{where}: `budget` must be a mapping with trials, hours or both")
+    objective, seed = content.get("objective", "val_auc"), content.get("sampler_seed", 0)
+    if str(objective) not in OBJECTIVES:
+        raise UserError(
+            f"{where}: objective {objective!r} is unknown{nearest(str(objective), OBJECTIVES)} "
+            f"(there are {', '.join(OBJECTIVES)})"
+        )
+    if not isinstance(seed, int) or isinstance(seed, bool) or seed < 0:
+        raise UserError(f"{where}: sampler_seed={seed}: expected a whole number from 0")
     search = Search(
         space={str(key): parse_range(where, str(key), entry) for key, entry in space.items()},
         sampler=parse_component(where, "sampler", content.get("sampler", "tpe")),
         pruner=parse_component(where, "pruner", content.get("pruner", "none")),
-        objective=_one_of(where, "objective", content.get("objective", "val_auc"), OBJECTIVES),
-        seed=_whole(where, "sampler_seed", content.get("sampler_seed", 0)),
+        objective=objective,
+        seed=seed,
         trials=budget.get("trials"),
         hours=budget.get("hours"),
     )
@@ -160,21 +168,6 @@ def _check(where: str, key: str, value: Any) -> None:
         convert(key, value)
     except UserError as error:
         raise UserError(f"{where}: {error}") from error
-
-
-def _one_of(where: str, key: str, value: Any, known: Any) -> str:
-    if value not in known:
-        raise UserError(
-            f"{where}: {key} {value!r} is unknown{nearest(str(value), known)} "
-            f"(there are {', '.join(known)})"
-        )
-    return str(value)
-
-
-def _whole(where: str, key: str, value: Any) -> int:
-    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
-        raise UserError(f"{where}: {key}={value}: expected a whole number from 0")
-    return value
 
 
 def _finite(where: str, key: str, value: Any) -> float | None:

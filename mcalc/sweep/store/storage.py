@@ -22,6 +22,7 @@ from sqlalchemy.exc import (
     ProgrammingError,
 )
 
+from mcalc.atomic_write import make_record_folder
 from mcalc.config import Config
 from mcalc.errors import UserError, without_password
 from mcalc.sweep.store.retry import Retry, shown
@@ -63,7 +64,7 @@ class Storage:
         arguments: dict[str, Any] = {"pool_pre_ping": True}
         if address.get_backend_name() == "sqlite":
             if address.database:
-                _make_folder(Path(address.database).parent)
+                make_record_folder(Path(address.database).parent)
             arguments["connect_args"] = {"timeout": _LOCK_SECONDS}
         elif address.get_backend_name() == "postgresql":
             arguments["connect_args"] = {"connect_timeout": _CONNECT_SECONDS}
@@ -141,13 +142,3 @@ def _close(*engines: Engine) -> None:
 def _write_ahead(connection: Any, _: Any) -> None:
     """SQLite's write-ahead log: readers do not block the writer, and a commit is one sync."""
     connection.execute("PRAGMA journal_mode=WAL")
-
-
-def _make_folder(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(
-            f"the record folder {folder} cannot be made ({error.strerror}): name a writable one "
-            "with tracking.dir=PATH"
-        ) from error

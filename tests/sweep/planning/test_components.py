@@ -76,6 +76,7 @@ def test_workers_share_the_sequence_of_qmc_and_not_the_draws_of_others() -> None
         ("sampler", "tpa", "sampler 'tpa' is unknown; did you mean 'tpe'"),
         ("pruner", "hyperbank", "did you mean 'hyperband'"),
         ("sampler", None, "sampler None is unknown"),
+        ("sampler", ["tpe"], "sampler ['tpe'] is unknown"),
         ("sampler", {}, "_target_ missing is not a class"),
         ("sampler", {"_target_": "os.system", "command": "true"}, "_target_ os.system is not"),
         ("sampler", {"_target_": "hydra.utils.get_method", "path": "os.system"}, "is not a class"),

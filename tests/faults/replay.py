@@ -1,0 +1,114 @@
+"""Replay planted faults: each diff in this folder is a fault that some test must notice.
+
+    python tests/faults/replay.py              every fault
+    python tests/faults/replay.py plan check   those whose names begin so
+
+Each is applied to a copy of the working tree, and the tests that its header names are run there
+until one fails. `killed`: a test failed; `survived`: none did. Exit status 1 where one survived, or
+could not be replayed because the code has changed since: then renew the diff, or delete it with the
+code that it was about.
+
+A diff begins with a line that says what the fault does, and a line `tests: PATH ...`. Faults were
+chosen before the tests of their module were looked at.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+FAULTS = Path(__file__).resolve().parent
+NOT_COPIED = shutil.ignore_patterns(".git", ".venv", ".cache", "mlruns", "report", "__pycache__")
+LONGEST_SECONDS = 900
+"""A fault whose tests take longer is counted as killed: it made them hang."""
+
+
+@dataclass(frozen=True)
+class Fault:
+    """A fault and the tests that should notice it."""
+
+    name: str
+    what: str
+    tests: tuple[str, ...]
+    diff: Path
+
+
+def faults(beginnings: list[str]) -> list[Fault]:
+    """The faults whose names begin with one of these words; all without any."""
+    found = []
+    for diff in sorted(FAULTS.glob("*.diff")):
+        what, tests = diff.read_text().splitlines()[:2]
+        if not beginnings or diff.stem.startswith(tuple(beginnings)):
+            found.append(Fault(diff.stem, what, tuple(tests.removeprefix("tests:").split()), diff))
+    return found
+
+
+@contextmanager
+def planted(fault: Fault) -> Iterator[Path | None]:
+    """A copy of the working tree with the fault; None where the code has changed since."""
+    with tempfile.TemporaryDirectory() as folder:
+        # as in the checkout, where tests look for the real data beside it
+        tree = Path(folder) / "tree"
+        shutil.copytree(ROOT, tree, ignore=NOT_COPIED)
+        if (ROOT.parent / "shared").is_dir():
+            (Path(folder) / "shared").symlink_to(ROOT.parent / "shared")
+        applied = subprocess.run(
+            ["git", "apply", str(fault.diff)], cwd=tree, capture_output=True, text=True
+        )
+        yield tree if applied.returncode == 0 else None
+
+
+def replay(fault: Fault) -> tuple[str, str]:
+    """`killed`, `survived` or `does not apply`; and the first test that noticed."""
+    with planted(fault) as tree:
+        if tree is None:
+            return "does not apply", ""
+        command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider"]
+        environment = {**os.environ, "PYTHONPATH": str(tree)}
+        try:
+            ran = subprocess.run(
+                [*command, "-n", "auto", "--dist", "loadgroup", *fault.tests],
+                cwd=tree,
+                env=environment,
+                capture_output=True,
+                text=True,
+                timeout=LONGEST_SECONDS,
+            )
+        except subprocess.TimeoutExpired:
+            return "killed", "the tests did not end"
+    if ran.returncode == 0:
+        return "survived", ""
+    noticed = re.search(r"^(?:FAILED|ERROR) (\S+)", ran.stdout, re.MULTILINE)
+    if ran.returncode != 1 or noticed is None:
+        return "not replayed", (ran.stdout + ran.stderr).strip()[-300:]
+    return "killed", noticed[1]
+
+
+def main() -> int:
+    chosen = faults(sys.argv[1:])
+    if not chosen:
+        sys.exit(f"no fault's name begins with {' or '.join(sys.argv[1:])}")
+    counts: Counter[str] = Counter()
+    for fault in chosen:
+        began = time.monotonic()
+        outcome, noticed = replay(fault)
+        counts[outcome] += 1
+        seconds = time.monotonic() - began
+        print(f"{outcome:14} {fault.name} ({seconds:.0f} s) {noticed or fault.what}", flush=True)
+    print(", ".join(f"{number} {outcome}" for outcome, number in sorted(counts.items())))
+    return 0 if counts.keys() <= {"killed"} else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
