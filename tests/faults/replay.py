@@ -90,7 +90,8 @@ def replay(fault: Fault) -> tuple[str, str]:
     if ran.returncode == 0:
         return "survived", ""
     noticed = re.search(r"^(?:FAILED|ERROR) (\S+)", ran.stdout, re.MULTILINE)
-    if ran.returncode != 1 or noticed is None:
+    # several processes that stop at the first failure end as interrupted, which is status 2
+    if noticed is None:
         return "not replayed", (ran.stdout + ran.stderr).strip()[-300:]
     return "killed", noticed[1]
 
