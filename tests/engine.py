@@ -35,9 +35,9 @@ class Instant:
     log: Path
     """Gets the name of each trial that is begun."""
     kill_at: str | None = None
-    """`began`, `recorded` or `told`: where the process dies of SIGKILL ..."""
+    """`opened`, `began`, `recorded` or `told`: where the process dies of SIGKILL ..."""
     kill_name: str | None = None
-    """... when it is at the trial of this name."""
+    """... when it is at the trial of this name; None: at its first."""
     failures: Mapping[str, int] = field(default_factory=dict)
     """By name, how often a trial fails before it does not."""
     seconds: float = 0.0
@@ -70,6 +70,7 @@ class Instant:
         params = {name: value for name, value in flatten(trial.config).items() if is_numeric(name)}
         known = within.known_runs.get(trial.key)
         writer = tracker.open_trial(trial.name, trial.key, params, {}, within.parent, known)
+        self._die(trial, "opened")
         for listener in listeners:
             listener.opened(trial, writer.run_id)
         self._die(trial, "began")
@@ -114,7 +115,7 @@ class Instant:
         return self.log.read_text().splitlines().count(name)
 
     def _die(self, trial: PlannedTrial, place: str) -> None:
-        if place == self.kill_at and trial.name == self.kill_name:
+        if place == self.kill_at and self.kill_name in (None, trial.name):
             os.kill(os.getpid(), signal.SIGKILL)
 
 

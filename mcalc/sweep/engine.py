@@ -16,7 +16,7 @@ from mcalc.config.compose import GROUPS
 from mcalc.console import Display, console
 from mcalc.data import DataCache
 from mcalc.errors import UserError
-from mcalc.results import Outcome
+from mcalc.results import Outcome, RecordedTrial
 from mcalc.sweep.consistency import run_ids
 from mcalc.sweep.display import SweepView, dry_run, print_outcomes, print_plan, summarise
 from mcalc.sweep.planning import Choices, Compose, Plan, override_of
@@ -98,6 +98,7 @@ class _SweepRun:
                     self._search()
                 else:
                     self._rows()
+            self._abandon_orphans()
             complete = all(outcome.state != "failed" for outcome in self.outcomes.values())
         finally:
             self._close(complete)
@@ -132,16 +133,10 @@ class _SweepRun:
 
     def _reconcile(self) -> None:
         """Reconcile Optuna and MLflow after a crash between writing the two."""
-        if self.context.leases.owners():
-            return  # what a living worker has under way looks the same
-        runs = self.context.tracker.runs_of(self.parent)
-        newest = self.study.newest()
-        known = {run_id for a in self.study.attempts() for run_id in run_ids(a)}
-        for run in runs:
-            if run.state == "running" and run.run_id not in known:
-                self.context.tracker.abandon(run.run_id)
+        runs = self._abandon_orphans()
         if self.plan.search or self.plan.base.rerun:
             return
+        newest = self.study.newest()
         finished = {run.key: run for run in runs if run.state in ("finished", "pruned")}
         for trials in self.plan.trajectories():
             lost = [
@@ -157,6 +152,21 @@ class _SweepRun:
                 run = finished[trial.key]
                 outcome = Outcome(trial.name, trial.key, run.state, run.run_id, run.metrics)
                 rows.keep(outcome, newest.get(trial.key))
+
+    def _abandon_orphans(self) -> list[RecordedTrial]:
+        """Close runs that a worker opened and died before it could name them in the study.
+
+        Returns the runs of the sweep; none while another worker lives, whose runs look the same.
+        """
+        runs = self.context.tracker.runs_of(self.parent)
+        # asked after the runs: who opens one holds a lease until it is closed
+        if self.context.leases.owners():
+            return []
+        known = {run_id for a in self.study.attempts() for run_id in run_ids(a)}
+        for run in runs:
+            if run.state == "running" and run.run_id not in known:
+                self.context.tracker.abandon(run.run_id)
+        return runs
 
     # --- jobs -------------------------------------------------------------------------------
 

@@ -119,6 +119,18 @@ def test_three_workers_share_a_sweep_and_one_is_killed(tmp_path: Path) -> None:
     assert len(repeated) <= 1
 
 
+def test_a_run_that_a_dead_worker_opened_is_closed_by_a_living_one(tmp_path: Path) -> None:
+    living = start(tmp_path, RATES, instant=Instant(tmp_path / "log", seconds=4))
+    wait_for((tmp_path / "log").exists, living)
+    # it dies after MLflow has its run and before Optuna knows of it
+    dying = start(tmp_path, RATES, instant=Instant(tmp_path / "log", "opened"))
+    dying.join(120)
+    assert dying.exitcode == -signal.SIGKILL
+    living.join(120)
+    assert living.exitcode == 0
+    each_once(tmp_path)
+
+
 def test_a_living_workers_trial_is_left_to_it(tmp_path: Path) -> None:
     worker = start(tmp_path, RATES, instant=Instant(tmp_path / "log", seconds=1))
     wait_for((tmp_path / "log").exists, worker)
