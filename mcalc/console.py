@@ -6,15 +6,8 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from rich import progress
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TaskID,
-    TextColumn,
-    TimeRemainingColumn,
-)
 from rich.table import Column
 
 console = Console(highlight=False, soft_wrap=True, markup=False)
@@ -41,15 +34,17 @@ class Display:
         with self.bars:
             yield self
 
-    def add(self, title: str, total: float | None) -> TaskID:
+    def add(self, title: str, total: float | None) -> progress.TaskID:
         """Add a bar below the others."""
         return self.bars.add_task(title, total=total, note="")
 
-    def update(self, task: TaskID, done: float, note: str, total: float | None = None) -> None:
+    def update(
+        self, task: progress.TaskID, done: float, note: str, total: float | None = None
+    ) -> None:
         """Set what a bar shows."""
         self.bars.update(task, completed=done, note=note, total=total)
 
-    def remove(self, task: TaskID) -> None:
+    def remove(self, task: progress.TaskID) -> None:
         """Remove a bar."""
         self.bars.remove_task(task)
 
@@ -78,14 +73,14 @@ def counting(console: Console, title: str) -> Iterator[Callable[[int, int], None
         yield update
 
 
-def _bar(console: Console) -> Progress:
-    return Progress(
+def _bar(console: Console) -> progress.Progress:
+    return progress.Progress(
         # in a narrow terminal the name gives way, not the estimate
-        TextColumn("{task.description}", markup=False, table_column=Column(max_width=20)),
-        BarColumn(bar_width=12),
-        MofNCompleteColumn(table_column=Column(no_wrap=True)),
-        TimeRemainingColumn(table_column=Column(no_wrap=True, min_width=7)),
-        TextColumn("{task.fields[note]}", markup=False),
+        progress.TextColumn("{task.description}", markup=False, table_column=Column(max_width=20)),
+        progress.BarColumn(bar_width=12),
+        progress.MofNCompleteColumn(table_column=Column(no_wrap=True)),
+        progress.TimeRemainingColumn(table_column=Column(no_wrap=True, min_width=7)),
+        progress.TextColumn("{task.fields[note]}", markup=False),
         console=console,
         transient=True,
         disable=not console.is_terminal,

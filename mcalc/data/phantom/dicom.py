@@ -10,14 +10,8 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+from pydicom import uid
 from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.uid import (
-    PYDICOM_ROOT_UID,
-    UID,
-    ImplicitVRLittleEndian,
-    SecondaryCaptureImageStorage,
-    generate_uid,
-)
 
 from mcalc.atomic_write import sync
 from mcalc.config import PhantomConfig
@@ -34,17 +28,17 @@ _EMPTY = (
     "PatientSex",
 )  # fmt: skip
 """Elements that the standard asks for and that say nothing here."""
-_IMPLEMENTATION_UID = UID(PYDICOM_ROOT_UID + "1.2020")
+_IMPLEMENTATION_UID = uid.UID(uid.PYDICOM_ROOT_UID + "1.2020")
 
 
-def case_uid(settings: PhantomConfig, case: str, level: str) -> UID:
+def case_uid(settings: PhantomConfig, case: str, level: str) -> uid.UID:
     """The UID of a case's study, series or file: a hash of what the phantom is and of its name.
 
     Not of the number of lesions: a larger phantom of the same kind has the same first cases.
     """
     kind = f"{settings.seed}/{float(settings.difficulty)!r}/{settings.full_height}"
     words = f"mcalc phantom/{kind}/{case}/{level}"
-    return generate_uid(prefix=PYDICOM_ROOT_UID, entropy_srcs=[words])
+    return uid.generate_uid(prefix=uid.PYDICOM_ROOT_UID, entropy_srcs=[words])
 
 
 def set_pixels(data: Dataset, pixels: npt.NDArray[np.unsignedinteger]) -> None:
@@ -78,7 +72,7 @@ def write_dicom(
     for keyword in _EMPTY:
         setattr(data, keyword, "")
     data.SpecificCharacterSet = "ISO_IR 100"
-    data.SOPClassUID = SecondaryCaptureImageStorage
+    data.SOPClassUID = uid.SecondaryCaptureImageStorage
     data.SOPInstanceUID = case_uid(settings, case, description)
     data.Modality = "MG"
     data.ConversionType = "WSD"
@@ -99,7 +93,7 @@ def write_dicom(
     data.PixelRepresentation = 0
     set_pixels(data, pixels if row.side is Side.LEFT else pixels[:, ::-1])
     data.file_meta = FileMetaDataset()
-    data.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian
+    data.file_meta.TransferSyntaxUID = uid.ImplicitVRLittleEndian
     # Otherwise pydicom writes its version, and another pydicom would give other bytes.
     data.file_meta.ImplementationClassUID = _IMPLEMENTATION_UID
     data.file_meta.ImplementationVersionName = "MCALC PHANTOM"

@@ -12,19 +12,19 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from sqlalchemy import Column, MetaData, String, Table, Text, delete, insert, select
+import sqlalchemy as sa
 
 from mcalc.config import Config, PlannedTrial, flatten, updated
 from mcalc.errors import UserError
 from mcalc.sweep.store.storage import Storage
 
-_metadata = MetaData()
-_jobs = Table(
+_metadata = sa.MetaData()
+_jobs = sa.Table(
     "mcalc_jobs",
     _metadata,
-    Column("token", String(32), primary_key=True),
-    Column("study", String(255), nullable=False),
-    Column("plan", Text, nullable=False),
+    sa.Column("token", sa.String(32), primary_key=True),
+    sa.Column("study", sa.String(255), nullable=False),
+    sa.Column("plan", sa.Text, nullable=False),
 )
 _PLACES = ("storage", "tracking.uri", "tracking.dir")
 """Settings that a worker has already, having found the store; they may hold a password."""
@@ -62,7 +62,7 @@ class Jobs:
             {"token": secrets.token_hex(8), "study": job.sweep, "plan": json.dumps(_plain(job))}
             for job in jobs
         ]
-        self.storage.retry(self._run, insert(_jobs), rows)
+        self.storage.retry(self._run, sa.insert(_jobs), rows)
         return [row["token"] for row in rows]
 
     def find(self, token: str, places: Config) -> Job:
@@ -80,7 +80,7 @@ class Jobs:
 
     def remove(self, tokens: Collection[str]) -> None:
         """Delete jobs that are no longer needed."""
-        self.storage.retry(self._run, delete(_jobs).where(_jobs.c.token.in_(tokens)))
+        self.storage.retry(self._run, sa.delete(_jobs).where(_jobs.c.token.in_(tokens)))
 
     def _run(self, statement: Any, rows: Sequence[Mapping[str, str]] = ()) -> None:
         with self.storage.engine.begin() as connection:
@@ -88,7 +88,7 @@ class Jobs:
 
     def _plan(self, token: str) -> str | None:
         with self.storage.engine.connect() as connection:
-            row = connection.execute(select(_jobs.c.plan).where(_jobs.c.token == token)).first()
+            row = connection.execute(sa.select(_jobs.c.plan).where(_jobs.c.token == token)).first()
         return None if row is None else str(row.plan)
 
 

@@ -24,19 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
-from sqlalchemy import (
-    BigInteger,
-    Column,
-    Float,
-    MetaData,
-    Row,
-    String,
-    Table,
-    delete,
-    insert,
-    select,
-    update,
-)
+import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
 from mcalc.sweep.store.retry import StorageUnreachableError
@@ -46,20 +34,20 @@ HEARTBEAT_SECONDS = 10.0
 STALE_SECONDS = 90.0
 """A worker on another machine whose heartbeat is older than this is taken for dead."""
 
-_metadata = MetaData()
+_metadata = sa.MetaData()
 # the names in the database are those of the first version, whose records are still used
-_leases = Table(
+_leases = sa.Table(
     "mcalc_claims",
     _metadata,
-    Column("study", String(255), primary_key=True),
-    Column("work", String(64), primary_key=True),
-    Column("token", String(36), nullable=False),
-    Column("host", String(255), nullable=False),
-    Column("boot", String(64), nullable=False),
-    Column("room", String(64), key="pid_namespace", nullable=False),
-    Column("process", BigInteger, nullable=False),
-    Column("process_started", Float(53), nullable=False),
-    Column("beat", BigInteger, key="heartbeat", nullable=False),
+    sa.Column("study", sa.String(255), primary_key=True),
+    sa.Column("work", sa.String(64), primary_key=True),
+    sa.Column("token", sa.String(36), nullable=False),
+    sa.Column("host", sa.String(255), nullable=False),
+    sa.Column("boot", sa.String(64), nullable=False),
+    sa.Column("room", sa.String(64), key="pid_namespace", nullable=False),
+    sa.Column("process", sa.BigInteger, nullable=False),
+    sa.Column("process_started", sa.Float(53), nullable=False),
+    sa.Column("beat", sa.BigInteger, key="heartbeat", nullable=False),
 )
 _INITIAL_PID_NAMESPACE = "pid:[4026531836]"
 """Linux's name of the PID namespace of a whole machine, as opposed to a container's."""
@@ -110,7 +98,7 @@ class Leases:
 
     def _owners(self) -> dict[str, Owner]:
         with self.storage.engine.connect() as connection:
-            rows = connection.execute(select(_leases).where(_leases.c.study == self.study)).all()
+            rows = connection.execute(sa.select(_leases).where(_leases.c.study == self.study)).all()
         return {row.work: _owner(row) for row in rows if not self._is_dead(row)}
 
     def _take(self, work: str) -> str | Owner:
@@ -130,24 +118,24 @@ class Leases:
         while True:
             try:
                 with self.storage.engine.begin() as connection:
-                    connection.execute(insert(_leases).values(row))
+                    connection.execute(sa.insert(_leases).values(row))
                 return token
             except IntegrityError:
                 pass  # somebody has it
             with self.storage.engine.begin() as connection:
                 found = connection.execute(
-                    select(_leases).where(_leases.c.study == self.study, _leases.c.work == work)
+                    sa.select(_leases).where(_leases.c.study == self.study, _leases.c.work == work)
                 ).first()
                 if found is None:
                     continue  # released in between
                 if not self._is_dead(found):
                     return _owner(found)
-                connection.execute(delete(_leases).where(_leases.c.token == found.token))
+                connection.execute(sa.delete(_leases).where(_leases.c.token == found.token))
 
     def _drop(self, work: str, token: str) -> None:
         with self.storage.engine.begin() as connection:
             connection.execute(
-                delete(_leases).where(
+                sa.delete(_leases).where(
                     _leases.c.study == self.study, _leases.c.work == work, _leases.c.token == token
                 )
             )
@@ -159,13 +147,13 @@ class Leases:
     def _heartbeat(self, token: str) -> bool:
         with self.storage.engine.begin() as connection:
             done = connection.execute(
-                update(_leases)
+                sa.update(_leases)
                 .where(_leases.c.token == token)
                 .values(heartbeat=_leases.c.heartbeat + 1)
             )
             return int(done.rowcount) == 1
 
-    def _is_dead(self, row: Row[tuple[object, ...]]) -> bool:
+    def _is_dead(self, row: sa.Row[tuple[object, ...]]) -> bool:
         if row.host == socket.gethostname() and row.pid_namespace == _pid_namespace():
             if row.boot == _boot():
                 return not _runs(row.process, row.process_started) or (
@@ -220,7 +208,7 @@ class Lease:
                 continue  # the worker itself reports it when it next needs the store
 
 
-def _owner(row: Row[tuple[object, ...]]) -> Owner:
+def _owner(row: sa.Row[tuple[object, ...]]) -> Owner:
     return Owner(str(row.host), int(row.process), str(row.token))
 
 

@@ -12,15 +12,8 @@ from typing import Any, TypeVar
 
 import optuna
 from optuna.storages import BaseStorage, RDBStorage, get_storage
-from sqlalchemy import Engine, MetaData, create_engine, event
+from sqlalchemy import Engine, MetaData, create_engine, event, exc
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import (
-    ArgumentError,
-    IntegrityError,
-    NoSuchModuleError,
-    OperationalError,
-    ProgrammingError,
-)
 
 from mcalc.atomic_write import make_record_folder
 from mcalc.config import Config
@@ -100,9 +93,9 @@ def create_tables_once(create_tables: Callable[[], _T]) -> _T:
     for attempt in range(_TRIES):
         try:
             return create_tables()
-        except (IntegrityError, ProgrammingError, OperationalError) as error:
+        except (exc.IntegrityError, exc.ProgrammingError, exc.OperationalError) as error:
             # SQLite reports an existing table by the error class that others use when unreachable
-            away = isinstance(error, OperationalError) and "already exists" not in str(error)
+            away = isinstance(error, exc.OperationalError) and "already exists" not in str(error)
             if away or attempt == _TRIES - 1:
                 raise
             time.sleep(0.2 * (attempt + 1))
@@ -112,7 +105,7 @@ def create_tables_once(create_tables: Callable[[], _T]) -> _T:
 def _address(url: str) -> URL:
     try:
         return make_url(url)
-    except (ArgumentError, ValueError) as error:
+    except (exc.ArgumentError, ValueError) as error:
         raise UserError(
             f"storage={without_password(url)} is not an address of a database: expected "
             "postgresql+psycopg://USER@HOST/NAME or sqlite:///FILE"
@@ -122,7 +115,7 @@ def _address(url: str) -> URL:
 def _engine(url: str, address: URL, arguments: dict[str, Any]) -> Engine:
     try:
         engine = create_engine(url, **arguments)
-    except (NoSuchModuleError, ModuleNotFoundError) as error:
+    except (exc.NoSuchModuleError, ModuleNotFoundError) as error:
         extra = (
             'install it with `pip install "mcalc[postgres]"`'
             if address.get_backend_name() == "postgresql"
