@@ -21,6 +21,14 @@ def shared_data() -> Path:
     return SHARED_DATA
 
 
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Refuse versions of pytest and pytest-xdist that do not keep a group on one process."""
+    grouped = [item for item in session.items if item.get_closest_marker("xdist_group")]
+    by_group = getattr(session.config.option, "loadgroup", False)
+    if by_group and not all("@" in item.nodeid for item in grouped):
+        raise pytest.UsageError("--dist loadgroup has no effect: take another pytest version")
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Slow tests first: side by side, the last one to end is then a short one."""
     items.sort(key=lambda item: item.get_closest_marker("slow") is None)

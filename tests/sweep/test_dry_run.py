@@ -15,9 +15,9 @@ from mcalc.tracking.reader import read_trials
 SETTINGS = (
     "backbone=squeezenet",
     "backbone.weights=none",
-    "data.phantom.lesions=48",
-    "trainer.batch_size=8",
-    "trainer.max_epochs=2",
+    "data.phantom.lesions=24",
+    "trainer.batch_size=4",
+    "trainer.max_epochs=1",
     "trainer.val_every=100",
     "trainer.threads=1",
     "tracking.save_network=false",
@@ -25,16 +25,23 @@ SETTINGS = (
 )
 
 
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Phantoms and prepared images, for all protocols."""
+    return tmp_path_factory.mktemp("cache")
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("protocol", ["paper", "paper_augment_first", "patient", "official", "cv"])
+@pytest.mark.xdist_group("dry run")
 def test_the_planned_iterations_are_those_that_run(
-    protocol: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    protocol: str, tmp_path: Path, cache: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     arguments = [
         *SETTINGS,
         f"protocol={protocol}",
         f"tracking.dir={tmp_path / 'runs'}",
-        f"data.cache={tmp_path / 'cache'}",
+        f"data.cache={cache}",
         "name=mine",
     ]
     run_sweep([*arguments, "dry_run=true"], compose_config)

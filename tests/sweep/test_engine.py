@@ -120,7 +120,7 @@ def test_three_workers_share_a_sweep_and_one_is_killed(tmp_path: Path) -> None:
 
 
 def test_a_run_that_a_dead_worker_opened_is_closed_by_a_living_one(tmp_path: Path) -> None:
-    living = start(tmp_path, RATES, instant=Instant(tmp_path / "log", seconds=4))
+    living = start(tmp_path, RATES, instant=Instant(tmp_path / "log", seconds=1.5))
     wait_for((tmp_path / "log").exists, living)
     # it dies after MLflow has its run and before Optuna knows of it
     dying = start(tmp_path, RATES, instant=Instant(tmp_path / "log", "opened"))
