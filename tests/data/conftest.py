@@ -8,13 +8,32 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import imagecodecs
 import numpy as np
 import numpy.typing as npt
 import pydicom
 import pytest
 from PIL import Image
 from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian, SecondaryCaptureImageStorage
+from pydicom.encaps import encapsulate
+from pydicom.uid import (
+    HTJ2K,
+    JPEG2000,
+    UID,
+    ExplicitVRLittleEndian,
+    HTJ2KLossless,
+    HTJ2KLosslessRPCL,
+    ImplicitVRLittleEndian,
+    JPEG2000Lossless,
+    JPEGBaseline8Bit,
+    JPEGExtended12Bit,
+    JPEGLossless,
+    JPEGLosslessSV1,
+    JPEGLSLossless,
+    JPEGLSNearLossless,
+    RLELossless,
+    SecondaryCaptureImageStorage,
+)
 
 HEADER = (
     "patient_id",
@@ -68,11 +87,36 @@ def write_dicom(
     dataset.PixelData = pixels.tobytes()
     for keyword, value in elements.items():
         setattr(dataset, keyword, value)
-    if syntax not in (ImplicitVRLittleEndian, ExplicitVRLittleEndian):
-        dataset.compress(syntax, generate_instance_uid=False)
+    if syntax == RLELossless:
+        dataset.compress(syntax, encoding_plugin="pydicom", generate_instance_uid=False)
+    elif syntax not in (ImplicitVRLittleEndian, ExplicitVRLittleEndian):
+        meta.TransferSyntaxUID = UID(syntax)
+        dataset.PixelData = encapsulate([encode_frame(pixels, syntax, dataset.BitsStored)])
     path.parent.mkdir(parents=True, exist_ok=True)
     dataset.save_as(path, enforce_file_format=True)
     return path
+
+
+def encode_frame(pixels: npt.NDArray[Any], syntax: str, bits: int) -> bytes:
+    """Grey pixels of so many stored bits as one frame; RLE is pydicom's own to write."""
+    unsigned = pixels.view(f"u{pixels.itemsize}")
+    if syntax in (JPEG2000Lossless, JPEG2000):
+        lossless = {"codecformat": "J2K", "bitspersample": bits, "reversible": True}
+        return bytes(imagecodecs.jpeg2k_encode(pixels, **lossless))
+    if syntax in (HTJ2KLossless, HTJ2KLosslessRPCL, HTJ2K):
+        return bytes(imagecodecs.htj2k_encode(pixels, reversible=True))
+    if syntax in (JPEGLSLossless, JPEGLSNearLossless):
+        level = 0 if syntax == JPEGLSLossless else 2
+        return bytes(imagecodecs.jpegls_encode(unsigned, level=level))
+    if syntax in (JPEGLossless, JPEGLosslessSV1):
+        predictor = 1 if syntax == JPEGLosslessSV1 else 7
+        stored = unsigned & np.array(2**bits - 1, unsigned.dtype)
+        options = {"lossless": True, "predictor": predictor, "bitspersample": bits}
+        return bytes(imagecodecs.jpeg8_encode(stored, **options))
+    if syntax in (JPEGBaseline8Bit, JPEGExtended12Bit):
+        precision = 8 if pixels.itemsize == 1 else 12
+        return bytes(imagecodecs.jpeg8_encode(pixels, level=98, bitspersample=precision))
+    raise ValueError(f"no encoder of {syntax}")
 
 
 def write_jpeg(path: Path, pixels: npt.NDArray[np.uint8], quality: int = 90) -> Path:

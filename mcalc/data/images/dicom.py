@@ -25,9 +25,10 @@ from PIL.JpegImagePlugin import JpegImageFile
 from PIL.PngImagePlugin import PngImageFile
 from pydicom.dataset import Dataset
 from pydicom.encaps import generate_frames
-from pydicom.pixels.decoders.base import get_decoder
-from pydicom.uid import UID, JPEGExtended12Bit
+from pydicom.pixels.decoders.base import Decoder
+from pydicom.uid import UID
 
+from mcalc.data.images.frame_decoders import frame_decoder
 from mcalc.data.images.grey_scale import (
     GREY_SCALE_TAGS,
     BadGreyScale,
@@ -241,11 +242,11 @@ def _read_dicom(path: Path) -> GreyImage:
     syntax = dataset.file_meta.get("TransferSyntaxUID")
     if not syntax:
         raise UnreadableImage(f"{path} names no transfer syntax: {_DOWNLOAD_AGAIN}")
-    _check_decodable(UID(syntax), bits, path)
+    decoder = _decoder(UID(syntax), bits, path)
     _check_codestream(dataset, UID(syntax), (width, height), path)
     detail = f"transfer syntax {UID(syntax).name}, {bits} bits"
     with _refuse_damage(path, "cannot be decoded", detail):
-        stored = dataset.pixel_array
+        stored, _ = decoder.as_array(dataset)
     if stored.shape != (height, width):
         raise UnreadableImage(
             f"{path} decodes to shape {stored.shape} where its header says {(height, width)}: "
@@ -281,20 +282,16 @@ def _grey_depth(dataset: Dataset, path: Path) -> int:
     return stored
 
 
-def _check_decodable(syntax: UID, bits: int, path: Path) -> None:
+def _decoder(syntax: UID, bits: int, path: Path) -> Decoder:
     """Refuse what is known to have no decoder here, before damage is suspected."""
     try:
-        available = get_decoder(syntax).is_available
-    except NotImplementedError:
-        available = False
-    # the decoders that take JPEG Extended take its 8-bit form only
-    if available and not (syntax == JPEGExtended12Bit and bits > 8):
-        return
-    raise UnreadableImage(
-        f"{path} is compressed as {syntax.name} with {bits} bits a pixel, which no installed "
-        "decoder reads: convert it to an uncompressed transfer syntax, for example with DCMTK's "
-        "dcmdjpeg or with the viewer that it came from"
-    )
+        return frame_decoder(syntax)
+    except NotImplementedError as error:
+        raise UnreadableImage(
+            f"{path} is compressed as {syntax.name} with {bits} bits a pixel, which no installed "
+            "decoder reads: convert it to an uncompressed transfer syntax, for example with "
+            "DCMTK's dcmdjpeg or with the viewer that it came from"
+        ) from error
 
 
 def _check_codestream(dataset: Dataset, syntax: UID, size: tuple[int, int], path: Path) -> None:

@@ -6,8 +6,8 @@ written beside its place and renamed into it, under a lock. So of several proces
 works and the others wait, and a killed one leaves nothing half done.
 
 Images are prepared in threads. How many at once depends on their size (`PIXELS_AT_ONCE`), so that
-memory stays flat however many and however large they are. OpenCV and Pillow work on all cores; the
-decoders of compressed DICOM hold Python's lock, and decode one file at a time.
+memory stays flat however many and however large they are. OpenCV, Pillow and the decoders of
+compressed DICOM all release Python's lock, so that the threads work on all cores.
 """
 
 from __future__ import annotations
@@ -47,8 +47,8 @@ FORMAT = 2
 
 PIXELS_AT_ONCE = 50_000_000
 """Decoded at one time over all threads: three full mammograms, or hundreds of crops. A larger image
-is worked on alone. Measured with 3000 x 5000 pixels of 16 bits and 16 threads to spare: 370 MB for
-the whole process, 780 MB with JPEG 2000, whose decoder takes most of it."""
+is worked on alone. Measured with 3000 x 5000 pixels of 16 bits and 16 threads to spare: 390 MB for
+the whole process, 600 MB with JPEG 2000, whose decoder takes most of it."""
 
 LARGE = 4_000_000
 """Pixels of an image after which freed memory is given back at once."""

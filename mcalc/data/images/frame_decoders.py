@@ -1,0 +1,133 @@
+"""Compressed grey frames of a DICOM to stored values, by one decoder for each transfer syntax.
+
+pydicom tries all decoders that happen to be installed, so pixels and errors would depend on the
+machine. Here imagecodecs decodes every frame, as the plug-in of decoders that belong to this module
+(pydicom's are left as they are). It releases Python's lock: several files are decoded at once.
+
+Some damage is looked for before a frame is decoded, because the libraries inside imagecodecs do
+not: for a frame without its end, the JPEG one fills the rest with grey and the JPEG-LS one never
+returns; the RLE one reads wherever the header's offsets point.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+
+import imagecodecs
+import numpy as np
+import numpy.typing as npt
+from pydicom.pixels.decoders.base import Decoder, DecodeRunner, get_decoder
+from pydicom.uid import (
+    HTJ2K,
+    JPEG2000,
+    UID,
+    HTJ2KLossless,
+    HTJ2KLosslessRPCL,
+    JPEG2000Lossless,
+    JPEGBaseline8Bit,
+    JPEGExtended12Bit,
+    JPEGLossless,
+    JPEGLosslessSV1,
+    JPEGLSLossless,
+    JPEGLSNearLossless,
+    RLELossless,
+)
+
+StoredValues = npt.NDArray[np.generic]
+
+
+@cache
+def frame_decoder(syntax: UID) -> Decoder:
+    """The decoder of a transfer syntax; its `as_array` takes a data set.
+
+    Raises NotImplementedError for a syntax that is neither uncompressed nor one of this module's.
+    """
+    if syntax not in _DECODE:
+        uncompressed = get_decoder(syntax)
+        if uncompressed.is_encapsulated:
+            raise NotImplementedError(f"no decoder of {syntax.name}")
+        return uncompressed
+    decoder = Decoder(syntax)
+    decoder.add_plugin("imagecodecs", (__name__, decode_frame.__name__))
+    if syntax == RLELossless:
+        # for segments that some writers end with surplus pixels: pydicom's own decoder drops them
+        decoder.add_plugin("pydicom", ("pydicom.pixels.decoders.rle", "_decode_frame"))
+    return decoder
+
+
+def is_available(syntax: str) -> bool:
+    """Whether `decode_frame` takes a transfer syntax; pydicom asks this of each plug-in."""
+    return syntax in _DECODE
+
+
+def decode_frame(frame: bytes, runner: DecodeRunner) -> memoryview:
+    """The stored values' bytes, row by row; pydicom calls it for each frame.
+
+    Values are as wide as the codec gives them, which `runner` is told. Of JPEG 2000 and JPEG-LS
+    pydicom then corrects the sign, of the others it drops the bits above BitsStored.
+
+    Raises ValueError, or the codec's RuntimeError, where the frame is damaged or does not hold one
+    grey image of the header's size and depth.
+    """
+    values = _DECODE[runner.transfer_syntax](frame, runner)
+    if values.shape != (runner.rows, runner.columns):
+        raise ValueError(f"the frame has shape {values.shape}")
+    bits = 8 * values.itemsize
+    if bits > runner.bits_allocated:
+        raise ValueError(f"the frame has {bits} bits a pixel")
+    runner.set_option("bits_allocated", bits)
+    return np.ascontiguousarray(values).data.cast("B")
+
+
+def _decode_jpeg2000(frame: bytes, runner: DecodeRunner) -> StoredValues:
+    return imagecodecs.jpeg2k_decode(frame)
+
+
+def _decode_jpeg_ls(frame: bytes, runner: DecodeRunner) -> StoredValues:
+    _refuse_missing_end(frame)
+    return imagecodecs.jpegls_decode(frame)
+
+
+def _decode_jpeg_lossless(frame: bytes, runner: DecodeRunner) -> StoredValues:
+    _refuse_missing_end(frame)
+    return imagecodecs.jpeg8_decode(frame)
+
+
+def _decode_jpeg_lossy(frame: bytes, runner: DecodeRunner) -> StoredValues:
+    values = _decode_jpeg_lossless(frame, runner)
+    if runner.pixel_representation == 0 and runner.bits_stored < 8 * values.itemsize:
+        # 10 bits are coded as JPEG's 12, so white can become 1024, and 0 when its 11th bit goes
+        np.minimum(values, 2**runner.bits_stored - 1, out=values)
+    return values
+
+
+def _decode_rle(frame: bytes, runner: DecodeRunner) -> StoredValues:
+    if not imagecodecs.dicomrle_check(frame):
+        raise ValueError("the RLE header points outside the frame")
+    size = int(runner.frame_length(unit="bytes"))
+    values = imagecodecs.dicomrle_decode(frame, runner.pixel_dtype, out=size)
+    return np.frombuffer(values, runner.pixel_dtype).reshape(runner.rows, runner.columns)
+
+
+def _refuse_missing_end(frame: bytes) -> None:
+    """Raise ValueError where JPEG's or JPEG-LS's end of image does not follow the last scan."""
+    end, scan = frame.rfind(b"\xff\xd9"), frame.rfind(b"\xff\xda")
+    if not 0 <= scan < end:
+        raise ValueError("the frame ends before its image does")
+
+
+_DECODE: dict[str, Callable[[bytes, DecodeRunner], StoredValues]] = {
+    JPEGBaseline8Bit: _decode_jpeg_lossy,
+    JPEGExtended12Bit: _decode_jpeg_lossy,
+    JPEGLossless: _decode_jpeg_lossless,
+    JPEGLosslessSV1: _decode_jpeg_lossless,
+    JPEGLSLossless: _decode_jpeg_ls,
+    JPEGLSNearLossless: _decode_jpeg_ls,
+    JPEG2000Lossless: _decode_jpeg2000,
+    JPEG2000: _decode_jpeg2000,
+    HTJ2KLossless: _decode_jpeg2000,
+    HTJ2KLosslessRPCL: _decode_jpeg2000,
+    HTJ2K: _decode_jpeg2000,
+    RLELossless: _decode_rle,
+}
