@@ -17,28 +17,14 @@ from functools import cache
 import imagecodecs
 import numpy as np
 import numpy.typing as npt
+from pydicom import uid
 from pydicom.pixels.decoders.base import Decoder, DecodeRunner, get_decoder
-from pydicom.uid import (
-    HTJ2K,
-    JPEG2000,
-    UID,
-    HTJ2KLossless,
-    HTJ2KLosslessRPCL,
-    JPEG2000Lossless,
-    JPEGBaseline8Bit,
-    JPEGExtended12Bit,
-    JPEGLossless,
-    JPEGLosslessSV1,
-    JPEGLSLossless,
-    JPEGLSNearLossless,
-    RLELossless,
-)
 
 StoredValues = npt.NDArray[np.generic]
 
 
 @cache
-def frame_decoder(syntax: UID) -> Decoder:
+def frame_decoder(syntax: uid.UID) -> Decoder:
     """The decoder of a transfer syntax; its `as_array` takes a data set.
 
     Raises NotImplementedError for a syntax that is neither uncompressed nor one of this module's.
@@ -50,7 +36,7 @@ def frame_decoder(syntax: UID) -> Decoder:
         return uncompressed
     decoder = Decoder(syntax)
     decoder.add_plugin("imagecodecs", (__name__, decode_frame.__name__))
-    if syntax == RLELossless:
+    if syntax == uid.RLELossless:
         # for segments that some writers end with surplus pixels: pydicom's own decoder drops them
         decoder.add_plugin("pydicom", ("pydicom.pixels.decoders.rle", "_decode_frame"))
     return decoder
@@ -118,16 +104,16 @@ def _refuse_missing_end(frame: bytes) -> None:
 
 
 _DECODE: dict[str, Callable[[bytes, DecodeRunner], StoredValues]] = {
-    JPEGBaseline8Bit: _decode_jpeg_lossy,
-    JPEGExtended12Bit: _decode_jpeg_lossy,
-    JPEGLossless: _decode_jpeg_lossless,
-    JPEGLosslessSV1: _decode_jpeg_lossless,
-    JPEGLSLossless: _decode_jpeg_ls,
-    JPEGLSNearLossless: _decode_jpeg_ls,
-    JPEG2000Lossless: _decode_jpeg2000,
-    JPEG2000: _decode_jpeg2000,
-    HTJ2KLossless: _decode_jpeg2000,
-    HTJ2KLosslessRPCL: _decode_jpeg2000,
-    HTJ2K: _decode_jpeg2000,
-    RLELossless: _decode_rle,
+    uid.JPEGBaseline8Bit: _decode_jpeg_lossy,
+    uid.JPEGExtended12Bit: _decode_jpeg_lossy,
+    uid.JPEGLossless: _decode_jpeg_lossless,
+    uid.JPEGLosslessSV1: _decode_jpeg_lossless,
+    uid.JPEGLSLossless: _decode_jpeg_ls,
+    uid.JPEGLSNearLossless: _decode_jpeg_ls,
+    uid.JPEG2000Lossless: _decode_jpeg2000,
+    uid.JPEG2000: _decode_jpeg2000,
+    uid.HTJ2KLossless: _decode_jpeg2000,
+    uid.HTJ2KLosslessRPCL: _decode_jpeg2000,
+    uid.HTJ2K: _decode_jpeg2000,
+    uid.RLELossless: _decode_rle,
 }
