@@ -13,6 +13,7 @@ from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
 from processes import fork
+from stores import begin_with_tables
 
 from mcalc.config.compose import compose_config
 from mcalc.config.identity import is_numeric
@@ -126,6 +127,7 @@ def score(key: str) -> float:
 
 def settings(folder: Path) -> list[str]:
     """Overrides that keep a sweep inside a folder."""
+    begin_with_tables(folder / "mlruns")
     return [
         f"tracking.dir={folder / 'mlruns'}",
         f"data.cache={folder / 'cache'}",

@@ -19,6 +19,7 @@ import pytest
 import torch
 from mlflow.tracking import MlflowClient
 from optuna.trial import TrialState
+from stores import begin_with_tables
 
 from mcalc.config import TrackingConfig
 from mcalc.config.compose import compose_config
@@ -60,6 +61,7 @@ def storage_uri(folder: Path) -> str:
 
 
 def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    begin_with_tables(folder / "mlruns")
     return processes.run("mcalc.train", *arguments, folder=folder)
 
 
@@ -205,7 +207,7 @@ def test_a_single_trial_runs_once_and_again_on_request(tmp_path: Path) -> None:
     assert [line for line in rerun.splitlines() if "mine: accuracy" in line]
 
 
-LONG = [*SMALL, "trainer.max_iterations=60", "trainer.val_every=10", "stopping.network=best"]
+LONG = [*SMALL, "trainer.max_iterations=24", "trainer.val_every=4", "stopping.network=best"]
 
 
 def cut_off(folder: Path, blow: signal.Signals, *arguments: str) -> processes.Started:

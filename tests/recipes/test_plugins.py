@@ -9,6 +9,7 @@ from pathlib import Path
 
 import processes
 import pytest
+from stores import begin_with_tables
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = """
@@ -118,6 +119,7 @@ def work(tmp_path: Path) -> Path:
 
 
 def run(folder: Path, module: str, *arguments: str, status: int = 0) -> str:
+    begin_with_tables(folder / "mlruns")
     environment = {**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{folder / 'site'}"}
     done = processes.run(f"mcalc.{module}", *arguments, folder=folder, environment=environment)
     assert done.returncode == status, done.stdout + done.stderr

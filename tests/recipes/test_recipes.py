@@ -14,6 +14,7 @@ from pathlib import Path
 
 import processes
 import pytest
+from stores import begin_with_tables
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "recipes.md").read_text(encoding="utf-8")
@@ -93,6 +94,7 @@ def copy(tmp_path: Path) -> Path:
 
 def run(command: list[str], folder: Path) -> str:
     """What a command of the page prints; it has to end well."""
+    begin_with_tables(folder / "mlruns")
     environment = {**os.environ, "PYTHONPATH": str(folder)}
     if command[:2] == ["python", "-m"] and command[2] != "pytest":
         done = processes.run(*command[2:], folder=folder, environment=environment)

@@ -11,6 +11,7 @@ returns; the RLE one reads wherever the header's offsets point.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from functools import cache
 
@@ -21,6 +22,10 @@ from pydicom import uid
 from pydicom.pixels.decoders.base import Decoder, DecodeRunner, get_decoder
 
 StoredValues = npt.NDArray[np.generic]
+
+_PIXELS_OF_A_THREAD = 1_000_000
+"""Of JPEG 2000, the slowest: one mammogram alone then keeps all cores busy. Crops are decoded by
+one thread each, as many of them are decoded at once."""
 
 
 @cache
@@ -67,7 +72,8 @@ def decode_frame(frame: bytes, runner: DecodeRunner) -> memoryview:
 
 
 def _decode_jpeg2000(frame: bytes, runner: DecodeRunner) -> StoredValues:
-    return imagecodecs.jpeg2k_decode(frame)
+    threads = min(os.cpu_count() or 1, 1 + runner.rows * runner.columns // _PIXELS_OF_A_THREAD)
+    return imagecodecs.jpeg2k_decode(frame, numthreads=threads)
 
 
 def _decode_jpeg_ls(frame: bytes, runner: DecodeRunner) -> StoredValues:

@@ -218,6 +218,13 @@ def test_threads_decode_each_their_own(tmp_path: Path, dicom: Write) -> None:
             np.testing.assert_array_equal(values, np.roll(pixels, number))
 
 
+def test_several_threads_decode_one_large_jpeg_2000_frame(tmp_path: Path, dicom: Write) -> None:
+    pixels = np.tile(film(12), (20, 22))
+    assert pixels.size > 1_000_000
+    path = compressed(tmp_path / "x.dcm", dicom, JPEG2000Lossless, pixels, 12)
+    np.testing.assert_array_equal(stored_values(path), pixels)
+
+
 REAL = ["MG1_J2KI", "RG3_J2KR", "RG3_JLSL", "RG3_JPLL", "RG3_JPLY", "RG3_RLE", "fodicom_GH133"]
 
 
