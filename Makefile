@@ -81,15 +81,15 @@ dashboard: $(READY)  ## Open Optuna's dashboard on 127.0.0.1:DASHBOARD_PORT (808
 	@echo 'open http://127.0.0.1:$(DASHBOARD_PORT)/dashboard/'
 	@$(VENV)/bin/optuna-dashboard '$(STORAGE)' --host 127.0.0.1 --port $(DASHBOARD_PORT)
 
-test: $(READY)  ## Run the tests, but for those of launchers, Ray and PostgreSQL
-	$(RUN) -m pytest -n auto --dist loadgroup -m 'not distributed' $(TESTS)
+test: $(READY)  ## Run the tests, but for launchers, Ray, PostgreSQL and the longest
+	$(RUN) -m pytest -n auto --dist loadgroup -m 'not distributed and not whole' $(TESTS)
 
 test-all: $(READY)  ## Run every test
 	$(RUN) -m pytest -n auto --dist loadgroup $(TESTS)
 
 coverage: $(READY)  ## Run the tests of `make test` and print line and branch coverage by package
 	@rm -f .coverage .coverage.*
-	$(RUN) -m coverage run -m pytest -n auto --dist loadgroup -m 'not distributed' -q $(TESTS)
+	$(RUN) -m coverage run -m pytest -n auto --dist loadgroup -m 'not distributed and not whole' -q $(TESTS)
 	@$(RUN) -m coverage combine --quiet && $(RUN) -m coverage json --quiet -o .coverage.json
 	@$(RUN) tests/coverage_by_package.py .coverage.json
 

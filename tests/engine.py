@@ -127,7 +127,6 @@ def score(key: str) -> float:
 
 def settings(folder: Path) -> list[str]:
     """Overrides that keep a sweep inside a folder."""
-    begin_with_tables(folder / "mlruns")
     return [
         f"tracking.dir={folder / 'mlruns'}",
         f"data.cache={folder / 'cache'}",
@@ -139,6 +138,7 @@ def settings(folder: Path) -> list[str]:
 
 def sweep(folder: Path, *arguments: str, instant: Instant | None = None) -> list[Outcome]:
     """Run a sweep in this process with trials that train nothing."""
+    begin_with_tables(folder / "mlruns")
     execute = instant or Instant(folder / "log")
     return run_sweep([*settings(folder), *arguments], compose_config, execute=execute)
 

@@ -1,6 +1,8 @@
 """Imports, once, what nearly every command imports: processes are forked from one that has it."""
 
 import albumentations  # noqa: F401
+import alembic.autogenerate  # noqa: F401
+import mlflow.store.tracking.sqlalchemy_store
 import mlflow.tracking  # noqa: F401
 import optuna  # noqa: F401
 import pydicom  # noqa: F401
@@ -8,6 +10,8 @@ import pytorch_lightning  # noqa: F401
 import sklearn.linear_model  # noqa: F401
 import torchvision.models  # noqa: F401
 
+import mcalc.data.images.prepare
+import mcalc.data.phantom.download
 import mcalc.report.command
 import mcalc.sweep.engine
 import mcalc.trials.runner  # noqa: F401

@@ -137,7 +137,7 @@ def test_checking_a_download(tmp_path: Path) -> None:
         assert "40" in call([sys.executable, "-m", "mcalc.data", *given], tmp_path)
 
 
-@pytest.mark.slow
+@pytest.mark.whole
 def test_make_tables_end_to_end_and_what_builds_on_it(tmp_path: Path) -> None:
     places = [f"RUNS={tmp_path / 'runs'}", f"REPORT={tmp_path / 'report'}"]
     settings = shlex.join([*TINY, f"data.cache={tmp_path / 'cache'}"])

@@ -207,7 +207,7 @@ def test_a_single_trial_runs_once_and_again_on_request(tmp_path: Path) -> None:
     assert [line for line in rerun.splitlines() if "mine: accuracy" in line]
 
 
-LONG = [*SMALL, "trainer.max_iterations=24", "trainer.val_every=4", "stopping.network=best"]
+LONG = [*SMALL, "trainer.max_iterations=16", "trainer.val_every=4", "stopping.network=best"]
 
 
 def cut_off(folder: Path, blow: signal.Signals, *arguments: str) -> processes.Started:

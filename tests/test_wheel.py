@@ -19,7 +19,7 @@ SMALL = (
     "trainer.threads=1",
     "tracking.save_network=false",
 )
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.whole
 
 
 @pytest.fixture(scope="module")

@@ -237,14 +237,7 @@ def test_one_name_is_one_sweep_and_another_is_refused_with_the_difference(tmp_pa
         "random",
         "qmc",
         "cmaes",
-        "gp",
         "{_target_: optuna.samplers.TPESampler, multivariate: true, n_startup_trials: 2}",
-        "{_target_: optuna.samplers.QMCSampler, qmc_type: halton}",
-        "{_target_: optuna.samplers.CmaEsSampler, use_separable_cma: true}",
-        "{_target_: optuna.samplers.NSGAIISampler, population_size: 10, "
-        "crossover: {_target_: optuna.samplers.nsgaii.UniformCrossover}}",
-        "{_target_: optuna.samplers.NSGAIIISampler, population_size: 10}",
-        "{_target_: optuna.samplers.GPSampler, n_startup_trials: 2}",
     ],
 )
 def test_a_search_ends_with_its_budget_and_goes_on_with_more(
@@ -269,6 +262,36 @@ def test_a_search_ends_with_its_budget_and_goes_on_with_more(
         assert 1 <= attempt.params["head.weight_lr"] <= 30
         assert attempt.value == score(attempt.user_attrs["key"])
     assert checked(tmp_path).differences == []
+
+
+@pytest.mark.parametrize(
+    "sampler",
+    [
+        "gp",
+        "{_target_: optuna.samplers.QMCSampler, qmc_type: halton}",
+        "{_target_: optuna.samplers.CmaEsSampler, use_separable_cma: true}",
+        "{_target_: optuna.samplers.NSGAIISampler, population_size: 2, "
+        "crossover: {_target_: optuna.samplers.nsgaii.UniformCrossover}}",
+        "{_target_: optuna.samplers.NSGAIIISampler, population_size: 2}",
+        "{_target_: optuna.samplers.PartialFixedSampler, fixed_params: {trainer.lr: 0.01}, "
+        "base_sampler: {_target_: optuna.samplers.GPSampler, n_startup_trials: 1}}",
+    ],
+)
+def test_any_of_optunas_samplers_draws(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sampler: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "sweeps").mkdir()
+    (tmp_path / "sweeps" / "mine.yaml").write_text(
+        "space: {head.weight_lr: {low: 1, high: 30}, trainer.lr: {low: 0.001, high: 0.1}}\n"
+        f"sampler: {sampler}\nbudget: {{trials: 4}}\n"
+    )
+    sweep(tmp_path, "sweep=mine")
+    attempts = study_of(tmp_path).attempts()
+    assert [a.state for a in attempts] == [TrialState.COMPLETE] * 4
+    assert len({a.params["head.weight_lr"] for a in attempts}) > 1
+    if "PartialFixed" in sampler:
+        assert {a.params["trainer.lr"] for a in attempts} == {0.01}
 
 
 def test_a_search_of_few_choices_runs_none_twice(tmp_path: Path) -> None:
@@ -309,9 +332,6 @@ def test_a_budget_in_hours_counts_the_training_of_all(tmp_path: Path) -> None:
         "median",
         "patient",
         "{_target_: optuna.pruners.PercentilePruner, percentile: 30.0, n_startup_trials: 3}",
-        "{_target_: optuna.pruners.SuccessiveHalvingPruner, min_resource: 2}",
-        "{_target_: optuna.pruners.PatientPruner, patience: 1, wrapped_pruner: "
-        "{_target_: optuna.pruners.MedianPruner, n_startup_trials: 2}}",
     ],
 )
 def test_pruned_trials_are_marked_in_both_stores_and_not_run_again(
