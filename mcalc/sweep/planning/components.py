@@ -79,7 +79,9 @@ def build(given: Mapping[str, Any], seed: int, sequence_seed: int) -> Any:
     name = str(given.get(_TARGET, "missing"))
     target = _allowed(name)
     options = {
-        str(key): build(value, seed, sequence_seed) if isinstance(value, Mapping) else value
+        str(key): build(value, seed, sequence_seed)
+        if isinstance(value, Mapping) and _TARGET in value
+        else value
         for key, value in given.items()
         if key != _TARGET
     }
@@ -132,7 +134,7 @@ def label(component: Component) -> str:
     if not isinstance(component, Mapping):
         return str(component)
     options = ", ".join(
-        f"{key}={label(value) if isinstance(value, Mapping) else value}"
+        f"{key}={label(value) if isinstance(value, Mapping) and _TARGET in value else value}"
         for key, value in component.items()
         if key != _TARGET
     )
