@@ -111,7 +111,8 @@ def test_training_commands(
     small = ["data.phantom.lesions=40"]
     arguments = own_images(arguments, tmp_path)
     # a sweep of AlexNets is for another time than a test: its plan is enough here
-    more = [*small, "dry_run=true"] if "-m" in arguments else [*TINY, *small]
+    plan = [*small, "trainer.batch_size=2", "dry_run=true"]
+    more = plan if "-m" in arguments else [*TINY, *small]
     printed = inside([*arguments, *more], tmp_path, monkeypatch, capsys)
     if "sweep=alexnet,googlenet" in arguments:
         assert printed.count("10 trials in 7 training runs") == 2

@@ -15,7 +15,6 @@ from mcalc.tracking.reader import read_trials
 SETTINGS = (
     "backbone=squeezenet",
     "backbone.weights=none",
-    "data.phantom.lesions=40",
     "trainer.batch_size=8",
     "trainer.max_epochs=1",
     "trainer.val_every=100",
@@ -32,14 +31,15 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("protocol", ["paper_augment_first", "cv"])
+@pytest.mark.parametrize(("protocol", "lesions"), [("paper_augment_first", 24), ("cv", 40)])
 @pytest.mark.xdist_group("dry run")
 def test_the_planned_iterations_are_those_that_run(
-    protocol: str, tmp_path: Path, cache: Path, capsys: pytest.CaptureFixture[str]
+    protocol: str, lesions: int, tmp_path: Path, cache: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     arguments = [
         *SETTINGS,
         f"protocol={protocol}",
+        f"data.phantom.lesions={lesions}",
         f"tracking.dir={tmp_path / 'runs'}",
         f"data.cache={cache}",
         "name=mine",
