@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from mcalc.config import DataConfig
@@ -62,6 +64,21 @@ def test_a_sweep_file_times_a_comma_list() -> None:
     assert len(plan.trials) == 20
     assert plan.trials[1].name == "AL1, seed=1"
     assert len(plan.trajectories()) == 14
+
+
+def test_a_list_of_the_command_line_replaces_what_a_row_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "sweeps").mkdir()
+    (tmp_path / "sweeps" / "mine.yaml").write_text(
+        "overrides: [backbone=alexnet, trainer.lr=0.5]\nrows: {A: {seed: 5, head.weight_lr: 3}}"
+    )
+    monkeypatch.chdir(tmp_path)
+    (plan,) = plans("sweep=mine", "seed=0,1", "trainer.lr=0.25")
+    assert [trial.name for trial in plan.trials] == ["A, seed=0", "A, seed=1"]
+    assert [trial.config.seed for trial in plan.trials] == [0, 1]
+    assert {trial.config.trainer.lr for trial in plan.trials} == {0.25}
+    assert {trial.config.head.weight_lr for trial in plan.trials} == {3}
 
 
 def test_more_values_extend_a_sweep_and_other_settings_are_another() -> None:
