@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import csv
 import os
+import subprocess
+import sys
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import optuna
-import processes
 from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial
 from sqlalchemy import create_engine, text
@@ -36,7 +38,7 @@ PATIENCE_SECONDS = 240.0
 class Worker:
     """A started `python -m mcalc.train -m ...`, with what it prints in a file."""
 
-    process: processes.Started
+    process: subprocess.Popen[bytes]
     log: Path
 
     def printed(self) -> str:
@@ -48,15 +50,26 @@ class Worker:
 
 
 def start(*arguments: str, log: Path, folder: Path = ROOT, **environment: str) -> Worker:
-    """Start a sweep of small trials in a folder."""
-    given = {**os.environ, **environment}
-    words = ("mcalc.train", "-m", *SMALL, *arguments)
-    return Worker(processes.start(*words, folder=folder, environment=given, log=log), log)
+    """Start a sweep of small trials in a folder; a new interpreter, as launchers start more."""
+    with log.open("wb") as out:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "mcalc.train", "-m", *SMALL, *arguments],
+            cwd=folder,
+            stdout=out,
+            stderr=subprocess.STDOUT,
+            env={**os.environ, **environment},
+        )
+    return Worker(process, log)
 
 
 def wait_for(condition: Callable[[], object], *workers: Worker) -> None:
     """Wait until it holds; a worker that ends before fails the test with what it printed."""
-    processes.wait_for(condition, *(worker.process for worker in workers))
+    until = time.monotonic() + PATIENCE_SECONDS
+    while not condition():
+        for worker in workers:
+            assert worker.process.poll() is None, worker.printed()
+        assert time.monotonic() < until, [worker.printed() for worker in workers]
+        time.sleep(0.2)
 
 
 def at_work(storage: str) -> dict[str, int]:
