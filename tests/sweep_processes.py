@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import optuna
+import processes
 from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial
 from sqlalchemy import create_engine, text
@@ -38,7 +39,7 @@ PATIENCE_SECONDS = 240.0
 class Worker:
     """A started `python -m mcalc.train -m ...`, with what it prints in a file."""
 
-    process: subprocess.Popen[bytes]
+    process: subprocess.Popen[bytes] | processes.Started
     log: Path
 
     def printed(self) -> str:
@@ -50,14 +51,21 @@ class Worker:
 
 
 def start(*arguments: str, log: Path, folder: Path = ROOT, **environment: str) -> Worker:
-    """Start a sweep of small trials in a folder; a new interpreter, as launchers start more."""
+    """Start a sweep of small trials in a folder.
+
+    With a launcher in a new interpreter, as joblib's workers hang below a forked process.
+    """
+    words = ["mcalc.train", "-m", *SMALL, *arguments]
+    given = {**os.environ, **environment}
+    if not any("launcher" in word for word in arguments):
+        return Worker(processes.start(*words, folder=folder, environment=given, log=log), log)
     with log.open("wb") as out:
         process = subprocess.Popen(
-            [sys.executable, "-m", "mcalc.train", "-m", *SMALL, *arguments],
+            [sys.executable, "-m", *words],
             cwd=folder,
             stdout=out,
             stderr=subprocess.STDOUT,
-            env={**os.environ, **environment},
+            env=given,
         )
     return Worker(process, log)
 
