@@ -7,7 +7,7 @@ A package declares them as entry points in its own `pyproject.toml`:
 
 The groups are `mcalc.backbones`, `mcalc.sources` and `mcalc.metrics`; what each entry point must
 name is said in the module that holds the built-in entries (`mcalc.models.backbones`,
-`mcalc.data.sources.registry`, `mcalc.evaluation.metrics`). Built-in names cannot be replaced.
+`mcalc.data.sources.registry`, `mcalc.evaluation.scores`). Built-in names cannot be replaced.
 """
 
 from __future__ import annotations

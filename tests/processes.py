@@ -28,7 +28,7 @@ from typing import Any
 
 _CONTEXT = multiprocessing.get_context("forkserver")
 _OURS = ("mcalc", "hydra_plugins")
-LONGEST_SECONDS = 600.0
+LONGEST_SECONDS = 900.0
 
 
 @dataclass

@@ -21,7 +21,17 @@ from mcalc.sweep.consistency import run_ids
 from mcalc.sweep.display import SweepView, dry_run, print_outcomes, print_plan, summarise
 from mcalc.sweep.planning import Choices, Compose, Plan, override_of
 from mcalc.sweep.start import Launcher
-from mcalc.sweep.store import DONE, Job, Jobs, Lease, Storage, SweepStudy, exists, storage_url
+from mcalc.sweep.store import (
+    DONE,
+    Job,
+    Jobs,
+    Lease,
+    Storage,
+    SweepStudy,
+    exists,
+    rehearse,
+    storage_url,
+)
 from mcalc.sweep.worker import Execute, Rows, WorkerContext, is_done, run_job, skipped
 from mcalc.trials import raise_disk_full, run_trials
 
@@ -35,6 +45,8 @@ _log = logging.getLogger(__name__)
 def show_plan(plan: Plan, data: DataCache) -> None:
     """Print what a plan would do, how long it takes and what it leaves on the disk."""
     study = None
+    if plan.search:
+        rehearse(plan.title, plan.search)
     if exists(plan.base):
         study = SweepStudy.find(_open_storage(plan), plan.sweep)
     dry_run(plan, study, data)
@@ -48,6 +60,8 @@ def run_plan(
     execute: Execute | None = None,
 ) -> list[Outcome]:
     """Run the sweep of a plan, as one of the processes that may work at it at once."""
+    if plan.search:
+        rehearse(plan.title, plan.search)
     with raise_disk_full(plan.base):
         return _SweepRun(plan, compose, data, launcher, execute or run_trials).run()
 

@@ -47,6 +47,8 @@ def parse_component(where: str, kind: str, given: Any) -> Component:
 
     Raises UserError: an unknown name, a class that is not Optuna's, options that it does not take.
     """
+    if isinstance(given, list):
+        raise UserError(f"{where}: {kind} must be one name or one mapping, not a list")
     if not isinstance(given, Mapping):
         known = SAMPLERS if kind == "sampler" else PRUNERS
         if str(given) not in known:
@@ -76,7 +78,9 @@ def build(given: Mapping[str, Any], seed: int, sequence_seed: int) -> Any:
 
     Raises UserError as `parse_component` does.
     """
-    name = str(given.get(_TARGET, "missing"))
+    if not given.get(_TARGET):
+        raise UserError(f"it needs the name of a class, as {_TARGET}: optuna.samplers.TPESampler")
+    name = str(given[_TARGET])
     target = _allowed(name)
     options = {
         str(key): build(value, seed, sequence_seed)
@@ -93,12 +97,12 @@ def build(given: Mapping[str, Any], seed: int, sequence_seed: int) -> Any:
         seeds = {}
     for key, value in options.items():
         if key not in taken:
-            known = ", ".join(taken) or "none"
+            known = ", ".join(k for k in taken if not _is_function(taken[k])) or "none"
             raise UserError(
                 f"{name} has no option {key!r}{nearest(key, taken)} (there are {known})"
             )
         if not _takes(taken[key], value):
-            raise UserError(f"{name}: {key}={value!r}: expected {_type_of(taken[key])}")
+            raise UserError(f"{name}: {key}={value!r}: expected {_expected(taken[key])}")
     experimental = importlib.import_module("optuna.exceptions").ExperimentalWarning
     with warnings.catch_warnings():
         # the interface of what Optuna marks so may change; its version is pinned
@@ -117,11 +121,25 @@ def _type_of(parameter: inspect.Parameter) -> str:
     return given.__name__ if inspect.isclass(given) else str(given)
 
 
+def _is_function(parameter: inspect.Parameter) -> bool:
+    return "Callable" in _type_of(parameter)
+
+
+def _expected(parameter: inspect.Parameter) -> str:
+    if _is_function(parameter):
+        return "null, as a file cannot give a function"
+    named = _type_of(parameter)
+    return f"a mapping with `{_TARGET}` ({named})" if "Base" in named else named
+
+
 def _takes(parameter: inspect.Parameter, value: Any) -> bool:
     """Whether a value of a file fits an option, as far as its type is plain."""
     expected = _type_of(parameter)
-    if "Callable" in expected:
-        return value is None  # a file cannot give a function
+    if _is_function(parameter):
+        return value is None
+    if "Base" in expected:  # an object of Optuna's, or null where that is allowed
+        plain = isinstance(value, str | int | float | list | Mapping)
+        return not plain and (value is not None or "None" in expected)
     names = expected.split(" | ")
     if not set(names) <= _PLAIN.keys():
         return True

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from mcalc.config import BudgetConfig, convert
+from mcalc.config import BudgetConfig, convert, entries
 from mcalc.config.compose import GROUPS
 from mcalc.errors import UserError, nearest
 from mcalc.sweep.planning.components import Component, parse_component
@@ -105,8 +105,8 @@ def parse_search(where: str, content: Mapping[str, Any]) -> Search:
             f"{where}: objective {objective!r} is unknown{nearest(str(objective), OBJECTIVES)} "
             f"(there are {', '.join(OBJECTIVES)})"
         )
-    if not isinstance(seed, int) or isinstance(seed, bool) or seed < 0:
-        raise UserError(f"{where}: sampler_seed={seed}: expected a whole number from 0")
+    if not isinstance(seed, int) or isinstance(seed, bool) or not 0 <= seed < 2**32:
+        raise UserError(f"{where}: sampler_seed={seed}: expected a whole number from 0 to 2^32 - 1")
     search = Search(
         space={str(key): parse_range(where, str(key), entry) for key, entry in space.items()},
         sampler=parse_component(where, "sampler", content.get("sampler", "tpe")),
@@ -152,6 +152,10 @@ def parse_range(where: str, key: str, entry: Any) -> Range:
     assert high is not None
     for bound in (low, high):
         _check(where, key, bound)
+    whole = key not in GROUPS and float not in entries()[key].kinds
+    if step is not None and (step <= 0 or (whole and step != int(step))):
+        kind = "a whole number from 1" if whole else "a number above 0"
+        raise UserError(f"{where}: {key}: step {step:g}: expected {kind}")
     log = entry.get("log", False)
     if not isinstance(log, bool) or (log and (low <= 0 or step is not None)):
         raise UserError(f"{where}: {key}: log needs low above 0 and no step")

@@ -90,8 +90,8 @@ def load(name: str) -> SweepFile:
     overrides = content.get("overrides") or []
     if not isinstance(overrides, list) or not all(isinstance(item, str) for item in overrides):
         raise UserError(f"{where}: `overrides` must be a list of key=value, as in backbone=alexnet")
-    if kinds[0] == "space":
-        for key in content["space"] or {}:
+    if kinds[0] == "space" and isinstance(content["space"], dict):
+        for key in content["space"]:
             _known_key(where, "space", key)
     return SweepFile(
         name=name,
@@ -106,7 +106,7 @@ def load(name: str) -> SweepFile:
 def _read(path: Path, where: str) -> dict[Any, Any]:
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise UserError(f"{where} is not YAML: {' '.join(str(error).split())}") from error
     if not isinstance(content, dict):
         raise UserError(f"{where} must be a mapping with the keys {', '.join(_KEYS)}")

@@ -4,6 +4,7 @@ from .leases import Lease as Lease
 from .leases import Leases as Leases
 from .leases import Owner as Owner
 from .retry import shown as shown
+from .samplers import rehearse as rehearse
 from .storage import Storage as Storage
 from .storage import exists as exists
 from .storage import storage_url as storage_url

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
+import optuna
 from optuna.distributions import (
     BaseDistribution,
     CategoricalDistribution,
@@ -15,7 +16,8 @@ from optuna.pruners import BasePruner
 from optuna.samplers import BaseSampler
 
 from mcalc.config import entries
-from mcalc.sweep.planning import SAMPLERS, Choices, Component, Search, build
+from mcalc.errors import UserError, nearest
+from mcalc.sweep.planning import SAMPLERS, Choices, Component, Search, build, label
 
 _HYPERBAND_CUT = 3
 """Hyperband keeps one of three at each rung (Li et al. 2018)."""
@@ -39,7 +41,7 @@ def sampler_of(search: Search, done: int) -> BaseSampler:
     """What draws the next configuration, `done` having been drawn."""
     # a worker that starts later must not draw what the first one drew; but QMC's sequence is kept
     # in the study, with one seed for all workers
-    seeds = {"seed": search.seed * 1_000_003 + done, "sequence_seed": search.seed}
+    seeds = {"seed": (search.seed * 1_000_003 + done) % 2**32, "sequence_seed": search.seed}
     sampler: BaseSampler = build(_described(search.sampler, SAMPLERS), **seeds)
     return sampler
 
@@ -68,3 +70,55 @@ def pruner_of(search: Search, evaluations: int) -> BasePruner:
 
 def _described(component: Component, short: Mapping[str, Mapping[str, Any]]) -> Mapping[str, Any]:
     return short[component] if isinstance(component, str) else component
+
+
+def rehearse(title: str, search: Search) -> None:
+    """Draw, report and prune without training: what Optuna refuses only then is refused now.
+
+    Raises UserError for options that do not fit the space or one another.
+    """
+    for option, value in _plain_mappings(search.sampler):
+        for key in value:
+            if key not in search.space:
+                raise UserError(
+                    f"{title}: sampler: {option} names {key!r}, which is not in `space`"
+                    f"{nearest(str(key), search.space)}"
+                )
+    try:
+        study = optuna.create_study(
+            sampler=sampler_of(search, 0), pruner=pruner_of(search, _REHEARSED)
+        )
+        for _ in range(_REHEARSED):
+            trial = study.ask(distributions(search))
+            for step in range(_REHEARSED):
+                trial.report(1.0 + step, step)
+                trial.should_prune()
+            study.tell(trial, 1.0)
+    except _OPTUNAS_ERRORS as error:
+        raise _does_not_fit(title, search, error) from error
+
+
+_OPTUNAS_ERRORS = (
+    ArithmeticError, AssertionError, AttributeError, LookupError, RuntimeError, TypeError,
+    ValueError,
+)  # fmt: skip
+"""It has no class of its own for options that do not fit."""
+_REHEARSED = 12
+"""Draws and evaluations: more than the ten draws at random with which most samplers begin."""
+
+
+def _does_not_fit(title: str, search: Search, error: Exception) -> UserError:
+    said = " ".join(str(error).split()) or "no reason given"
+    return UserError(
+        f"{title}: sampler {label(search.sampler)} and pruner {label(search.pruner)} do not work "
+        f"with this `space` ({type(error).__name__}: {said}): correct their options"
+    )
+
+
+def _plain_mappings(component: Component) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Options by parameter of the space, as `fixed_params`, of a component and those inside it."""
+    for option, value in component.items() if isinstance(component, Mapping) else ():
+        if isinstance(value, Mapping) and "_target_" in value:
+            yield from _plain_mappings(value)
+        elif isinstance(value, Mapping):
+            yield option, value

@@ -76,8 +76,8 @@ def test_workers_share_the_sequence_of_qmc_and_not_the_draws_of_others() -> None
         ("sampler", "tpa", "sampler 'tpa' is unknown; did you mean 'tpe'"),
         ("pruner", "hyperbank", "did you mean 'hyperband'"),
         ("sampler", None, "sampler None is unknown"),
-        ("sampler", ["tpe"], "sampler ['tpe'] is unknown"),
-        ("sampler", {}, "_target_ missing is not a class"),
+        ("sampler", ["tpe"], "must be one name or one mapping, not a list"),
+        ("sampler", {}, "needs the name of a class, as _target_"),
         ("sampler", {"_target_": "os.system", "command": "true"}, "_target_ os.system is not"),
         ("sampler", {"_target_": "hydra.utils.get_method", "path": "os.system"}, "is not a class"),
         ("sampler", {"_target_": "optuna.samplers.TPESamplr"}, f"did you mean '{TPE}'"),
@@ -87,12 +87,30 @@ def test_workers_share_the_sequence_of_qmc_and_not_the_draws_of_others() -> None
         ("pruner", {"_target_": TPE}, "TPESampler is not a pruner"),
         ("sampler", {"_target_": TPE, "multvariate": 1}, "no option 'multvariate'; did you mean"),
         ("sampler", {"_target_": TPE, "seed": 3}, "give it as sampler_seed"),
-        ("sampler", {"_target_": TPE, "gamma": 3}, "gamma=3: expected Callable"),
+        (
+            "sampler",
+            {"_target_": TPE, "gamma": 3},
+            "gamma=3: expected null, as a file",
+        ),
         ("sampler", {"_target_": TPE, "n_startup_trials": "ten"}, "'ten': expected int"),
         ("sampler", {"_target_": TPE, "n_startup_trials": True}, "True: expected int"),
         ("sampler", {"_target_": "optuna.samplers.QMCSampler", "qmc_type": "x"}, "halton"),
         ("pruner", {"_target_": "optuna.pruners.PercentilePruner", "percentile": 101.0}, "between"),
         ("pruner", {"_target_": "optuna.pruners.PatientPruner"}, "wrapped_pruner"),
+        (
+            "pruner",
+            {"_target_": "optuna.pruners.PatientPruner", "patience": 1, "wrapped_pruner": "median"},
+            "wrapped_pruner='median': expected a mapping with `_target_`",
+        ),
+        (
+            "sampler",
+            {
+                "_target_": "optuna.samplers.PartialFixedSampler",
+                "fixed_params": {"trainer.lr": 0.1},
+                "base_sampler": ["tpe"],
+            },
+            "base_sampler=['tpe']: expected a mapping with `_target_`",
+        ),
         (
             "pruner",
             yaml.safe_load(
