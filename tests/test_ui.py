@@ -25,7 +25,7 @@ def fetch(url: str, body: object | None = None) -> bytes:
     return content
 
 
-@pytest.mark.slow
+@pytest.mark.whole
 def test_make_ui_shows_runs_and_their_pictures(tmp_path: Path) -> None:
     tracker = Tracker(tmp_path, "mcalc")
     trial = tracker.open_trial("AL3", "key", {"head.weight_lr": 15.0}, {}, None)

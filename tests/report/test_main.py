@@ -186,7 +186,7 @@ def test_a_server_that_cannot_be_reached_is_named_at_once(
     assert "secret" not in line
 
 
-@pytest.mark.slow
+@pytest.mark.whole
 def test_a_sweep_recorded_on_a_tracking_server_is_tabulated(
     server: tuple[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
