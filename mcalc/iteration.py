@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from typing import TypeVar
 
@@ -32,10 +32,10 @@ def grouped(items: Iterable[_Item], key: Callable[[_Item], _Key]) -> dict[_Key, 
 
 def in_threads(
     work: Callable[[_Item], _Made], items: Iterable[_Item], threads: int | None = None
-) -> Iterator[tuple[_Item, _Made]]:
+) -> Generator[tuple[_Item, _Made]]:
     """Each item with what `work` makes of it, as they finish.
 
-    After an error or Ctrl-C what has not begun is dropped, and what has is waited for.
+    After an error, Ctrl-C or `close` what has not begun is dropped, and what has is waited for.
     """
     pool = ThreadPoolExecutor(threads)
     try:

@@ -71,9 +71,10 @@ def find(kind: str, name: str, built_in: Mapping[str, T | str], expected: type[T
     """The entry `name` of a kind: a built-in one, or an installed package's.
 
     Args:
-        kind: an element of `KINDS`.
+        kind: one of `KINDS`.
         name: what the user asked for.
-        built_in: mcalc's own entries by name; text is an object to import, as `module:object`.
+        built_in: mcalc's own entries by name. Text, as `module:object`, names one that is imported
+            when it is asked for.
         expected: class of every entry.
         key: the setting that names the entry, for messages.
 

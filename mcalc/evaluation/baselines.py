@@ -34,15 +34,15 @@ def split_baselines(
 ) -> dict[str, float]:
     """Every baseline of one split, scored on the units that a network is scored on.
 
-    Each is fitted on the lesions of the training samples, every one once whatever its copies, and
-    says a probability of each lesion that a reported sample shows; a unit's comes from those of its
-    lesions as a network's comes from its images.
+    Each is fitted on the lesions of the training samples, each lesion once, however many copies it
+    has. It then gives every lesion on a reported sample a probability of malignant. The probability
+    of a scoring unit is the mean or the largest of its lesions', as `unit_score` says.
 
     Args:
         lesions: of the data set.
         sizes: width and height of each lesion's crop, pixels; shape (n, 2). Not above 0 where it is
-            not known: such lesions are not fitted, score the training part's share of malignant
-            ones, and are counted.
+            not known. Such lesions are not fitted; their probability is the share of malignant
+            training lesions, and they are counted.
         train: samples trained on.
         reported: samples reported.
         unit_score: how a unit's probability comes from several.

@@ -106,7 +106,7 @@ def provenance(trials: Sequence[RecordedTrial]) -> tuple[str, ...]:
 
 
 def names(chosen: Sequence[RecordedTrial], among: Sequence[RecordedTrial]) -> str:
-    """`AL1, AL5–AL7`: the chosen trials' names, runs of neighbours among all drawn together."""
+    """`AL1, AL5–AL7`: the chosen trials' names, with neighbours in `among` as a range."""
     run_ids = {trial.run_id for trial in chosen}
     places = [index for index, trial in enumerate(among) if trial.run_id in run_ids]
     parts: list[str] = []

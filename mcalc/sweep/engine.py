@@ -112,7 +112,8 @@ class _SweepRun:
                     self._search()
                 else:
                     self._rows()
-            self._abandon_orphans()
+            with suppress(UserError):  # as for the summary: the next worker does it
+                self._abandon_orphans()
             complete = all(outcome.state != "failed" for outcome in self.outcomes.values())
         finally:
             self._close(complete)

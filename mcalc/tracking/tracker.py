@@ -71,7 +71,10 @@ def search(
     state: str = "",
     order: str = "DESC",
 ) -> list[Run]:
-    """Runs whose tags, and state where given, are these: the newest first or, with ASC, last."""
+    """Runs with these tags, and in this state where one is given; by start, the newest first.
+
+    `order`: DESC, or ASC for the oldest first.
+    """
     conditions = [f"tags.`{name}` = '{value}'" for name, value in tags.items()]
     if state:
         conditions.append(f"attributes.status = '{state}'")

@@ -284,14 +284,13 @@ def _grey_depth(dataset: Dataset, path: Path) -> int:
 
 def _decoder(syntax: UID, bits: int, path: Path) -> Decoder:
     """Refuse what is known to have no decoder here, before damage is suspected."""
-    try:
-        return frame_decoder(syntax)
-    except NotImplementedError as error:
-        raise UnreadableImage(
-            f"{path} is compressed as {syntax.name} with {bits} bits a pixel, which no installed "
-            "decoder reads: convert it to an uncompressed transfer syntax, for example with "
-            "DCMTK's dcmdjpeg or with the viewer that it came from"
-        ) from error
+    if decoder := frame_decoder(syntax):
+        return decoder
+    raise UnreadableImage(
+        f"{path} is compressed as {syntax.name} with {bits} bits a pixel, which no installed "
+        "decoder reads: convert it to an uncompressed transfer syntax, for example with DCMTK's "
+        "dcmdjpeg or with the viewer that it came from"
+    )
 
 
 def _check_codestream(dataset: Dataset, syntax: UID, size: tuple[int, int], path: Path) -> None:

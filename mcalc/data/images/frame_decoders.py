@@ -23,22 +23,25 @@ from pydicom.pixels.decoders.base import Decoder, DecodeRunner, get_decoder
 
 StoredValues = npt.NDArray[np.generic]
 
+_UNCOMPRESSED = (
+    uid.ImplicitVRLittleEndian,
+    uid.ExplicitVRLittleEndian,
+    uid.ExplicitVRBigEndian,
+    uid.DeflatedExplicitVRLittleEndian,
+)
+
 _PIXELS_OF_A_THREAD = 1_000_000
 """Of JPEG 2000, the slowest: one mammogram alone then keeps all cores busy. Crops are decoded by
 one thread each, as many of them are decoded at once."""
 
 
 @cache
-def frame_decoder(syntax: uid.UID) -> Decoder:
-    """The decoder of a transfer syntax; its `as_array` takes a data set.
-
-    Raises NotImplementedError for a syntax that is neither uncompressed nor one of this module's.
-    """
+def frame_decoder(syntax: uid.UID) -> Decoder | None:
+    """The decoder of a transfer syntax, whose `as_array` takes a data set; None where none is."""
+    if syntax in _UNCOMPRESSED:
+        return get_decoder(syntax)
     if syntax not in _DECODE:
-        uncompressed = get_decoder(syntax)
-        if uncompressed.is_encapsulated:
-            raise NotImplementedError(f"no decoder of {syntax.name}")
-        return uncompressed
+        return None
     decoder = Decoder(syntax)
     decoder.add_plugin("imagecodecs", (__name__, decode_frame.__name__))
     if syntax == uid.RLELossless:
@@ -55,8 +58,9 @@ def is_available(syntax: str) -> bool:
 def decode_frame(frame: bytes, runner: DecodeRunner) -> memoryview:
     """The stored values' bytes, row by row; pydicom calls it for each frame.
 
-    Values are as wide as the codec gives them, which `runner` is told. Of JPEG 2000 and JPEG-LS
-    pydicom then corrects the sign, of the others it drops the bits above BitsStored.
+    A value has as many bytes as the codec gives it, and the runner's BitsAllocated is set to that.
+    pydicom then corrects the sign of JPEG 2000 and JPEG-LS values. Of all other syntaxes it drops
+    the bits above BitsStored.
 
     Raises ValueError, or the codec's RuntimeError, where the frame is damaged or does not hold one
     grey image of the header's size and depth.

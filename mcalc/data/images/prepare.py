@@ -18,7 +18,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterable, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import astuple, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -240,8 +240,10 @@ def _make(
     outcomes = [_Outcome()] * len(entries)
     rows, threads = range(len(entries)), _threads(entries, settings.region)
     try:
-        for row, outcome in with_progress(in_threads(make, rows, threads), len(rows), progress):
-            outcomes[row] = outcome
+        # closed before the file is: after Ctrl-C no thread may write to it any more
+        with closing(in_threads(make, rows, threads)) as made:
+            for row, outcome in with_progress(made, len(rows), progress):
+                outcomes[row] = outcome
     finally:
         images.close([row for row, outcome in enumerate(outcomes) if outcome.native_sizes])
     return outcomes

@@ -21,8 +21,8 @@ def by_unit(
     Args:
         units: of each entry, the id of its scoring unit.
         labels: 0 benign, 1 malignant; shape (n,). A unit is malignant where any entry of it is.
-        probabilities: of malignant, 0..1; shape (n,). A unit's is the mean or the largest.
-        how: which of the two.
+        probabilities: of malignant, 0..1; shape (n,).
+        how: whether a unit's probability is the mean or the largest of its entries'.
     """
     truth = np.asarray(labels, dtype=np.int64)
     scores = np.asarray(probabilities, dtype=np.float64)

@@ -78,7 +78,7 @@ class Plan:
 def make_plans(arguments: Sequence[str], compose: Compose, fingerprint: Fingerprint) -> list[Plan]:
     """One plan a named sweep file, or one for what the command line varies.
 
-    Raises UserError for anything in the arguments or the files that does not hold.
+    Raises UserError for anything in the arguments or the files that is not allowed.
     """
     overrides = parse_overrides(arguments)
     sweeps = [name for o in overrides if o.key_or_group == "sweep" for name in _names(o)]

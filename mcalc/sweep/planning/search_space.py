@@ -89,7 +89,7 @@ def _range(entry: Mapping[str, Any]) -> Range:
 
 
 def parse_search(where: str, content: Mapping[str, Any]) -> Search:
-    """The search of a sweep file's keys. Raises UserError for anything that does not hold."""
+    """The search of a sweep file's keys. Raises UserError for what is not allowed."""
     space = content.get("space")
     if not isinstance(space, dict) or not space:
         raise UserError(

@@ -26,7 +26,7 @@ def cores_here() -> int:
 
 
 def cpu_share(settings: TrainerConfig, beside: int) -> int | None:
-    """CPU threads of a run beside others, `beside` in all; None takes all.
+    """CPU threads for one of `beside` training runs on this machine; None: all of them.
 
     A run on a GPU needs few threads of its own. Launchers may have set OMP_NUM_THREADS to a share
     already (joblib does), which is not divided once more.
@@ -37,7 +37,7 @@ def cpu_share(settings: TrainerConfig, beside: int) -> int | None:
 
 
 def share_of(cores: int, limit: int, beside: int) -> int:
-    """Threads of one of `beside` runs on so many cores, of which a process may take `limit`."""
+    """Threads for each of `beside` runs that share `cores`: from 1 to `limit`."""
     return max(1, min(limit, cores // beside))
 
 

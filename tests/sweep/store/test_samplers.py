@@ -6,7 +6,7 @@ from pathlib import Path
 
 import optuna
 import pytest
-from engine import settings, sweep
+from engine import sweep
 
 from mcalc.errors import UserError
 from mcalc.sweep.planning.search_space import Choices, Interval, Search
@@ -53,8 +53,7 @@ def test_options_that_do_not_fit_are_refused_and_nothing_is_recorded(
         assert "\n" not in str(caught.value)
     # a corrected file may have the same name
     file.write_text(f"{space}sampler: random\nbudget: {{trials: 1}}\n")
-    sweep(tmp_path, "sweep=mine")
-    assert settings(tmp_path)
+    assert [outcome.state for outcome in sweep(tmp_path, "sweep=mine")] == ["finished"]
 
 
 def test_whole_numbers_keep_their_scale_step_and_both_ends() -> None:
@@ -79,28 +78,33 @@ def test_whole_numbers_keep_their_scale_step_and_both_ends() -> None:
 
 
 def first_prunable(pruner: str, evaluations: int) -> int:
-    """The evaluation at which a run can first be ended that is far below ten before it."""
+    """The evaluation at which a run is first ended, of twenty that are far below those before."""
     study = optuna.create_study(
         direction="maximize",
         sampler=sampler_of(Search(SPACE), 0),
         pruner=pruner_of(Search(SPACE, pruner=pruner), evaluations),
     )
-    for _ in range(10):
+    for _ in range(10 if pruner != "hyperband" else 40):
         trial = study.ask()
         for step in range(1, evaluations + 1):
             trial.report(1.0, step)
+            trial.should_prune()  # where hyperband notes who reached a rung
         study.tell(trial, 1.0)
-    trial = study.ask()
-    for step in range(1, evaluations + 1):
-        trial.report(0.0, step)
-        if trial.should_prune():
-            return step
-    return evaluations + 1
+    ended = []
+    for _ in range(20):  # hyperband gives each run one of its brackets
+        trial = study.ask()
+        for step in range(1, evaluations + 1):
+            trial.report(-step, step)
+            if trial.should_prune():
+                ended.append(step)
+                break
+        study.tell(trial, state=optuna.trial.TrialState.PRUNED)
+    return min(ended, default=evaluations + 1)
 
 
 def test_no_pruner_ends_a_run_in_its_first_tenth() -> None:
     # of 100 evaluations: the median after ten, hyperband's lowest rung is a 27th
     assert 10 <= first_prunable("median", 100) <= 12
-    assert first_prunable("hyperband", 270) >= 10
-    assert first_prunable("patient", 100) >= 10
+    assert first_prunable("hyperband", 270) == 10
+    assert first_prunable("patient", 100) == 12  # its patience of ten, on steps from 0
     assert first_prunable("none", 100) == 101
