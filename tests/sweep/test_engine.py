@@ -17,7 +17,7 @@ from processes import wait_for
 from mcalc.config.compose import compose_config
 from mcalc.data.pipeline import index_data
 from mcalc.errors import UserError
-from mcalc.results import Outcome
+from mcalc.results import Outcome, RecordedTrial
 from mcalc.sweep.consistency import Report, check
 from mcalc.sweep.display.summary import summarise
 from mcalc.sweep.start import run_sweep
@@ -429,6 +429,43 @@ def test_the_check_says_what_differs(tmp_path: Path) -> None:
     assert f"{NAMES[1]}: COMPLETE in Optuna, failed in MLflow" in differences
     assert "a stray: MLflow has a run" in differences
     assert NAMES[2] not in differences
+
+
+def test_the_check_finds_small_differences_doubles_and_broken_seeds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "sweeps").mkdir()
+    space = "space: {head.weight_lr: {low: 1, high: 30}}\nsampler: random\n"
+    (tmp_path / "sweeps" / "seeds.yaml").write_text(f"{space}seeds: [0, 1]\nbudget: {{trials: 1}}")
+    (tmp_path / "sweeps" / "pruned.yaml").write_text(
+        f"{space}pruner: {{_target_: optuna.pruners.ThresholdPruner, lower: 0.9}}\n"
+        "budget: {trials: 1}"
+    )
+    sweep(tmp_path, RATES, "name=rates")
+    sweep(tmp_path, "sweep=seeds", "name=seeds")
+    sweep(tmp_path, "sweep=pruned", "name=pruned", instant=Instant(tmp_path / "log", evaluations=3))
+    tracker = open_tracker(compose_config(settings(tmp_path)))
+
+    def runs(name: str) -> dict[str, RecordedTrial]:
+        assert checked(tmp_path, name).differences == []
+        return {run.name: run for run in tracker.runs_of(study_of(tmp_path, name).parent() or "")}
+
+    changed = runs("rates")[NAMES[0]]
+    for metric in ("accuracy", "reported_val_auc", "reported_val_accuracy"):
+        tracker.client.log_metric(changed.run_id, metric, changed.metrics[metric] + 0.001)
+    (difference,) = checked(tmp_path, "rates").differences
+    assert f"{NAMES[0]}: value" in difference
+
+    tracker.client.set_terminated(runs("seeds")["#0, seed=0"].run_id, "FAILED")
+    (difference,) = checked(tmp_path, "seeds").differences
+    assert "#0: COMPLETE in Optuna, failed in MLflow" in difference
+
+    (first,) = runs("pruned").values()
+    assert first.state == "pruned"
+    parent = study_of(tmp_path, "pruned").parent()
+    tracker.open_trial(first.name, first.key, {}, {}, parent).prune({}, {})
+    assert any("2 finished runs" in each for each in checked(tmp_path, "pruned").differences)
 
 
 @pytest.mark.parametrize(
