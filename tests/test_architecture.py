@@ -48,7 +48,7 @@ RULES: dict[str, tuple[str, ...]] = {
     "mcalc.data.ledger": ("mcalc.data.records",),
     "mcalc.data.images": ("mcalc.config", "mcalc.data.records"),
     "mcalc.data.splits": ("mcalc.config", "mcalc.data.records"),
-    "mcalc.data.sources": ("mcalc.config", "mcalc.data.records"),
+    "mcalc.data.sources": ("mcalc.config", "mcalc.data.records", "mcalc.data.images"),
     "mcalc.data.sources.cbis_ddsm": ("mcalc.config", "mcalc.data.sources", *DATA),
     "mcalc.data.phantom": ("mcalc.config", "mcalc.data.records", "mcalc.data.sources"),
     "mcalc.data.phantom.defects": (

@@ -80,6 +80,9 @@ class DataConfig(Section, prefix="data."):
     pixel_size: float | None = setting(None, above=0)
     """Width of an image's pixel in mm, where files do not state it. CBIS-DDSM's do not; the
     scanners of DDSM had 0.042, 0.0435 and 0.05."""
+    bits_stored: int | None = setting(None, low=1, high=16, neutral=None)
+    """Bits of a pixel's value where files claim more, as for 12 bits in a PNG of 16, which is
+    nearly black. null: as each file says."""
     unit: Unit = Unit.lesion
     """What is scored. Of a breast or patient with several images all have a part in its score."""
     unit_score: UnitScore = UnitScore.mean

@@ -211,6 +211,7 @@ _DOUBTS = {
     DefectKind.PATCH_CUT: "the window of data.patch_size does not hold it with its margin",
     DefectKind.MASK_RESIZED: "stretched to its mammogram",
     DefectKind.LATERALITY: "flipped by its pixels",
+    DefectKind.NEARLY_BLACK: "its values leave the highest bits unused (data.bits_stored)",
 }
 """What preparing met and corrected, in a way that a reader of the results may question."""
 
@@ -221,7 +222,7 @@ def _warnings(settings: DataConfig, index: Index, prepared: Prepared) -> list[st
     if lost:
         notes.append(
             f"{lost} of {len(index.lesions)} lesions excluded: {settings.region.value} image "
-            "missing or unreadable"
+            "missing, unreadable or blank"
         )
     defects = (*index.ledger, *prepared.defects)
     not_understood = sum(defect.kind is DefectKind.BAD_VALUE for defect in defects)

@@ -125,6 +125,8 @@ class DefectKind(StrEnum):
     MASK_RESIZED = "mask resized"
     FULL_MISSING = "full image missing"
     FULL_UNREADABLE = "full image unreadable"
+    BLANK = "image shows nothing"
+    NEARLY_BLACK = "image nearly black"
     PATCH_CUT = "lesion larger than its window"
     SWAPPED = "crop and mask swapped"
     LATERALITY = "breast hangs on the other side than its record says"
@@ -139,12 +141,12 @@ class DefectKind(StrEnum):
 
 
 LOSING_DEFECTS = {
-    "crop": (DefectKind.CROP_MISSING, DefectKind.CROP_UNREADABLE),
-    "full": (DefectKind.FULL_MISSING, DefectKind.FULL_UNREADABLE),
+    "crop": (DefectKind.CROP_MISSING, DefectKind.CROP_UNREADABLE, DefectKind.BLANK),
+    "full": (DefectKind.FULL_MISSING, DefectKind.FULL_UNREADABLE, DefectKind.BLANK),
     "mask": (DefectKind.MASK_MISSING, DefectKind.MASK_UNREADABLE, DefectKind.MASK_EMPTY),
 }
-"""By field of `Lesion`, the defects that take that file away: first those of a file that is missing
-and of one that cannot be read."""
+"""By field of `Lesion`, the defects that take that file away: of one that is missing, of one that
+cannot be read, of one that shows nothing."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,13 +1,13 @@
 from .clahe import enhance_region as enhance_region
-from .dicom import UnreadableImage as UnreadableImage
-from .dicom import image_size as image_size
-from .dicom import read_header as read_header
-from .dicom import read_image as read_image
 from .file_hashes import LesionDigests as LesionDigests
 from .file_hashes import file_digests as file_digests
 from .file_hashes import fingerprint as fingerprint
+from .image_file import image_size as image_size
+from .image_file import read_header as read_header
+from .image_file import read_image as read_image
 from .prepare import Prepared as Prepared
 from .prepare import prepare_images as prepare_images
 from .regions import cut as cut
 from .regions import read_source as read_source
 from .resize import fit as fit
+from .unreadable import UnreadableImage as UnreadableImage

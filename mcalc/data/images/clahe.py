@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import cv2
 import numpy as np
-import numpy.typing as npt
 
 from mcalc.config import ClaheConfig
 from mcalc.data.images.grey_scale import GreyImage, look_up
@@ -32,14 +29,16 @@ def enhance_region(region: Cut, clahe: ClaheConfig) -> Grey8:
 
 
 def enhance(pixels: GreyImage, clahe: ClaheConfig) -> Grey8:
-    """CLAHE at native size and depth, then 8 bits; `pixels` stay as they are.
+    """8 bits a pixel, then CLAHE at native size; `pixels` stay as they are.
 
-    `pixels`: (H, W), uint8 or uint16. As adapthisteq, which works on the image's own class.
+    `pixels`: (H, W), uint8 or uint16. As adapthisteq, whose histograms have 256 bins over the full
+    range whatever the image's class (MathWorks, adapthisteq, NBins). OpenCV would take 65,536 for
+    uint16, where a clip limit cuts off next to nothing.
     """
-    equalised: npt.NDArray[Any] = pixels
+    deep = pixels.dtype == np.uint16
+    grey = np.array(look_up(_TO_8_BITS, pixels) if deep else pixels, dtype=np.uint8)
     if clahe.enabled:
         tiles = (clahe.tiles, clahe.tiles)
-        equalised = cv2.createCLAHE(clipLimit=clahe.clip_limit, tileGridSize=tiles).apply(pixels)
-    if equalised.dtype == np.uint16:
-        return np.asarray(look_up(_TO_8_BITS, equalised), dtype=np.uint8)
-    return equalised.astype(np.uint8)
+        equalise = cv2.createCLAHE(clipLimit=clahe.clip_limit, tileGridSize=tiles)
+        grey = np.asarray(equalise.apply(grey), dtype=np.uint8)
+    return grey

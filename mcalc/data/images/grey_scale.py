@@ -13,6 +13,9 @@ import numpy as np
 import numpy.typing as npt
 from pydicom.dataset import Dataset
 from pydicom.pixels.processing import apply_windowing
+from pydicom.valuerep import DSfloat
+
+from mcalc.data.images.dicom_tags import Tags
 
 GreyImage = npt.NDArray[np.uint8 | np.uint16]
 Values = npt.NDArray[np.float64]
@@ -41,10 +44,10 @@ class BadGreyScale(Exception):  # noqa: N818 - read as a sentence: `except BadGr
     """A LUT, window, rescale or padding that cannot be applied; the message says which and why."""
 
 
-def display_table(dataset: Dataset) -> GreyImage:
-    """The grey of each possible stored value, lowest first: shape (2**BitsStored,).
+def display_table(tags: Tags, bits: int) -> GreyImage:
+    """The grey of each possible stored value, lowest first: shape (2**bits,).
 
-    uint8 up to 8 bits stored, else uint16, over the type's full range.
+    `bits`: of a stored value. uint8 up to 8 bits, else uint16, over the type's full range.
 
     - A modality LUT, else slope and intercept, come first; where neither is, values stay.
     - A VOI LUT is preferred to a window where both are, as a window is what a viewer may use in its
@@ -56,26 +59,32 @@ def display_table(dataset: Dataset) -> GreyImage:
     Which of tissue and background is bright is what PhotometricInterpretation says;
     PixelIntensityRelationshipSign adds nothing to it.
 
-    Raises BadGreyScale.
+    Raises BadGreyScale, and UnreadableImage for an element that cannot be read.
     """
-    bits = int(dataset.BitsStored)
-    lowest = -(2 ** (bits - 1)) if dataset.get("PixelRepresentation") == 1 else 0
+    lowest = -(2 ** (bits - 1)) if is_signed(tags) else 0
     stored = np.arange(lowest, lowest + 2**bits, dtype=np.int64)
-    values, low, high = _modality(stored, dataset)
-    shown = _voi(values, dataset)
+    values, low, high = _modality(stored, tags)
+    shown = _voi(values, tags)
     if shown is None:
-        if low == high:
-            raise BadGreyScale("its RescaleSlope is 0")
+        if not low < high:
+            raise BadGreyScale(
+                "its RescaleSlope is 0, or so small beside RescaleIntercept that all values are one"
+            )
         shown = (values - low) / (high - low)
     if (
-        dataset.get("PhotometricInterpretation") == "MONOCHROME1"
-        or dataset.get("PresentationLUTShape") == "INVERSE"
+        tags.text("PhotometricInterpretation") == "MONOCHROME1"
+        or tags.text("PresentationLUTShape") == "INVERSE"
     ):
         shown = 1 - shown
-    shown[_padding(stored, dataset)] = 0
+    shown[_padding(stored, tags)] = 0
     dtype = np.uint8 if bits <= 8 else np.uint16
     table: GreyImage = np.rint(shown * np.iinfo(dtype).max).astype(dtype)
     return table
+
+
+def is_signed(tags: Tags) -> bool:
+    """Whether stored values are two's complement. Raises UnreadableImage where this is not said."""
+    return tags.integer("PixelRepresentation", default=0) == 1
 
 
 def look_up(table: GreyImage, stored: npt.NDArray[Any]) -> GreyImage:
@@ -97,44 +106,64 @@ def look_up(table: GreyImage, stored: npt.NDArray[Any]) -> GreyImage:
     return grey
 
 
-def _modality(stored: npt.NDArray[np.int64], dataset: Dataset) -> tuple[Values, float, float]:
+def _modality(stored: npt.NDArray[np.int64], tags: Tags) -> tuple[Values, float, float]:
     """Values of the modality's own scale, and the two that the possible range ends with."""
-    sequence = dataset.get("ModalityLUTSequence")
+    sequence = tags.items("ModalityLUTSequence")
     if sequence:
-        entries, first, depth = _lut(sequence[0], "ModalityLUTSequence")
+        signed = bool(stored[0] < 0)
+        entries, first, depth = _lut(sequence[0], "ModalityLUTSequence", signed)
         return _through(stored, entries, first), 0.0, float(2**depth - 1)
     values = stored.astype(np.float64)
-    slope, intercept = dataset.get("RescaleSlope"), dataset.get("RescaleIntercept")
+    slope, intercept = tags.number("RescaleSlope"), tags.number("RescaleIntercept")
     if slope is not None and intercept is not None:
-        values = values * float(slope) + float(intercept)
+        with np.errstate(over="ignore"):
+            values = values * slope + intercept
+        if not np.isfinite(values).all():
+            raise BadGreyScale(f"its RescaleSlope {slope:g} makes values larger than any number")
     # a negative slope turns the range round, as it turns the picture
     return values, float(values.min()), float(values.max())
 
 
-def _voi(values: Values, dataset: Dataset) -> Values | None:
+def _voi(values: Values, tags: Tags) -> Values | None:
     """0 (black) to 1 (white) by the first VOI LUT or window; None where there is neither."""
-    sequence = dataset.get("VOILUTSequence")
+    sequence = tags.items("VOILUTSequence")
     if sequence:
-        entries, first, depth = _lut(sequence[0], "VOILUTSequence")
-        shown: Values = np.minimum(_through(values, entries, first) / (2**depth - 1), 1.0)
+        # the first value is signed where those that it is looked up with can be (C.11.2.1.1)
+        entries, first, depth = _lut(sequence[0], "VOILUTSequence", bool(values.min() < 0))
+        white = 2 ** _depth_used(entries, depth) - 1
+        shown: Values = np.minimum(_through(values, entries, first) / white, 1.0)
         return shown
-    if dataset.get("WindowCenter") is None or dataset.get("WindowWidth") is None:
+    centre, width = tags.number("WindowCenter"), tags.number("WindowWidth")
+    if centre is None or width is None:
         return None
     # a separate data set: with slope and intercept in it, pydicom would give another range too
     window = Dataset()
     window.PhotometricInterpretation = "MONOCHROME2"
     window.BitsStored, window.PixelRepresentation = 16, 0
-    for keyword in ("WindowCenter", "WindowWidth", "VOILUTFunction"):
-        if dataset.get(keyword) is not None:
-            setattr(window, keyword, dataset.get(keyword))
+    window.WindowCenter = DSfloat(centre, auto_format=True)
+    window.WindowWidth = DSfloat(width, auto_format=True)
+    if function := tags.text("VOILUTFunction"):
+        window.VOILUTFunction = function
     try:
-        windowed = apply_windowing(values, window)
+        # exp() of a sigmoid far below its centre is beyond any number, which makes it black
+        with np.errstate(over="ignore"):
+            windowed = apply_windowing(values, window)
     except (ValueError, TypeError, IndexError) as error:
         raise BadGreyScale(
             "its WindowWidth must be at least 1 (above 0 for LINEAR_EXACT and SIGMOID) and its "
             "VOILUTFunction LINEAR, LINEAR_EXACT or SIGMOID"
         ) from error
     return np.asarray(windowed / 65535, dtype=np.float64)
+
+
+def _depth_used(entries: Values, depth: int) -> int:
+    """Bits of a VOI LUT's entries: those that they use, where that is two fewer than declared.
+
+    A LUT of 12 bits that is declared as 16 would be nearly black. One that ends above a quarter of
+    its range may be meant so.
+    """
+    used = max(1, int(entries.max()).bit_length())
+    return used if used <= depth - 2 else depth
 
 
 def _through(values: npt.NDArray[np.generic], entries: Values, first: int) -> Values:
@@ -148,34 +177,40 @@ def _through(values: npt.NDArray[np.generic], entries: Values, first: int) -> Va
     return found
 
 
-def _lut(item: Dataset, name: str) -> tuple[Values, int, int]:
-    """Entries, the value that the first is for, and bits an entry (PS3.3 C.11.1.1)."""
-    descriptor, data = item.get("LUTDescriptor"), item.get("LUTData")
-    try:
-        length, first, depth = (int(number) for number in descriptor)
-        # a length of 65536 is written as 0; one above 32767 may have been read as a signed number
-        length = length % 65536 or 65536
-        if isinstance(data, bytes):
-            data = np.frombuffer(data, dtype="<u2" if len(data) >= 2 * length else "<u1")
-        entries = np.atleast_1d(np.asarray(data, dtype=np.float64))
-    except (TypeError, ValueError) as error:
-        raise BadGreyScale(f"its {name} has no usable LUTDescriptor and LUTData") from error
+def _lut(item: Tags, name: str, signed: bool) -> tuple[Values, int, int]:
+    """Entries, the value that the first is for, and bits an entry (PS3.3 C.11.1.1).
+
+    `signed`: whether that value is two's complement. Its VR may say otherwise or, in implicit VR,
+    nothing.
+    """
+    descriptor = item.words("LUTDescriptor")
+    if len(descriptor) != 3:
+        raise BadGreyScale(f"its {name} has no usable LUTDescriptor and LUTData")
+    length, first, depth = (int(number) for number in descriptor)
+    # a length of 65536 is written as 0
+    length = length or 65536
+    if signed and first > 32767:
+        first -= 65536
+    octets = item.octets("LUTData")
+    if length <= len(octets) < 2 * length:
+        entries = np.frombuffer(octets, dtype=np.uint8).astype(np.float64)
+    else:
+        entries = item.words("LUTData").astype(np.float64)
     if not 8 <= depth <= 16 or len(entries) < length:
         raise BadGreyScale(
             f"its {name} has {len(entries)} entries of {depth} bits where {length} of 8 to 16 are "
             "expected"
         )
-    return entries[:length] % 65536, first, depth
+    return entries[:length], first, depth
 
 
-def _padding(stored: npt.NDArray[np.int64], dataset: Dataset) -> npt.NDArray[np.bool_]:
+def _padding(stored: npt.NDArray[np.int64], tags: Tags) -> npt.NDArray[np.bool_]:
     """Which stored values mean no image (PS3.3 C.7.5.1.1.2)."""
-    value = dataset.get("PixelPaddingValue")
-    if value is None:
+    value, limit = (tags.words(f"PixelPadding{end}")[:1] for end in ("Value", "RangeLimit"))
+    if not len(value):
         return np.zeros(stored.shape, dtype=bool)
-    limit = dataset.get("PixelPaddingRangeLimit", value)
-    try:
-        low, high = sorted(int(end) for end in (value, value if limit is None else limit))
-    except (TypeError, ValueError) as error:
-        raise BadGreyScale("its PixelPaddingValue is no number") from error
-    return (stored >= low) & (stored <= high)
+    ends = np.concatenate([value, limit])
+    if stored[0] < 0:
+        ends = ends.astype(np.int16).astype(np.int64)
+    inside = (stored >= ends.min()) & (stored <= ends.max())
+    return np.asarray(inside, dtype=np.bool_)

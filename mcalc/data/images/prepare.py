@@ -32,17 +32,18 @@ from mcalc.allocator import trim_freed_memory
 from mcalc.atomic_write import sync
 from mcalc.config import DataConfig, Fit, Region, ScaleUnit, hashed_settings
 from mcalc.data.images.clahe import enhance_region
-from mcalc.data.images.dicom import UnreadableImage, image_size
 from mcalc.data.images.file_hashes import LesionDigests
+from mcalc.data.images.image_file import image_size
 from mcalc.data.images.memory_budget import MemoryBudget
 from mcalc.data.images.npy_writer import ImageWriter
 from mcalc.data.images.regions import Cut, Unusable, cut, decoded_pixels, read_source
 from mcalc.data.images.resize import Grey8, fit
+from mcalc.data.images.unreadable import UnreadableImage
 from mcalc.data.records import Defect, DefectKind, Lesion, Side, has_needed_files
 from mcalc.errors import UserError
 from mcalc.iteration import Progress, grouped, in_threads, with_progress
 
-FORMAT = 2
+FORMAT = 3
 """Raised when prepared pixels change for the same file and settings."""
 
 PIXELS_AT_ONCE = 50_000_000
@@ -55,6 +56,11 @@ LARGE = 4_000_000
 
 _SAMPLED = 16
 """Images whose size decides on the number of threads."""
+
+DARK_SET = 2
+"""Highest bits that all images of a set leave unused where it counts as nearly black."""
+DARK_IMAGE = 4
+"""Highest bits that one image leaves unused where it counts so: all it holds is below 1/16."""
 
 UNKNOWN_SIZE = (-1, -1)
 """In `Prepared.native_sizes`, where neither crop nor mask says how large a lesion is."""
@@ -89,6 +95,10 @@ class _Outcome:
     native_sizes: list[tuple[int, int]] = field(default_factory=list)
     """One for each lesion shown; none where the image could not be prepared."""
     wall: Side | None = None
+    unused_bits: int = 0
+    """As `Cut.unused_bits`."""
+    depth: int = 0
+    """Bits of a value of the image as it was read, 8 or 16; 0 where it could not be prepared."""
     defects: list[Defect] = field(default_factory=list)
 
 
@@ -162,6 +172,8 @@ def _key(lesions: Iterable[tuple[Lesion, LesionDigests]], size: int, settings: D
     }
     if settings.region is Region.patch:
         relevant |= {"patch": [settings.patch_size, settings.patch_margin]}
+    if settings.bits_stored is not None:
+        relevant |= {"bits": settings.bits_stored}
     if settings.fit is Fit.native:
         relevant |= {"native": settings.native_scale}
     if settings.region is Region.patch or settings.fit is Fit.native:
@@ -235,7 +247,13 @@ def _make(
             return _Outcome(defects=[error.defect(member.id) for member in members])
         images.write(row, image)
         native_sizes = [_native_size(member, region, settings) for member in members]
-        return _Outcome(native_sizes, region.wall, list(region.defects))
+        return _Outcome(
+            native_sizes,
+            region.wall,
+            region.unused_bits,
+            8 * region.pixels.itemsize,
+            list(region.defects),
+        )
 
     outcomes = [_Outcome()] * len(entries)
     rows, threads = range(len(entries)), _threads(entries, settings.region)
@@ -286,7 +304,9 @@ def _about(
         "kept": [lesion for lesion, _, _ in kept],
         "positions": [image for _, image, _ in kept],
         "native_sizes": [native for _, _, native in kept],
-        "defects": [astuple(defect) for defect in [*defects, *_hung_otherwise(walls)]],
+        "defects": [
+            astuple(defect) for defect in [*defects, *_hung_otherwise(walls), *_nearly_black(made)]
+        ],
     }
 
 
@@ -310,4 +330,26 @@ def _hung_otherwise(walls: dict[Lesion, Side | None]) -> list[Defect]:
             )
             action = "flipped by what the image shows"
             defects.append(Defect(lesion.image, DefectKind.LATERALITY, detail, action))
+    return defects
+
+
+def _nearly_black(made: Sequence[tuple[_Shown, _Outcome]]) -> list[Defect]:
+    """Images whose values leave their highest bits unused: all of one depth, or single ones.
+
+    A dark image is no sign of it, but a whole set of them is: 12 bits in files of 16, say.
+    """
+    defects = []
+    for depth in {outcome.depth for _, outcome in made}:
+        of_depth = [(shown, outcome) for shown, outcome in made if outcome.depth == depth]
+        unused = min(outcome.unused_bits for _, outcome in of_depth)
+        if unused >= DARK_SET:
+            detail = f"no image of {depth} bits uses more than the lower {depth - unused}"
+            action = f"used as they are; data.bits_stored={depth - unused} takes these for all bits"
+            defects.append(Defect("*", DefectKind.NEARLY_BLACK, detail, action))
+            continue
+        for (first, *_), outcome in of_depth:
+            if outcome.unused_bits >= DARK_IMAGE:
+                detail = f"uses the lower {depth - outcome.unused_bits} of {depth} bits"
+                action = "used as it is; others of the data set use more bits"
+                defects.append(Defect(first.id, DefectKind.NEARLY_BLACK, detail, action))
     return defects

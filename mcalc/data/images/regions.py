@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TypeVar, assert_never
 
@@ -19,8 +20,9 @@ import numpy.typing as npt
 
 from mcalc.config import DataConfig, Fit, Region, ScaleUnit
 from mcalc.data.images.breast import NoBreast, find_breast
-from mcalc.data.images.dicom import UnreadableImage, image_size, pixel_spacing, read_image
 from mcalc.data.images.grey_scale import GreyImage
+from mcalc.data.images.image_file import image_size, pixel_spacing, read_image
+from mcalc.data.images.unreadable import UnreadableImage
 from mcalc.data.records import LOSING_DEFECTS, Defect, DefectKind, Lesion, Side, needed_files
 from mcalc.errors import UserError
 
@@ -67,6 +69,8 @@ class Cut:
     """Black rows and columns to add after CLAHE: top, bottom, left, right."""
     lesion_size: tuple[int, int] | None = None
     """region=patch: width and height of the mask's bounding box, pixels of the image."""
+    unused_bits: int = 0
+    """Highest bits of the image file's values that none of them uses."""
     wall: Side | None = None
     """region=full: where the chest wall lay before it was put on the left; None: not known."""
     defects: tuple[Defect, ...] = ()
@@ -109,7 +113,8 @@ def read_source(lesion: Lesion, settings: DataConfig) -> DecodedImage:
         # JPEG blurs a mask's edge, and its white may be 1, 255 or 65535
         mask = np.asarray(shown > shown.max() // 2, dtype=np.bool_)
     cut_from = next(iter(files))
-    pixels = _or_unusable(read_image, files, cut_from)
+    read = partial(read_image, bits_stored=settings.bits_stored)
+    pixels = _or_unusable(read, files, cut_from)
     return DecodedImage(pixels, mask, mm_per_pixel(files[cut_from], settings))
 
 
@@ -129,16 +134,24 @@ def mm_per_pixel(path: Path, settings: DataConfig) -> float | None:
 
 
 def cut(source: DecodedImage, lesion: Lesion, settings: DataConfig) -> Cut:
-    """The region of one lesion; of `source`, nothing is changed. Raises Unusable."""
+    """The region of one lesion; of `source`, nothing is changed.
+
+    Raises Unusable, also for a region whose pixels all have one value.
+    """
     match settings.region:
         case Region.crop:
-            return Cut(source.pixels)
+            region = Cut(source.pixels)
         case Region.patch:
-            return _patch(source, lesion, settings)
+            region = _patch(source, lesion, settings)
         case Region.full:
-            return _whole_breast(source.pixels)
+            region = _whole_breast(source.pixels)
         case other:
             assert_never(other)
+    low, high = int(region.pixels.min()), int(region.pixels.max())
+    if low == high:
+        raise Unusable(DefectKind.BLANK, f"every pixel has the value {low}")
+    depth, brightest = 8 * source.pixels.itemsize, int(source.pixels.max())
+    return replace(region, unused_bits=depth - brightest.bit_length())
 
 
 def _patch(source: DecodedImage, lesion: Lesion, settings: DataConfig) -> Cut:

@@ -18,11 +18,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import pydicom
-from pydicom.dataset import Dataset
-
 from mcalc.config import DataConfig, Region
 from mcalc.csv_table import read_table
+from mcalc.data.images import UnreadableImage
+from mcalc.data.images.dicom_tags import Tags, read_tags
 from mcalc.data.records import Defect, DefectKind, Index, Lesion, Pathology, Side, View
 from mcalc.data.sources.paths import checked_root, data_folders, entries, image_files, subfolders
 from mcalc.data.sources.registry import Source
@@ -185,8 +184,8 @@ def _images_by_side(
             where = path.relative_to(root).as_posix()
             try:
                 side, view = _side_and_view(path)
-            except Exception as error:  # a damaged file makes the parser stumble in any way
-                detail = f"cannot be parsed as DICOM ({type(error).__name__})"
+            except UnreadableImage as error:
+                detail = str(error).replace(str(path), where)
                 ledger.append(Defect(where, DefectKind.FULL_UNREADABLE, detail, "excluded"))
                 continue
             if side is None:
@@ -198,18 +197,19 @@ def _images_by_side(
 
 
 def _side_and_view(path: Path) -> tuple[Side | None, View | None]:
-    dataset = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=_TAGS)
-    text = str(dataset.get("ImageLaterality") or dataset.get("Laterality") or "")
-    return _SIDES.get(text.strip().upper()), _view(dataset)
+    """Raises UnreadableImage."""
+    tags = read_tags(path, _TAGS)
+    text = tags.text("ImageLaterality") or tags.text("Laterality")
+    return _SIDES.get(text.upper()), _view(tags)
 
 
-def _view(dataset: Dataset) -> View | None:
+def _view(tags: Tags) -> View | None:
     """None for a view that is neither CC nor MLO, or is not recorded."""
-    position = str(dataset.get("ViewPosition") or "").strip().upper()
+    position = tags.text("ViewPosition").upper()
     if position in list(View):
         return View(position)
-    codes = dataset.get("ViewCodeSequence") or []
-    return _VIEW_CODES.get(str(codes[0].get("CodeValue") or "")) if len(codes) else None
+    codes = tags.items("ViewCodeSequence")
+    return _VIEW_CODES.get(codes[0].text("CodeValue")) if codes else None
 
 
 def _lesions(

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pytest
 
 from mcalc.data.images.breast import NoBreast, find_breast
-from mcalc.data.images.dicom import read_image
+from mcalc.data.images.image_file import read_image
 from mcalc.data.records import Side
 
 Drawn = tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_]]

@@ -16,10 +16,12 @@ from pydicom.uid import (
     ExplicitVRLittleEndian,
     ImplicitVRLittleEndian,
     JPEG2000Lossless,
+    JPEGLossless,
     RLELossless,
 )
 
-from mcalc.data.images.dicom import UnreadableImage, image_size, read_header, read_image
+from mcalc.data.images.image_file import image_size, read_header, read_image
+from mcalc.data.images.unreadable import UnreadableImage
 from mcalc.errors import UserError
 
 Write = Callable[..., Path]
@@ -72,15 +74,46 @@ def test_signed_pixels_are_shifted_to_start_at_black(tmp_path: Path, dicom: Writ
     )
 
 
-def test_bits_above_those_stored_are_no_part_of_the_pixel(tmp_path: Path, dicom: Write) -> None:
+def test_an_overlay_in_bits_above_those_stored_is_no_part_of_the_pixel(
+    tmp_path: Path, dicom: Write
+) -> None:
     overlay = 0xF000
     pixels = np.array([[0, 4095, overlay, overlay | 4095]], dtype=np.uint16)
     path = dicom(tmp_path / "x.dcm", pixels, BitsStored=12, HighBit=11)
+    dataset = pydicom.dcmread(path)
+    for number, position in enumerate(range(12, 16)):
+        dataset.add_new((0x6000 + 2 * number, 0x0100), "US", 16)
+        dataset.add_new((0x6000 + 2 * number, 0x0102), "US", position)
+    dataset.save_as(path)
     np.testing.assert_array_equal(read_image(path), [[0, 65535, 0, 65535]])
-    signed = np.array([[0, 2047, 0x0800, 0x0FFF]], dtype=np.uint16).astype(np.int16)
-    path = dicom(tmp_path / "y.dcm", signed, BitsStored=12, HighBit=11)
+
+
+@pytest.mark.parametrize("syntax", [ImplicitVRLittleEndian, RLELossless, JPEGLossless])
+def test_values_beyond_the_bits_stored_do_not_wrap(
+    tmp_path: Path, dicom: Write, syntax: str
+) -> None:
+    pixels = np.tile(np.arange(0, 16384, 64, dtype=np.uint16), (16, 1))
+    path = dicom(tmp_path / "x.dcm", pixels, syntax=syntax)
+    dataset = pydicom.dcmread(path)
+    dataset.BitsStored, dataset.HighBit = 12, 11
+    dataset.save_as(path)
+    with pytest.raises(UnreadableImage, match=r"from 0 to 16320, which take 14 bits.*12 bits of"):
+        read_image(path)
+
+
+def test_signed_values_may_be_padded_with_zeros_or_with_their_sign(
+    tmp_path: Path, dicom: Write
+) -> None:
     # two's complement of 12 bits: 0, 2047, -2048, -1
-    np.testing.assert_array_equal(read_image(path), [[32776, 65535, 0, 32759]])
+    zeros = np.array([[0, 2047, 0x0800, 0x0FFF]], dtype=np.int16)
+    signs = np.array([[0, 2047, -2048, -1]], dtype=np.int16)
+    for pixels in (zeros, signs):
+        path = dicom(tmp_path / "y.dcm", pixels, BitsStored=12, HighBit=11)
+        np.testing.assert_array_equal(read_image(path), [[32776, 65535, 0, 32759]])
+    for beyond in (np.array([[-2049, 5]]), np.array([[0, 4096]]), np.array([[-1, 2048]])):
+        path = dicom(tmp_path / "z.dcm", beyond.astype(np.int16), BitsStored=12, HighBit=11)
+        with pytest.raises(UnreadableImage, match=r"which take 1[34] bits, more than the 12 bits"):
+            read_image(path)
 
 
 def test_sixteen_bit_png_keeps_its_depth(tmp_path: Path, grey: Any) -> None:

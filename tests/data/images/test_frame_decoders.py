@@ -29,8 +29,9 @@ from pydicom.uid import (
     RLELossless,
 )
 
-from mcalc.data.images.dicom import UnreadableImage, read_image
 from mcalc.data.images.frame_decoders import frame_decoder
+from mcalc.data.images.image_file import read_image
+from mcalc.data.images.unreadable import UnreadableImage
 
 Write = Callable[..., Path]
 Pixels = npt.NDArray[np.integer]

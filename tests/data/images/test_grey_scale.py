@@ -14,10 +14,16 @@ import pytest
 from pydicom.dataset import Dataset
 from pydicom.pixels.processing import apply_modality_lut, apply_voi_lut
 from pydicom.sequence import Sequence
-from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian, JPEG2000Lossless
+from pydicom.uid import (
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+    JPEG2000Lossless,
+    JPEGLosslessSV1,
+)
 
-from mcalc.data.images.dicom import UnreadableImage, pixel_spacing, read_image
 from mcalc.data.images.frame_decoders import frame_decoder
+from mcalc.data.images.image_file import pixel_spacing, read_image
+from mcalc.data.images.unreadable import UnreadableImage
 
 Write = Callable[..., Path]
 SYNTAXES = [ImplicitVRLittleEndian, ExplicitVRLittleEndian]
@@ -130,6 +136,38 @@ def long_lut(entries: npt.NDArray[np.uint16], descriptor: list[int], vr: str) ->
     return Sequence([item])
 
 
+@pytest.mark.parametrize("syntax", SYNTAXES)
+@pytest.mark.parametrize("vr", ["US", "SS"])
+def test_a_lut_of_rescaled_values_may_begin_below_zero(
+    shown: Callable[..., list[int]], syntax: str, vr: str
+) -> None:
+    # implicit VR has no sign: 64512 is -1024 where values can be negative (C.11.2.1.1)
+    first = 64_512 if vr == "US" else -1024
+    item = Dataset()
+    item.add_new("LUTDescriptor", vr, [3, first, 8])
+    item.add_new("LUTData", "US", [0, 100, 255])
+    rescale = {"RescaleSlope": 1, "RescaleIntercept": -1024}
+    table = {"VOILUTSequence": Sequence([item])}
+    greys = shown([0, 1, 2, 900], syntax=syntax, **TWELVE_BITS, **rescale, **table)
+    assert greys == [0, 25_700, 65_535, 65_535]
+    # where no value is negative it is 64512, and all values lie before it
+    if vr == "US":
+        assert shown([0, 64_512, 64_513, 65_535], syntax=syntax, **table) == [0, 0, 25_700, 65_535]
+
+
+@pytest.mark.parametrize(
+    ("used", "declared", "white"),
+    [(4095, 16, 4095), (16_383, 16, 16_383), (1000, 12, 1023), (32_767, 16, 65_535), (200, 8, 255)],
+)
+def test_a_lut_of_fewer_bits_than_declared_has_its_own_white(
+    shown: Callable[..., list[int]], used: int, declared: int, white: int
+) -> None:
+    table = {"VOILUTSequence": lut([0, used // 2, used], 0, declared)}
+    assert shown([0, 1, 2], **table) == [
+        round(entry / white * 65_535) for entry in (0, used // 2, used)
+    ]
+
+
 def test_a_modality_lut_comes_before_the_window(shown: Callable[..., list[int]]) -> None:
     table = lut([400, 300, 200, 100], 0, 12)
     window = {"WindowCenter": 250, "WindowWidth": 300, "VOILUTFunction": "LINEAR_EXACT"}
@@ -180,6 +218,37 @@ def test_padding_is_black_whatever_the_scale(
 def test_signed_padding(shown: Callable[..., list[int]], syntax: str) -> None:
     greys = shown([-2000, -1999, 0], np.int16, PixelPaddingValue=-2000, syntax=syntax)
     assert greys == [0, 32768 - 1999, 32768]
+
+
+@pytest.mark.parametrize("bits", [10, 12, 14])
+@pytest.mark.parametrize("syntax", [JPEG2000Lossless, JPEGLosslessSV1])
+def test_a_stream_of_fewer_bits_than_the_header_says_has_its_own_white(
+    tmp_path: Path, dicom: Write, bits: int, syntax: str
+) -> None:
+    pixels = np.linspace(0, 2**bits - 1, 600).astype(np.uint16).reshape(20, 30)
+    path = dicom(tmp_path / "x.dcm", pixels, syntax=syntax, BitsStored=bits, HighBit=bits - 1)
+    dataset = pydicom.dcmread(path)
+    dataset.BitsStored, dataset.HighBit = 16, 15
+    dataset.save_as(path)
+    expected = np.rint(pixels / (2**bits - 1) * 65_535)
+    np.testing.assert_array_equal(read_image(path), expected)
+
+
+@pytest.mark.parametrize("stored", ["signed", "unsigned"])
+def test_a_stream_of_another_sign_than_the_header_says_is_refused(
+    tmp_path: Path, dicom: Write, stored: str
+) -> None:
+    signed = RAMP.astype(np.int16)
+    path = dicom(
+        tmp_path / "x.dcm", signed if stored == "signed" else RAMP, syntax=JPEG2000Lossless
+    )
+    dataset = pydicom.dcmread(path)
+    dataset.PixelRepresentation = 1 - dataset.PixelRepresentation
+    dataset.save_as(path)
+    with pytest.raises(
+        UnreadableImage, match=rf"{stored} compressed pixels where .*Representation"
+    ):
+        read_image(path)
 
 
 def test_eight_bits_stay_eight(tmp_path: Path, dicom: Write) -> None:

@@ -21,10 +21,8 @@ import pytest
 from builders import make_lesion
 
 from mcalc.config import ClaheConfig, DataConfig, Fit, Region, ScaleUnit, Unit
-from mcalc.data.images.clahe import enhance, enhance_region
 from mcalc.data.images.file_hashes import file_digests
 from mcalc.data.images.prepare import Prepared, prepare_images
-from mcalc.data.images.regions import Cut
 from mcalc.data.records import DefectKind, Lesion, Side
 from mcalc.errors import UserError
 
@@ -78,31 +76,6 @@ def test_pixels_are_those_of_the_file_resized(lesions: list[Lesion], tmp_path: P
         np.testing.assert_array_equal(image, expected)
 
 
-def test_sixteen_bits_become_eight_over_the_full_range() -> None:
-    levels = np.array([[0, 257, 32896, 65535]], dtype=np.uint16)
-    assert enhance(levels, OFF).tolist() == [[0, 1, 128, 255]]
-
-
-@pytest.mark.parametrize("depth", [np.uint8, np.uint16])
-def test_clahe_raises_local_contrast_and_is_opencvs(depth: type[np.uint8 | np.uint16]) -> None:
-    top = np.iinfo(depth).max
-    draw = np.random.default_rng(0)
-    flat = (top * (0.5 + 0.02 * draw.standard_normal((256, 256)))).astype(depth)
-    enhanced = enhance(flat, ClaheConfig())
-    assert enhanced.std() / 255 > 2 * flat.std() / top
-    reference = cv2.createCLAHE(3.5, (8, 8)).apply(flat).astype(float)
-    np.testing.assert_allclose(enhanced, reference * 255 / top, atol=0.51)
-
-
-@pytest.mark.parametrize("shape", [(1, 1), (1, 40), (7, 3), (9, 500)])
-@pytest.mark.parametrize("depth", [np.uint8, np.uint16])
-def test_clahe_takes_images_smaller_than_its_tiles(
-    shape: tuple[int, int], depth: type[np.uint8 | np.uint16]
-) -> None:
-    pixels = np.random.default_rng(0).integers(0, 256, shape).astype(depth)
-    assert enhance(pixels, ClaheConfig()).shape == shape
-
-
 def test_the_second_time_nothing_is_decoded(lesions: list[Lesion], tmp_path: Path) -> None:
     first = ready(lesions, tmp_path / "cache")
     digests = file_digests(lesions, Region.crop, tmp_path / "cache")
@@ -127,10 +100,10 @@ def test_other_settings_or_contents_are_other_entries(
     ready(lesions, cache, fit=Fit.native, native_scale=0.5)
     assert len(entries(cache)) == 6
     assert lesions[0].crop is not None
-    cv2.imwrite(str(lesions[0].crop), np.zeros((20, 20), np.uint8))
+    cv2.imwrite(str(lesions[0].crop), np.tile(np.arange(20, dtype=np.uint8), (20, 1)))
     changed = ready(lesions, cache)
     assert len(entries(cache)) == 7
-    assert changed.images[0].max() == 0
+    assert changed.images[0].max() == 19
 
 
 @pytest.mark.parametrize("change", [{"side": Side.RIGHT}, {"mammogram": "another"}])
@@ -276,19 +249,6 @@ def test_the_background_of_a_mammogram_is_black_even_after_clahe(
     assert image[:8, -8:].max() == 0
     assert image[-8:, -8:].max() == 0
     assert image[20:44, :8].min() > 40
-
-
-def test_outside_the_breast_is_black_whatever_clahe_makes_of_it() -> None:
-    pixels = np.random.default_rng(0).integers(20_000, 60_000, (96, 80), dtype=np.uint16)
-    inside = np.zeros(pixels.shape, dtype=bool)
-    inside[10:90, :50] = True
-    shown = enhance_region(Cut(pixels, inside=inside, padding=(3, 4, 5, 6)), ClaheConfig())
-    assert shown.shape == (96 + 7, 80 + 11)
-    framed = np.zeros(shown.shape, dtype=bool)
-    framed[3:-4, 5:-6] = inside
-    assert shown[~framed].max() == 0
-    # inside it is CLAHE of the whole region, as adapthisteq would see it
-    np.testing.assert_array_equal(shown[3:-4, 5:-6][inside], enhance(pixels, ClaheConfig())[inside])
 
 
 def test_the_odd_one_out_in_how_breasts_hang_is_named(tmp_path: Path, dicom: Write) -> None:
@@ -494,3 +454,81 @@ def test_memory_stays_flat_over_full_size_mammograms(
     assert counts == f"{count} 0"
     # at work they take 100 to 170 MB each: well above a gigabyte if all were in memory at once
     assert int(kilobytes) < 1_000_000
+
+
+# --- images that show nothing, or next to nothing ---------------------------------------------
+
+
+def scenes(folder: Path, count: int, bits: int) -> list[Lesion]:
+    """Crops of `bits` bits in PNG files of 16."""
+    made = []
+    for number in range(1, count + 1):
+        shown = np.random.default_rng(number).integers(0, 2**bits, (24, 30), dtype=np.uint16)
+        shown[0, 0] = 2**bits - 1
+        cv2.imwrite(str(folder / f"{number}.png"), shown)
+        made.append(make_lesion(number, crop=folder / f"{number}.png"))
+    return made
+
+
+@pytest.mark.parametrize("value", [0, 77, 65535])
+def test_an_image_of_one_value_is_excluded_and_named(
+    lesions: list[Lesion], tmp_path: Path, value: int
+) -> None:
+    cv2.imwrite(str(tmp_path / "blank.png"), np.full((20, 30), value, np.uint16))
+    blank = make_lesion(9, crop=tmp_path / "blank.png")
+    prepared = ready([*lesions, blank], tmp_path / "cache")
+    assert prepared.lesions == tuple(lesions)
+    (defect,) = prepared.defects
+    assert (defect.lesion, defect.kind) == (blank.id, DefectKind.BLANK)
+    assert defect.detail == f"every pixel has the value {value}"
+
+
+def test_a_window_beside_the_film_shows_nothing(tmp_path: Path, dicom: Write) -> None:
+    shown = film(tmp_path, dicom, 1, Side.LEFT)
+    assert shown[0].full is not None
+    pixels = half_disc(400, 300, Side.LEFT)
+    pixels[90:180, 30:130] = 500
+    dicom(shown[0].full, pixels)
+    window = {"region": Region.patch, "patch_size": 20.0, "patch_margin": 0.0}
+    prepared = ready(shown, tmp_path / "cache", size=16, **window)
+    assert [(d.lesion, d.kind) for d in prepared.defects if d.kind is DefectKind.BLANK] == [
+        (lesion.id, DefectKind.BLANK) for lesion in shown if lesion not in prepared.lesions
+    ]
+    assert len(prepared.lesions) < 2
+
+
+@pytest.mark.parametrize("bits", [10, 12, 14])
+def test_a_set_that_uses_few_of_its_bits_is_named_and_mended(tmp_path: Path, bits: int) -> None:
+    shown = scenes(tmp_path, 5, bits)
+    dark = ready(shown, tmp_path / "cache")
+    (defect,) = dark.defects
+    assert (defect.lesion, defect.kind) == ("*", DefectKind.NEARLY_BLACK)
+    assert f"more than the lower {bits}" in defect.detail
+    assert f"data.bits_stored={bits}" in defect.action
+    mended = ready(shown, tmp_path / "cache", bits_stored=bits)
+    assert mended.defects == ()
+    assert len(entries(tmp_path / "cache")) == 2
+    for crop, image in zip(shown, mended.images, strict=True):
+        stored = cv2.imread(str(crop.crop), cv2.IMREAD_UNCHANGED)
+        assert stored is not None
+        bright = np.rint(stored / (2**bits - 1) * 255).astype(np.uint8)
+        small = cv2.resize(bright, (32, 32), interpolation=cv2.INTER_LINEAR)
+        np.testing.assert_allclose(image, small, atol=1)
+    assert dark.images.max() < mended.images.max() / 3
+
+
+def test_one_dark_image_among_others_is_named_alone(tmp_path: Path) -> None:
+    shown = scenes(tmp_path, 4, 16)
+    dark = np.tile(np.arange(30, dtype=np.uint16), (24, 1))
+    cv2.imwrite(str(shown[2].crop), dark)
+    (defect,) = ready(shown, tmp_path / "cache").defects
+    assert (defect.lesion, defect.kind) == (shown[2].id, DefectKind.NEARLY_BLACK)
+    # an image that keeps to more bits than asked for is not cut down to them
+    prepared = ready(shown, tmp_path / "cache", bits_stored=12)
+    assert [lesion.id for lesion in prepared.lesions] == [shown[2].id]
+    assert "more than data.bits_stored=12" in prepared.defects[0].detail
+
+
+def test_eight_bits_are_no_dark_sixteen(lesions: list[Lesion], tmp_path: Path) -> None:
+    assert ready(lesions, tmp_path / "cache").defects == ()
+    assert ready(lesions, tmp_path / "cache", bits_stored=12).defects == ()

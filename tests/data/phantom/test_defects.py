@@ -12,8 +12,8 @@ import pydicom
 import pytest
 
 from mcalc.config import DataConfig, PhantomConfig, Region, Unit
-from mcalc.data.images.dicom import read_image
 from mcalc.data.images.file_hashes import file_digests
+from mcalc.data.images.image_file import read_image
 from mcalc.data.images.prepare import Prepared, prepare_images
 from mcalc.data.phantom.defects.plant import EXPECTED_FILE, FEWEST_LESIONS
 from mcalc.data.phantom.download import write_phantom

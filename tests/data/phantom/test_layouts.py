@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from mcalc.config import PhantomConfig
-from mcalc.data.images.dicom import read_image
+from mcalc.data.images.image_file import read_image
 from mcalc.data.phantom.download import write_phantom
 from mcalc.data.records import DefectKind
 from mcalc.data.sources.cbis_ddsm.index import read_index

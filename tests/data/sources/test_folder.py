@@ -10,7 +10,7 @@ from PIL import Image
 
 from mcalc.config import DataConfig, Region, Unit
 from mcalc.data.completeness import completeness
-from mcalc.data.images.dicom import read_image
+from mcalc.data.images.image_file import read_image
 from mcalc.data.records import DefectKind, Pathology, Side, Split, View
 from mcalc.data.sources.registry import open_source
 from mcalc.errors import UserError

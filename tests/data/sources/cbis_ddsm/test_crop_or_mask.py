@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from pydicom.uid import RLELossless
 
-from mcalc.data.images.dicom import ImageHeader, read_header, read_image
+from mcalc.data.images.image_file import ImageHeader, read_header, read_image
 from mcalc.data.sources.cbis_ddsm.crop_or_mask import Tag, has_two_values, tag_of, tell_apart
 
 Write = Callable[..., Path]

@@ -16,7 +16,7 @@ import pytest
 
 from mcalc.config import CsvSplit, Region
 from mcalc.data.completeness import check_completeness, completeness
-from mcalc.data.images.dicom import ImageHeader, image_size, read_header, read_image
+from mcalc.data.images.image_file import ImageHeader, image_size, read_header, read_image
 from mcalc.data.records import (
     Defect,
     DefectKind,

@@ -1,0 +1,106 @@
+"""What a compressed frame says of itself before it is decoded: JPEG, JPEG-LS and JPEG 2000.
+
+Headers around a frame may be wrong about it, and the libraries that decode it fill up with grey
+what is missing at its end. So size, depth and end are read from the stream itself.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+
+_JPEG = b"\xff\xd8"
+_JPEG_2000 = b"\xff\x4f\xff\x51"
+_JP2_BYTES = 4096
+"""Where a JPEG 2000 stream must begin in a frame that wraps it into JP2's boxes."""
+
+_START_OF_FRAME = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC} | {0xF7}
+"""JPEG (ITU-T T.81, table B.1) and JPEG-LS (T.87)."""
+_WITHOUT_LENGTH = frozenset(range(0xD0, 0xD8)) | {0x01}
+
+_START_OF_TILE = 0xFF90
+_END_OF_STREAM = b"\xff\xd9"
+"""Of JPEG, JPEG-LS and JPEG 2000 alike."""
+
+
+@dataclass(frozen=True, slots=True)
+class Codestream:
+    """What a stream says of its image."""
+
+    width: int
+    """Pixels."""
+    height: int
+    """Pixels."""
+    bits: int
+    """Precision of a value."""
+    signed: bool | None
+    """Whether values are signed; None for JPEG and JPEG-LS, which do not say."""
+    scans: int
+    """How often a decoder goes over the pixels."""
+    complete: bool
+    """Whether the end of the image follows its last part."""
+
+
+def read_codestream(frame: bytes) -> Codestream | None:
+    """What the frame's stream says; None where it is none of the three, or has no usable header."""
+    start = frame.find(_JPEG_2000, 0, _JP2_BYTES)
+    if start >= 0:
+        return _jpeg_2000(frame[start:] if start else frame)
+    return _jpeg(frame) if frame.startswith(_JPEG) else None
+
+
+def _jpeg(frame: bytes) -> Codestream | None:
+    end, scan = frame.rfind(_END_OF_STREAM), frame.rfind(b"\xff\xda")
+    at = 2
+    while at + 9 <= len(frame) and frame[at] == 0xFF:
+        marker = frame[at + 1]
+        if marker in _START_OF_FRAME:
+            bits, height, width = struct.unpack(">BHH", frame[at + 4 : at + 9])
+            # a pair of bytes as a marker's is in no compressed data: a zero would follow its FF
+            scans = frame.count(b"\xff\xda", at)
+            return Codestream(width, height, bits, None, max(1, scans), 0 <= scan < end)
+        if marker == 0xFF:
+            at += 1
+        elif marker in _WITHOUT_LENGTH:
+            at += 2
+        else:
+            at += 2 + int.from_bytes(frame[at + 2 : at + 4], "big")
+    return None
+
+
+def _jpeg_2000(stream: bytes) -> Codestream | None:
+    """SIZ is the first marker segment (ISO/IEC 15444-1, A.5.1)."""
+    if len(stream) < 43:
+        return None
+    right, lower, left, upper = struct.unpack(">4I", stream[8:24])
+    depth = stream[42]
+    return Codestream(
+        width=right - left,
+        height=lower - upper,
+        bits=1 + (depth & 0x7F),
+        signed=bool(depth & 0x80),
+        scans=1,
+        complete=_jpeg_2000_ends(stream),
+    )
+
+
+def _jpeg_2000_ends(stream: bytes) -> bool:
+    """Whether every tile part is whole and the end of the code stream follows the last.
+
+    A tile part says how long it is (Psot, A.4.2); 0 is the last one's, up to the end.
+    """
+    at = 2
+    while at + 4 <= len(stream):
+        marker, length = struct.unpack(">HH", stream[at : at + 4])
+        if marker != _START_OF_TILE:
+            at += 2 + length
+            if stream[at : at + 2] == _END_OF_STREAM:
+                return True
+            continue
+        tile = int.from_bytes(stream[at + 6 : at + 10], "big")
+        if not tile:
+            return stream.find(_END_OF_STREAM, at + 12) >= 0
+        at += tile
+        if stream[at : at + 2] == _END_OF_STREAM:
+            return True
+    return False
