@@ -170,6 +170,11 @@ def _sentence(error: OmegaConfBaseException) -> str:
 def to_config(composed: DictConfig) -> Config:
     """A composed configuration as the typed Config, with every rule of the schema checked."""
     with config_errors():
+        if OmegaConf.select(composed, "hydra.job.chdir"):
+            raise UserError(
+                "hydra.job.chdir=true would put each record into a folder of its own, where report "
+                "and sweep do not look: leave it false; tracking.dir=PATH says where the record is"
+            )
         plain = OmegaConf.masked_copy(composed, [str(key) for key in composed if key != "hydra"])
         config = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(Config), plain))
     assert isinstance(config, Config)

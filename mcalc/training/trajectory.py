@@ -12,7 +12,6 @@ from __future__ import annotations
 import logging
 import signal
 import threading
-import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
@@ -21,12 +20,13 @@ import pytorch_lightning as pl
 import torch
 
 from mcalc.allocator import keep_freed_memory
-from mcalc.config import PlannedTrial, Precision, TrainerConfig
+from mcalc.config import PlannedTrial, TrainerConfig
 from mcalc.data.loading import CropData
 from mcalc.models import Classifier
 from mcalc.results import TrialResult
 from mcalc.training.checkpoint import Checkpoint, CheckpointFile
 from mcalc.training.device import Placement, Setup, setup_of
+from mcalc.training.lightning import ignored_variables, make_trainer, one_process
 from mcalc.training.listener import Listener
 from mcalc.training.validation import Checkpointing, ValidationSchedule, resumable
 
@@ -73,27 +73,12 @@ def run_trajectory(
     data.start = start.iteration if start else 0
     module.train()  # Lightning keeps each part in the mode in which it comes
     schedule = ValidationSchedule(trials, data, listeners, setup, checkpointing, start)
-    with warnings.catch_warnings():
-        # `workers` is the user's choice, and on few cores none is the right one
-        warnings.filterwarnings("ignore", message=".*does not have many workers")
-        # Lightning 2.6 asks torch's pytree in a way that torch 2.15 has renamed
-        warnings.filterwarnings("ignore", message=".*isinstance.treespec, LeafSpec")
-        trainer = pl.Trainer(
-            accelerator="gpu" if setup.device == "cuda" else "cpu",
-            devices=[placement.gpu] if setup.device == "cuda" else 1,
-            precision="bf16-mixed" if setup.precision == Precision.bf16 else "32-true",
-            # the loader gives the batches of every epoch, one after another
-            max_epochs=1,
-            max_steps=data.length.iterations - data.start,
-            limit_val_batches=0,
-            num_sanity_val_steps=0,
-            logger=False,
-            enable_checkpointing=False,
-            enable_progress_bar=False,
-            enable_model_summary=False,
-            use_distributed_sampler=False,
-            callbacks=[schedule],
-        )
+    if ignored := ignored_variables():
+        for listener in listeners:
+            listener.noted(f"{', '.join(ignored)} of the environment: not used, settings count")
+    with one_process():
+        left = data.length.iterations - data.start
+        trainer = make_trainer(setup, placement, left, schedule)
         try:
             _fit(trainer, module, data, schedule)
         finally:

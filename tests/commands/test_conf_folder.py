@@ -111,3 +111,12 @@ def test_other_programs_with_hydra_are_left_alone(own: Path) -> None:
         [sys.executable, "app.py"], capture_output=True, text=True, timeout=60, check=True
     )
     assert done.stdout == "2\n"
+
+
+def test_records_in_a_folder_of_each_job_are_refused(
+    own: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as end:
+        main(["-m", "seed=1,2", "dry_run=true", "hydra.job.chdir=true"])
+    assert end.value.code == 2
+    assert "hydra.job.chdir=true would put each record" in capsys.readouterr().err

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from mcalc.config.assign import updated
 from mcalc.config.compose import compose_config
 from mcalc.config.trial import plan_trial
 
@@ -81,3 +82,19 @@ def test_a_weights_file_counts_by_content(tmp_path: Path) -> None:
         (tmp_path / name).write_bytes(content)
     keys = [key(f"backbone.weights={tmp_path / name}.pth") for name in "abc"]
     assert keys[0] == keys[1] != keys[2]
+
+
+@pytest.mark.parametrize("setting", ["backbone.weights", "protocol.split_file"])
+def test_a_file_below_home_counts_by_content(
+    setting: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    keys = []
+    for content in (b"one", b"two"):
+        (tmp_path / "file.pth").write_bytes(content)
+        keys.append(key(f"{setting}='~/file.pth'"))
+        assert keys[-1] == key(f"{setting}={tmp_path / 'file.pth'}")
+        # as a row of a sweep sets it
+        config = updated(compose_config(BASE), {setting: "~/file.pth"})
+        assert plan_trial("a trial", config, "data").key == keys[-1]
+    assert keys[0] != keys[1]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -305,6 +306,44 @@ def test_the_seed_of_the_trial_is_that_of_dropout() -> None:
     # order, augmentation and weights are the same here: only dropout can differ
     assert curve(1) == curve(1)
     assert curve(1) != curve(2)
+
+
+SHELLS = {
+    "Trainer variables": {
+        "PL_TRAINER_GRADIENT_CLIP_VAL": "1e-6",
+        "PL_TRAINER_ACCUMULATE_GRAD_BATCHES": "3",
+        "PL_TRAINER_LIMIT_TRAIN_BATCHES": "2",
+        "PL_TRAINER_FAST_DEV_RUN": "1",
+    },
+    "third of four of a Slurm step": {
+        "SLURM_NTASKS": "4", "SLURM_JOB_ID": "7", "SLURM_JOB_NAME": "sweep", "SLURM_PROCID": "2",
+        "SLURM_LOCALID": "2", "SLURM_NODEID": "0", "SLURM_NNODES": "1", "SLURM_NODELIST": "here",
+    },
+    "second of two of torchrun": {
+        "RANK": "1", "LOCAL_RANK": "1", "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2",
+        "GROUP_RANK": "0", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "1",
+        "TORCHELASTIC_RUN_ID": "x",
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_what_the_shell_says_to_lightning_changes_no_number(
+    shell: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = replace(SETTINGS, workers=1)
+    alone, weights = train([2, None], settings)
+    for name, value in SHELLS[shell].items():
+        monkeypatch.setenv(name, value)
+    keeper = Keeper()
+    told, told_weights = train([2, None], settings, listener=keeper)
+    assert [result.curve for result in told] == [result.curve for result in alone]
+    for name, tensors in weights.items():
+        assert all(torch.equal(value, told_weights[name][key]) for key, value in tensors.items())
+    ignored = [name for name in SHELLS[shell] if name.startswith("PL_TRAINER_")]
+    assert len(keeper.notes) == bool(ignored)
+    assert all(name in keeper.notes[0] for name in ignored)
+    assert all(os.environ[name] == value for name, value in SHELLS[shell].items())
 
 
 def test_a_loss_that_is_no_number_is_a_sentence_with_the_remedy() -> None:

@@ -8,14 +8,15 @@ are not kept: such a file could change once more without its time showing it.
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import sqlite3
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from mcalc.config import DataConfig, Region, WithoutCallback
 from mcalc.data.records import Lesion, needed_files
@@ -38,6 +39,9 @@ class LesionDigests:
     crop: str = ""
     mask: str = ""
     full: str = ""
+
+
+_FILES = {each.name for each in fields(LesionDigests)}
 
 
 class _State(NamedTuple):
@@ -68,22 +72,30 @@ def file_digests(
 def fingerprint(
     lesions: Sequence[Lesion], digests: Sequence[LesionDigests], settings: DataConfig
 ) -> str:
-    """Hash of what the data is: which lesions, of whom, with what label and which pixels.
+    """Hash of what the data is: all that is recorded of each lesion, and which pixels show it.
 
-    Independent of the rows' order and of where the files lie. Of the files, those that
-    `settings.region` is made of; the pathology too where BENIGN_WITHOUT_CALLBACK is not simply
-    benign.
+    Every field of `Lesion` is part of it, as a protocol, a unit or a baseline may read it, but for
+    places of files. Of the files it is the content: of those that `settings.region` is made of, and
+    of the crop, whose size is a baseline. The pathology is a label where BENIGN_WITHOUT_CALLBACK is
+    simply benign. Independent of the rows' order and of where the files lie.
     """
     pairs = zip(lesions, digests, strict=True)
-    rows = sorted("|".join(_row(lesion, content, settings)) for lesion, content in pairs)
+    rows = sorted(json.dumps(_row(*pair, settings), sort_keys=True) for pair in pairs)
     return hashlib.sha256("\n".join(rows).encode()).hexdigest()[:16]
 
 
-def _row(lesion: Lesion, content: LesionDigests, settings: DataConfig) -> Iterator[str]:
-    yield from (lesion.id, lesion.patient, str(lesion.label))
-    yield from (getattr(content, name) for name in needed_files(lesion, settings.region))
-    if settings.benign_without_callback is not WithoutCallback.benign:
-        yield lesion.pathology
+def _row(lesion: Lesion, content: LesionDigests, settings: DataConfig) -> dict[str, Any]:
+    """What is known of a lesion, without fields at their defaults: a new field changes nothing."""
+    read = {"crop", *needed_files(lesion, settings.region)}
+    row: dict[str, Any] = {name: getattr(content, name) for name in sorted(read)}
+    for each in fields(Lesion):
+        value = getattr(lesion, each.name)
+        if each.name not in _FILES and value != each.default:
+            # sets have no order of their own
+            row[each.name] = sorted(value) if isinstance(value, frozenset) else value
+    if settings.benign_without_callback is WithoutCallback.benign:
+        row["pathology"] = lesion.label
+    return row
 
 
 def _digests(paths: Sequence[Path], cache: Path, progress: Progress | None) -> dict[Path, str]:

@@ -7,7 +7,7 @@ import multiprocessing
 import os
 import shutil
 import sqlite3
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
@@ -15,7 +15,7 @@ from builders import make_lesion
 
 from mcalc.config import DataConfig, Region, Unit, WithoutCallback
 from mcalc.data.images.file_hashes import DATABASE, LesionDigests, file_digests, fingerprint
-from mcalc.data.records import Lesion, Pathology
+from mcalc.data.records import Lesion, Pathology, Side, Split, View
 
 CROP = DataConfig()
 AN_HOUR = 3600
@@ -165,11 +165,44 @@ def test_several_processes_may_hash_at_once(lesions: list[Lesion], tmp_path: Pat
 def test_the_fingerprint_of_crops_is_a_plain_hash_of_rows(lesions: list[Lesion]) -> None:
     # written out: recorded trials hang on it
     digests = [LesionDigests(crop=f"digest{i}") for i in range(2)]
+    bare = [Lesion(id=f"lesion {i}", patient=f"P_{i}", pathology=Pathology.BENIGN) for i in (0, 1)]
     rows = (
-        "Calc-Training_P_00000_LEFT_CC_1|P_00000|0|digest0\n"
-        "Calc-Training_P_00001_LEFT_CC_1|P_00001|0|digest1"
+        '{"crop": "digest0", "id": "lesion 0", "pathology": 0, "patient": "P_0"}\n'
+        '{"crop": "digest1", "id": "lesion 1", "pathology": 0, "patient": "P_1"}'
     )
-    assert fingerprint(lesions[:2], digests, CROP) == sha(rows)[:16]
+    assert fingerprint(bare, digests, CROP) == sha(rows)[:16]
+
+
+OTHER = {
+    "id": "another", "patient": "P_9", "side": Side.RIGHT, "view": View.MLO, "abnormality": 7,
+    "density": 4, "calc_types": frozenset({"PLEOMORPHIC"}), "mammogram": "another image",
+    "calc_distributions": frozenset({"CLUSTERED"}), "assessment": 5, "subtlety": 1,
+    "pathology": Pathology.MALIGNANT, "split": Split.TEST,
+}  # fmt: skip
+"""Another value for every field of a lesion but its files."""
+
+
+@pytest.mark.parametrize(
+    "name", [each.name for each in fields(Lesion) if each.name not in ("crop", "mask", "full")]
+)
+def test_every_field_that_anything_reads_is_part_of_the_fingerprint(
+    lesions: list[Lesion], name: str
+) -> None:
+    digests = [LesionDigests("c", "m", "f")] * 5
+    for region in Region:
+        settings = DataConfig(region=region, unit=Unit.image)
+        changed = [replace(lesions[0], **{name: OTHER[name]}), *lesions[1:]]
+        assert changed[0] != lesions[0]
+        before = fingerprint(lesions, digests, settings)
+        assert fingerprint(changed, digests, settings) != before
+
+
+def test_values_that_are_exchanged_between_lesions_are_noticed(lesions: list[Lesion]) -> None:
+    digests = [LesionDigests("c")] * 2
+    splits = (Split.TRAIN, Split.TEST)
+    one = [replace(lesion, split=each) for lesion, each in zip(lesions, splits, strict=False)]
+    two = [replace(a, split=b.split) for a, b in zip(one, one[::-1], strict=True)]
+    assert fingerprint(one, digests, CROP) != fingerprint(two, digests, CROP)
 
 
 def test_the_fingerprint_is_of_contents_not_places_or_order(
@@ -193,7 +226,12 @@ def test_the_fingerprint_is_of_contents_not_places_or_order(
 
 @pytest.mark.parametrize(
     ("region", "matters"),
-    [(Region.crop, {"crop"}), (Region.patch, {"full", "mask"}), (Region.full, {"full"})],
+    [
+        (Region.crop, {"crop"}),
+        # a crop's size is a baseline whatever the region
+        (Region.patch, {"crop", "full", "mask"}),
+        (Region.full, {"crop", "full"}),
+    ],
 )
 def test_the_fingerprint_covers_the_files_of_its_region_and_no_others(
     lesions: list[Lesion], region: Region, matters: set[str]

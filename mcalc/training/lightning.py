@@ -1,0 +1,75 @@
+"""Lightning's Trainer, as mcalc's settings describe it and as no variable of the shell does."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytorch_lightning as pl
+from lightning_fabric.plugins.environments.lightning import LightningEnvironment
+from pytorch_lightning.utilities import rank_zero_only
+
+from mcalc.config import Precision
+from mcalc.training.device import Placement, Setup
+
+_PREFIX = "PL_TRAINER_"
+"""Of variables that Lightning takes for arguments of its Trainer that the code does not give."""
+
+
+def ignored_variables() -> list[str]:
+    """Variables of the shell that would change a Trainer's numbers behind the settings' back."""
+    return sorted(name for name in os.environ if name.startswith(_PREFIX))
+
+
+@contextmanager
+def one_process() -> Iterator[None]:
+    """Let Lightning know of one process only while inside: mcalc trains in one.
+
+    Under Slurm and torchrun it would start or expect others (SLURM_NTASKS), and take this one for
+    the n-th of them. `PL_TRAINER_*` are out of its sight.
+    """
+    hidden = {name: os.environ.pop(name) for name in ignored_variables()}
+    # the n-th process of a Slurm step would be silent, and seed its loaders by its number
+    state = vars(rank_zero_only)
+    rank = state["rank"]
+    state["rank"] = 0
+    try:
+        with warnings.catch_warnings():
+            # `workers` is the user's choice, and on few cores none is the right one
+            warnings.filterwarnings("ignore", message=".*does not have many workers")
+            # Lightning 2.6 asks torch's pytree in a way that torch 2.15 has renamed
+            warnings.filterwarnings("ignore", message=".*isinstance.treespec, LeafSpec")
+            yield
+    finally:
+        state["rank"] = rank
+        os.environ.update(hidden)
+
+
+def make_trainer(
+    setup: Setup, placement: Placement, iterations: int, callback: pl.Callback
+) -> pl.Trainer:
+    """A Trainer of so many iterations that logs, saves and evaluates nothing by itself.
+
+    Made and used inside `one_process`.
+    """
+    return pl.Trainer(
+        accelerator="gpu" if setup.device == "cuda" else "cpu",
+        devices=[placement.gpu] if setup.device == "cuda" else 1,
+        num_nodes=1,
+        # not Slurm's, which would be found by its variables
+        plugins=[LightningEnvironment()],
+        precision="bf16-mixed" if setup.precision == Precision.bf16 else "32-true",
+        # the loader gives the batches of every epoch, one after another
+        max_epochs=1,
+        max_steps=iterations,
+        limit_val_batches=0,
+        num_sanity_val_steps=0,
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        use_distributed_sampler=False,
+        callbacks=[callback],
+    )
