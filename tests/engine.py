@@ -48,6 +48,9 @@ class Instant:
     evaluations: int = 0
     """How many are reported to the pruner; their AUC falls a little from one to the next."""
 
+    longer: Mapping[str, int] = field(default_factory=dict)
+    """By name, how many where it is another number."""
+
     def __call__(
         self,
         trials: Sequence[PlannedTrial],
@@ -86,7 +89,7 @@ class Instant:
             self._die(trial, "told")
             return outcome
 
-        for evaluation in range(1, self.evaluations + 1):
+        for evaluation in range(1, self.longer.get(trial.name, self.evaluations) + 1):
             point = CurvePoint(
                 evaluation, 0, 0.5, 0.5, 1 - accuracy, accuracy, accuracy - 0.001 * evaluation
             )

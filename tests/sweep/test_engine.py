@@ -7,6 +7,7 @@ import os
 import signal
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import optuna
 import pytest
@@ -24,6 +25,7 @@ from mcalc.sweep.start import run_sweep
 from mcalc.sweep.store.leases import Leases
 from mcalc.sweep.store.storage import Storage, storage_url
 from mcalc.sweep.store.study import SweepStudy
+from mcalc.sweep.worker.search import work_of
 from mcalc.trials.runner import open_tracker
 
 pytestmark = pytest.mark.slow
@@ -96,6 +98,8 @@ def test_wherever_a_worker_is_killed_no_trial_is_lost_or_repeated(
     assert begun(tmp_path)[2:] == again
     assert set(states(outcomes)) == set(NAMES)
     each_once(tmp_path)
+    (second,) = [a for a in study_of(tmp_path).attempts() if a.user_attrs["name"] == NAMES[1]]
+    assert second.user_attrs.get("resumed", 0) == int(place != "told")
     # and once more: nothing is left to do
     sweep(tmp_path, RATES)
     assert begun(tmp_path)[2:] == again
@@ -151,6 +155,12 @@ def test_more_rows_extend_a_sweep_and_an_edited_value_runs_alone(tmp_path: Path)
     assert begun(tmp_path) == NAMES
 
 
+def test_what_earlier_rows_varied_may_be_shared_by_all_of_a_later_command(tmp_path: Path) -> None:
+    sweep(tmp_path, "head.weight_lr=7", "backbone.lr_decay=0.5,1", "name=mine")
+    sweep(tmp_path, "head.weight_lr=7,8", "backbone.lr_decay=0.5", "name=mine")
+    assert len(begun(tmp_path)) == 3
+
+
 def test_an_edited_file_re_runs_what_the_edit_touches_and_a_dry_run_says_why(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -202,6 +212,19 @@ def test_rerun_runs_all_again_and_supersedes(tmp_path: Path) -> None:
     assert [run.superseded for run in runs] == [True] * 4 + [False] * 4
 
 
+def test_a_rerun_that_fails_leaves_the_finished_run_in_its_place(tmp_path: Path) -> None:
+    sweep(tmp_path, RATES)
+    failing = Instant(tmp_path / "log", failures={"head.weight_lr=2": 99})
+    with pytest.raises(UserError, match="1 of 4 trials failed"):
+        sweep(tmp_path, RATES, "rerun=true", "retries=0", instant=failing)
+    parent = study_of(tmp_path).parent()
+    assert parent is not None
+    runs = open_tracker(compose_config(settings(tmp_path))).runs_of(parent)
+    kept = {run.name: run.state for run in runs if not run.superseded and run.state != "failed"}
+    assert kept == dict.fromkeys(NAMES, "finished")
+    assert [run.superseded for run in runs if run.name == "head.weight_lr=2"] == [False, False]
+
+
 def test_a_failure_is_tried_again_as_often_as_allowed_and_then_recorded(tmp_path: Path) -> None:
     flaky = Instant(tmp_path / "log", failures={"head.weight_lr=2": 2})
     with pytest.raises(UserError, match=r"1 of 4 trials failed.*told to fail"):
@@ -210,6 +233,7 @@ def test_a_failure_is_tried_again_as_often_as_allowed_and_then_recorded(tmp_path
     attempts = study_of(tmp_path).attempts()
     failed = [a for a in attempts if a.state is TrialState.FAIL]
     assert [a.user_attrs["error"] for a in failed] == ["it was told to fail"] * 2
+    assert [a.user_attrs["identity"]["attempt"] for a in failed] == [1, 2]
     assert checked(tmp_path).differences == []
     # the same command tries it again, in the same MLflow run
     sweep(tmp_path, RATES, "retries=1", instant=flaky)
@@ -380,8 +404,52 @@ def test_a_search_with_seeds_judges_a_configuration_by_their_mean(
     for attempt in study_of(tmp_path).attempts():
         runs = attempt.user_attrs["runs"]
         assert len(runs) == 3
+        # an interval of a mean is not the mean of intervals
+        assert "auc" in attempt.user_attrs["result"]
+        assert not {"accuracy_low", "accuracy_high"} & set(attempt.user_attrs["result"])
         assert attempt.value == pytest.approx(sum(map(score, runs)) / 3)
     assert checked(tmp_path).differences == []
+
+
+def test_the_pruner_looks_at_the_first_seed_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "sweeps").mkdir()
+    (tmp_path / "sweeps" / "mine.yaml").write_text(
+        "space:\n  head.weight_lr: {low: 1, high: 30}\nseeds: [0, 1]\nbudget: {trials: 1}\n"
+        "pruner: median\n"
+    )
+    # a later seed may have more evaluations, as patience ends each where it will
+    instant = Instant(tmp_path / "log", evaluations=3, longer={"#0, seed=1": 6})
+    sweep(tmp_path, "sweep=mine", instant=instant)
+    (attempt,) = study_of(tmp_path).attempts()
+    assert sorted(attempt.intermediate_values) == [1, 2, 3]
+
+
+def test_a_configuration_that_its_worker_ended_meanwhile_is_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arguments = ("head.weight_lr=interval(1,30)", "budget.trials=1", "name=mine")
+    worker = start(tmp_path, *arguments, instant=Instant(tmp_path / "log", "began"))
+    worker.join(60)
+    assert worker.exitcode == -signal.SIGKILL
+    study = study_of(tmp_path, "mine")
+    (attempt,) = study.attempts()
+    outcome = Outcome("#0", attempt.user_attrs["key"], "finished", None, {"accuracy": 0.6})
+
+    class Late(Leases):
+        """Whoever asks for the configuration's lease gets it when its worker has just ended it."""
+
+        def acquire(self, work: str) -> Any:
+            if work == work_of(attempt.number):
+                study.end(attempt.number, outcome, 0.6)
+            return super().acquire(work)
+
+    monkeypatch.setattr("mcalc.sweep.worker.context.Leases", Late)
+    sweep(tmp_path, *arguments)
+    assert len(begun(tmp_path)) == 1
+    assert [a.value for a in study.attempts()] == [0.6]
 
 
 def test_workers_that_search_together_do_not_overdraw(tmp_path: Path) -> None:

@@ -9,12 +9,14 @@ import signal
 import socket
 import subprocess
 import tempfile
+import threading
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
 import psycopg
 import pytest
+from optuna import get_all_study_names
 from optuna.trial import TrialState
 from servers import free_port
 from sqlalchemy.engine import make_url
@@ -252,6 +254,25 @@ def test_a_server_that_stays_away_ends_the_sweep_and_one_that_comes_back_does_no
     assert PASSWORD not in printed + second.printed()
     every_trial_is_done_once(storage, tmp_path / "runs", 2)
     check(storage, tmp_path / "runs", capsys)
+
+
+def test_once_a_store_has_answered_a_refusal_is_waited_for_too(server: Server) -> None:
+    storage = Storage(server.database("brief"), 60)
+    plain = server.url().replace("+psycopg", "")
+
+    def rename(before: str, now: str) -> None:
+        with psycopg.connect(plain, autocommit=True) as connection:
+            connection.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s",
+                [before],
+            )
+            connection.execute(f"ALTER DATABASE {before} RENAME TO {now}")
+
+    rename("brief", "aside")
+    back = threading.Timer(1.5, rename, ("aside", "brief"))
+    back.start()
+    assert get_all_study_names(storage.optuna) == []
+    back.join()
 
 
 @pytest.mark.parametrize(
