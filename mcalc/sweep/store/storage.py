@@ -65,6 +65,7 @@ class Storage:
         made = functools.partial(RDBStorage, url, arguments)
         database: RDBStorage = self.retry(create_tables_once, made)
         if database.engine.dialect.name == "sqlite":
+            # which a file keeps, so that the other connection need not ask for it
             event.listen(database.engine, "connect", _write_ahead)
             # connections made before the listener was there are let go
             database.engine.dispose()
@@ -122,8 +123,6 @@ def _engine(url: str, address: URL, arguments: dict[str, Any]) -> Engine:
             else "expected postgresql+psycopg://... or sqlite:///..."
         )
         raise UserError(f"storage={shown(url)}: no driver for it is installed: {extra}") from error
-    if engine.dialect.name == "sqlite":
-        event.listen(engine, "connect", _write_ahead)
     return engine
 
 
