@@ -35,7 +35,7 @@ TABLES := $(RUN) -m mcalc.report 'tracking.dir=$(RUNS)' 'out=$(REPORT)'
 
 .DEFAULT_GOAL := help
 .PHONY: help install sweeps tables table1 table2 table3 table4 table5 table6 report ui dashboard \
-        test test-all coverage faults lint format bench clean-cache
+        test test-all test-fuzz coverage faults lint format bench clean-cache
 
 help:  ## Show this list
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## */\1\t/' | expand -t 14
@@ -95,6 +95,9 @@ coverage: $(READY)  ## Run the tests of `make test` and print line and branch co
 
 faults: $(READY)  ## Replay the planted faults of tests/faults (FAULTS="plan check": those names)
 	$(RUN) tests/faults/replay.py $(FAULTS)
+
+test-fuzz: $(READY)  ## Read 10,000 damaged inputs (FUZZ="count=500 seed=7 dicom": fewer, others, one kind)
+	$(RUN) tests/fuzz/run.py $(FUZZ)
 
 lint: $(READY)  ## Check format, lint and types
 	$(RUN) -m ruff format --check .
