@@ -34,6 +34,19 @@ def nearest(word: str, valid: Iterable[str]) -> str:
     return f"; did you mean '{close[0]}'?" if close else ""
 
 
+def shown(value: object, longest: int = 80) -> str:
+    """A value as messages quote it: on one line, cut where it is longer than that."""
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    try:
+        text = repr(value)
+    except ValueError:  # Python writes no whole number of more than 4300 digits
+        return "a number of thousands of digits"
+    except RecursionError:
+        return "a value of many levels"
+    return text if len(text) <= longest else f"{text[:longest]}..."
+
+
 def without_password(address: str) -> str:
     """An address of a database or server as it may be printed and recorded."""
     return re.sub(r"(://[^/@:]*):.*@", r"\1:***@", address)

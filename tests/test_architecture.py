@@ -31,9 +31,11 @@ BASE = (
     "mcalc.file_digest",
     "mcalc.iteration",
     "mcalc.logs",
+    "mcalc.plain_file",
     "mcalc.plugins",
     "mcalc.results",
     "mcalc.shipped",
+    "mcalc.yaml_file",
 )
 """Single modules that know nothing of trials; any part may import them."""
 DATA = ("mcalc.data.records", "mcalc.data.completeness", "mcalc.data.images", "mcalc.data.splits")

@@ -1,6 +1,7 @@
 from .arguments import read_line as read_line
 from .assign import convert as convert
 from .assign import read as read
+from .assign import settled as settled
 from .assign import updated as updated
 from .choices import Accelerator as Accelerator
 from .choices import CsvSplit as CsvSplit

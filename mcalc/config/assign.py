@@ -6,6 +6,7 @@ Composing a config takes milliseconds; a plan of ten thousand trials sets a few 
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from enum import StrEnum
@@ -14,7 +15,8 @@ from typing import Any, get_origin
 
 from mcalc.config.paths import entries
 from mcalc.config.schema import Config
-from mcalc.errors import UserError
+from mcalc.errors import UserError, shown
+from mcalc.yaml_file import Written, numbers
 
 KINDS = {
     float: "a number",
@@ -75,8 +77,29 @@ def convert(key: str, value: Any) -> Any:
     expected = " or ".join(
         f"one of {words_of(kind)}" if words_of(kind) else KINDS[kind] for kind in kinds
     )
-    given = "null" if value is None else value
-    raise UserError(f"{key}={given} is not understood: expected {expected}")
+    given = "null" if value is None else value if isinstance(value, str) else shown(value)
+    raise UserError(f"{key}={given[:80]} is not understood: expected {expected}")
+
+
+def settled(key: str, value: Any) -> Any:
+    """A value of a YAML file as its key takes it.
+
+    `010`, `1.50` and `1e-3` stay text for a key that holds text, and are numbers for any other.
+    """
+    entry = entries().get(key)
+    if entry and not entry.is_section and any(_is_text(kind) for kind in entry.kinds):
+        return _as_text(value)
+    return numbers(value)
+
+
+def _as_text(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_as_text(each) for each in value]
+    return str(value) if isinstance(value, Written) else value
+
+
+def _is_text(kind: Any) -> bool:
+    return kind in (str, list[str]) or bool(words_of(kind))
 
 
 def _replaced(section: Any, tree: Mapping[str, Any]) -> Any:
@@ -91,7 +114,7 @@ def _number(value: Any) -> float | int | None:
     if isinstance(value, bool):
         return None
     if isinstance(value, int):
-        return value
+        return value if abs(value) <= sys.float_info.max else None
     try:
         number = float(value)
     except (TypeError, ValueError):

@@ -21,7 +21,8 @@ from omegaconf.errors import OmegaConfBaseException
 from mcalc.config.assign import KINDS
 from mcalc.config.paths import entries, key_paths
 from mcalc.config.schema import Config
-from mcalc.errors import UserError, nearest
+from mcalc.config.swept import check_depth, swept_count
+from mcalc.errors import UserError, nearest, shown
 from mcalc.shipped import search_folders, shipped_folder
 
 CONF_DIR = shipped_folder("conf").resolve()
@@ -51,20 +52,22 @@ def parse_overrides(arguments: Sequence[str], also: Iterable[str] = ()) -> list[
     """Parse `key=value` arguments and check their keys against the schema.
 
     `also`: further names that a hint for an unknown key may give. Raises UserError for an argument
-    that does not parse, an unknown key and an unknown choice of a group, with the nearest valid
-    name.
+    that does not parse, a range() of too many values, an unknown key and an unknown choice of a
+    group, with the nearest valid name.
     """
     parser = OverridesParser.create()
     overrides = []
     for argument in arguments:
         _check_known(argument, also)
+        check_depth(argument)
         try:
             override = parser.parse_override(argument)
-        except HydraException as error:
+        except (HydraException, ValueError) as error:  # ValueError: thousands of digits
             raise UserError(
-                f"argument {argument!r} is not understood: expected key=value, as in "
+                f"argument {shown(argument)} is not understood: expected key=value, as in "
                 "head.weight_lr=10"
             ) from error
+        swept_count(override)
         _check_form(argument, override)
         overrides.append(override)
     return overrides

@@ -29,7 +29,7 @@ class TrackingConfig(Section, prefix="tracking."):
 class BudgetConfig(Section, prefix="budget."):
     """When a search ends; a value that is null here is as the sweep file says."""
 
-    trials: int | None = setting(None, low=1)
+    trials: int | None = setting(None, low=1, high=1_000_000)
     """Configurations that a search tries."""
-    hours: float | None = setting(None, above=0)
+    hours: float | None = setting(None, above=0, high=1_000_000)
     """Hours of training of a search, over all workers. A running trial is not cut off."""

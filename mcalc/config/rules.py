@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
-from mcalc.errors import UserError
+from mcalc.errors import UserError, shown
 
 T = TypeVar("T")
 
@@ -49,7 +49,7 @@ class Rules:
     def allow(self, value: float) -> bool:
         """Whether a number is finite and within the bounds."""
         return (
-            math.isfinite(value)
+            -math.inf < value < math.inf  # math.isfinite cannot take a whole number above 1e308
             and (self.low is None or value >= self.low)
             and (self.high is None or value <= self.high)
             and (self.above is None or value > self.above)
@@ -111,4 +111,4 @@ class Section:
     def out_of_range(self, name: str, expected: str) -> UserError:
         """The error to raise for the value of a field."""
         key = f"{self._prefix}{name}"
-        return UserError(f"{key}={getattr(self, name)!r} is out of range: expected {expected}")
+        return UserError(f"{key}={shown(getattr(self, name))} is out of range: expected {expected}")

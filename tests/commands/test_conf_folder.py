@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -36,6 +37,32 @@ def test_a_choice_of_ones_own_is_composed_beside_the_shipped(own: Path) -> None:
 def test_ones_own_file_comes_before_the_shipped_of_its_name(own: Path) -> None:
     (own / "alexnet.yaml").write_text("name: alexnet\nbias_lr: 7\n")
     assert compose_config(["backbone=alexnet"]).backbone.bias_lr == 7
+
+
+def test_values_are_text_or_numbers_as_their_keys_are(own: Path) -> None:
+    (own / "mynet.yaml").write_text(
+        "defaults: [squeezenet, _self_]\nweights: 010\nweight_lr: 1e-3\nbias_lr: 010\n"
+    )
+    (own.parent / "train.yaml").write_text(
+        (CONF_DIR / "train.yaml").read_text() + "name: 2026-01-01\nseed: 010\ndata: {root: no}\n"
+    )
+    config = compose_config(["backbone=mynet"])
+    network = config.backbone
+    assert (network.weights, network.weight_lr, network.bias_lr) == ("010", 0.001, 10.0)
+    assert (config.name, config.seed, config.data.root) == ("2026-01-01", 10, "no")
+
+
+@pytest.mark.parametrize("kind", ["folder", "link", "pipe"])
+def test_what_is_no_file_is_named(own: Path, kind: str) -> None:
+    bad = own / "bad.yaml"
+    if kind == "folder":
+        bad.mkdir()
+    elif kind == "link":
+        bad.symlink_to("nothing")
+    else:
+        os.mkfifo(bad)
+    with pytest.raises(UserError, match=rf"conf/backbone/bad\.yaml is a {kind}"):
+        compose_config(["backbone=bad"])
 
 
 def test_train_takes_it(own: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -79,13 +106,24 @@ def test_the_checkouts_own_folder_counts_once(monkeypatch: pytest.MonkeyPatch) -
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        (b"a: [1\n", "a file of conf/ is not YAML"),
-        (b"name: \xff\n", "a file of conf/ is not YAML"),
+        (b"a: [1\n", "conf/backbone/bad.yaml is not YAML: line 2"),
+        (b"name: \xff\n", "conf/backbone/bad.yaml is not YAML: line 1"),
         (b"- a\n", "conf/backbone/bad.yaml: expected a mapping of keys to values"),
         (b"weight_rl: 1\n", "did you mean 'backbone.weight_lr'"),
         (b"weight_lr: ten\n", "backbone.weight_lr=ten is not understood: expected a number"),
         (b"weight_lr: -1\n", "backbone.weight_lr=-1.0 is out of range"),
         (b"defaults: [nothing]\n", "backbone=nothing: no such choice"),
+        (
+            b"weight_lr: 1\nweight_lr: 2\n",
+            "conf/backbone/bad.yaml: key 'weight_lr' is given in line 1",
+        ),
+        (
+            b"a: &a [1, 1, 1, 1, 1, 1, 1, 1]\nb: &b [*a, *a, *a, *a, *a, *a, *a]\n"
+            b"c: &c [*b, *b, *b, *b, *b, *b, *b]\nd: &d [*c, *c, *c, *c, *c, *c, *c]\n"
+            b"e: [*d, *d, *d, *d, *d, *d, *d]\n",
+            "more than 10,000 keys",
+        ),
+        (b"weights: !!python/name:os.system\n", "conf/backbone/bad.yaml: line 1: the tag"),
     ],
 )
 def test_a_wrong_file_is_one_sentence(own: Path, content: bytes, said: str) -> None:

@@ -9,7 +9,7 @@ from mcalc.config.assign import updated
 from mcalc.config.compose import compose_config
 from mcalc.config.paths import flatten
 from mcalc.errors import UserError
-from mcalc.sweep.planning.sweep_file import override_value
+from mcalc.sweep.planning.values import override_value
 
 SETTINGS: list[dict[str, object]] = [
     {"head.weight_lr": 10},

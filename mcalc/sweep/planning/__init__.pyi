@@ -9,5 +9,5 @@ from .search_space import OBJECTIVES as OBJECTIVES
 from .search_space import Choices as Choices
 from .search_space import Search as Search
 from .sweep_file import Values as Values
-from .sweep_file import override_of as override_of
-from .sweep_file import override_value as override_value
+from .values import override_of as override_of
+from .values import override_value as override_value

@@ -17,7 +17,7 @@ from collections.abc import Mapping
 from types import NoneType
 from typing import Any
 
-from mcalc.errors import UserError, nearest
+from mcalc.errors import UserError, nearest, shown
 
 SAMPLERS: dict[str, dict[str, Any]] = {
     "tpe": {
@@ -38,6 +38,8 @@ _MODULES = ("optuna.samplers", "optuna.samplers.nsgaii", "optuna.pruners")
 _ENDING = ("GridSampler", "BruteForceSampler")
 """Samplers that end a study from inside; a sweep's `grid` is what they are for."""
 _TARGET = "_target_"
+_LARGEST = 1_000_000_000
+"""Largest number that an option may have."""
 
 Component = str | Mapping[str, Any]
 
@@ -53,7 +55,7 @@ def parse_component(where: str, kind: str, given: Any) -> Component:
         known = SAMPLERS if kind == "sampler" else PRUNERS
         if str(given) not in known:
             raise UserError(
-                f"{where}: {kind} {given!r} is unknown{nearest(str(given), known)} "
+                f"{where}: {kind} {shown(given)} is unknown{nearest(str(given)[:80], known)} "
                 f"(there are {', '.join(known)}, and {{_target_: optuna.{kind}s.CLASS}})"
             )
         return str(given)
@@ -80,7 +82,7 @@ def build(given: Mapping[str, Any], seed: int, sequence_seed: int) -> Any:
     """
     if not given.get(_TARGET):
         raise UserError(f"it needs the name of a class, as {_TARGET}: optuna.samplers.TPESampler")
-    name = str(given[_TARGET])
+    name = str(given[_TARGET])[:80]
     target = _allowed(name)
     options = {
         str(key): build(value, seed, sequence_seed)
@@ -102,14 +104,16 @@ def build(given: Mapping[str, Any], seed: int, sequence_seed: int) -> Any:
                 f"{name} has no option {key!r}{nearest(key, taken)} (there are {known})"
             )
         if not _takes(taken[key], value):
-            raise UserError(f"{name}: {key}={value!r}: expected {_expected(taken[key])}")
+            raise UserError(f"{name}: {key}={shown(value)}: expected {_expected(taken[key])}")
+        if isinstance(value, int | float) and not -_LARGEST <= value <= _LARGEST:
+            raise UserError(f"{name}: {key}={shown(value)}: expected at most {_LARGEST:,}")
     experimental = importlib.import_module("optuna.exceptions").ExperimentalWarning
     with warnings.catch_warnings():
         # the interface of what Optuna marks so may change; its version is pinned
         warnings.simplefilter("ignore", experimental)
         try:
             return target(**seeds, **options)
-        except (TypeError, ValueError, AttributeError) as error:
+        except (TypeError, ValueError, AttributeError, ArithmeticError, LookupError) as error:
             raise UserError(f"{name}: {' '.join(str(error).split())}") from error
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -24,18 +25,19 @@ from mcalc.config import (
     with_values,
 )
 from mcalc.config.compose import GROUPS, choices, parse_overrides
+from mcalc.config.swept import check_count, swept_count
 from mcalc.errors import UserError
 from mcalc.iteration import grouped
 from mcalc.sweep.planning.search_space import Interval, Range, Search, check_budget, parse_range
 from mcalc.sweep.planning.sweep_file import (
+    Lists,
     SweepFile,
     Values,
     available,
-    check_choice,
     load,
-    override_of,
     product,
 )
+from mcalc.sweep.planning.values import check_choice, override_of
 
 Compose = Callable[[Sequence[str]], Config]
 """Overrides to the config that they give."""
@@ -86,6 +88,8 @@ def make_plans(arguments: Sequence[str], compose: Compose, fingerprint: Fingerpr
     own = [o for o in overrides if o.key_or_group not in _OWN and not o.is_hydra_override()]
     given = [str(o.input_line) for o in own if not o.is_sweep_override()]
     varied = {o.get_key_element(): o for o in own if o.is_sweep_override()}
+    title = " x ".join(varied)
+    check_count(title, math.prod(swept_count(override) for override in varied.values()))
     planner = _Planner(given, compose, fingerprint, name)
     if sweeps:
         if name and len(sweeps) > 1:
@@ -93,19 +97,18 @@ def make_plans(arguments: Sequence[str], compose: Compose, fingerprint: Fingerpr
                 f"name={name} with {len(sweeps)} sweeps: a name is one sweep's; give it to one"
             )
         lists = {key: _values_of(override) for key, override in varied.items()}
-        return [planner.of_file(load(sweep), product(lists)) for sweep in sweeps]
+        return [planner.of_file(load(sweep), lists) for sweep in sweeps]
     if not varied:
         raise UserError(
             "-m needs something to vary: a comma list, as in head.weight_lr=1,10, or a file of "
             "sweeps/, as in sweep=alexnet"
         )
-    title = " x ".join(varied)
     if any(override.is_interval_sweep() for override in varied.values()):
         space = {key: _range_of(override) for key, override in varied.items()}
-        file = SweepFile(title, "search on the command line", (), {}, Search(space))
+        file = SweepFile(title, "search on the command line", (), search=Search(space))
         return [planner.of_file(file, {})]
-    rows = product({key: _values_of(override) for key, override in varied.items()})
-    return [planner.of_file(SweepFile(title, "product of comma lists", (), rows), {})]
+    lists = {key: _values_of(override) for key, override in varied.items()}
+    return [planner.of_file(SweepFile(title, "product of comma lists", (), grid=lists), {})]
 
 
 @dataclass(frozen=True)
@@ -117,14 +120,14 @@ class _Planner:
     fingerprint: Fingerprint
     name: str | None
 
-    def of_file(self, file: SweepFile, times: Mapping[str, Values]) -> Plan:
-        """The plan of a file, its rows times the rows of `times`."""
-        parse_overrides(file.overrides)
+    def of_file(self, file: SweepFile, times: Lists) -> Plan:
+        """The plan of a file, its rows times the product of `times`."""
+        title = self.name or file.name
+        check_count(title, file.times(times))
         # the command line has the last word
         fixed = (*file.overrides, *self.given)
         base = self.compose(fixed)
-        title = self.name or file.name
-        varied = {key for row in (*file.rows.values(), *times.values()) for key in row}
+        varied = file.varied | set(times)
         if file.search:
             if varied:
                 raise UserError(
@@ -147,7 +150,9 @@ class _Planner:
         if file.search:
             search = replace(file.search, seeds=file.seeds)
             return replace(plan, search=_budgeted(title, search, base.budget))
-        rows = _times(_times(file.rows, times), product({"seed": list(file.seeds)}))
+        rows = _times(file.rows, product(times)) if times else file.rows
+        if file.seeds:
+            rows = _times(rows, product({"seed": list(file.seeds)}))
         return replace(plan, trials=tuple(self._trials(title, fixed, base, rows)))
 
     def _identity(
@@ -247,9 +252,7 @@ def _shared(config: Config, varied: set[str]) -> dict[str, Any]:
 
 
 def _times(rows: Mapping[str, Values], more: Mapping[str, Values]) -> dict[str, Values]:
-    """Every row with every one of `more`; as it is where there are none."""
-    if not more:
-        return dict(rows)
+    """Every row with every one of `more`."""
     return {
         f"{name}, {other}" if other else name: {**values, **others}
         for (name, values), (other, others) in itertools.product(rows.items(), more.items())

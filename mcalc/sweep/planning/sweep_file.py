@@ -7,17 +7,21 @@ search, with sampler, pruner, objective and budget); any of them times `seeds`.
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from mcalc.config import key_paths
-from mcalc.config.compose import GROUPS, choices
-from mcalc.errors import UserError, nearest
+from mcalc.config import convert, key_paths
+from mcalc.config.compose import GROUPS, parse_overrides
+from mcalc.config.swept import check_count
+from mcalc.errors import UserError, nearest, shown
 from mcalc.shipped import search_folders
 from mcalc.sweep.planning.search_space import Search, parse_search
+from mcalc.sweep.planning.values import format_value, settle
+from mcalc.yaml_file import numbers, read_yaml
 
 _ALWAYS = ("name", "description", "overrides", "seeds")
 _KINDS: dict[str, tuple[str, ...]] = {
@@ -30,6 +34,8 @@ _KEYS = (*_ALWAYS, *_KINDS, *itertools.chain(*_KINDS.values()))
 
 Values = dict[str, Any]
 """`{"head.weight_lr": 10, "backbone": "alexnet"}`."""
+Lists = Mapping[str, list[Any]]
+"""`{"head.weight_lr": [1, 10], "backbone": ["alexnet"]}`: what is multiplied."""
 
 
 @dataclass(frozen=True)
@@ -40,11 +46,28 @@ class SweepFile:
     description: str
     overrides: tuple[str, ...]
     """What every trial shares, as on the command line."""
-    rows: dict[str, Values]
-    """By trial name, what sets the trial apart; empty for a search."""
+    explicit: dict[str, Values] = field(default_factory=dict)
+    """By trial name, what sets the trial apart."""
+    grid: Lists = field(default_factory=dict)
+    """In place of `explicit`: the lists whose product is the trials."""
     search: Search | None = None
     seeds: tuple[int, ...] = ()
     """Each trial is run with each; empty leaves the seed as it is."""
+
+    @cached_property
+    def rows(self) -> dict[str, Values]:
+        """By trial name, what sets the trial apart, without seeds; empty for a search."""
+        return product(self.grid) if self.grid else self.explicit
+
+    @property
+    def varied(self) -> set[str]:
+        """The keys that rows or the grid set."""
+        return {*self.grid, *(key for row in self.explicit.values() for key in row)}
+
+    def times(self, lists: Lists) -> int:
+        """How many trials there are of every row with every combination of lists and seeds."""
+        rows = count(self.grid) if self.grid else len(self.explicit)
+        return rows * count(lists) * max(1, len(self.seeds))
 
 
 def folders() -> list[Path]:
@@ -65,7 +88,8 @@ def load(name: str) -> SweepFile:
     """Read a sweep file by its name.
 
     Raises UserError: no such file (with the nearest name), not YAML, an unknown or missing key, a
-    row that sets an unknown key or nothing, an empty grid or space, a budget of nothing.
+    row that sets an unknown key or nothing, an empty grid or space, more than a million trials, a
+    budget of nothing.
     """
     files = available()
     if name not in files:
@@ -77,7 +101,7 @@ def load(name: str) -> SweepFile:
     content = _read(files[name], where)
     for key in content:
         if key not in _KEYS:
-            raise UserError(f"{where}: unknown key {key!r}{nearest(str(key), _KEYS)}")
+            raise UserError(f"{where}: unknown key {shown(key)}{nearest(key[:80], _KEYS)}")
     kinds = [kind for kind in _KINDS if kind in content]
     if len(kinds) != 1:
         raise UserError(
@@ -90,61 +114,85 @@ def load(name: str) -> SweepFile:
     overrides = content.get("overrides") or []
     if not isinstance(overrides, list) or not all(isinstance(item, str) for item in overrides):
         raise UserError(f"{where}: `overrides` must be a list of key=value, as in backbone=alexnet")
+    try:
+        parse_overrides(overrides)
+    except UserError as error:
+        raise UserError(f"{where}: `overrides`: {error}") from error
+    description = content.get("description")
+    if isinstance(description, dict | list):
+        raise UserError(f"{where}: `description` must be text")
     if kinds[0] == "space" and isinstance(content["space"], dict):
         for key in content["space"]:
             _known_key(where, "space", key)
-    return SweepFile(
+    file = SweepFile(
         name=name,
         description=str(content.get("description", "")),
-        overrides=tuple(overrides),
-        rows=_grid(where, content["grid"]) if "grid" in content else _rows(where, content),
+        overrides=tuple(str(item) for item in overrides),
+        explicit=_rows(where, content["rows"]) if "rows" in content else {},
+        grid=_grid(where, content["grid"]) if "grid" in content else {},
         search=parse_search(where, content) if "space" in content else None,
-        seeds=_seeds(where, content.get("seeds")),
+        seeds=_seeds(where, numbers(content.get("seeds"))),
     )
+    check_count(where, file.times({}))
+    return file
 
 
-def _read(path: Path, where: str) -> dict[Any, Any]:
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise UserError(f"{where} is not YAML: {' '.join(str(error).split())}") from error
+def _read(path: Path, where: str) -> dict[str, Any]:
+    content = read_yaml(path, where)
     if not isinstance(content, dict):
         raise UserError(f"{where} must be a mapping with the keys {', '.join(_KEYS)}")
     return content
 
 
-def _rows(where: str, content: dict[Any, Any]) -> dict[str, Values]:
-    if "rows" not in content:
-        return {}
-    rows = content["rows"]
+def _rows(where: str, rows: Any) -> dict[str, Values]:
     if not isinstance(rows, dict) or not rows:
         raise UserError(f"{where}: `rows` must name at least one trial, as in AL1: {{seed: 1}}")
-    return {str(row): _row(where, str(row), values) for row, values in rows.items()}
+    return {row: _row(where, row, values) for row, values in rows.items()}
 
 
 def _row(where: str, row: str, values: Any) -> Values:
+    if not row.isprintable() or not row.strip():
+        raise UserError(f"{where}: row {shown(row)}: a row's name must be text on one line")
     if not isinstance(values, dict) or not values:
         raise UserError(f"{where}: row {row} must be a mapping of keys to values")
     for key in values:
         _known_key(where, f"row {row}", key)
-    return {str(key): value for key, value in values.items()}
+    return {key: _value(where, f"row {row}", key, value) for key, value in values.items()}
 
 
-def _grid(where: str, grid: Any) -> dict[str, Values]:
+def _grid(where: str, grid: Any) -> dict[str, list[Any]]:
     if not isinstance(grid, dict) or not grid:
         raise UserError(
             f"{where}: `grid` must give at least one key a list, as in head.weight_lr: [1, 10]"
         )
-    for key, values in grid.items():
+    lists = {}
+    for key, given in grid.items():
         _known_key(where, "grid", key)
-        if not isinstance(values, list) or not values:
+        if not isinstance(given, list) or not given:
             raise UserError(f"{where}: the grid is empty: {key} needs a list of at least one value")
+        lists[key] = values = [_value(where, "grid", key, value) for value in given]
         if len({str(value) for value in values}) < len(values):
             raise UserError(f"{where}: grid: {key} has a value twice; remove one")
-    return product({str(key): values for key, values in grid.items()})
+    return lists
 
 
-def product(lists: dict[str, list[Any]]) -> dict[str, Values]:
+def _value(where: str, place: str, key: str, given: Any) -> Any:
+    """A value as its key takes it. Raises UserError where it is not of the key's type."""
+    value = settle(key, given)
+    if key not in GROUPS:  # their choices are checked when a trial is planned
+        try:
+            convert(key, value)
+        except UserError as error:
+            raise UserError(f"{where}: {place}: {error}") from error
+    return value
+
+
+def count(lists: Lists) -> int:
+    """How many combinations there are of the values of each list."""
+    return math.prod(len(values) for values in lists.values())
+
+
+def product(lists: Lists) -> dict[str, Values]:
     """Every combination, named `head.weight_lr=1, seed=0`."""
     rows = {}
     for combination in itertools.product(*lists.values()):
@@ -153,23 +201,11 @@ def product(lists: dict[str, list[Any]]) -> dict[str, Values]:
     return rows
 
 
-def format_value(value: Any) -> str:
-    """A value as in a trial's name."""
-    return override_value(value).strip("'")
-
-
 def _known_key(where: str, place: str, key: Any) -> None:
     valid = {*key_paths(), *GROUPS}
     if key not in valid:
-        raise UserError(f"{where}: {place} sets an unknown key {key!r}{nearest(str(key), valid)}")
-
-
-def check_choice(key: str, value: Any) -> None:
-    """Raise UserError where a group has no file of that name."""
-    if key in GROUPS and value not in choices(key):
         raise UserError(
-            f"{key}={value}: no such choice{nearest(str(value), choices(key))} "
-            f"(there are {', '.join(choices(key))})"
+            f"{where}: {place} sets an unknown key {shown(key)}{nearest(str(key)[:80], valid)}"
         )
 
 
@@ -182,22 +218,3 @@ def _seeds(where: str, seeds: Any) -> tuple[int, ...]:
     if not whole or not seeds or len(set(seeds)) < len(seeds):
         raise UserError(f"{where}: `seeds` must be a list of different whole numbers, as in [0, 1]")
     return tuple(seeds)
-
-
-def override_of(key: str, value: Any) -> str:
-    """`key=value` in Hydra's override grammar, which takes the names of files unquoted."""
-    return f"{key}={value if key in GROUPS else override_value(value)}"
-
-
-def override_value(value: Any) -> str:
-    """A YAML value in Hydra's override grammar."""
-    if value is None:
-        return "null"
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, int | float):
-        return repr(value)
-    if isinstance(value, list):
-        return f"[{', '.join(override_value(each) for each in value)}]"
-    escaped = str(value).replace("\\", "\\\\").replace("'", "\\'")
-    return f"'{escaped}'"

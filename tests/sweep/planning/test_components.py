@@ -75,7 +75,7 @@ def test_workers_share_the_sequence_of_qmc_and_not_the_draws_of_others() -> None
     [
         ("sampler", "tpa", "sampler 'tpa' is unknown; did you mean 'tpe'"),
         ("pruner", "hyperbank", "did you mean 'hyperband'"),
-        ("sampler", None, "sampler None is unknown"),
+        ("sampler", None, "sampler null is unknown"),
         ("sampler", ["tpe"], "must be one name or one mapping, not a list"),
         ("sampler", {}, "needs the name of a class, as _target_"),
         ("sampler", {"_target_": "os.system", "command": "true"}, "_target_ os.system is not"),
@@ -93,7 +93,7 @@ def test_workers_share_the_sequence_of_qmc_and_not_the_draws_of_others() -> None
             "gamma=3: expected null, as a file",
         ),
         ("sampler", {"_target_": TPE, "n_startup_trials": "ten"}, "'ten': expected int"),
-        ("sampler", {"_target_": TPE, "n_startup_trials": True}, "True: expected int"),
+        ("sampler", {"_target_": TPE, "n_startup_trials": True}, "true: expected int"),
         ("sampler", {"_target_": "optuna.samplers.QMCSampler", "qmc_type": "x"}, "halton"),
         ("pruner", {"_target_": "optuna.pruners.PercentilePruner", "percentile": 101.0}, "between"),
         ("pruner", {"_target_": "optuna.pruners.PatientPruner"}, "wrapped_pruner"),

@@ -13,7 +13,7 @@ from mcalc.errors import UserError
 from mcalc.paper.tables import PAPER_TRIALS
 from mcalc.sweep.planning.plan import Plan, make_plans
 from mcalc.sweep.planning.search_space import Choices, Interval
-from mcalc.sweep.planning.sweep_file import override_of
+from mcalc.sweep.planning.values import override_of
 
 
 def plans(*arguments: str, data: str = "data") -> list[Plan]:
@@ -180,6 +180,20 @@ def test_the_command_line_has_the_last_word_over_what_rows_share() -> None:
         (["sweep=search", "budget.trials=0"], "budget.trials=0 is out of range"),
         (["head.weight_lr=1,-1"], "trial 'head.weight_lr=-1'"),
         (["sweep=alexnet", "head.weight_l=1"], "unknown key"),
+        (["seed=range(0,1000000)", "head.weight_lr=range(0,1000)"], "1,000,000,000 trials"),
+        (["seed=range(0,1000000000)"], "1,000,000,000 values"),
+        (["seed=shuffle(range(0,1000000000))"], "1,000,000,000 values"),
+        (["backbone=range(0,1000000000)"], "1,000,000,000 values"),
+        (["sweep=range(0,1000000000)"], "1,000,000,000 values"),
+        (["trainer.lr=range(0,1,1e-30)"], r"about 10\^30 values"),
+        (["trainer.lr=range(0,1,0)"], "a step that is not 0"),
+        (["trainer.lr=range(0,inf)"], "of numbers"),
+        (["sweep=alexnet", "seed=range(0,100001)"], "1,000,010 trials"),
+        (["seed=" + "9" * 5000], "is not understood"),
+        (["metrics=" + "[" * 5000], "more than 20 brackets"),
+        (["seed=interval(0,1e300)", "budget.trials=2"], "at most 2\\^53"),
+        (["trainer.lr=interval(1,1e400)", "budget.trials=2"], "is not a number"),
+        (["sweep=search", f"budget.trials={10**400}"], "out of range"),
     ],
 )
 def test_what_cannot_be_planned_is_said(arguments: list[str], said: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import bounded
 import pytest
 
 from mcalc.errors import UserError
@@ -92,7 +93,7 @@ SPACE = "space: {head.weight_lr: {low: 1, high: 2}}"
         ("space: 5\nbudget: {trials: 1}", "`space` must name at least one key"),
         ("space: {stopping.patience: {low: 1, high: 9, step: 0.5}}", "step 0.5: expected a whole"),
         ("space: {trainer.lr: {low: 1, high: 9, step: 0}}", "step 0: expected a number above 0"),
-        ("rows: {A: {seed: 2020-13-45}}", "is not YAML"),
+        ("rows: {A: {seed: 2020-13-45}}", "row A: seed=2020-13-45 is not understood"),
         (SPACE + "\nsampler_seed: 99999999999", "expected a whole number from 0 to 2^32"),
         (SPACE + "\nsampler: tpa", "sampler 'tpa' is unknown; did you mean 'tpe'"),
         (SPACE + "\npruner: hyperbank", "did you mean 'hyperband'"),
@@ -114,3 +115,89 @@ def test_a_wrong_file_is_one_clear_sentence(own: Path, text: str, said: str) -> 
 def test_an_unknown_sweep_names_the_nearest() -> None:
     with pytest.raises(UserError, match=r"sweep=alexnot: no such sweep; did you mean 'alexnet'"):
         load("alexnot")
+
+
+CASES = Path(__file__).parent / "cases"
+
+
+def test_files_that_once_hung_or_lost_content_are_refused_at_once(own: Path) -> None:
+    texts = {file.stem: file.read_text() for file in sorted(CASES.glob("*.yaml"))}
+    assert len(texts) == 11
+    space = "space: {head.weight_lr: {low: 1, high: 2}}\n"
+    texts |= {
+        "billion": "grid:\n" + "".join(
+            f"  {key}: [{', '.join(map(str, range(1, 1001)))}]\n"
+            for key in ("seed", "head.weight_lr", "head.bias_lr")
+        ),
+        "seeds": f"grid: {{head.weight_lr: {list(range(2000))}}}\nseeds: {list(range(1000))}",
+        "hours .inf": space + "budget: {hours: .inf}",
+        "hours true": space + "budget: {hours: true}",
+        "trials true": space + "budget: {trials: true}",
+        "trials 10**30": space + f"budget: {{trials: {10**30}}}",
+        "many digits": space + f"budget: {{trials: {'9' * 9000}}}",
+        "low true": "space: {head.weight_lr: {low: true, high: 2}}",
+        "step true": "space: {head.weight_lr: {low: 1, high: 2, step: true}}",
+        "step .nan": "space: {head.weight_lr: {low: 1, high: 2, step: .nan}}",
+        "step tiny": "space: {head.weight_lr: {low: 1, high: 2, step: 1e-9}}",
+        "step least": "space: {head.weight_lr: {low: 1, high: 2, step: 5e-324}}",
+        "high 10**300": f"space: {{trainer.batch_size: {{low: 1, high: {10**300}}}}}",
+        "high 10**400": f"space: {{trainer.lr: {{low: 1, high: {10**400}}}}}",
+        "low out of range": "space: {head.weight_lr: {low: -5, high: 3}}",
+        "group as a number": "space: {backbone: {low: 1, high: 2}}",
+        "group unknown": "space: {backbone: [alexnot]}",
+        "sampler option": space
+        + f"sampler: {{_target_: optuna.samplers.TPESampler, n_startup_trials: {10**30}}}",
+        "overrides": "rows: {A: {seed: 1}}\noverrides: ['seed=range(0,10000000000)']",
+        "overrides deep": "rows: {A: {seed: 1}}\noverrides: ['metrics=" + "[" * 900 + "']",
+        "value deep": "rows: {A: {seed: {a: 1}}}",
+        "row of two lines": 'rows: {"a\\nb": {seed: 1}}',
+        "1 and 1.0": "space: {head.weight_lr: [1, 1.0]}",
+        "yes": "rows: {A: {augment.enabled: yes}}",
+        "12:30": "rows: {A: {seed: 12:30}}",
+    }  # fmt: skip
+    for name, text in texts.items():
+        (own / f"{name}.yaml").write_text(text)
+    said = bounded.refusals(load, {name: (name,) for name in texts}, own.parent)
+    assert all(f"sweeps/{name}.yaml" in sentence for name, sentence in said.items())
+    assert "key 'A' is given in line 2 and again in line 4" in said["dup"]
+    assert "key 'head.weight_lr' is given in line 2 and again in line 2" in said["dupkey"]
+    assert "1,000,000,000 trials" in said["billion"]
+    assert "2,000,000 trials" in said["seeds"]
+    assert "12,117,361 trials" in said["sweephand_MEM_1"]
+    assert "step 1e-09 gives 1e+09 values" in said["step tiny"]
+
+
+def test_names_of_rows_are_as_written(own: Path) -> None:
+    (own / "mine.yaml").write_text(
+        "rows:\n"
+        + "".join(f"  {name}: {{seed: 1}}\n" for name in ("yes", "010", "10", "1e-3", "~"))
+    )
+    assert list(load("mine").rows) == ["yes", "010", "10", "1e-3", "~"]
+
+
+def test_a_value_is_text_or_a_number_as_its_key_is(own: Path) -> None:
+    (own / "mine.yaml").write_text(
+        "rows:\n"
+        "  A: {seed: 010, name: 010, trainer.lr: 1e-3, backbone.weights: 1.50}\n"
+        "  B: {seed: 1_000, name: 2026-01-01, trainer.lr: '1e-3', backbone: 010}\n"
+    )
+    rows = load("mine").rows
+    assert rows["A"] == {"seed": 10, "name": "010", "trainer.lr": 0.001, "backbone.weights": "1.50"}
+    assert rows["B"] == {
+        "seed": 1000,
+        "name": "2026-01-01",
+        "trainer.lr": "1e-3",
+        "backbone": "010",
+    }
+    (own / "mine.yaml").write_text("grid: {trainer.lr: [1e-3, 1.0e-5], name: [010, 10]}")
+    assert list(load("mine").rows) == [
+        "trainer.lr=0.001, name=010", "trainer.lr=0.001, name=10",
+        "trainer.lr=1e-05, name=010", "trainer.lr=1e-05, name=10",
+    ]  # fmt: skip
+    (own / "mine.yaml").write_text(
+        "space: {trainer.lr: {low: 1e-5, high: 1e-3}}\nsampler_seed: 010"
+    )
+    search = load("mine").search
+    assert search is not None
+    assert search.space == {"trainer.lr": Interval(1e-5, 1e-3)}
+    assert search.seed == 10

@@ -1,0 +1,69 @@
+"""How many values an argument of the command line lists, counted before they are listed.
+
+`seed=range(0,1000000000)` is short to write and would fill the memory.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import sys
+from decimal import Decimal
+
+from hydra.core.override_parser.types import ChoiceSweep, Override, RangeSweep
+
+from mcalc.errors import UserError
+
+MOST_TRIALS = 1_000_000
+"""Of one sweep, and values of one argument."""
+DEEPEST = 20
+"""Brackets in each other that an argument may have: Hydra's grammar takes seconds for hundreds."""
+
+_QUOTED = re.compile(r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*\"""")
+
+
+def check_count(what: str, count: int, of: str = "trials") -> None:
+    """Raise UserError where there are more than `MOST_TRIALS`."""
+    if count > MOST_TRIALS:
+        number = f"{count:,}" if count < 10**30 else f"about 10^{len(str(count)) - 1}"
+        raise UserError(f"{what}: {number} {of}: expected at most {MOST_TRIALS:,}; list fewer")
+
+
+def swept_count(override: Override) -> int:
+    """How many values an argument lists; 1 for an interval and a glob(), which list none.
+
+    Raises UserError for a range() that has no end, is not of numbers, or lists too many.
+    """
+    swept = override.value() if override.is_sweep_override() else None
+    if isinstance(swept, list):
+        return len(swept)
+    if isinstance(swept, ChoiceSweep):
+        return len(swept.list)
+    if not isinstance(swept, RangeSweep):
+        return 1
+    finite = [
+        Decimal(str(each))
+        for each in (swept.start, swept.stop, swept.step)
+        if each is not None and abs(each) <= sys.float_info.max
+    ]
+    if len(finite) < 3 or not swept.step:
+        raise UserError(
+            f"{override.input_line}: expected range(START,STOP,STEP) of numbers, with a step that "
+            "is not 0"
+        )
+    start, stop, step = finite
+    count = max(0, math.ceil((stop - start) / step))
+    check_count(str(override.input_line), count, "values")
+    return count
+
+
+def check_depth(argument: str) -> None:
+    """Raise UserError for an argument with more brackets in each other than are read."""
+    deep = 0
+    for character in re.findall(r"[\[({\])}]", _QUOTED.sub("", argument)):
+        deep += 1 if character in "[({" else -1
+        if deep > DEEPEST:
+            raise UserError(
+                f"argument {argument[:40]}...: more than {DEEPEST} brackets lie in each other: "
+                "expected key=value, as in head.weight_lr=10"
+            )
