@@ -1,28 +1,33 @@
 """Where weights come from: drawn at random, downloaded, or read from a file.
 
-A file must match its network completely: the same names and shapes, floating point. A pickle is
-read as plain tensors only, so that a file from elsewhere cannot run code.
+A file must match its network completely: the same names and shapes, finite floating point. Both are
+compared with what the file declares before its numbers are read, and a pickle is read as plain
+tensors only, so that a file from elsewhere can neither run code nor fill the memory.
 """
 
 from __future__ import annotations
 
+import math
 import re
 import socket
-import zipfile
-import zlib
 from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from functools import partial
 from http.client import HTTPException
 from pathlib import Path, PurePosixPath
 from urllib.error import HTTPError
 from urllib.parse import urlparse
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from mcalc.errors import UserError
 from mcalc.file_digest import file_sha256
+from mcalc.models.bounded_zip import DamagedFileError
+from mcalc.models.npz_file import NpzFile, open_npz
+from mcalc.models.torch_file import TorchFile, open_torch_file
+from mcalc.models.torch_pickle import Declared
 
 PICKLE_SUFFIXES = (".pth", ".pt")
 NPZ_SUFFIX = ".npz"
@@ -35,6 +40,12 @@ _HASH_IN_NAME = re.compile(r"-([0-9a-f]{8,64})\.")
 
 _BATCH_COUNTER = "num_batches_tracked"
 """A batch normalisation's integer counter, which files of old PyTorch versions lack."""
+
+
+_MOST_TIMES = 4
+"""A file may have so many times the network's bytes: double precision, and room beside it."""
+_MARGIN = 2**20
+"""Bytes beyond that."""
 
 
 class WeightsUnavailableError(UserError):
@@ -61,6 +72,11 @@ def initialise(model: nn.Module, generator: torch.Generator) -> None:
             module.reset_parameters()  # scale 1, offset 0, running mean 0 and variance 1
         elif any(True for _ in module.parameters(recurse=False)):
             raise TypeError(f"initialise knows no rule for {type(module).__name__}")
+
+
+def bytes_of(model: nn.Module) -> int:
+    """Bytes of a network's parameters and buffers."""
+    return sum(int(value.nbytes) for value in model.state_dict().values())
 
 
 def download(url: str, stall_seconds: float = STALL_SECONDS) -> Path:
@@ -120,7 +136,8 @@ def load_file(
         optional: first parts of names (`aux1`) that a file may hold beyond the network.
 
     Raises UserError for a missing, unreadable or unsupported file, and for one of another network,
-    naming the first missing, unexpected and mis-shaped entry and how many there are of each.
+    naming the first missing, unexpected and mis-shaped entry and how many there are of each, and
+    for numbers that are not finite in 32 bits. The network is as before then.
     """
     suffix = path.suffix.lower()
     readable = (*PICKLE_SUFFIXES, NPZ_SUFFIX) if npz_key else PICKLE_SUFFIXES
@@ -134,63 +151,136 @@ def load_file(
             f"backbone.weights={path}: no such file; give the path of an existing weight file, "
             "backbone.weights=imagenet or backbone.weights=none"
         )
-    if suffix == NPZ_SUFFIX and npz_key:
-        entries = _read_npz(path)
-        file_keys = {key: npz_key(key) for key in model.state_dict()}
-    else:
-        entries = _read_pickle(path)
-        file_keys = {key: key for key in model.state_dict()}
-    kept = {key: value for key, value in entries.items() if key.split(".")[0] not in optional}
-    _require_fit(model, path, kept, file_keys)
-    # A plain dict has no version, and so PyTorch itself adds the counters that old files lack.
-    model.load_state_dict(
-        {key: kept[file_key] for key, file_key in file_keys.items() if file_key in kept}
-    )
-
-
-def _read_pickle(path: Path) -> dict[str, Tensor]:
+    kept: Mapping[str, _Entry]
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:
-        # A damaged pickle raises whatever its bytes happen to spell: no narrower list is complete.
-        raise UserError(
-            f"backbone.weights={path}: not readable as plain tensors ({type(error).__name__}): the "
-            "file is damaged or holds more than a state_dict; save it anew with "
-            "torch.save(model.state_dict(), PATH)"
-        ) from error
-    held = f"a {type(content).__name__}"
-    if isinstance(content, Mapping):
-        held = f"a mapping of {', '.join(map(str, list(content)[:3]))}, ..."
-    if not isinstance(content, Mapping) or any(not torch.is_tensor(v) for v in content.values()):
+        if suffix == NPZ_SUFFIX and npz_key:
+            file_keys = {key: npz_key(key) for key in model.state_dict()}
+            with open_npz(path) as npz:
+                kept = _fitting(model, path, _arrays(npz), file_keys, optional)
+                values = {key: entry.read() for key, entry in kept.items()}
+        else:
+            file_keys = {key: key for key in model.state_dict()}
+            with open_torch_file(path) as file:
+                kept = _fitting(model, path, _tensors(path, file), file_keys, optional)
+                values = {key: entry.read() for key, entry in kept.items()}
+    except DamagedFileError as error:
+        raise _unreadable(path, suffix, error) from error
+    state = model.state_dict()
+    filled = {
+        key: values[file_key].to(state[key].dtype)
+        for key, file_key in file_keys.items()
+        if file_key in values
+    }
+    _require_finite(path, {file_keys[key]: value for key, value in filled.items()})
+    # A plain dict has no version, and so PyTorch itself adds the counters that old files lack.
+    model.load_state_dict(filled)
+
+
+@dataclass(frozen=True)
+class _Entry:
+    """A parameter as a file declares it."""
+
+    shape: tuple[int, ...]
+    dtype: str
+    """`float32`."""
+    floating: bool
+    read: Callable[[], Tensor]
+    """Its numbers, read now. Raises DamagedFileError."""
+    storage: str
+    """What is read for it; several may share one."""
+    size: int
+    """Bytes of `storage`."""
+
+
+def _arrays(file: NpzFile) -> dict[str, _Entry]:
+    return {
+        name: _Entry(
+            array.shape,
+            str(array.dtype.newbyteorder("=")),
+            array.dtype.kind == "f",
+            partial(file.tensor, name),
+            name,
+            array.member.file_size,
+        )
+        for name, array in file.arrays.items()
+    }
+
+
+def _tensors(path: Path, file: TorchFile) -> dict[str, _Entry]:
+    content = file.content
+    if not isinstance(content, dict) or any(not isinstance(v, Declared) for v in content.values()):
+        held = "a Tensor" if isinstance(content, Declared) else f"a {type(content).__name__}"
+        if isinstance(content, dict):
+            held = f"a mapping of {', '.join(str(key)[:40] for key in list(content)[:3])}, ..."
         raise UserError(
             f"backbone.weights={path}: expected a state_dict (parameter name -> tensor), found "
             f"{held}; save it anew with torch.save(model.state_dict(), PATH)"
         )
-    for key, value in content.items():
-        if not value.is_floating_point() and not str(key).endswith(_BATCH_COUNTER):
-            raise _quantised(path, str(key), str(value.dtype).removeprefix("torch."))
-    return {str(key): value for key, value in content.items()}
+    return {
+        str(key): _Entry(
+            value.shape,
+            str(value.storage.dtype).removeprefix("torch."),
+            value.storage.dtype.is_floating_point,
+            partial(file.tensor, value),
+            value.storage.key,
+            value.storage.size,
+        )
+        for key, value in content.items()
+    }
 
 
-def _read_npz(path: Path) -> dict[str, Tensor]:
-    entries: dict[str, Tensor] = {}
-    try:
-        # Opened here, since np.load leaves its own file open when the archive is broken.
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
-            if not isinstance(archive, np.lib.npyio.NpzFile):
-                raise ValueError("one array, not an archive of arrays")
-            for key in archive.files:
-                array = archive[key]
-                if array.dtype.kind != "f":
-                    raise _quantised(path, key, str(array.dtype))
-                entries[key] = torch.from_numpy(array.astype(np.float32))
-    except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile, zlib.error) as error:
+def _fitting(
+    model: nn.Module,
+    path: Path,
+    entries: Mapping[str, _Entry],
+    file_keys: Mapping[str, str],
+    optional: Collection[str],
+) -> dict[str, _Entry]:
+    """The entries that fill the network. Raises UserError where they do not, before any is read."""
+    for key, entry in entries.items():
+        if not entry.floating and not key.endswith(_BATCH_COUNTER):
+            raise _quantised(path, key[:80], entry.dtype)
+    kept = {key: entry for key, entry in entries.items() if key.split(".")[0] not in optional}
+    _require_fit(model, path, {key: entry.shape for key, entry in kept.items()}, file_keys)
+    most = _MOST_TIMES * bytes_of(model) + _MARGIN
+    held = sum({entry.storage: entry.size for entry in kept.values()}.values())
+    if held > most:
         raise UserError(
+            f"backbone.weights={path}: its {len(kept)} parameters lie in {held:,} bytes: expected "
+            f"at most {most:,} for {type(model).__name__}; save it anew with "
+            "torch.save(model.state_dict(), PATH)"
+        )
+    return kept
+
+
+def _require_finite(path: Path, values: Mapping[str, Tensor]) -> None:
+    # a minimum or maximum takes no memory, and NaN passes through both
+    wrong = [
+        key
+        for key, value in values.items()
+        if value.is_floating_point()
+        and value.numel()
+        and not all(math.isfinite(bound) for bound in torch.aminmax(value))
+    ]
+    if wrong:
+        raise UserError(
+            f"backbone.weights={path}: {len(wrong)} of {len(values)} parameters hold values that "
+            f"are no finite 32-bit numbers (first: {wrong[0]}): the file is damaged, or its "
+            "training diverged; give other weights"
+        )
+
+
+def _unreadable(path: Path, suffix: str, error: DamagedFileError) -> UserError:
+    if suffix == NPZ_SUFFIX:
+        return UserError(
             f"backbone.weights={path}: not readable as an .npz of plain arrays ({error}): the file "
             "is damaged or of another kind; get or make it anew (mcalc.models.googlenet_bvlc says "
             "how)"
-        ) from error
-    return entries
+        )
+    return UserError(
+        f"backbone.weights={path}: not readable as plain tensors ({error}): the file is damaged or "
+        "holds more than a state_dict; save it anew with torch.save(model.state_dict(), PATH)"
+    )
 
 
 def _quantised(path: Path, key: str, dtype: str) -> UserError:
@@ -201,24 +291,27 @@ def _quantised(path: Path, key: str, dtype: str) -> UserError:
 
 
 def _require_fit(
-    model: nn.Module, path: Path, entries: Mapping[str, Tensor], file_keys: Mapping[str, str]
+    model: nn.Module,
+    path: Path,
+    found: Mapping[str, tuple[int, ...]],
+    file_keys: Mapping[str, str],
 ) -> None:
     shapes = {file_keys[key]: tuple(value.shape) for key, value in model.state_dict().items()}
-    missing = [key for key in shapes if key not in entries and not key.endswith(_BATCH_COUNTER)]
-    unexpected = [key for key in entries if key not in shapes]
+    missing = [key for key in shapes if key not in found and not key.endswith(_BATCH_COUNTER)]
+    unexpected = [key[:80] for key in found if key not in shapes]
     misshaped = [
-        f"{key} is {tuple(entries[key].shape)}, expected {shape}"
+        f"{key} is {found[key]}, expected {shape}"
         for key, shape in shapes.items()
-        if key in entries and tuple(entries[key].shape) != shape
+        if key in found and found[key] != shape
     ]
     faults = [
-        f"{len(found)} {kind} (first: {found[0]})"
-        for kind, found in (
+        f"{len(those)} {kind} (first: {those[0]})"
+        for kind, those in (
             ("missing", missing),
             ("unexpected", unexpected),
             ("of another shape", misshaped),
         )
-        if found
+        if those
     ]
     if faults:
         raise UserError(

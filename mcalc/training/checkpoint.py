@@ -7,21 +7,26 @@ and iteration (`mcalc.data.loading.sampler`) and need no state.
 
 from __future__ import annotations
 
-import pickle
-import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, astuple, dataclass, fields
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from mcalc.atomic_write import write_binary
+from mcalc.errors import UserError, shown
+from mcalc.models.bounded_zip import DamagedFileError
+from mcalc.models.torch_file import open_torch_file
+from mcalc.models.weights import bytes_of
 from mcalc.results import CurvePoint, Predictions
 from mcalc.training.device import Setup
 
 FORMAT = 1
+_MOST_THREADS = 4096
+_MOST_BESIDE = 2**26
+"""Bytes of a checkpoint beside tensors of the network: predictions, curve, random generators."""
 Weights = Mapping[str, Tensor]
 
 
@@ -70,28 +75,80 @@ class CheckpointFile:
         except RuntimeError as error:  # torch's writer has no error class of its own
             raise OSError(f"torch could not write it: {str(error).splitlines()[0]}") from error
 
-    def load(self) -> Checkpoint | None:
+    def load(self, most_bytes: int | None = None) -> Checkpoint | None:
         """What was saved last; None where there is nothing.
+
+        `most_bytes`: size of the largest file that this run may have written. Every part has a
+        checksum (CRC-32, written by torch.save), which is compared; `torch.load` compares none.
 
         Raises ValueError for a file that holds no checkpoint of this format.
         """
         if not self.path.is_file():
             return None
-        if not zipfile.is_zipfile(self.path):
-            # torch would try it as a file of its first versions, whose errors have no common class
-            raise ValueError("it cannot be read (not a file of torch.save, or cut off)")
+        size = self.path.stat().st_size
+        if most_bytes is not None and size > most_bytes:
+            raise ValueError(f"it has {size:,} bytes; one of this run has at most {most_bytes:,}")
         try:
-            plain = torch.load(self.path, map_location="cpu", weights_only=True)
-            if plain["format"] != FORMAT:
-                raise ValueError(f"its format is {plain['format']}, not {FORMAT}")
+            with open_torch_file(self.path) as file:
+                held = file.content
+                if not isinstance(held, dict) or "format" not in held:
+                    raise DamagedFileError("it is not a checkpoint")
+                if held["format"] != FORMAT:
+                    raise ValueError(f"its format is {shown(held['format'])}, not {FORMAT}")
+                plain = file.whole()
+        except (DamagedFileError, OSError, UserError) as error:
+            raise ValueError(f"it cannot be read ({error})") from error
+        try:
             return _restored(plain)
-        except (OSError, RuntimeError, KeyError, TypeError, EOFError, pickle.UnpicklingError) as e:
-            raise ValueError(f"it cannot be read ({type(e).__name__})") from e
+        except Exception as error:
+            # content that is not a checkpoint's fails in any way: no narrower list is complete
+            raise ValueError(
+                f"it cannot be read ({type(error).__name__} in its content)"
+            ) from error
 
     def remove(self) -> None:
         """Delete the file, if there is one."""
         if self.path.is_file():
             self.path.unlink()
+
+
+def most_bytes(model: nn.Module) -> int:
+    """Size of the largest checkpoint of a network: weights, their momentum and the best ones."""
+    return 4 * bytes_of(model) + _MOST_BESIDE
+
+
+def fits(checkpoint: Checkpoint, model: nn.Module, optimizer: torch.optim.Optimizer) -> bool:
+    """Whether a checkpoint holds the state of this network and a fresh optimizer of it.
+
+    The optimizer takes the state that the checkpoint has.
+    """
+    shapes, rates = _shapes(model.state_dict()), _rates(optimizer)
+    best = checkpoint.best.weights if checkpoint.best else None
+    try:
+        if _shapes(checkpoint.weights) != shapes or (best and _shapes(best) != shapes):
+            return False
+        optimizer.load_state_dict(checkpoint.optimizer)
+    except Exception:
+        # another content than a run's fails in any way: no narrower list is complete
+        return False
+    momentum = [
+        (value.shape, parameter.shape)
+        for parameter, state in optimizer.state.items()
+        for value in state.values()
+        if isinstance(value, Tensor)
+    ]
+    return _rates(optimizer) == rates and all(found == own for found, own in momentum)
+
+
+def _shapes(weights: Weights) -> dict[str, torch.Size]:
+    return {name: value.shape for name, value in weights.items()}
+
+
+def _rates(optimizer: torch.optim.Optimizer) -> list[tuple[Any, ...]]:
+    return [
+        tuple(group.get(name) for name in ("lr", "weight_decay", "momentum"))
+        for group in optimizer.param_groups
+    ]
 
 
 def checkpoint_path(directory: Path, trajectory: str) -> Path:
@@ -126,5 +183,18 @@ def _restored(plain: Mapping[str, Any]) -> Checkpoint:
     if best := plain["best"]:
         labels, probabilities = best["labels"].numpy(), best["probabilities"].numpy()
         predictions = Predictions(tuple(best["lesions"]), labels, probabilities)
+        if not labels.shape == probabilities.shape == (len(predictions.ids),):
+            raise ValueError("predictions are of one length")
         stored["best"] = Snapshot(best["iteration"], predictions, best["weights"])
-    return Checkpoint(**stored)
+    checkpoint = Checkpoint(**stored)
+    if not (type(checkpoint.iteration) is type(checkpoint.tally_seen) is int):
+        raise TypeError("counts are whole numbers")
+    if not 1 <= checkpoint.setup.threads <= _MOST_THREADS or checkpoint.iteration < 1:
+        raise ValueError("no run has such a state")
+    if not all(isinstance(value, int | float) for p in checkpoint.curve for value in astuple(p)):
+        raise TypeError("a curve is of numbers")
+    if checkpoint.tally.dim() != 2 or checkpoint.tally.shape[1] != 2:
+        raise ValueError("a tally has two columns")
+    for state in checkpoint.random[:1]:
+        torch.Generator().set_state(state)
+    return checkpoint

@@ -24,7 +24,7 @@ from mcalc.config import PlannedTrial, TrainerConfig
 from mcalc.data.loading import CropData
 from mcalc.models import Classifier
 from mcalc.results import TrialResult
-from mcalc.training.checkpoint import Checkpoint, CheckpointFile
+from mcalc.training.checkpoint import Checkpoint, CheckpointFile, fits, most_bytes
 from mcalc.training.device import Placement, Setup, setup_of
 from mcalc.training.lightning import ignored_variables, make_trainer, one_process
 from mcalc.training.listener import Listener
@@ -58,7 +58,9 @@ def run_trajectory(
     setup = setup_of(settings, placement.cores)
     start = None
     if checkpointing:
-        start, reason = _checkpoint_to_resume(checkpointing.file, setup, settings, trials)
+        start, reason = _checkpoint_to_resume(
+            checkpointing.file, setup, settings, trials, module, data.length.iterations
+        )
         if reason:
             for listener in listeners:
                 listener.noted(reason)
@@ -90,14 +92,19 @@ def run_trajectory(
 
 
 def _checkpoint_to_resume(
-    file: CheckpointFile, setup: Setup, settings: TrainerConfig, trials: Sequence[PlannedTrial]
+    file: CheckpointFile,
+    setup: Setup,
+    settings: TrainerConfig,
+    trials: Sequence[PlannedTrial],
+    module: Classifier,
+    iterations: int,
 ) -> tuple[Checkpoint | None, str]:
     """The run's checkpoint, if it leads to the same numbers as an undisturbed run.
 
     Otherwise None, with the reason where there is a checkpoint that is not used.
     """
     try:
-        checkpoint = file.load()
+        checkpoint = file.load(most_bytes(module.model))
     except ValueError as error:
         return None, f"the checkpoint {file.path} is not used: {error}"
     if checkpoint is None:
@@ -116,6 +123,9 @@ def _checkpoint_to_resume(
         )
     if not resumable(checkpoint, trials):
         return None, f"{unused}a trial of this run ends before it"
+    optimizer = module.configure_optimizers()
+    if checkpoint.iteration >= iterations or not fits(checkpoint, module.model, optimizer):
+        return None, f"{unused}it is not of this network and these settings"
     return checkpoint, ""
 
 

@@ -10,6 +10,7 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
+import bounded
 import numpy as np
 import pytest
 import torch
@@ -142,6 +143,53 @@ def test_a_damaged_file_is_refused(tmp_path: Path, content: bytes) -> None:
         CheckpointFile(path).load()
 
 
+CASES = Path(__file__).parent / "cases"
+
+
+def load(path: str, most_bytes: int | None = None) -> Checkpoint | None:
+    return CheckpointFile(Path(path)).load(most_bytes)
+
+
+def test_damaged_and_lying_files_are_refused_at_once(tmp_path: Path) -> None:
+    CheckpointFile(tmp_path / "good.pth").save(checkpoint())
+    plain = torch.load(tmp_path / "good.pth", weights_only=True)
+    lies: dict[str, dict[str, Any]] = {
+        "a number a billion times": {"weights": {"w": torch.zeros(1).expand(10**9)}},
+        "iteration": {"iteration": "7"},
+        "no iteration": {"iteration": 0},
+        "threads": {"setup": {"device": "cpu", "precision": "fp32", "threads": 10**9}},
+        "setup": {"setup": {"device": "cpu"}},
+        "curve": {"curve": [[1, 2]]},
+        "curve of text": {"curve": [["a"] * 7]},
+        "random": {"random": [torch.zeros(3, dtype=torch.uint8)]},
+        "tally": {"tally": torch.zeros(3)},
+        "predictions": {"best": plain["best"] | {"labels": torch.zeros(5)}},
+        "weights": {"best": {"iteration": 1}},
+        "format": {"format": 99},
+    }
+    for name, change in lies.items():
+        torch.save(plain | change, tmp_path / f"{name}.pth")
+    content = bytearray((tmp_path / "good.pth").read_bytes())
+    at = content.find(torch.ones(3).numpy().tobytes())
+    content[at + 2] ^= 1
+    (tmp_path / "flipped.pth").write_bytes(content)
+    (tmp_path / "cut.pth").write_bytes(content[: len(content) // 2])
+    with (tmp_path / "hole.pth").open("wb") as file:
+        file.write(b"PK\x03\x04")
+        file.truncate(10**12)
+    calls: dict[str, tuple[Any, ...]] = {
+        name: (str(tmp_path / f"{name}.pth"),) for name in (*lies, "flipped", "cut", "hole")
+    }
+    calls["large"] = (str(tmp_path / "good.pth"), 1000)
+    for case in CASES.glob("*.pth"):
+        calls[case.name] = (str(case),)
+    assert len(list(CASES.glob("*.pth"))) == 1
+    said = bounded.refusals(load, calls, tmp_path, ValueError)
+    assert "CRC" in said["flipped"]
+    assert "its format is 99, not 1" in said["format"]
+    assert "at most 1,000" in said["large"]
+
+
 # --- when it is written ----------------------------------------------------------------------
 
 
@@ -251,6 +299,32 @@ def cut(path: Path, settings: TrainerConfig, at: int = 6) -> CheckpointFile:
     with pytest.raises(PowerCutError):
         train([None], settings, checkpointing=Checkpointing(file, 1e-9), listener=PowerCut(at))
     return file
+
+
+@pytest.mark.parametrize("lie", ["weights", "momentum", "rate", "iteration"])
+def test_a_checkpoint_of_another_run_is_not_used(tmp_path: Path, lie: str) -> None:
+    settings = replace(SETTINGS, max_iterations=9)
+    (whole,), _ = train([None], settings)
+    file = cut(tmp_path / "c.pth", settings)
+    there = file.load()
+    assert there is not None
+    optimizer = {"state": dict(there.optimizer["state"]), "param_groups": [
+        dict(group) for group in there.optimizer["param_groups"]
+    ]}  # fmt: skip
+    if lie == "momentum":
+        optimizer["state"][0] = {"momentum_buffer": torch.zeros(7)}
+    elif lie == "rate":
+        optimizer["param_groups"][0]["lr"] = 5.0
+    weights = dict(there.weights)
+    if lie == "weights":
+        weights["fc.weight"] = torch.zeros(3, 3)
+    iteration = 900 if lie == "iteration" else there.iteration
+    file.save(replace(there, optimizer=optimizer, weights=weights, iteration=iteration))
+    keeper = Keeper()
+    (result,), _ = train([None], settings, checkpointing=Checkpointing(file, 0), listener=keeper)
+    assert keeper.resumed_at == []
+    assert "not of this network and these settings" in keeper.notes[0]
+    assert result.curve == whole.curve
 
 
 @pytest.mark.parametrize(
