@@ -254,7 +254,7 @@ def _shared(config: Config, varied: set[str]) -> dict[str, Any]:
 def _times(rows: Mapping[str, Values], more: Mapping[str, Values]) -> dict[str, Values]:
     """Every row with every one of `more`."""
     return {
-        f"{name}, {other}" if other else name: {**values, **others}
+        f"{name}, {other}": {**values, **others}
         for (name, values), (other, others) in itertools.product(rows.items(), more.items())
     }
 
