@@ -209,7 +209,7 @@ def _sweeps() -> list[bytes]:
     return [
         b"rows:\n  A: {head.weight_lr: 1, stopping.patience: 5}\n  B: {head.weight_lr: 10}\n",
         b"overrides: [backbone=squeezenet, backbone.weights=none]\ngrid:\n  head.weight_lr: [1, 10]"
-        b"\n  seed: [0, 1]\nseeds: [3, 4]\n",
+        b"\n  head.bias_lr: [5, 0.5]\nseeds: [3, 4]\n",
         b"space:\n  head.weight_lr: {low: 1, high: 30, log: true}\n  backbone: [alexnet, googlenet]"
         b"\n  seed: {low: 0, high: 10, step: 2}\nsampler: tpe\npruner:\n  _target_: optuna.pruners."
         b"MedianPruner\n  n_startup_trials: 3\nbudget: {trials: 4, hours: 1.5}\nseeds: [0, 1]\n",
