@@ -4,15 +4,30 @@ from __future__ import annotations
 
 import csv
 import difflib
+import re
+import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from mcalc.atomic_write import write_text
+from mcalc.csv_lines import Lines, NotText, open_lines
 from mcalc.errors import UserError
 
 FIRST_ROW = 2
 """The first data row's number: a spreadsheet shows the header as row 1."""
+MOST_COLUMNS = 10_000
+"""Columns that a header may name."""
+_COMPARED = 200
+"""Columns of the file that a missing one is compared with."""
+_SHOWN = 60
+"""Characters of a column's name that a message shows."""
+
+_COMMA = ","
+_OTHERS = {";": "semicolons (;)", "\t": "tabs", "|": "vertical bars (|)"}
+"""Separators that other programs write, in words."""
+_SEPARATOR_LINE = re.compile(r'\ufeff*"?sep=(.)"?\s*', re.IGNORECASE)
+"""What Excel writes and reads above the header."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,48 +53,25 @@ def read_table(
     """The rows of a CSV file; blank ones are skipped.
 
     Columns are found whatever their case, order, and blanks or underscores between words. Others
-    are ignored, and an optional one that is not there is ''. Fields are separated by commas, or by
-    semicolons where the header has more of those, as European spreadsheets write them. Text is
-    UTF-8, with or without a byte order mark.
+    are ignored, and an optional one that is not there is ''. Fields are separated by commas. Text
+    is UTF-8, with or without a byte order mark.
 
     Args:
         path: the file.
-        required: columns that the header must have.
-        optional: columns that it may have.
+        required: columns that the header must have, each once.
+        optional: columns that it may have, each once.
         keep_misfits: give rows with too few or too many fields, `misfit` set, instead of refusing.
         remedy: what the user can do about a file that is not such a table.
 
     Raises:
-        UserError: the file cannot be read, is not a CSV file, or lacks a required column.
+        UserError: the file cannot be read, is not a CSV file or too large for one, has another
+            separator, lacks a required column or has one twice.
     """
     try:
-        # newline="" leaves line ends inside quotes to csv
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            first = file.readline()
-            file.seek(0)
-            delimiter = ";" if first.count(";") > first.count(",") else ","
-            # strict: a quote left open would swallow every row after it
-            rows = csv.reader(file, strict=True, delimiter=delimiter, skipinitialspace=True)
-            header = [column_key(name) for name in next(rows, [])]
-            at = _places(path, header, required, optional)
-            for number, row in enumerate(rows, start=FIRST_ROW):
-                values = [value.strip() for value in row]
-                if not any(values):
-                    continue
-                fits = len(values) >= len(header) and not any(values[len(header) :])
-                misfit = "" if fits else f"{len(values)} of {len(header)} fields"
-                if misfit and not keep_misfits:
-                    raise UserError(
-                        f"{path} row {number} has {misfit} that its header names: expected one "
-                        "value a column; put text that holds a comma between quotes"
-                    )
-                padded = values + [""] * (len(header) - len(values))
-                named = {name: "" if i is None else padded[i] for name, i in at.items()}
-                yield CsvRow(number, named, misfit)
-    except UnicodeDecodeError as error:
-        raise UserError(f"{path} is not UTF-8 text: {remedy}") from error
-    except csv.Error as error:
-        raise UserError(f"{path} is not a CSV file ({error}): {remedy}") from error
+        with open_lines(path) as lines:
+            yield from _rows(path, lines, [*required], [*optional], keep_misfits, remedy)
+    except NotText as error:
+        raise UserError(f"{path} {error}: {remedy}") from error
     except OSError as error:
         raise UserError(
             f"{path} cannot be read ({error.strerror}): check its name and rights"
@@ -102,26 +94,141 @@ def write_table(
 
 def column_key(name: str) -> str:
     """A column's name as it is compared: lower case, one blank between words."""
-    return " ".join(name.replace("_", " ").split()).casefold()
+    # a byte order mark stands before a name where files were joined
+    text = unicodedata.normalize("NFKC", name.replace("\ufeff", ""))
+    return " ".join(text.replace("_", " ").split()).casefold()
+
+
+def _rows(
+    path: Path,
+    lines: Lines,
+    required: list[str],
+    optional: list[str],
+    keep_misfits: bool,
+    remedy: str,
+) -> Iterator[CsvRow]:
+    records = _records(path, lines, remedy)
+    known = {column_key(name) for name in (*required, *optional)}
+    try:
+        _, header = next(records, ("", []))
+    except UserError:
+        # quotes look wrong where commas do not end their field
+        _check_separator(path, lines.first, [], known)
+        raise
+    _check_separator(path, lines.first, header, known)
+    at = _places(path, header, required, optional)
+    for number, (where, row) in enumerate(records, start=FIRST_ROW):
+        values = [value.strip() for value in row]
+        if not any(values):
+            continue
+        fits = len(values) >= len(header) and not any(values[len(header) :])
+        misfit = "" if fits else f"{len(values)} of {len(header)} fields"
+        if misfit and not keep_misfits:
+            raise UserError(
+                f"{path} {where} has {misfit} that its header names: expected one "
+                "value a column; put text that holds a comma between quotes"
+            )
+        padded = values + [""] * (len(header) - len(values))
+        named = {name: "" if i is None else padded[i] for name, i in at.items()}
+        yield CsvRow(number, named, misfit)
+
+
+def _records(path: Path, lines: Lines, remedy: str) -> Iterator[tuple[str, list[str]]]:
+    """The header and every row, blank ones too, each with its place in words."""
+    # strict: a quote left open would swallow every row after it
+    reader = csv.reader(lines, strict=True, delimiter=_COMMA, skipinitialspace=True)
+    number = 0
+    while True:
+        number, first = number + 1, lines.number + 1
+        # rows with line ends inside quotes make the two differ
+        where = f"row {number}" + f" (line {first} of the file)" * (first != number)
+        try:
+            row = next(reader, None)
+        except csv.Error as error:
+            raise UserError(
+                f"{path} is not a CSV file ({where}: {_in_words(error)}): {remedy}"
+            ) from error
+        if row is None:
+            return
+        lines.record_read()
+        yield where, row
+
+
+def _in_words(error: csv.Error) -> str:
+    text = str(error)
+    if text == "unexpected end of data":
+        return "a quote is opened there and never closed"
+    if text.startswith("field larger"):
+        return f"{text}; a quote left open may be the cause"
+    return text
 
 
 def _places(
-    path: Path, header: Sequence[str], required: Sequence[str], optional: Sequence[str]
+    path: Path, header: Sequence[str], required: list[str], optional: list[str]
 ) -> dict[str, int | None]:
     """The position of each column; None for an optional one that is not there."""
-    missing = [name for name in required if column_key(name) not in header]
-    if missing:
-        known = {column_key(name) for name in (*required, *optional)}
-        others = [name for name in header if name not in known]
-        near = [difflib.get_close_matches(column_key(name), others, n=1) for name in missing]
-        lacks = ", ".join(
-            f"'{name}'" + (f" (nearest there: '{close[0]}')" if close else "")
-            for name, close in zip(missing, near, strict=True)
-        )
-        also = f" and, where known, {', '.join(optional)}" if optional else ""
+    if len(header) > MOST_COLUMNS:
         raise UserError(
-            f"{path} lacks the column(s) {lacks}: expected a header row with "
-            f"{', '.join(required)}{also}"
+            f"{path} has {len(header):,} columns: expected at most {MOST_COLUMNS:,}; remove those "
+            "that are not needed"
         )
     keys = {name: column_key(name) for name in (*required, *optional)}
-    return {name: header.index(key) if key in header else None for name, key in keys.items()}
+    found = [column_key(name) for name in header]
+    missing = [name for name in required if keys[name] not in found]
+    if missing:
+        raise _lacking(path, found, missing, required, optional)
+    for name, key in keys.items():
+        places = [str(i) for i, each in enumerate(found, start=1) if each == key]
+        if len(places) > 1:
+            raise UserError(
+                f"{path} has the column '{name}' {len(places)} times (columns "
+                f"{', '.join(places)}): expected it once; remove or rename the others"
+            )
+    return {name: found.index(key) if key in found else None for name, key in keys.items()}
+
+
+def _check_separator(path: Path, first: str, header: Sequence[str], known: set[str]) -> None:
+    """Raise UserError for a first line whose fields commas do not separate.
+
+    Another separator is recognised by finding more of the known columns than commas do, or several
+    columns where commas find a single one that is not known.
+    """
+    remedy = "save it with commas between its fields"
+    if line := _SEPARATOR_LINE.fullmatch(first):
+        raise UserError(
+            f"{path} begins with the line '{first.strip()}', which only spreadsheets understand "
+            f"(its separator: {_OTHERS.get(line.group(1), repr(line.group(1)))}): expected the "
+            f"header there and commas between fields; remove that line, and {remedy}"
+        )
+    by_comma = known.intersection(map(column_key, header))
+    if by_comma == known:
+        return
+    for separator, words in _OTHERS.items():
+        names = {column_key(name.strip().strip('"')) for name in first.split(separator)}
+        more = len(known & names) > len(by_comma)
+        if more or (len(header) == 1 and len(names) > 1 and not by_comma):
+            raise UserError(
+                f"{path} is separated by {words}: expected commas (,) between fields; {remedy}"
+            )
+
+
+def _lacking(
+    path: Path,
+    found: Sequence[str],
+    missing: Sequence[str],
+    required: Sequence[str],
+    optional: Sequence[str],
+) -> UserError:
+    known = {column_key(name) for name in (*required, *optional)}
+    others = [name for name in found if name and name not in known][:_COMPARED]
+    near = [difflib.get_close_matches(column_key(name), others, n=1) for name in missing]
+    lacks = ", ".join(
+        f"'{name}'" + (f" (nearest there: '{close[0][:_SHOWN]}')" if close else "")
+        for name, close in zip(missing, near, strict=True)
+    )
+    also = f" and, where known, {', '.join(optional)}" if optional else ""
+    empty = "" if any(found) else "has nothing in its first row and "
+    return UserError(
+        f"{path} {empty}lacks the column(s) {lacks}: expected a header row with "
+        f"{', '.join(required)}{also}"
+    )

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -17,13 +18,11 @@ def _write(path: Path, text: str, encoding: str = "utf-8") -> Path:
     "text",
     [
         "path,label\na.png,benign\nb.png,malignant\n",
-        "Label;PATH;more\nbenign;a.png;1\nmalignant;b.png;2\n",
+        "Label,PATH,more\nbenign,a.png,1\nmalignant,b.png,2\n",
         '\ufeff"path", "label"\r\n a.png ,benign\r\n\r\n,,\r\n"b.png",malignant\r\n',
     ],
 )
-def test_columns_are_found_whatever_their_order_case_and_separator(
-    tmp_path: Path, text: str
-) -> None:
+def test_columns_are_found_whatever_their_order_and_case(tmp_path: Path, text: str) -> None:
     rows = list(read_table(_write(tmp_path / "t.csv", text), ("path", "label"), ("side",)))
     assert [row.values for row in rows] == [
         {"path": "a.png", "label": "benign", "side": ""},
@@ -37,12 +36,26 @@ def test_columns_are_found_whatever_their_order_case_and_separator(
     ("content", "says"),
     [
         (b"path,lable\n", "lacks the column(s) 'label' (nearest there: 'lable')"),
-        (b"", "lacks the column(s) 'path', 'label'"),
+        (b"", "has nothing in its first row and lacks the column(s) 'path', 'label'"),
+        (b"\n\npath,label\n", "has nothing in its first row"),
         (b"path,label\na.png\n", "row 2 has 1 of 2 fields"),
         (b"path,label\na.png,benign,left over\n", "row 2 has 3 of 2 fields"),
-        (b'path,label\na.png,"benign\n', "is not a CSV file"),
+        (b'path,label\na.png,"benign\nb.png,benign\n', "row 2: a quote is opened there and never"),
+        (b'path,label\n"a\n.png",b\nx,"y"z\n', "is not a CSV file (row 3 (line 4 of the file)"),
+        (b'path,label\n"a\n.png",b\nx\n', "row 3 (line 4 of the file) has 1 of 2 fields"),
         (b"path,label\n" + b"a" * 200_000 + b",x\n", "field larger than field limit"),
-        ("path,label\n\u00e9,benign\n".encode("latin-1"), "is not UTF-8 text"),
+        (b"path,label\n" + b"a," * 600_000, "ends in line 2 has more than 1,048,576 characters"),
+        (
+            b",".join(b"%d" % i for i in range(20_000)),
+            "has 20,000 columns: expected at most 10,000",
+        ),
+        (b",".join(b"%d" % i for i in range(10**6)), "more than 1,048,576 characters"),
+        ("path,label\na,b\n\u00e9,benign\n".encode("latin-1"), "line 3 holds the byte 0xe9"),
+        ("path,label\na,b\n".encode("utf-16"), "is not UTF-8 text but UTF-16"),
+        ("path,label\na,b\n".encode("utf-16-be"), "is not UTF-8 text but UTF-16"),
+        ("path,label\na,b\n".encode("utf-32"), "is not UTF-8 text but UTF-32"),
+        (b"path,label\na,b\0\n", "is not UTF-8 text (line 2 holds a NUL byte)"),
+        (b"PK\x03\x04\x14\0", "is a spreadsheet or zip archive"),
     ],
 )
 def test_a_table_that_cannot_be_read_is_named_with_its_remedy(
@@ -84,3 +97,81 @@ def test_the_remedy_is_the_callers(tmp_path: Path) -> None:
     path = _write(tmp_path / "t.csv", 'a,b\n"x', "utf-8")
     with pytest.raises(UserError, match="download it again"):
         list(read_table(path, ("a",), remedy="download it again"))
+
+
+@pytest.mark.parametrize(
+    ("header", "places"),
+    [
+        ("path,label,label", "2, 3"),
+        ("label,path, LABEL ", "1, 3"),
+        ("\ufefflabel,path,\ufefflabel", "1, 3"),
+        ("label,path,label,x,Label", "1, 3, 5"),
+    ],
+)
+def test_a_needed_column_that_stands_twice_is_refused(
+    tmp_path: Path, header: str, places: str
+) -> None:
+    path = _write(tmp_path / "t.csv", f"{header}\n1,2,3,4,5\n")
+    with pytest.raises(UserError) as caught:
+        list(read_table(path, ("path", "label"), ("side",)))
+    assert f"the column 'label' {places.count(',') + 1} times (columns {places})" in str(
+        caught.value
+    )
+
+
+def test_columns_that_nobody_reads_may_stand_twice(tmp_path: Path) -> None:
+    path = _write(tmp_path / "t.csv", "note,path,note\n1,2,3\n")
+    (row,) = read_table(path, ("path",))
+    assert row.values == {"path": "2"}
+    with pytest.raises(UserError, match="the column 'note' 2 times"):
+        list(read_table(path, ("path",), ("note",)))
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("path\tlabel\na\tb\n", "is separated by tabs: expected commas"),
+        ("path;label\na;b\n", "is separated by semicolons (;): expected commas"),
+        ('"path";"label";"a, b"\na;b;c\n', "is separated by semicolons (;)"),
+        ("path|label\na|b\n", "is separated by vertical bars (|)"),
+        ("x;y\na;b\n", "is separated by semicolons (;)"),
+        ("sep=;\npath;label\na;b\n", "begins with the line 'sep=;'"),
+        ('\ufeff"sep=;"\r\npath;label\r\na;b\r\n', "its separator: semicolons (;)"),
+        ("sep=\t\npath\tlabel\n", "its separator: tabs"),
+        ("SEP=,\npath,label\na,b\n", "its separator: ','"),
+    ],
+)
+def test_another_separator_is_named(tmp_path: Path, text: str, says: str) -> None:
+    path = _write(tmp_path / "t.csv", text)
+    with pytest.raises(UserError) as caught:
+        list(read_table(path, ("path", "label")))
+    assert says in str(caught.value)
+    assert "commas between" in str(caught.value)
+
+
+def test_other_separators_inside_a_comma_table_do_no_harm(tmp_path: Path) -> None:
+    path = _write(tmp_path / "t.csv", "path,label,side;view\na;b\tc,x|y,1\n")
+    (row,) = read_table(path, ("path", "label"), ("side", "view"))
+    assert row.values == {"path": "a;b\tc", "label": "x|y", "side": "", "view": ""}
+
+
+def test_a_folder_or_a_pipe_in_a_tables_place_is_named_at_once(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="is a folder, not a CSV file"):
+        list(read_table(tmp_path, ("path",)))
+    os.mkfifo(tmp_path / "pipe.csv")
+    with pytest.raises(UserError, match="is a pipe or device, not a CSV file"):
+        list(read_table(tmp_path / "pipe.csv", ("path",)))
+
+
+def test_a_table_of_a_gigabyte_is_refused_unread(tmp_path: Path) -> None:
+    path = _write(tmp_path / "t.csv", "path\n")
+    with path.open("rb+") as file:
+        file.truncate(2**30)
+    with pytest.raises(UserError, match="has 1,024 MB: a table may have 256 MB"):
+        list(read_table(path, ("path",)))
+
+
+def test_many_rows_of_a_few_characters_are_read(tmp_path: Path) -> None:
+    # together they are longer than one row may be
+    path = _write(tmp_path / "t.csv", "path,label\n" + "aaaaaaaa,b\n" * 120_000)
+    assert sum(1 for _ in read_table(path, ("path", "label"))) == 120_000

@@ -100,11 +100,13 @@ def _read_rows(path: Path) -> Mapping[str, CsvRow]:
                 f"the split {path}, row {row.number}: side is {subset!r}: expected one of "
                 f"{', '.join(SUBSETS)}"
             )
+        if not sample:
+            raise UserError(f"the split {path}, row {row.number}: no sample: expected its id")
         first = rows.setdefault(sample, row)
         if first is not row:
             raise UserError(
-                f"the split {path}, row {row.number}: {sample} is in row {first.number} already: "
-                "each sample has one row"
+                f"the split {path}, row {row.number} ({subset}): {sample} is in row "
+                f"{first.number} already ({first.values['side']}): each sample has one row"
             )
     if not rows:
         raise UserError(f"the split {path} has no rows: expected one a sample")

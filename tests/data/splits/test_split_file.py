@@ -128,7 +128,18 @@ def edited(change: Callable[[list[str]], list[str]]) -> Callable[[Path], None]:
             edited(lambda rows: [rows[0], rows[1].rsplit(",", 1)[0] + ",test", *rows[2:]]),
             r"row 2: side is 'test': expected one of train, validation, reported",
         ),
-        (edited(lambda rows: [*rows, rows[3]]), r"row 82: .* is in row 4 already"),
+        (edited(lambda rows: [*rows, rows[3]]), r"row 82 \(.*\): .* is in row 4 already"),
+        (
+            edited(lambda rows: [*rows, rows[1].rsplit(",", 1)[0] + ",validation"]),
+            r"row 82 \(validation\): \S+ is in row 2 already \((train|reported)\)",
+        ),
+        (edited(lambda rows: [*rows, ",P_1,benign,train"]), "row 82: no sample"),
+        (
+            edited(lambda rows: [f"{rows[0]},Side", *(f"{row},x" for row in rows[1:])]),
+            r"the column 'side' 2 times \(columns 4, 5\)",
+        ),
+        (edited(lambda rows: [row.replace(",", "\t") for row in rows]), "is separated by tabs"),
+        (edited(lambda rows: ["sample,p" + "A" * 140_000, *rows]), "field larger than field limit"),
         (
             edited(lambda rows: ["id,side", *rows[1:]]),
             r"lacks the column\(s\) 'sample', 'patient', 'label'",
