@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import astuple, fields, replace
 from pathlib import Path
 
@@ -13,7 +13,13 @@ from rich.table import Table
 from mcalc.config import DataConfig, Line, Region, WithoutCallback
 from mcalc.console import counting, stderr
 from mcalc.data.completeness import check_completeness, completeness
-from mcalc.data.images import file_digests, prepare_images
+from mcalc.data.images import (
+    LesionDigests,
+    digests_of_candidates,
+    file_digests,
+    prepare_images,
+    with_duplicates,
+)
 from mcalc.data.ledger import count_by_kind, write_ledger
 from mcalc.data.pipeline import export_split
 from mcalc.data.records import Counts, Defect, DefectKind, Index, Split, count
@@ -39,12 +45,17 @@ def run(line: Line) -> int:
     config = line.config()
     data = config.data
     met: tuple[Defect, ...] | None = None
+    cache = Path(data.cache).expanduser()
     with counting(stderr, "indexing") as progress:
         index = open_source(data, progress)
+    with counting(stderr, "hashing files") as progress:
+        hashing = file_digests if line.words["pixels"] else digests_of_candidates
+        digests = hashing(index.lesions, data.region, cache, progress)
+    index = with_duplicates(index, digests, data)
     if line.words["pixels"]:
-        met = _decode(index, data)
+        met = _decode(index, digests, data)
         index = replace(index, ledger=(*index.ledger, *met))
-    ledger = write_ledger(index.ledger, Path(data.cache).expanduser() / "ledger.csv")
+    ledger = write_ledger(index.ledger, cache / "ledger.csv")
     print_check(index, console, ledger, data, met)
     check_completeness(index, data.min_completeness, met or (), data.region)
     if line.words["split_to"] is not None:
@@ -52,11 +63,9 @@ def run(line: Line) -> int:
     return 0
 
 
-def _decode(index: Index, data: DataConfig) -> tuple[Defect, ...]:
+def _decode(index: Index, digests: Sequence[LesionDigests], data: DataConfig) -> tuple[Defect, ...]:
     """Defects met when every image is prepared as for training, paths relative to the root."""
     cache = Path(data.cache).expanduser()
-    with counting(stderr, "hashing files") as progress:
-        digests = file_digests(index.lesions, data.region, cache, progress)
     with counting(stderr, "decoding") as progress:
         met = prepare_images(index.lesions, digests, IMAGE_WIDTH, data, cache, progress).defects
     return tuple(replace(each, detail=each.detail.replace(f"{index.root}/", "")) for each in met)

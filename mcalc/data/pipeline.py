@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from mcalc.config import Config, DataConfig, ProtocolName, Region, Unit, UnitScore
 from mcalc.data.completeness import check_completeness
-from mcalc.data.images import LesionDigests, file_digests, fingerprint
+from mcalc.data.images import LesionDigests, file_digests, fingerprint, with_duplicates
 from mcalc.data.records import DefectKind, Index, Lesion, count, has_needed_files
 from mcalc.data.sources import open_source
 from mcalc.data.splits import (
@@ -80,13 +80,15 @@ class PreparedData:
 
 
 def index_data(settings: DataConfig) -> IndexedData:
-    """Index the source and hash its files; decodes nothing.
+    """Index the source, hash its files and note those that are copies of each other.
 
-    Raises UserError for a source that cannot be opened.
+    Nothing is decoded, except one of a group of equal masks. Raises UserError for a source that
+    cannot be opened.
     """
     index = open_source(settings)
     digests = file_digests(index.lesions, settings.region, Path(settings.cache))
     content = fingerprint(index.lesions, digests, settings)
+    index = with_duplicates(index, digests, settings)
     return IndexedData(index, tuple(digests), content)
 
 

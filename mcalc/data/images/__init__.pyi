@@ -1,4 +1,6 @@
 from .clahe import enhance_region as enhance_region
+from .duplicates import digests_of_candidates as digests_of_candidates
+from .duplicates import with_duplicates as with_duplicates
 from .file_hashes import LesionDigests as LesionDigests
 from .file_hashes import file_digests as file_digests
 from .file_hashes import fingerprint as fingerprint

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from mcalc.config import DataConfig
 from mcalc.data.records import Index
+from mcalc.data.sources.alike_patients import with_alike_patients
 from mcalc.errors import UserError
 from mcalc.iteration import Progress
 from mcalc.plugins import find
@@ -42,7 +43,8 @@ class Source:
 def open_source(data: DataConfig, progress: Progress | None = None) -> Index:
     """Index the data that the settings name.
 
-    `progress` is called with (done, total). Raises UserError for a source that is not known, for
+    Patients whose ids are nearly equal are added to the source's ledger and notes. `progress` is
+    called with (done, total). Raises UserError for a source that is not known, for
     one that needs data.root without it, and as the source's `read` does.
     """
     source = find_source(data.source)
@@ -50,7 +52,7 @@ def open_source(data: DataConfig, progress: Progress | None = None) -> Index:
         raise UserError(
             f"data={source.name} needs data.root=PATH: {source.what}. Without one, use data=phantom"
         )
-    return source.read(data, progress)
+    return with_alike_patients(source.read(data, progress))
 
 
 def find_source(name: str) -> Source:
