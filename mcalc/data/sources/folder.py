@@ -22,8 +22,16 @@ from typing import TypeVar
 from mcalc.config import DataConfig, Region, Unit
 from mcalc.csv_table import read_table
 from mcalc.data.records import Defect, DefectKind, Index, Lesion, Pathology, Side, Split, View
+from mcalc.data.sources.file_names import FileNames, shown
 from mcalc.data.sources.label_conflicts import label_conflicts
-from mcalc.data.sources.paths import IMAGE_SUFFIXES, UnsafePath, checked_root, entries, safe_parts
+from mcalc.data.sources.paths import (
+    IMAGE_SUFFIXES,
+    UnsafePath,
+    checked_root,
+    entries,
+    is_file,
+    safe_parts,
+)
 from mcalc.data.sources.registry import Source
 from mcalc.errors import UserError
 from mcalc.iteration import Progress, with_progress
@@ -71,21 +79,46 @@ def read_folder(data: DataConfig, progress: Progress | None = None) -> Index:
         found, unchecked = _from_class_folders(root, ledger)
         described_by = "class folders"
     _require_sides(found, data)
+    files = _files_of(root, found, data.region, ledger)
     described = with_progress(found, len(found), progress)
-    lesions = [_with_file(root, lesion, data.region, ledger) for lesion in described]
+    lesions = [_with_file(files[lesion.id], lesion, data.region) for lesion in described]
     ledger.extend(label_conflicts(lesions))
     notes = _unknown_patients(found, ledger)
     description = f"own images ({described_by})"
     return Index(root, description, tuple(lesions), tuple(ledger), notes, unchecked)
 
 
-def _with_file(root: Path, lesion: Lesion, region: Region, ledger: list[Defect]) -> Lesion:
+def _files_of(
+    root: Path, found: Sequence[Lesion], region: Region, ledger: list[Defect]
+) -> dict[str, Path | None]:
+    """The file of each id; None, with a ledger row, where it is not there."""
+    files: dict[str, Path | None] = {}
+    for lesion in found:
+        files[lesion.id] = root / lesion.id if is_file(root / lesion.id) else None
+    taken = {path for path in files.values() if path is not None}
+    names = FileNames(root)
+    missing = DefectKind.FULL_MISSING if region is Region.full else DefectKind.CROP_MISSING
+    for name in [name for name, path in files.items() if path is None]:
+        # a file that another row names by its exact name is that row's
+        alike = [path for path in names.alike(name.split("/")) if path not in taken]
+        on_disk = [shown(path.relative_to(root).as_posix(), name) for path in alike]
+        if len(alike) == 1:
+            files[name] = alike[0]
+            detail = f"on disk it is {on_disk[0]}"
+            action = "taken: no other file has that name"
+            ledger.append(Defect(name, DefectKind.NAME_DIFFERS, detail, action))
+            continue
+        detail = "no such file below the root"
+        if alike:
+            detail += f"; {len(alike)} have that name but for case and form: {', '.join(on_disk)}"
+        elif near := names.nearest(name.split("/")):
+            detail += f"; nearest: {near!r}"
+        ledger.append(Defect(name, missing, detail, "lesion excluded"))
+    return files
+
+
+def _with_file(file: Path | None, lesion: Lesion, region: Region) -> Lesion:
     """The lesion with its file, and with what its folder or row left open: patient and image."""
-    file: Path | None = root / lesion.id
-    if not (root / lesion.id).is_file():
-        kind = DefectKind.FULL_MISSING if region is Region.full else DefectKind.CROP_MISSING
-        ledger.append(Defect(lesion.id, kind, "no such file below the root", "lesion excluded"))
-        file = None
     crop, full = (None, file) if region is Region.full else (file, None)
     patient, image = lesion.patient or lesion.id, lesion.mammogram or lesion.id
     return replace(lesion, patient=patient, mammogram=image, crop=crop, full=full)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
+from unicodedata import normalize
 
 from mcalc.errors import UserError
 
@@ -61,7 +63,32 @@ def data_folders(root: Path, name: str) -> list[Path]:
     `name`: of the data set's own folder, below the root or below a manifest's folder.
     """
     manifests = [path for path in entries(root) if path.name.casefold().startswith("manifest")]
-    return [place for top in (root, *manifests) for place in (top, top / name) if place.is_dir()]
+    places = [place for top in (root, *manifests) for place in (top, child(top, name))]
+    return [place for place in places if place is not None and place.is_dir()]
+
+
+def name_key(name: str) -> str:
+    """A name as it is compared where case and Unicode form do not count."""
+    # folding may take a composed letter apart
+    return normalize("NFC", normalize("NFC", name).casefold())
+
+
+def is_file(path: Path) -> bool:
+    """Whether a file is there; no for a name that no file can have, as one that is too long."""
+    with suppress(OSError):
+        return path.is_file()
+    return False
+
+
+def child(folder: Path, name: str) -> Path | None:
+    """What has this name in a folder, or else the only one that has it but for case and form."""
+    if (folder / name).exists() or (folder / name).is_symlink():
+        return folder / name
+    found = []
+    # a folder that is not there or cannot be listed
+    with suppress(UserError):
+        found = [path for path in entries(folder) if name_key(path.name) == name_key(name)]
+    return found[0] if len(found) == 1 else None
 
 
 def image_files(folder: Path, depth: int = 0) -> Iterator[Path]:
@@ -75,8 +102,13 @@ def image_files(folder: Path, depth: int = 0) -> Iterator[Path]:
 
 
 def first_file(folders: Iterable[Path], name: str) -> Path | None:
-    """The file of this name in the first of the folders that has it; None where none has."""
-    return next((folder / name for folder in folders if (folder / name).is_file()), None)
+    """The file of this name in the first of the folders that has it, whatever its case.
+
+    Where none has a file but one has something else there, such as a folder or a broken link, that
+    is given, for the reader to refuse. None where there is nothing.
+    """
+    found = [path for folder in folders if (path := child(folder, name)) is not None]
+    return next((path for path in found if path.is_file()), next(iter(found), None))
 
 
 def safe_parts(text: str) -> list[str]:

@@ -59,13 +59,26 @@ def as_kaggle(root: Path, target: Path) -> None:
         shutil.copy(root / name, target / "csv")
 
 
+def as_series(root: Path, target: Path, base: str = "", name: str = "1-{}.dcm") -> None:
+    """`<base>/<SeriesUID>/1-N.dcm`, as tcia_utils writes; crop and mask share a folder."""
+    for series in sorted({path.parent for path in root.rglob("*.dcm")}):
+        folder = target / base / series.name
+        folder.mkdir(parents=True)
+        # numbered in the other order: they tell nothing
+        for number, file in enumerate(sorted(series.glob("*.dcm"), reverse=True), start=1):
+            (folder / name.format(number)).symlink_to(file)
+    for csv_name in CSVS:
+        shutil.copy(root / csv_name, target)
+
+
 @pytest.fixture(scope="module")
 def legacy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_phantom(tmp_path_factory.mktemp("legacy") / "phantom", SETTINGS)
 
 
 @pytest.mark.parametrize(
-    ("relayout", "name", "tolerance"), [(as_nbia, "nbia", 0.0), (as_kaggle, "kaggle", 0.02)]
+    ("relayout", "name", "tolerance"),
+    [(as_nbia, "nbia", 0.0), (as_kaggle, "kaggle", 0.02), (as_series, "series", 0.0)],
 )
 def test_a_phantom_reads_the_same_in_every_layout(
     legacy: Path, tmp_path: Path, relayout: object, name: str, tolerance: float
@@ -88,3 +101,48 @@ def test_a_phantom_reads_the_same_in_every_layout(
             # JPEG's blocks ring at a mask's outline; on the whole they are one image
             assert np.abs(pixels - expected).mean() <= tolerance
     assert {defect.kind for defect in theirs.ledger} <= {DefectKind.SWAPPED}
+
+
+@pytest.mark.parametrize(
+    ("base", "name"),
+    [
+        ("", "00000{}.dcm"),
+        ("CBIS-DDSM", "1-{}.dcm"),
+        ("cbis-ddsm", "1-0{}.DCM"),
+        ("manifest-1", "1-{}.dcm"),
+        ("manifest-1/CBIS-DDSM", "1-{}.dcm"),
+        ("tciaDownload", "1-{}.dcm"),
+    ],
+)
+def test_folders_of_series_are_found_wherever_a_downloader_puts_them(
+    legacy: Path, tmp_path: Path, base: str, name: str
+) -> None:
+    as_series(legacy, tmp_path, base, name)
+    (tmp_path / "metadata.csv").write_text("Series UID,File Location\n1.2,x\n")
+    theirs, ours = read_index(tmp_path), read_index(legacy)
+    assert "series layout" in theirs.description
+    for there, here in zip(theirs.lesions, ours.lesions, strict=True):
+        for what in ("crop", "mask", "full"):
+            assert getattr(there, what).resolve() == getattr(here, what).resolve(), (there.id, what)
+
+
+def test_layouts_of_cases_and_of_series_complete_each_other(legacy: Path, tmp_path: Path) -> None:
+    as_series(legacy, tmp_path)
+    ours = read_index(legacy).lesions
+    first, second = ours[0], ours[1]
+    assert first.crop
+    assert second.mask
+    # the first lesion has a case folder alone, and the second one for its mask
+    shutil.rmtree(tmp_path / first.crop.parent.name)
+    shutil.copytree(first.crop.parents[1], tmp_path / first.id / first.crop.parents[1].name)
+    series = second.mask.parent.name
+    for file in (tmp_path / series).iterdir():
+        if file.resolve() == second.mask.resolve():
+            file.unlink()
+    to = tmp_path / second.id / "1.2.3" / f"1.000000-mask-{series[-5:]}" / "1-1.dcm"
+    to.parent.mkdir(parents=True)
+    shutil.copy(second.mask, to)
+    theirs = read_index(tmp_path)
+    assert "nbia+legacy+series layout" in theirs.description
+    assert all(lesion.crop and lesion.mask and lesion.full for lesion in theirs.lesions)
+    assert theirs.lesions[1].mask == to

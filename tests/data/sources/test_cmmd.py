@@ -60,10 +60,7 @@ def download(tmp_path: Path, dicom: Callable[..., Path], grey: Any) -> Download:
     return Download(tmp_path / "cmmd", dicom, grey)
 
 
-@pytest.mark.parametrize("separator", [",", ";"])
-def test_images_of_breasts_with_calcification_are_found_by_their_tags(
-    download: Download, separator: str
-) -> None:
+def test_images_of_breasts_with_calcification_are_found_by_their_tags(download: Download) -> None:
     # four images of two breasts, in an order that tells nothing
     shown = [("R", "MLO"), ("L", "CC"), ("R", "CC"), ("L", "MLO")]
     files = {each: download.image("D1-0001", *each, number) for number, each in enumerate(shown, 1)}
@@ -73,7 +70,7 @@ def test_images_of_breasts_with_calcification_are_found_by_their_tags(
     download.breast("D1-0001", "L", "2", "both", "Malignant", "Luminal A")
     download.breast("D2-0002", "L", "1", "calcification", "Malignant", "HER2-enriched")
     download.breast("D1-0003", "R", "1", "mass", "Malignant", "")
-    download.table(separator=separator)
+    download.table()
     index = download.open()
     assert {
         each.id: (each.full, each.patient, each.side, each.view, each.label)
@@ -214,3 +211,19 @@ def test_nothing_to_index_is_a_mistake(
         download.open()
     with pytest.raises(UserError, match="does not exist"):
         download.open(root=str(download.root / "gone"))
+
+
+def test_a_table_saved_with_semicolons_is_refused_by_name(download: Download) -> None:
+    download.breast("D1-0001", "R", "2", "calcification", "Benign", "")
+    download.table(separator=";")
+    with pytest.raises(UserError, match=r"is separated by semicolons \(;\): expected commas"):
+        download.open()
+
+
+def test_patients_whose_ids_are_nearly_equal_are_noted(download: Download) -> None:
+    download.image("D1-0001", "R", "CC", 1)
+    download.breast("D1-0001", "R", "1", "calcification", "Benign", "")
+    download.breast("d1-1", "L", "1", "calcification", "Benign", "")
+    download.table()
+    kinds = {each.kind: each.detail for each in download.open().ledger}
+    assert "'D1-0001' (1 lesion) and 'd1-1'" in kinds[DefectKind.PATIENTS_ALIKE]

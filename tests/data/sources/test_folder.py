@@ -169,6 +169,63 @@ def test_a_missing_file_is_counted_and_a_repeated_row_is_one(
 
 
 @pytest.mark.parametrize(
+    ("on_disk", "in_table"),
+    [
+        ("a/1.PNG", "a/1.png"),
+        ("A/x.Jpg", "a/X.jpg"),
+        ("a/1.jpg", "a/1.jpeg"),
+        ("a/1.JPEG", "a/1.jpg"),
+        ("a/1.dicom", "a/1.DCM"),
+        ("Mu\u0308ller/1.png", "M\u00fcller/1.png"),
+        ("M\u00fcller/1.png", "mu\u0308ller/1.PNG"),
+    ],
+)
+def test_a_file_whose_name_is_written_otherwise_is_taken_and_noted(
+    tmp_path: Path, on_disk: str, in_table: str
+) -> None:
+    _png(tmp_path / "other.png").rename(_png(tmp_path / "new.png"))
+    (tmp_path / on_disk).parent.mkdir()
+    (tmp_path / "new.png").rename(tmp_path / on_disk)
+    labels = _labels(tmp_path / "t.csv", f"{in_table},m,ann", header="path,label,patient\n")
+    index = open_source(_data(tmp_path, labels=labels))
+    assert [(lesion.id, lesion.crop) for lesion in index.lesions] == [
+        (in_table, tmp_path / on_disk)
+    ]
+    (defect,) = index.ledger
+    assert (defect.lesion, defect.kind) == (in_table, DefectKind.NAME_DIFFERS)
+    assert defect.detail.startswith("on disk it is ")
+    # both forms of a letter look the same: the ledger shows which it is
+    assert in_table not in defect.detail
+    assert str(tmp_path) not in defect.detail
+
+
+def test_of_several_files_of_one_name_none_is_taken(tmp_path: Path) -> None:
+    _png(tmp_path / "a.PNG"), _png(tmp_path / "A.png"), _png(tmp_path / "images" / "left.png")
+    labels = _labels(
+        tmp_path / "t.csv", "a.png,m,ann", "images/lefd.png,b,bea", "imagse/left.png,b,bea",
+        "qqq/zz.png,b,bea", f"{'x' * 300}.png,b,bea", header="path,label,patient\n",
+    )  # fmt: skip
+    index = open_source(_data(tmp_path, labels=labels))
+    assert all(lesion.crop is None for lesion in index.lesions)
+    assert [each.detail.removeprefix("no such file below the root") for each in index.ledger] == [
+        "; 2 have that name but for case and form: 'A.png', 'a.PNG'",
+        "; nearest: 'images/left.png'",
+        "; nearest: 'images'",
+        "",
+        "",
+    ]
+    assert {each.kind for each in index.ledger} == {DefectKind.CROP_MISSING}
+
+
+def test_a_file_that_another_row_names_exactly_is_that_rows(tmp_path: Path) -> None:
+    image = _png(tmp_path / "a.PNG")
+    labels = _labels(tmp_path / "t.csv", "a.png,m,x", "a.PNG,b,y", header="path,label,patient\n")
+    index = open_source(_data(tmp_path, labels=labels))
+    assert [lesion.crop for lesion in index.lesions] == [None, image]
+    assert [each.kind for each in index.ledger] == [DefectKind.CROP_MISSING]
+
+
+@pytest.mark.parametrize(
     ("row", "says"),
     [
         ("1.png,odd,ann", "row 3: label 'odd': expected benign or b"),

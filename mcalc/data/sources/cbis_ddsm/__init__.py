@@ -1,4 +1,4 @@
-"""CBIS-DDSM: its case CSVs, its three layouts on disk, and what is known to be wrong with it."""
+"""CBIS-DDSM: its case CSVs, its four layouts on disk, and what is known to be wrong with it."""
 
 import lazy_loader
 

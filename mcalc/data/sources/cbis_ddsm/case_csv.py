@@ -19,7 +19,7 @@ from typing import TypeVar
 from mcalc.config import CsvSplit
 from mcalc.csv_table import CsvRow, read_table
 from mcalc.data.records import Defect, DefectKind, Lesion, Pathology, Side, Split, View
-from mcalc.data.sources.paths import first_file
+from mcalc.data.sources.paths import child, first_file
 from mcalc.errors import UserError
 
 CSV_NAMES = {
@@ -88,9 +88,10 @@ class _BadValueError(Exception):
 def find_csvs(root: Path, csv_dir: Path | None, csv_split: CsvSplit) -> dict[Split, Path]:
     """The case CSVs to read, of those that exist: in `csv_dir` if given, else `root`, `root/csv`.
 
-    With `CsvSplit.all` one of the two is enough. Raises UserError when none is found.
+    Names are found whatever their case. With `CsvSplit.all` one of the two is enough. Raises
+    UserError when none is found.
     """
-    folders = [csv_dir] if csv_dir is not None else [root, root / "csv"]
+    folders = [csv_dir] if csv_dir is not None else [root, child(root, "csv") or root / "csv"]
     wanted = [split for split in Split if csv_split in (CsvSplit.all, split.value)]
     found = {split: path for split in wanted if (path := first_file(folders, CSV_NAMES[split]))}
     if not found:

@@ -56,7 +56,7 @@ def read_index(
     lesions = [finder.lesion(row) for row in with_progress(rows, len(rows), progress)]
     if not finder.layouts:
         raise _nothing_found(finder, rows, list(csvs.values()))
-    ledger.extend(finder.ledger)
+    ledger.extend((*finder.ledger, *finder.respelled()))
     for what in ("mask", "full"):
         ledger.extend(_missing(lesions, what, region, ledger))
     ledger.extend(label_conflicts(lesions))
@@ -97,8 +97,9 @@ def _nothing_found(finder: Finder, rows: Sequence[CaseRow], csvs: Sequence[Path]
     series = example.crop_path.replace("\\", "/").split("/")[-2:-1] or ["SeriesInstanceUID"]
     return UserError(
         f"no layout of CBIS-DDSM recognised: not one of the {len(rows)} lesions of {listed}{note} "
-        f"has a file below {bases}; expected for example {example.id}/*/*/*.dcm (legacy, NBIA) or "
-        f"jpeg/{series[0]}/*.jpg (Kaggle); name the folder that holds them with data.root=PATH"
+        f"has a file below {bases}; expected for example {example.id}/*/*/*.dcm (legacy, NBIA), "
+        f"{series[0]}/*.dcm (series) or jpeg/{series[0]}/*.jpg (Kaggle); name the folder that "
+        "holds them with data.root=PATH"
     )
 
 
@@ -111,5 +112,5 @@ def _read(data: DataConfig, progress: Progress | None) -> Index:
 
 
 SOURCE = Source(
-    "cbis_ddsm", "the folder of a CBIS-DDSM download (Kaggle, NBIA or legacy layout)", _read
+    "cbis_ddsm", "the folder of a CBIS-DDSM download (Kaggle, NBIA, series or legacy layout)", _read
 )

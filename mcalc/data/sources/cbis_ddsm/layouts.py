@@ -4,8 +4,10 @@ legacy  `<case>/<StudyUID>/<SeriesUID>/00000N.dcm`, as the case CSVs say; an old
         `<case>/<date>-DDSM-<n>/1-<description>-<n>/00000N.dcm`
 nbia    `manifest-*/CBIS-DDSM/<case>/<date>-DDSM-NA-<n>/1.000000-<description>-<n>/1-N.dcm`
 kaggle  `jpeg/<SeriesUID>/*.jpg` with `csv/dicom_info.csv`
+series  `<SeriesUID>/1-N.dcm` or `<SeriesUID>/00000N.dcm`, as tcia_utils writes, in the root, in its
+        folder `CBIS-DDSM` or another one, or in those of a manifest
 
-Series folders of the second and third form end in the last five digits of their series' UID. Their
+A series folder whose name has a description ends in the last five digits of the series' UID. The
 description is not to be trusted and is never looked at, nor is NBIA's `metadata.csv` needed: it
 repeats what the folders' names say.
 """
@@ -19,10 +21,19 @@ from enum import StrEnum
 from pathlib import Path
 
 from mcalc.csv_table import read_table
-from mcalc.data.sources.paths import data_folders, first_file, image_files, safe_parts, subfolders
+from mcalc.data.sources.paths import (
+    child,
+    data_folders,
+    first_file,
+    image_files,
+    name_key,
+    safe_parts,
+    subfolders,
+)
 from mcalc.iteration import grouped
 
 DICOM_INFO = "dicom_info.csv"
+_DICOM_SUFFIXES = (".dcm", ".dicom")
 
 
 class Layout(StrEnum):
@@ -31,6 +42,7 @@ class Layout(StrEnum):
     KAGGLE = "kaggle"
     NBIA = "nbia"
     LEGACY = "legacy"
+    SERIES = "series"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,33 +80,65 @@ class Download:
 
     def __init__(self, root: Path) -> None:
         self.case_bases = data_folders(root, "CBIS-DDSM")
+        self.respelled: dict[str, str] = {}
+        """Case folders that were found under another name than the CSV's, by the CSV's."""
         # several of one name where a download was resumed elsewhere
-        self._cases = grouped(subfolders(self.case_bases), lambda folder: folder.name)
-        self._series = grouped(subfolders(_series_bases(root)), lambda folder: folder.name)
+        folders = subfolders(self.case_bases)
+        self._cases = grouped(folders, lambda folder: folder.name)
+        self._names = grouped(self._cases, name_key)
+        self._jpegs = grouped(subfolders(_jpeg_bases(root)), lambda folder: folder.name)
+        folders += subfolders(_other_bases(root))
+        self._series = grouped(folders, lambda folder: folder.name)
 
     def find(self, case: str, paths: Sequence[CsvPath]) -> Found:
         """Image files of a case (`Calc-Test_P_00038_LEFT_CC_1`) for the series that `paths` name.
 
         One root may hold several layouts, each with a part of the lesions. DICOM layouts come
-        before JPEG copies. In a case folder the series named decide; where none of them is there
-        by name, every image of the case folder is a candidate, which is all that a lesion's own
-        folder holds. Raises UserError when a folder cannot be listed.
+        before JPEG copies. In a case folder the series named decide. Where none of them is there
+        by name, folders named by the series alone are looked for. Last, every image of the case
+        folder is a candidate, which is all that a lesion's own folder holds. Raises UserError when
+        a folder cannot be listed.
         """
         series = [path.series for path in paths if path.series]
         # the CSV's name of the case folder comes first; in the published files both are the same
-        for name in dict.fromkeys([*(path.case for path in paths if path.case), case]):
-            leaves = subfolders(subfolders(self._cases.get(name, ())))
-            named = [leaf for leaf in leaves if any(shows_series(leaf, uid) for uid in series)]
-            files = _images(named) or _images(leaves)
+        names = dict.fromkeys([*(path.case for path in paths if path.case), case])
+        folders = [subfolders(subfolders(self._case_folders(name))) for name in names]
+        for leaves in folders:
+            files = _images(
+                leaf for leaf in leaves if any(shows_series(leaf, uid) for uid in series)
+            )
             if files:
                 return Found(_case_layout(files[0].parent), files)
-        return self.find_jpegs(paths)
+        found = self.find_series(paths)
+        for leaves in folders:
+            if found.layout is None and (files := _images(leaves)):
+                return Found(_case_layout(files[0].parent), files)
+        return found if found.layout else self.find_jpegs(paths)
+
+    def find_series(self, paths: Sequence[CsvPath]) -> Found:
+        """Image files of folders that are named by a series that `paths` name, and nothing else."""
+        files = _images(folder for uid in _uids(paths) for folder in self._series.get(uid, ()))
+        dicom = tuple(file for file in files if file.suffix.lower() in _DICOM_SUFFIXES)
+        return Found(Layout.SERIES if files else None, dicom or files)
 
     def find_jpegs(self, paths: Sequence[CsvPath]) -> Found:
         """Image files of Kaggle's folders for the series that `paths` name."""
-        series = dict.fromkeys(path.series for path in paths if path.series)
-        jpegs = _images(folder for uid in series for folder in self._series.get(uid, ()))
+        jpegs = _images(folder for uid in _uids(paths) for folder in self._jpegs.get(uid, ()))
         return Found(Layout.KAGGLE if jpegs else None, jpegs)
+
+    def _case_folders(self, name: str) -> Sequence[Path]:
+        """Folders of this name, or else of the only name that is equal but for case and form."""
+        if name in self._cases:
+            return self._cases[name]
+        alike = self._names.get(name_key(name), ())
+        if len(alike) != 1:
+            return ()
+        self.respelled[name] = alike[0]
+        return self._cases[alike[0]]
+
+
+def _uids(paths: Iterable[CsvPath]) -> dict[str, None]:
+    return dict.fromkeys(path.series for path in paths if path.series)
 
 
 def shows_series(folder: Path, uid: str) -> bool:
@@ -108,7 +152,7 @@ def read_descriptions(root: Path, csv_dir: Path | None) -> Mapping[tuple[str, st
     The file is optional, as are its values (Kaggle's lacks several hundred): where it says
     nothing, the images' content decides. Raises UserError when it is there and cannot be read.
     """
-    folders = [*([csv_dir] if csv_dir else []), root, root / "csv"]
+    folders = [*([csv_dir] if csv_dir else []), root, child(root, "csv") or root / "csv"]
     path = first_file(folders, DICOM_INFO)
     if path is None:
         return {}
@@ -123,10 +167,20 @@ def read_descriptions(root: Path, csv_dir: Path | None) -> Mapping[tuple[str, st
     return descriptions
 
 
-def _series_bases(root: Path) -> list[Path]:
-    candidates = (root / "jpeg", root / "CBIS-DDSM" / "jpeg")
-    named = [folder for folder in candidates if folder.is_dir()]
-    return [root, *named] if root.name == "jpeg" else named
+def _jpeg_bases(root: Path) -> list[Path]:
+    """Kaggle's folders `jpeg`, of which the root may be one."""
+    bases = [root] if root.name.casefold() == "jpeg" else []
+    named = (child(base, "jpeg") for base in data_folders(root, "CBIS-DDSM"))
+    return bases + [folder for folder in named if folder is not None and folder.is_dir()]
+
+
+def _other_bases(root: Path) -> list[Path]:
+    """Folders of any other name in the root, which may hold folders of series: `tciaDownload`.
+
+    Not those of cases, of which there are thousands, nor of series.
+    """
+    known = re.compile(r"(calc|mass)-.*|manifest.*|cbis-ddsm|jpeg|csv|[0-9.]+", re.IGNORECASE)
+    return [folder for folder in subfolders([root]) if not known.fullmatch(folder.name)]
 
 
 def _case_layout(series_folder: Path) -> Layout:

@@ -14,11 +14,13 @@ from mcalc.data.sources.cbis_ddsm.crop_or_mask import Roles, tell_apart
 from mcalc.data.sources.cbis_ddsm.layouts import (
     CsvPath,
     Download,
+    Found,
     Layout,
     parse_csv_path,
     read_descriptions,
     shows_series,
 )
+from mcalc.data.sources.file_names import shown
 from mcalc.data.sources.paths import UnsafePath
 
 _KEPT = "lesion kept without a crop"
@@ -43,6 +45,16 @@ class Finder:
         crop, mask = self._crop_and_mask(row, crop_path, mask_path, full)
         described = {each.name: getattr(row, each.name) for each in fields(Lesion)}
         return Lesion(**described | {"crop": crop, "mask": mask, "full": full})
+
+    def respelled(self) -> list[Defect]:
+        """A row for each case folder that was found although its name is written otherwise."""
+        action = "taken: no other folder has that name"
+        return [
+            Defect(
+                name, DefectKind.NAME_DIFFERS, f"the folder on disk is {shown(found, name)}", action
+            )
+            for name, found in self.download.respelled.items()
+        ]
 
     def _note(self, lesion: str, kind: DefectKind, detail: str, action: str = _KEPT) -> None:
         # paths relative to the root
@@ -69,13 +81,13 @@ class Finder:
         found = self.download.find(row.id, named)
         if found.layout is None:
             if crop is not None:
-                where = f"no file in a case folder {row.id} nor in jpeg/{crop.series}"
+                where = f"no file in a case folder {row.id} nor in a folder {crop.series}"
                 self._note(row.id, DefectKind.CROP_MISSING, where)
             return None, None
         self.layouts.add(found.layout)
         roles = tell_apart(found.files, self._descriptions, full)
         if roles.crop is None or roles.mask is None:
-            roles = self._with_copies(row, roles, named, full)
+            roles = self._with_copies(row, roles, found, named, full)
         if roles.mask is None and roles.mask_problem is not None:
             action = "lesion kept without a mask"
             self._note(row.id, DefectKind.MASK_UNREADABLE, roles.mask_problem, action)
@@ -92,22 +104,24 @@ class Finder:
         return roles.crop, roles.mask
 
     def _with_copies(
-        self, row: CaseRow, roles: Roles, named: Sequence[CsvPath], full: Path | None
+        self, row: CaseRow, roles: Roles, found: Found, named: Sequence[CsvPath], full: Path | None
     ) -> Roles:
-        """Roles with what the DICOM files lack taken from Kaggle's JPEGs, where they are there."""
-        copies = self.download.find_jpegs(named)
-        if copies.layout is None:
-            return roles
-        others = tell_apart(copies.files, self._descriptions, full)
-        if roles.crop is None and others.crop is not None:
-            if roles.unreadable:
-                detail, action = roles.problem or "", "its JPEG copy taken"
-                self._note(row.id, DefectKind.CROP_UNREADABLE, detail, action)
-            self.layouts.add(copies.layout)
-            roles = replace(roles, crop=others.crop, mistagged=others.mistagged, problem=None)
-        if roles.mask is None and others.mask is not None:
-            self.layouts.add(copies.layout)
-            roles = replace(roles, mask=others.mask)
+        """Roles with what `found` lacks taken from folders of series, then from Kaggle's JPEGs."""
+        for copies in (self.download.find_series(named), self.download.find_jpegs(named)):
+            known = copies.files == found.files or (roles.crop and roles.mask)
+            if copies.layout is None or known:
+                continue
+            others = tell_apart(copies.files, self._descriptions, full)
+            if roles.crop is None and others.crop is not None:
+                if roles.unreadable:
+                    kind = "JPEG copy" if copies.layout is Layout.KAGGLE else "copy"
+                    detail, action = roles.problem or "", f"its {kind} taken"
+                    self._note(row.id, DefectKind.CROP_UNREADABLE, detail, action)
+                self.layouts.add(copies.layout)
+                roles = replace(roles, crop=others.crop, mistagged=others.mistagged, problem=None)
+            if roles.mask is None and others.mask is not None:
+                self.layouts.add(copies.layout)
+                roles = replace(roles, mask=others.mask)
         return roles
 
     def _full_image(self, row: CaseRow, path: CsvPath | None) -> Path | None:

@@ -406,6 +406,30 @@ def test_a_root_that_is_not_a_download_is_one_sentence(tmp_path: Path, case_csv:
         read_index(tmp_path / "other")
 
 
+def test_a_folder_in_a_case_csvs_place_is_not_passed_over(tmp_path: Path, case_csv: Make) -> None:
+    cases = case_csv("Calc-Test")
+    cases.add()
+    cases.write(tmp_path / TEST)
+    (tmp_path / TRAIN).mkdir()
+    with pytest.raises(UserError, match=f"{TRAIN} is a folder, not a CSV file"):
+        read_index(tmp_path)
+
+
+def test_case_csvs_and_case_folders_are_found_whatever_their_case(
+    tmp_path: Path, case_csv: Make, dicom: Make, grey: Make
+) -> None:
+    cases = case_csv()
+    row = cases.add()
+    crop = dicom(tmp_path / row["cropped image file path"].lower(), grey(8, 9))
+    cases.write(tmp_path / "CSV" / TRAIN.upper())
+    index = read_index(tmp_path)
+    assert [lesion.crop for lesion in index.lesions] == [crop]
+    case = index.lesions[0].id
+    assert [each.detail for each in index.ledger if each.kind is DefectKind.NAME_DIFFERS] == [
+        f"the folder on disk is '{case.lower()}'"
+    ]
+
+
 def test_no_file_for_any_lesion_says_what_was_expected(tmp_path: Path, case_csv: Make) -> None:
     cases = case_csv()
     cases.add(), cases.add(number=2)
@@ -416,6 +440,7 @@ def test_no_file_for_any_lesion_says_what_was_expected(tmp_path: Path, case_csv:
     assert "no layout of CBIS-DDSM recognised: not one of the 2 lesions" in message
     assert "Calc-Training_P_00005_RIGHT_CC_1/*/*/*.dcm" in message
     assert f"jpeg/{cases.rows[0]['cropped image file path'].split('/')[2]}/*.jpg" in message
+    assert "/*.dcm (series)" in message
     assert "data.root=PATH" in message
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import csv
 import os
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mcalc.data.sources.cbis_ddsm.index import read_index
 from mcalc.data.sources.cbis_ddsm.layouts import (
     CsvPath,
     Download,
@@ -68,6 +70,12 @@ PLACES = [
     (f"manifest-16/CBIS-DDSM/{CASE}/d-DDSM-NA-0/1.000000-NA-26184/1-1.dcm", Layout.NBIA),
     (f"jpeg/{SERIES}/1-172.jpg", Layout.KAGGLE),
     (f"CBIS-DDSM/jpeg/{SERIES}/2-001.JPEG", Layout.KAGGLE),
+    (f"cbis-ddsm/JPEG/{SERIES}/2-001.JPEG", Layout.KAGGLE),
+    (f"{SERIES}/1-1.dcm", Layout.SERIES),
+    (f"CBIS-DDSM/{SERIES}/000001.dcm", Layout.SERIES),
+    (f"manifest-16/{SERIES}/1-2.dcm", Layout.SERIES),
+    (f"Manifest-16/CBIS-DDSM/{SERIES}/1-2.Dcm", Layout.SERIES),
+    (f"tciaDownload/{SERIES}/1-1.dcm", Layout.SERIES),
 ]
 
 
@@ -121,6 +129,51 @@ def test_a_folder_that_cannot_be_listed_is_named(
     monkeypatch.setattr(Path, "iterdir", refuse)
     with pytest.raises(UserError, match=r"study cannot be listed \(Permission denied\)"):
         download.find(CASE, [])
+
+
+def test_series_folders_come_before_unnamed_files_of_a_case_and_jpeg_copies(tmp_path: Path) -> None:
+    named = CsvPath(CASE, SERIES, "000001.dcm")
+    jpeg = _touch(tmp_path / "jpeg" / SERIES / "1-1.jpg")
+    other = _touch(tmp_path / CASE / "study" / "1.000000-x-11111" / "1-1.dcm")
+    assert Download(tmp_path).find(CASE, [named]).files == (other,)
+    one = _touch(tmp_path / SERIES / "1-1.dcm")
+    _touch(tmp_path / SERIES / "1-1.jpg")
+    found = Download(tmp_path).find(CASE, [named])
+    assert (found.layout, found.files) == (Layout.SERIES, (one,))
+    again = _touch(tmp_path / "manifest-2" / SERIES / "1-2.dcm")
+    _touch(tmp_path / "manifest-2" / SERIES / "1-1.dcm")
+    assert Download(tmp_path).find(CASE, [named]).files == (one, again)
+    assert Download(tmp_path).find_jpegs([named]).files == (jpeg,)
+    by_name = _touch(tmp_path / CASE / "study" / f"1.000000-x-{SERIES[-5:]}" / "1-1.dcm")
+    assert Download(tmp_path).find(CASE, [named]).files == (by_name,)
+
+
+def test_a_case_folder_in_another_case_is_taken_where_it_is_the_only_one(tmp_path: Path) -> None:
+    path = CsvPath(CASE, SERIES, "000001.dcm")
+    file = _touch(tmp_path / CASE.lower() / "study" / SERIES / "1.dcm")
+    download = Download(tmp_path)
+    assert download.find(CASE, [path]).files == (file,)
+    assert download.respelled == {CASE: CASE.lower()}
+    _touch(tmp_path / CASE.upper() / "study" / SERIES / "1.dcm")
+    assert Download(tmp_path).find(CASE, [path]).files == ()
+
+
+@pytest.mark.shared
+def test_real_crops_in_folders_of_series(shared_data: Path, tmp_path: Path) -> None:
+    root, csvs = shared_data / "cbis-ddsm" / "nbia", shared_data / "cbis-ddsm" / "csv"
+    nbia = {each.id: each.crop for each in read_index(root, csvs).lesions if each.crop}
+    for rows in csvs.glob("calc*.csv"):
+        with rows.open(newline="") as file:
+            for row in csv.DictReader(file):
+                case, _, series, _ = row["cropped image file path"].split("/")
+                if case in nbia:
+                    (tmp_path / series).mkdir()
+                    (tmp_path / series / "1-1.dcm").symlink_to(nbia[case])
+    index = read_index(tmp_path, csvs)
+    assert "series layout" in index.description
+    found = {each.id: each.crop.resolve() for each in index.lesions if each.crop}
+    assert found == {name: path.resolve() for name, path in nbia.items()}
+    assert len(found) == 6
 
 
 @pytest.mark.shared
