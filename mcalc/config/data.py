@@ -41,7 +41,7 @@ class PhantomConfig(Section, prefix="data.phantom."):
     difficulty: float = setting(0.5, low=0, high=1)
     """How far benign and malignant overlap: 0 hardly, 1 indistinguishable."""
     defects: bool = False
-    """Write every defect that the ledger knows, to try the reader on them. Needs 40 lesions."""
+    """Write the defects that docs/phantoms.md lists, to try the reader. Needs 40 lesions."""
     full_height: int = setting(512, low=256, high=8192)
     """Rows of a full mammogram, in pixels. A real one has 3000 to 6000; the width is 3/4 of it."""
 

@@ -96,7 +96,7 @@ def print_check(
     console.print(where, soft_wrap=True)
     if met is None:
         console.print(
-            "Pixels were not checked: only headers were read, so a damaged image shows when it is "
+            "Pixels were not checked: no image was decoded, so a damaged one shows when it is "
             "first prepared for training; pixels=true checks every image that data.region needs."
         )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
@@ -82,7 +83,8 @@ def is_file(path: Path) -> bool:
 
 def child(folder: Path, name: str) -> Path | None:
     """What has this name in a folder, or else the only one that has it but for case and form."""
-    if (folder / name).exists() or (folder / name).is_symlink():
+    # not Path.exists, which raises where rights are lacking
+    if os.path.lexists(folder / name):
         return folder / name
     found = []
     # a folder that is not there or cannot be listed
@@ -108,7 +110,7 @@ def first_file(folders: Iterable[Path], name: str) -> Path | None:
     is given, for the reader to refuse. None where there is nothing.
     """
     found = [path for folder in folders if (path := child(folder, name)) is not None]
-    return next((path for path in found if path.is_file()), next(iter(found), None))
+    return next((path for path in found if is_file(path)), next(iter(found), None))
 
 
 def safe_parts(text: str) -> list[str]:

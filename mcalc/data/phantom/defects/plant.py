@@ -1,4 +1,4 @@
-"""Everything that can be wrong with a download, planted in a phantom at fixed places.
+"""What can be wrong with a download, planted in a phantom at fixed places.
 
 Each plant damages one lesion, image or patient of a whole phantom, and returns the ledger rows that
 a reader owes for it. Some owe none: they are odd but legitimate, and a reader that loses the lesion
