@@ -24,10 +24,20 @@ _SHOWN = 60
 """Characters of a column's name that a message shows."""
 
 _COMMA = ","
-_OTHERS = {";": "semicolons (;)", "\t": "tabs", "|": "vertical bars (|)"}
+_OTHERS = {
+    ";": "semicolons (;)",
+    "\t": "tabs",
+    "|": "vertical bars (|)",
+    "\uff0c": "full-width commas (\uff0c)",
+    "\uff1b": "full-width semicolons (\uff1b)",
+    ":": "colons (:)",
+    " ": "blanks",
+}
 """Separators that other programs write, in words."""
-_SEPARATOR_LINE = re.compile(r'\ufeff*"?sep=(.)"?\s*', re.IGNORECASE)
+_SEPARATOR_LINE = re.compile(r'\ufeff*"?sep=(.)"?[\s,;|]*', re.IGNORECASE)
 """What Excel writes and reads above the header."""
+_IN_NAMES = (":", " ")
+"""Separators that a column's name may hold: they need two known columns between them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,8 +215,10 @@ def _check_separator(path: Path, first: str, header: Sequence[str], known: set[s
         return
     for separator, words in _OTHERS.items():
         names = {column_key(name.strip().strip('"')) for name in first.split(separator)}
-        more = len(known & names) > len(by_comma)
-        if more or (len(header) == 1 and len(names) > 1 and not by_comma):
+        least = 1 + (separator in _IN_NAMES)
+        more = len(known & names) >= len(by_comma) + least
+        single = len(header) == 1 and len(names) > 1 and not by_comma
+        if more or (single and separator not in _IN_NAMES):
             raise UserError(
                 f"{path} is separated by {words}: expected commas (,) between fields; {remedy}"
             )

@@ -35,6 +35,7 @@ def test_columns_are_found_whatever_their_order_and_case(tmp_path: Path, text: s
 @pytest.mark.parametrize(
     ("content", "says"),
     [
+        (b"image path\n", "lacks the column(s) 'path', 'label'"),
         (b"path,lable\n", "lacks the column(s) 'label' (nearest there: 'lable')"),
         (b"", "has nothing in its first row and lacks the column(s) 'path', 'label'"),
         (b"\n\npath,label\n", "has nothing in its first row"),
@@ -139,6 +140,10 @@ def test_columns_that_nobody_reads_may_stand_twice(tmp_path: Path) -> None:
         ('\ufeff"sep=;"\r\npath;label\r\na;b\r\n', "its separator: semicolons (;)"),
         ("sep=\t\npath\tlabel\n", "its separator: tabs"),
         ("SEP=,\npath,label\na,b\n", "its separator: ','"),
+        ("sep=;,,\npath;label,,\n", "its separator: semicolons (;)"),
+        ("path label\na b\n", "is separated by blanks: expected commas"),
+        ("path:label\na:b\n", "is separated by colons (:)"),
+        ("path\uff0clabel\na\uff0cb\n", "is separated by full-width commas"),
     ],
 )
 def test_another_separator_is_named(tmp_path: Path, text: str, says: str) -> None:

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -30,6 +31,7 @@ from mcalc.data.sources.paths import (
     safe_parts,
     subfolders,
 )
+from mcalc.errors import UserError
 from mcalc.iteration import grouped
 
 DICOM_INFO = "dicom_info.csv"
@@ -87,7 +89,10 @@ class Download:
         self._cases = grouped(folders, lambda folder: folder.name)
         self._names = grouped(self._cases, name_key)
         self._jpegs = grouped(subfolders(_jpeg_bases(root)), lambda folder: folder.name)
-        folders += subfolders(_other_bases(root))
+        for base in _other_bases(root):
+            # a disk's own folders, as lost+found, are not for everyone to list
+            with suppress(UserError):
+                folders += subfolders([base])
         self._series = grouped(folders, lambda folder: folder.name)
 
     def find(self, case: str, paths: Sequence[CsvPath]) -> Found:

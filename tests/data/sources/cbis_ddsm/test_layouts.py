@@ -158,6 +158,23 @@ def test_a_case_folder_in_another_case_is_taken_where_it_is_the_only_one(tmp_pat
     assert Download(tmp_path).find(CASE, [path]).files == ()
 
 
+def test_a_folder_of_the_disk_that_cannot_be_listed_is_passed_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = _touch(tmp_path / SERIES / "1-1.dcm")
+    (tmp_path / "lost+found").mkdir()
+    iterdir = Path.iterdir
+
+    def refuse(folder: Path) -> object:
+        # rights do not bind the superuser that tests may run as
+        if folder.name == "lost+found":
+            raise PermissionError(13, os.strerror(13))
+        return iterdir(folder)
+
+    monkeypatch.setattr(Path, "iterdir", refuse)
+    assert Download(tmp_path).find(CASE, [CsvPath(CASE, SERIES, "x")]).files == (file,)
+
+
 @pytest.mark.shared
 def test_real_crops_in_folders_of_series(shared_data: Path, tmp_path: Path) -> None:
     root, csvs = shared_data / "cbis-ddsm" / "nbia", shared_data / "cbis-ddsm" / "csv"
