@@ -8,6 +8,7 @@ import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 from mcalc.atomic_write import write_text
@@ -63,8 +64,8 @@ def read_table(
     """The rows of a CSV file; blank ones are skipped.
 
     Columns are found whatever their case, order, and blanks or underscores between words. Others
-    are ignored, and an optional one that is not there is ''. Fields are separated by commas. Text
-    is UTF-8, with or without a byte order mark.
+    are ignored, and an optional one that is not there is ''. Fields are separated by commas, or by
+    semicolons where the header has more of those. Text is UTF-8, with or without a byte order mark.
 
     Args:
         path: the file.
@@ -145,11 +146,17 @@ def _rows(
 
 def _records(path: Path, lines: Lines, remedy: str) -> Iterator[tuple[str, list[str]]]:
     """The header and every row, blank ones too, each with its place in words."""
+    header = next(lines, "")
+    # as European spreadsheets write them
+    delimiter = ";" if header.count(";") > header.count(_COMMA) else _COMMA
     # strict: a quote left open would swallow every row after it
-    reader = csv.reader(lines, strict=True, delimiter=_COMMA, skipinitialspace=True)
+    reader = csv.reader(
+        chain([header], lines), strict=True, delimiter=delimiter, skipinitialspace=True
+    )
     number = 0
     while True:
-        number, first = number + 1, lines.number + 1
+        # the header's line is read already
+        number, first = number + 1, lines.number + 1 if number else 1
         # rows with line ends inside quotes make the two differ
         where = f"row {number}" + f" (line {first} of the file)" * (first != number)
         try:
@@ -198,29 +205,30 @@ def _places(
 
 
 def _check_separator(path: Path, first: str, header: Sequence[str], known: set[str]) -> None:
-    """Raise UserError for a first line whose fields commas do not separate.
+    """Raise UserError for a first line whose fields neither commas nor semicolons separate.
 
-    Another separator is recognised by finding more of the known columns than commas do, or several
-    columns where commas find a single one that is not known.
+    Another separator is recognised by finding more of the known columns than those do, or several
+    columns where those find a single one that is not known.
     """
-    remedy = "save it with commas between its fields"
+    remedy = "save it so, as CSV (UTF-8)"
     if line := _SEPARATOR_LINE.fullmatch(first):
         raise UserError(
             f"{path} begins with the line '{first.strip()}', which only spreadsheets understand "
             f"(its separator: {_OTHERS.get(line.group(1), repr(line.group(1)))}): expected the "
-            f"header there and commas between fields; remove that line, and {remedy}"
+            "header there: remove that line"
         )
-    by_comma = known.intersection(map(column_key, header))
-    if by_comma == known:
+    found = known.intersection(map(column_key, header))
+    if found == known:
         return
     for separator, words in _OTHERS.items():
         names = {column_key(name.strip().strip('"')) for name in first.split(separator)}
         least = 1 + (separator in _IN_NAMES)
-        more = len(known & names) >= len(by_comma) + least
-        single = len(header) == 1 and len(names) > 1 and not by_comma
+        more = len(known & names) >= len(found) + least
+        single = len(header) == 1 and len(names) > 1 and not found
         if more or (single and separator not in _IN_NAMES):
             raise UserError(
-                f"{path} is separated by {words}: expected commas (,) between fields; {remedy}"
+                f"{path} is separated by {words}: expected commas (,) or semicolons (;) between "
+                f"fields; {remedy}"
             )
 
 

@@ -19,6 +19,8 @@ def _write(path: Path, text: str, encoding: str = "utf-8") -> Path:
     [
         "path,label\na.png,benign\nb.png,malignant\n",
         "Label,PATH,more\nbenign,a.png,1\nmalignant,b.png,2\n",
+        "Label;PATH;more\nbenign;a.png;1\nmalignant;b.png;2\n",
+        '"path";"label";"a, b"\na.png;benign;1,5\nb.png;malignant;\n',
         '\ufeff"path", "label"\r\n a.png ,benign\r\n\r\n,,\r\n"b.png",malignant\r\n',
     ],
 )
@@ -132,10 +134,7 @@ def test_columns_that_nobody_reads_may_stand_twice(tmp_path: Path) -> None:
     ("text", "says"),
     [
         ("path\tlabel\na\tb\n", "is separated by tabs: expected commas"),
-        ("path;label\na;b\n", "is separated by semicolons (;): expected commas"),
-        ('"path";"label";"a, b"\na;b;c\n', "is separated by semicolons (;)"),
         ("path|label\na|b\n", "is separated by vertical bars (|)"),
-        ("x;y\na;b\n", "is separated by semicolons (;)"),
         ("sep=;\npath;label\na;b\n", "begins with the line 'sep=;'"),
         ('\ufeff"sep=;"\r\npath;label\r\na;b\r\n', "its separator: semicolons (;)"),
         ("sep=\t\npath\tlabel\n", "its separator: tabs"),
@@ -151,7 +150,6 @@ def test_another_separator_is_named(tmp_path: Path, text: str, says: str) -> Non
     with pytest.raises(UserError) as caught:
         list(read_table(path, ("path", "label")))
     assert says in str(caught.value)
-    assert "commas between" in str(caught.value)
 
 
 def test_other_separators_inside_a_comma_table_do_no_harm(tmp_path: Path) -> None:
