@@ -30,6 +30,8 @@ NOT_PLANTED = {
     DefectKind.COPY: "tests/data/images/test_duplicates.py makes copies",
     DefectKind.COPY_CONFLICT: "as copies",
     DefectKind.PATIENTS_ALIKE: "tests/data/sources/test_alike_patients.py writes such ids",
+    DefectKind.BLANK: "tests/data/images/test_prepare.py writes images of one value",
+    DefectKind.NEARLY_BLACK: "a whole set is, and then nothing else can be planted in it",
     DefectKind.NAME_DIFFERS: "a disk that ignores case cannot hold such names",
 }
 """Kinds that a phantom does not have, and why."""
