@@ -6,6 +6,7 @@ import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -16,6 +17,7 @@ from mcalc.errors import UserError
 from mcalc.sweep.__main__ import main
 
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+ray = pytest.importorskip("ray", reason='needs `pip install "mcalc[ray]"`')
 cluster_utils = pytest.importorskip("ray.cluster_utils", reason='needs `pip install "mcalc[ray]"`')
 
 pytestmark = [
@@ -84,3 +86,27 @@ def test_a_cluster_that_is_not_there_is_named_at_once() -> None:
 
     with pytest.raises(UserError, match=r"no Ray cluster answers at 127\.0\.0\.1:1 .*refused"):
         _connect("127.0.0.1:1")
+
+
+def test_a_jobs_own_error_is_no_lost_node(cluster: str) -> None:
+    from hydra_plugins.mcalc_ray_launcher._tasks import _connect, _ended
+
+    def fail() -> None:
+        raise ValueError("the job's own")
+
+    _connect(cluster)
+    try:
+        returned = _ended(ray.remote(fail).remote())
+    finally:
+        ray.shutdown()
+    with pytest.raises(ValueError, match="the job's own"):
+        _ = returned.return_value
+    assert type(returned._return_value) is ValueError
+
+
+def test_a_node_without_the_folder_of_the_sweep_says_so(tmp_path: Path) -> None:
+    from hydra_plugins.mcalc_ray_launcher._tasks import _run
+
+    nothing: Any = None
+    with pytest.raises(UserError, match="is not there on node"):
+        _run(str(tmp_path / "gone"), nothing, nothing, nothing, {})
