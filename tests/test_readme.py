@@ -100,7 +100,7 @@ def inside(
     return capsys.readouterr().out
 
 
-@pytest.mark.slow
+@pytest.mark.whole
 @pytest.mark.parametrize("arguments", of("mcalc.train"), ids=shlex.join)
 def test_training_commands(
     arguments: list[str],
@@ -122,14 +122,14 @@ def test_training_commands(
         assert "accuracy" in printed
 
 
-@pytest.mark.slow
+@pytest.mark.whole
 def test_looking_at_sweeps(tmp_path: Path) -> None:
     call([sys.executable, "-m", "mcalc.train", "-m", *TINY, "head.weight_lr=1,2"], tmp_path)
     for arguments in of("mcalc.sweep"):
         assert "agree" in call([sys.executable, "-m", "mcalc.sweep", *arguments], tmp_path)
 
 
-@pytest.mark.slow
+@pytest.mark.whole
 def test_checking_a_download(tmp_path: Path) -> None:
     root = write_phantom(tmp_path / "download", PhantomConfig(lesions=40))
     for arguments in of("mcalc.data"):

@@ -54,6 +54,7 @@ def test_every_kind_of_float_is_read(
         assert torch.equal(file.tensor("a/b.weight"), torch.from_numpy(values).float())
 
 
+@pytest.mark.whole
 def test_files_that_lie_or_grow_are_refused_at_once(tmp_path: Path) -> None:
     state = weights_case.Net().state_dict()
     good = {f"{key}.npy": npy(value.numpy()) for key, value in state.items()}

@@ -179,6 +179,7 @@ def cases(folder: Path) -> dict[str, tuple[str]]:
     return {path.stem: (str(path),) for path in made}
 
 
+@pytest.mark.whole
 def test_files_that_lie_or_grow_are_refused_at_once(tmp_path: Path) -> None:
     said = bounded.refusals(weights_case.load, cases(tmp_path), tmp_path)
     assert "shape (1000000000,) in 1 numbers" in said["one number a billion times"]

@@ -134,7 +134,7 @@ def tags(folder: Path, name: str) -> list[str]:
     return [str(value) for (value,) in rows]
 
 
-@pytest.mark.slow
+@pytest.mark.whole
 def test_a_packages_parts_are_used_recorded_and_part_of_the_key(work: Path) -> None:
     assert "24" in run(work, "data", "data=myclinic")
     printed = run(work, "train", *TRAIN)
@@ -149,7 +149,7 @@ def test_a_packages_parts_are_used_recorded_and_part_of_the_key(work: Path) -> N
     assert len(set(tags(work, "mcalc.key"))) == 2
 
 
-@pytest.mark.slow
+@pytest.mark.whole
 def test_a_sweep_and_its_report_use_them(work: Path) -> None:
     run(work, "train", "-m", *TRAIN, "name=alexnet", "head.weight_lr=1,10")
     printed = run(work, "report")

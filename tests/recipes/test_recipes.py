@@ -111,7 +111,7 @@ def run(command: list[str], folder: Path) -> str:
     return done.stdout
 
 
-@pytest.mark.slow
+@pytest.mark.whole
 @pytest.mark.parametrize("title", SECTIONS)
 def test_a_recipe_followed_to_the_letter_works(title: str, copy: Path) -> None:
     printed = [run(command, copy) for step in SECTIONS[title] for command in follow(step, copy)]

@@ -91,7 +91,7 @@ def test_list_and_check_read_it(record: Path) -> None:
     assert checked.count("Optuna and MLflow agree") == 2
 
 
-@pytest.mark.slow
+@pytest.mark.whole
 def test_its_sweep_goes_on_under_todays_numerics_and_what_is_recorded_stays(record: Path) -> None:
     named = (*SWEEP, "name=alexnet-650338fe")
     before = command(record, "train", *named, "dry_run=true")
@@ -107,7 +107,7 @@ def test_its_sweep_goes_on_under_todays_numerics_and_what_is_recorded_stays(reco
     assert "Optuna and MLflow agree" in command(record, "sweep", "check", "alexnet-650338fe")
 
 
-@pytest.mark.slow
+@pytest.mark.whole
 def test_its_search_resumes(record: Path) -> None:
     interval = "head.weight_lr=interval(1,20)"
     printed = command(record, "train", *SEARCH, interval, "budget.trials=3")
@@ -116,7 +116,7 @@ def test_its_search_resumes(record: Path) -> None:
     assert "#1: accuracy" not in printed
 
 
-@pytest.mark.slow
+@pytest.mark.whole
 def test_a_record_of_a_later_format_is_refused_with_both_numbers(tmp_path: Path) -> None:
     small = (*SINGLE[:-1], "trainer.max_iterations=2", "data.phantom.lesions=16")
     command(tmp_path, "train", "-m", *small, "name=alexnet", "head.weight_lr=1,10")
