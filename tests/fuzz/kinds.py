@@ -90,6 +90,7 @@ def _dicoms() -> list[bytes]:
         _dicom(uid.ExplicitVRLittleEndian, None, VOILUTSequence=Sequence([lut])),
         _dicom(uid.ExplicitVRLittleEndian, None, RescaleSlope=2, RescaleIntercept=-1024,
                PixelPaddingValue=0, WindowCenter=[1, 2], WindowWidth=[900, 8]),
+        _dicom(uid.ExplicitVRLittleEndian, None, PixelRepresentation=1, BitsStored=15, HighBit=14),
         _dicom(uid.DeflatedExplicitVRLittleEndian, None),
     ]  # fmt: skip
     frames = {

@@ -220,8 +220,9 @@ def _depth(bits: int, stream: Codestream | None, asked: int | None) -> tuple[int
 
 def _overlay_bits(tags: Tags, bits: int) -> int:
     """The bits above those stored that overlays lie in, as a mask."""
+    allocated = tags.integer("BitsAllocated")
     places = (tags.integer(tag, default=0) for tag in _OVERLAY_POSITIONS)
-    return sum(1 << place for place in {*places} if bits <= place < 16)
+    return sum(1 << place for place in {*places} if bits <= place < 16 and allocated == 16)
 
 
 def _within(stored: npt.NDArray[Any], bits: int, said_by: str, overlays: int) -> npt.NDArray[Any]:
@@ -230,12 +231,13 @@ def _within(stored: npt.NDArray[Any], bits: int, said_by: str, overlays: int) ->
     Signed values may be padded with zeros or with their sign (PS3.5 8.1.1). Raises BadGreyScale.
     """
     if overlays:
-        stored = stored & stored.dtype.type(~overlays & (2 ** (8 * stored.itemsize) - 1))
+        unsigned = stored.view(f"u{stored.itemsize}")
+        stored = (unsigned & np.array(~overlays & 0xFFFF, "u2")).view(stored.dtype)
     low, high = int(stored.min()), int(stored.max())
     signed = stored.dtype.kind == "i"
     half = 2 ** (bits - 1)
     if signed and low >= 0 and half <= high < 2 * half:
-        return np.where(stored >= half, stored - 2 * half, stored)
+        return np.where(stored >= half, stored.astype(np.int32) - 2 * half, stored)
     top = half - 1 if signed else 2 * half - 1
     if high > top or low < (-half if signed else 0):
         worst = max(high, -low - 1)

@@ -74,18 +74,21 @@ def test_signed_pixels_are_shifted_to_start_at_black(tmp_path: Path, dicom: Writ
     )
 
 
+@pytest.mark.parametrize("dtype", [np.uint16, np.int16])
 def test_an_overlay_in_bits_above_those_stored_is_no_part_of_the_pixel(
-    tmp_path: Path, dicom: Write
+    tmp_path: Path, dicom: Write, dtype: type
 ) -> None:
     overlay = 0xF000
-    pixels = np.array([[0, 4095, overlay, overlay | 4095]], dtype=np.uint16)
+    pixels = np.array([[0, 4095, overlay, overlay | 4095]], dtype=np.uint16).view(dtype)
     path = dicom(tmp_path / "x.dcm", pixels, BitsStored=12, HighBit=11)
     dataset = pydicom.dcmread(path)
     for number, position in enumerate(range(12, 16)):
         dataset.add_new((0x6000 + 2 * number, 0x0100), "US", 16)
         dataset.add_new((0x6000 + 2 * number, 0x0102), "US", position)
     dataset.save_as(path)
-    np.testing.assert_array_equal(read_image(path), [[0, 65535, 0, 65535]])
+    # 4095 is -1 where 12 bits are signed
+    expected = [0, 65535] if dtype is np.uint16 else [32776, 32759]
+    np.testing.assert_array_equal(read_image(path), [expected * 2])
 
 
 @pytest.mark.parametrize("syntax", [ImplicitVRLittleEndian, RLELossless, JPEGLossless])
@@ -110,6 +113,9 @@ def test_signed_values_may_be_padded_with_zeros_or_with_their_sign(
     for pixels in (zeros, signs):
         path = dicom(tmp_path / "y.dcm", pixels, BitsStored=12, HighBit=11)
         np.testing.assert_array_equal(read_image(path), [[32776, 65535, 0, 32759]])
+    fifteen = np.array([[0, 16383, 0x4000, 0x7FFF]], dtype=np.int16)
+    path = dicom(tmp_path / "x.dcm", fifteen, BitsStored=15, HighBit=14)
+    np.testing.assert_array_equal(read_image(path), [[32769, 65535, 0, 32766]])
     for beyond in (np.array([[-2049, 5]]), np.array([[0, 4096]]), np.array([[-1, 2048]])):
         path = dicom(tmp_path / "z.dcm", beyond.astype(np.int16), BitsStored=12, HighBit=11)
         with pytest.raises(UnreadableImage, match=r"which take 1[34] bits, more than the 12 bits"):
