@@ -242,7 +242,9 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, RecordedT
 
 
 @pytest.mark.xdist_group("undisturbed")
-@pytest.mark.parametrize("blow", [signal.SIGINT, signal.SIGKILL])
+@pytest.mark.parametrize(
+    "blow", [signal.SIGINT, pytest.param(signal.SIGKILL, marks=pytest.mark.whole)]
+)
 def test_a_sweep_that_was_stopped_goes_on_from_its_checkpoint_to_the_same_numbers(
     tmp_path: Path,
     undisturbed: dict[str, RecordedTrial],
@@ -283,6 +285,7 @@ def nearly_full() -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (2_500_000, 2_500_000))
 
 
+@pytest.mark.whole
 def test_a_full_disk_stops_the_sweep_and_the_same_command_goes_on(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

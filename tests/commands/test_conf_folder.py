@@ -82,6 +82,7 @@ def test_a_sweep_takes_it(own: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.whole
 def test_a_recorded_sweep_takes_a_choice_that_was_added_later(own: Path) -> None:
     def sweep(backbones: str) -> str:
         done = processes.run(

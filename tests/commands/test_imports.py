@@ -57,7 +57,7 @@ def test_help_and_typing_errors_import_nothing_heavy(command: list[str], tmp_pat
     assert found & HEAVY == set()
 
 
-@pytest.mark.slow
+@pytest.mark.whole
 def test_a_dry_run_imports_what_measures_a_step_and_reads_the_record(tmp_path: Path) -> None:
     found = imported(
         tmp_path, "mcalc.train", "-m", "seed=0,1", "dry_run=true", "backbone=squeezenet",

@@ -31,7 +31,10 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("protocol", "lesions"), [("paper_augment_first", 24), ("cv", 40)])
+@pytest.mark.parametrize(
+    ("protocol", "lesions"),
+    [("paper_augment_first", 24), pytest.param("cv", 40, marks=pytest.mark.whole)],
+)
 @pytest.mark.xdist_group("dry run")
 def test_the_planned_iterations_are_those_that_run(
     protocol: str, lesions: int, tmp_path: Path, cache: Path, capsys: pytest.CaptureFixture[str]

@@ -126,7 +126,7 @@ def load(name: str) -> SweepFile:
             _known_key(where, "space", key)
     file = SweepFile(
         name=name,
-        description=str(content.get("description", "")),
+        description=str(content.get("description") or ""),
         overrides=tuple(str(item) for item in overrides),
         explicit=_rows(where, content["rows"]) if "rows" in content else {},
         grid=_grid(where, content["grid"]) if "grid" in content else {},
