@@ -15,7 +15,7 @@ from hydra.plugins.config_source import ConfigResult, ConfigSource
 from hydra.plugins.search_path_plugin import SearchPathPlugin
 
 SCHEME = "mcalc-conf"
-"""In place of `file` in the paths of mcalc's own folders, `mcalc-conf:///home/me/work/conf`."""
+"""In place of `file` in the paths of mcalc's own folders, `mcalc-conf://FOLDER/conf`."""
 
 
 class McalcConfFolder(SearchPathPlugin):

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import codecs
-import stat
+import io
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, TextIO
+
+from mcalc.plain_file import open_plain
 
 LARGEST_FILE = 256 * 2**20
 """Bytes that a table may have. The largest that is met, Kaggle's `dicom_info.csv`, has 6 MB."""
@@ -81,29 +84,20 @@ def _stray_byte(line: str) -> int | None:
 def open_lines(path: Path) -> Iterator[Lines]:
     """The lines of a UTF-8 file, with or without a byte order mark; line ends are kept.
 
-    Raises NotText for a folder, a pipe or device, a file above `LARGEST_FILE`, and UTF-16 or
-    UTF-32 text; OSError where it cannot be read.
+    Raises NotText for a file above `LARGEST_FILE` and for UTF-16 or UTF-32 text, UserError for what
+    is no file or cannot be read.
     """
-    _check_kind(path)
-    with path.open("rb") as raw:
+    with os.fdopen(open_plain(path, str(path)), "rb") as raw:
+        size = os.fstat(raw.fileno()).st_size
+        if size > LARGEST_FILE:
+            raise NotText(
+                f"has {size / 2**20:,.0f} MB: a table may have {LARGEST_FILE // 2**20} MB"
+            )
         _check_encoding(raw)
-    # newline="" leaves line ends inside quotes to csv
-    with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
-        yield Lines(file)
-
-
-def _check_kind(path: Path) -> None:
-    if "\0" in str(path):
-        raise NotText("is not a file's name (it holds a NUL)")
-    status = path.stat()
-    if stat.S_ISDIR(status.st_mode):
-        raise NotText("is a folder, not a CSV file")
-    # reading from a pipe may never end
-    if not stat.S_ISREG(status.st_mode):
-        raise NotText("is a pipe or device, not a CSV file")
-    if status.st_size > LARGEST_FILE:
-        raise NotText(
-            f"has {status.st_size / 2**20:,.0f} MB: a table may have {LARGEST_FILE // 2**20} MB"
+        raw.seek(0)
+        # newline="" leaves line ends inside quotes to csv
+        yield Lines(
+            io.TextIOWrapper(raw, encoding="utf-8-sig", errors="surrogateescape", newline="")
         )
 
 

@@ -32,7 +32,7 @@ def open_plain(path: Path, where: str) -> int:
         number = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
     except FileNotFoundError as error:
         cause = "a link to a file that is not there" if path.is_symlink() else "not there"
-        raise UserError(f"{where} is {cause}: give an existing file") from error
+        raise UserError(f"{where} cannot be read: it is {cause}; give an existing file") from error
     except (OSError, ValueError) as error:
         if path.is_dir() or path.is_socket():
             raise UserError(f"{where} is not a file: give a file, or remove it") from error

@@ -61,20 +61,32 @@ class Written(str):
         return made
 
 
-def read_yaml(path: Path, where: str, most_nodes: int = MOST_NODES) -> Any:
-    """What a YAML file holds: mappings with text as keys, lists, text, numbers, booleans, None.
+def read_yaml(path: Path, where: str) -> Any:
+    """What a YAML file holds; see `read_text` and `parse_yaml`."""
+    return parse_yaml(read_text(path, where), where)
+
+
+def parse_yaml(text: str, where: str, most_nodes: int = MOST_NODES) -> Any:
+    """What YAML text holds: mappings with text as keys, lists, text, numbers, booleans, None.
 
     Numbers that are not in Python's own form are `Written`. Several aliases of one anchor give one
     object. None for an empty file.
 
     Args:
-        path: the file.
+        text: the content of a file.
         where: what messages call it, as `sweeps/NAME.yaml`.
         most_nodes: keys, values, lists and mappings that it may have.
 
-    Raises UserError with the line: no file, not UTF-8, not YAML, a key given twice, a tag, several
-    documents, too large or too deep.
+    Raises UserError with the line: not YAML, a key given twice, a tag, several documents, too many
+    nodes or too deep.
     """
+    if len(re.findall("^%", text, re.MULTILINE)) > MOST_DIRECTIVES:
+        raise UserError(f"{where} is not YAML that is read here: it has too many lines with `%`")
+    return _Reader(where, most_nodes).read(text)
+
+
+def read_text(path: Path, where: str) -> str:
+    """The text of a file. Raises UserError: no file, too large, not UTF-8, control characters."""
     content = read_plain(path, where, MOST_BYTES)
     try:
         text = content.decode("utf-8-sig")
@@ -88,9 +100,7 @@ def read_yaml(path: Path, where: str, most_nodes: int = MOST_NODES) -> Any:
         raise UserError(
             f"{where} is not YAML: line {line} has the control character {odd.group()!r}; remove it"
         )
-    if len(re.findall("^%", text, re.MULTILINE)) > MOST_DIRECTIVES:
-        raise UserError(f"{where} is not YAML that is read here: it has too many lines with `%`")
-    return _Reader(where, most_nodes).read(text)
+    return text
 
 
 def numbers(content: Any) -> Any:
@@ -137,12 +147,21 @@ _WAITING = object()
 
 
 @dataclass
+class _Anchor:
+    """What `*name` stands for; `size` is 0 while it is not complete."""
+
+    value: Any = None
+    size: int = 0
+
+
+@dataclass
 class _Open:
     """A list or mapping whose end is not read yet."""
 
     line: int
     content: dict[str, Any] | list[Any]
-    anchor: str | None
+    anchor: _Anchor | None
+    """What it fills when it is complete."""
     size: int = 1
     """Nodes in it, each alias with all that it stands for."""
     key: Any = _WAITING
@@ -151,14 +170,6 @@ class _Open:
     """Of a mapping: where each key stands."""
     merged: dict[str, Any] = field(default_factory=dict)
     """Of a mapping: what `<<` brings in."""
-
-
-@dataclass
-class _Anchor:
-    """What `*name` stands for; `size` is 0 while it is not complete."""
-
-    value: Any = None
-    size: int = 0
 
 
 _MERGE = object()
@@ -173,8 +184,6 @@ class _Reader:
         self.most_nodes = most_nodes
         self.open: list[_Open] = []
         self.anchors: dict[str, _Anchor] = {}
-        self.waiting: list[_Anchor | None] = []
-        """For each of `open`, the anchor that it will fill."""
         self.nodes = 0
         self.result: Any = None
 
@@ -272,18 +281,17 @@ class _Reader:
         anchor = _Anchor() if event.anchor else None
         if anchor:
             self.anchors[event.anchor] = anchor
-        self.open.append(_Open(line, content, event.anchor))
-        self.waiting.append(anchor)
+        self.open.append(_Open(line, content, anchor))
 
     def _end(self) -> None:
-        ended, anchor = self.open.pop(), self.waiting.pop()
+        ended = self.open.pop()
         if isinstance(ended.content, dict) and ended.merged:
             # merged keys first, and what the mapping says itself in their place
             own = dict(ended.content)
             ended.content.clear()
             ended.content.update(ended.merged | own)
-        if anchor:
-            anchor.value, anchor.size = ended.content, ended.size
+        if ended.anchor:
+            ended.anchor.value, ended.anchor.size = ended.content, ended.size
         self._put(ended.content, ended.size, ended.line)
 
     def _expects_key(self) -> bool:

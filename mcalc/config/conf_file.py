@@ -8,8 +8,7 @@ from typing import Any
 
 from mcalc.config.assign import settled
 from mcalc.errors import UserError
-from mcalc.plain_file import read_plain
-from mcalc.yaml_file import MOST_BYTES, numbers, read_yaml
+from mcalc.yaml_file import numbers, parse_yaml, read_text
 
 MOST_NODES = 10_000
 """Keys and values of one file."""
@@ -23,24 +22,25 @@ def read_conf_file(folder: str, name: str) -> tuple[dict[str, Any], dict[str, st
         folder: a folder `conf/`.
         name: relative to it, as `backbone/alexnet.yaml`.
 
-    Raises UserError as `read_yaml`, and for a file that is no mapping.
+    Raises UserError as `read_text` and `parse_yaml`, and for a file that is no mapping.
     """
-    path, where = Path(folder, name), f"conf/{name}"
-    content = read_yaml(path, where, MOST_NODES)
+    where = f"conf/{name}"
+    text = read_text(Path(folder, name), where)
+    content = parse_yaml(text, where, MOST_NODES)
     if content is None:
         content = {}
     if not isinstance(content, dict):
         raise UserError(f"{where}: expected a mapping of keys to values")
-    header = _header(path, where)
+    header = _header(text)
     package = header.get("package")
     section = name.rpartition("/")[0].replace("/", ".") if package is None else package
     return _settled("" if section == "_global_" else section, content), header
 
 
-def _header(path: Path, where: str) -> dict[str, str | None]:
+def _header(text: str) -> dict[str, str | None]:
     """What the comments before the first setting say to Hydra."""
     header: dict[str, str | None] = {}
-    for line in read_plain(path, where, MOST_BYTES).decode("utf-8-sig").splitlines():
+    for line in text.splitlines():
         if found := _HEADER.fullmatch(line.strip()):
             header[found.group(1)] = found.group(2)
         elif line.strip():

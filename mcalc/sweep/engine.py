@@ -107,6 +107,12 @@ class _SweepRun:
         try:
             self._reconcile()
             print_plan(self.plan, self.study)
+            if self.plan.search and (others := self.study.of_other_numbers(self.plan)):
+                _log.warning(
+                    f"  warning: {others} configurations of {self.plan.title} were recorded with "
+                    "other data or other numerics of the code, and the search compares with them: "
+                    "give it a name of its own with name=NAME"
+                )
             with self.display.shown():
                 if self.plan.search:
                     self._search()

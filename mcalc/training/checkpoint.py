@@ -128,8 +128,8 @@ def fits(checkpoint: Checkpoint, model: nn.Module, optimizer: torch.optim.Optimi
         if _shapes(checkpoint.weights) != shapes or (best and _shapes(best) != shapes):
             return False
         optimizer.load_state_dict(checkpoint.optimizer)
-    except Exception:
-        # another content than a run's fails in any way: no narrower list is complete
+    except (AttributeError, LookupError, RuntimeError, TypeError, ValueError):
+        # entries that are missing, or no tensors, or of another kind than an optimizer's
         return False
     momentum = [
         (value.shape, parameter.shape)

@@ -318,6 +318,25 @@ def test_any_of_optunas_samplers_draws(
         assert {a.params["trainer.lr"] for a in attempts} == {0.01}
 
 
+def test_a_search_that_goes_on_over_other_data_says_so(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    arguments = ("head.weight_lr=interval(1,30)", "name=mine", "data.phantom.seed=1")
+    sweep(tmp_path, *arguments, "budget.trials=2")
+    assert "other data" not in caplog.text
+    crop = (
+        index_data(compose_config([*settings(tmp_path), "data.phantom.seed=1"]).data)
+        .index.lesions[0]
+        .crop
+    )
+    assert crop is not None
+    content = bytearray(crop.read_bytes())
+    content[-3] ^= 1
+    crop.write_bytes(content)
+    sweep(tmp_path, *arguments, "budget.trials=3")
+    assert "2 configurations of mine were recorded with other data" in caplog.text
+
+
 def test_a_search_of_few_choices_runs_none_twice(tmp_path: Path) -> None:
     sweep(tmp_path, "seed=interval(0,1)", "head.bias_lr=1,2", "budget.trials=9")
     attempts = study_of(tmp_path).attempts()

@@ -20,19 +20,21 @@ _LONG_VRS = (b"OB", b"OW", b"OF", b"OD", b"OL", b"OV", b"SQ", b"UC", b"UN", b"UR
 """Value representations whose length takes four bytes after two empty ones (PS3.5 7.1.2)."""
 
 
-def refuse_bombs(path: Path) -> None:
-    """Raise UnreadableImage for a deflated file that unpacks to more than `MAX_BYTES`."""
-    with path.open("rb") as file:
-        if _skip_file_meta(file) != DeflatedExplicitVRLittleEndian:
-            return
-        unpacker, unpacked = zlib.decompressobj(-zlib.MAX_WBITS), 0
-        while packed := unpacker.unconsumed_tail or file.read(_CHUNK):
-            unpacked += len(unpacker.decompress(packed, _CHUNK))
-            if unpacked > MAX_BYTES:
-                raise UnreadableImage(
-                    f"{path} is deflated and unpacks to more than the {MAX_BYTES // 10**6} MB that "
-                    "are read: store it in an uncompressed transfer syntax"
-                )
+def refuse_bombs(file: BinaryIO, path: Path) -> None:
+    """Raise UnreadableImage for a deflated file that unpacks to more than `MAX_BYTES`.
+
+    `file`: the open DICOM file, which is read to some place in it.
+    """
+    if _skip_file_meta(file) != DeflatedExplicitVRLittleEndian:
+        return
+    unpacker, unpacked = zlib.decompressobj(-zlib.MAX_WBITS), 0
+    while packed := unpacker.unconsumed_tail or file.read(_CHUNK):
+        unpacked += len(unpacker.decompress(packed, _CHUNK))
+        if unpacked > MAX_BYTES:
+            raise UnreadableImage(
+                f"{path} is deflated and unpacks to more than the {MAX_BYTES // 10**6} MB that "
+                "are read: store it in an uncompressed transfer syntax"
+            )
 
 
 def _skip_file_meta(file: BinaryIO) -> str:

@@ -156,10 +156,11 @@ def read_tags(path: Path, keywords: Sequence[str | BaseTag], pixels: bool = Fals
     Raises UnreadableImage for a file that cannot be parsed, and for a deflated one that unpacks to
     more than `deflated.MAX_BYTES`.
     """
-    with refuse_damage(path, "cannot be parsed as DICOM"):
-        refuse_bombs(path)
-        tags = [Tag(keyword) for keyword in keywords]
-        dataset = pydicom.dcmread(path, specific_tags=tags, stop_before_pixels=not pixels)
+    tags = [Tag(keyword) for keyword in keywords]
+    with refuse_damage(path, "cannot be parsed as DICOM"), path.open("rb") as file:
+        refuse_bombs(file, path)
+        file.seek(0)
+        dataset = pydicom.dcmread(file, specific_tags=tags, stop_before_pixels=not pixels)
     return Tags(dataset, path)
 
 

@@ -83,6 +83,9 @@ def read_image(path: Path, bits_stored: int | None = None) -> GreyImage:
 
 def _raster(path: Path) -> Raster | None:
     """Which raster format the file has, None for DICOM. Raises UnreadableImage for others."""
+    # reading from a pipe may never end
+    if not path.is_file() and path.exists() and not path.is_dir():
+        raise UnreadableImage(f"{path} is a pipe or device: expected a DICOM, JPEG or PNG file")
     try:
         with path.open("rb") as file:
             start = file.read(132)

@@ -126,6 +126,12 @@ class SweepStudy:
         if differing:
             raise _another(plan.title, differing)
 
+    def of_other_numbers(self, plan: Plan) -> int:
+        """How many recorded attempts had other data or numerics than the plan has."""
+        now = (NUMERICS_VERSION, plan.fingerprint)
+        known = [attempt.user_attrs.get("identity") for attempt in self.attempts()]
+        return sum((each.get("numerics"), each.get("fingerprint")) != now for each in known if each)
+
     # --- what is recorded -------------------------------------------------------------------
 
     def attempts(self) -> list[FrozenTrial]:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import struct
 import zlib
 from collections.abc import Callable
@@ -262,6 +263,9 @@ def test_missing_files_and_folders_are_named(tmp_path: Path) -> None:
         read_image(tmp_path / "gone.dcm")
     with pytest.raises(UnreadableImage, match=r"cannot be opened \(Is a directory"):
         image_size(tmp_path)
+    os.mkfifo(tmp_path / "pipe.dcm")
+    with pytest.raises(UnreadableImage, match=r"pipe\.dcm is a pipe or device"):
+        read_image(tmp_path / "pipe.dcm")
     assert issubclass(UnreadableImage, UserError)
 
 

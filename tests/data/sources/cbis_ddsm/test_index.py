@@ -411,7 +411,7 @@ def test_a_folder_in_a_case_csvs_place_is_not_passed_over(tmp_path: Path, case_c
     cases.add()
     cases.write(tmp_path / TEST)
     (tmp_path / TRAIN).mkdir()
-    with pytest.raises(UserError, match=f"{TRAIN} is a folder, not a CSV file"):
+    with pytest.raises(UserError, match=f"{TRAIN} is a folder, not a file"):
         read_index(tmp_path)
 
 
