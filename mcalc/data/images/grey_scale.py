@@ -88,14 +88,11 @@ def is_signed(tags: Tags) -> bool:
 
 
 def look_up(table: GreyImage, stored: npt.NDArray[Any]) -> GreyImage:
-    """The grey of stored pixels, shape (H, W); `table` as `display_table` gives it.
+    """The grey of stored pixels, shape (H, W), all of which `table` has an entry for.
 
-    Raises BadGreyScale for a value beyond the table.
+    `table`: as `display_table` gives it. For signed pixels its middle is that of 0.
     """
-    bits = len(table).bit_length() - 1
-    lowest = -(2 ** (bits - 1)) if stored.dtype.kind == "i" else 0
-    if int(stored.min()) < lowest or int(stored.max()) >= lowest + len(table):
-        raise BadGreyScale(f"its pixels hold more than the {bits} bits of BitsStored")
+    lowest = -len(table) // 2 if stored.dtype.kind == "i" else 0
     if stored.dtype == table.dtype and np.array_equal(table, np.arange(len(table))):
         return stored
     grey = np.empty(stored.shape, table.dtype)
