@@ -34,6 +34,15 @@ RATES = "head.weight_lr=1,2,3,4"
 NAMES = [f"head.weight_lr={rate}" for rate in (1, 2, 3, 4)]
 
 
+@pytest.fixture
+def sweeps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder `sweeps/` of a working directory."""
+    monkeypatch.chdir(tmp_path)
+    folder = tmp_path / "sweeps"
+    folder.mkdir()
+    return folder
+
+
 def study_of(folder: Path, name: str | None = None) -> SweepStudy:
     config = compose_config(settings(folder))
     storage = Storage(storage_url(config), 5)
@@ -162,11 +171,9 @@ def test_what_earlier_rows_varied_may_be_shared_by_all_of_a_later_command(tmp_pa
 
 
 def test_an_edited_file_re_runs_what_the_edit_touches_and_a_dry_run_says_why(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, sweeps: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "sweeps").mkdir()
-    file = tmp_path / "sweeps" / "mine.yaml"
+    file = sweeps / "mine.yaml"
     file.write_text("rows:\n  A: {head.weight_lr: 1}\n  B: {head.weight_lr: 2}\n")
     sweep(tmp_path, "sweep=mine")
     file.write_text("# a comment\nrows:\n  A: {head.weight_lr: 1.0}\n  B: {head.weight_lr: 2}\n")
@@ -265,11 +272,9 @@ def test_one_name_is_one_sweep_and_another_is_refused_with_the_difference(tmp_pa
     ],
 )
 def test_a_search_ends_with_its_budget_and_goes_on_with_more(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sampler: str
+    tmp_path: Path, sweeps: Path, sampler: str
 ) -> None:
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "sweeps").mkdir()
-    (tmp_path / "sweeps" / "mine.yaml").write_text(
+    (sweeps / "mine.yaml").write_text(
         "space:\n  head.weight_lr: {low: 1, high: 30, log: true}\n  trainer.lr: {low: 1.0e-5, "
         f"high: 0.1}}\nsampler: {sampler}\nbudget: {{trials: 4}}\n"
     )
@@ -301,12 +306,8 @@ def test_a_search_ends_with_its_budget_and_goes_on_with_more(
         "base_sampler: {_target_: optuna.samplers.GPSampler, n_startup_trials: 1}}",
     ],
 )
-def test_any_of_optunas_samplers_draws(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sampler: str
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "sweeps").mkdir()
-    (tmp_path / "sweeps" / "mine.yaml").write_text(
+def test_any_of_optunas_samplers_draws(tmp_path: Path, sweeps: Path, sampler: str) -> None:
+    (sweeps / "mine.yaml").write_text(
         "space: {head.weight_lr: {low: 1, high: 30}, trainer.lr: {low: 0.001, high: 0.1}}\n"
         f"sampler: {sampler}\nbudget: {{trials: 4}}\n"
     )
@@ -378,11 +379,9 @@ def test_a_budget_in_hours_counts_the_training_of_all(tmp_path: Path) -> None:
     ],
 )
 def test_pruned_trials_are_marked_in_both_stores_and_not_run_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pruner: str
+    tmp_path: Path, sweeps: Path, pruner: str
 ) -> None:
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "sweeps").mkdir()
-    (tmp_path / "sweeps" / "mine.yaml").write_text(
+    (sweeps / "mine.yaml").write_text(
         "space:\n  head.weight_lr: {low: 1, high: 30}\n"
         f"pruner: {pruner}\nsampler: random\nbudget: {{trials: 14}}\n"
     )
@@ -404,11 +403,9 @@ def test_pruned_trials_are_marked_in_both_stores_and_not_run_again(
 
 
 def test_a_search_with_seeds_judges_a_configuration_by_their_mean(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, sweeps: Path
 ) -> None:
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "sweeps").mkdir()
-    (tmp_path / "sweeps" / "mine.yaml").write_text(
+    (sweeps / "mine.yaml").write_text(
         "space:\n  head.weight_lr: {low: 1, high: 30}\nseeds: [0, 1, 2]\nbudget: {trials: 2}\n"
     )
     worker = start(
@@ -430,12 +427,8 @@ def test_a_search_with_seeds_judges_a_configuration_by_their_mean(
     assert checked(tmp_path).differences == []
 
 
-def test_the_pruner_looks_at_the_first_seed_alone(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "sweeps").mkdir()
-    (tmp_path / "sweeps" / "mine.yaml").write_text(
+def test_the_pruner_looks_at_the_first_seed_alone(tmp_path: Path, sweeps: Path) -> None:
+    (sweeps / "mine.yaml").write_text(
         "space:\n  head.weight_lr: {low: 1, high: 30}\nseeds: [0, 1]\nbudget: {trials: 1}\n"
         "pruner: median\n"
     )
@@ -519,13 +512,11 @@ def test_the_check_says_what_differs(tmp_path: Path) -> None:
 
 
 def test_the_check_finds_small_differences_doubles_and_broken_seeds(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, sweeps: Path
 ) -> None:
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "sweeps").mkdir()
     space = "space: {head.weight_lr: {low: 1, high: 30}}\nsampler: random\n"
-    (tmp_path / "sweeps" / "seeds.yaml").write_text(f"{space}seeds: [0, 1]\nbudget: {{trials: 1}}")
-    (tmp_path / "sweeps" / "pruned.yaml").write_text(
+    (sweeps / "seeds.yaml").write_text(f"{space}seeds: [0, 1]\nbudget: {{trials: 1}}")
+    (sweeps / "pruned.yaml").write_text(
         f"{space}pruner: {{_target_: optuna.pruners.ThresholdPruner, lower: 0.9}}\n"
         "budget: {trials: 1}"
     )
