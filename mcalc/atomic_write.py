@@ -61,3 +61,12 @@ def sync(path: Path) -> None:
     """Force a file that is written already to disk, so that a crash of the system keeps it."""
     with path.open("rb") as file:
         os.fsync(file.fileno())
+
+
+def sync_folder(folder: Path) -> None:
+    """Force the names of a folder's files to disk, so that a crash of the system keeps a rename."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -35,7 +35,9 @@ BASE = (
     "mcalc.plain_file",
     "mcalc.plugins",
     "mcalc.results",
+    "mcalc.retry",
     "mcalc.shipped",
+    "mcalc.sqlite_file",
     "mcalc.yaml_file",
 )
 """Single modules that know nothing of trials; any part may import them."""

@@ -30,7 +30,7 @@ from mcalc.results import RecordedTrial
 from mcalc.sweep.__main__ import main as look
 from mcalc.sweep.store.storage import DATABASE
 from mcalc.tracking.reader import read_trials
-from mcalc.tracking.tracker import database_uri
+from mcalc.tracking.store import database_uri
 from mcalc.train import main
 
 pytestmark = pytest.mark.slow

@@ -1,4 +1,4 @@
 from .reader import read_speeds as read_speeds
 from .reader import read_trials as read_trials
-from .tracker import RunWriter as RunWriter
+from .run_writer import RunWriter as RunWriter
 from .tracker import Tracker as Tracker

@@ -21,13 +21,10 @@ from mlflow.tracking import MlflowClient
 from mcalc.config import TrackingConfig
 from mcalc.errors import UserError, without_password
 from mcalc.results import Artifacts, CurvePoint, Predictions, RecordedTrial
-from mcalc.tracking.tracker import (
-    PARENT_TAG,
-    database_uri,
-    is_served,
-    recorded_trial,
-    search,
-)
+from mcalc.tracking.moved import artifact_folder
+from mcalc.tracking.runs import PARENT_TAG, recorded_trial, search
+from mcalc.tracking.server import check_address, is_served
+from mcalc.tracking.store import read_local
 
 _HARDWARE = ("device", "precision", "threads", "memory_format")
 """Tags of what a trial's speed depends on."""
@@ -38,6 +35,8 @@ def _client(tracking: TrackingConfig) -> MlflowClient | None:
 
     Raises UserError at once for a server that cannot be reached: MLflow would try for minutes.
     """
+    if tracking.uri:
+        check_address(tracking.uri)
     if tracking.uri and is_served(tracking.uri):
         try:
             urlopen(f"{tracking.uri}/health", timeout=10).close()
@@ -48,10 +47,9 @@ def _client(tracking: TrackingConfig) -> MlflowClient | None:
                 f"the tracking server {without_password(tracking.uri)} cannot be reached "
                 f"({getattr(error, 'reason', error)}): start it, or correct tracking.uri"
             ) from error
-    directory = Path(tracking.dir)
-    if tracking.uri is None and not (directory / "mlflow.db").is_file():
-        return None
-    return MlflowClient(tracking_uri=tracking.uri or database_uri(directory))
+    if tracking.uri is None:
+        return read_local(Path(tracking.dir))
+    return MlflowClient(tracking_uri=tracking.uri)
 
 
 def read_speeds(tracking: TrackingConfig, host: str) -> dict[tuple[str, ...], float]:
@@ -109,11 +107,19 @@ def read_trials(tracking: TrackingConfig, sweep: str | None = None) -> list[Reco
     newest: dict[str, Run] = {}
     for run in runs:
         newest.setdefault(str(run.info.run_name), run)
-    return [_read_trial(client, run) for run in reversed(newest.values())]
+    directory = Path(tracking.dir) if tracking.uri is None else None
+    return [_read_trial(client, run, directory) for run in reversed(newest.values())]
 
 
-def _read_trial(client: MlflowClient, run: Run) -> RecordedTrial:
-    folder = Path(client.download_artifacts(run.info.run_id, ""))
+def artifacts_of(client: MlflowClient, run: Run, directory: Path | None) -> Path:
+    """Folder with the artifacts of a run; `directory` is that of a record on this machine."""
+    run_id, address = str(run.info.run_id), str(run.info.artifact_uri)
+    place = artifact_folder(directory, run_id, address) if directory else None
+    return place or Path(client.download_artifacts(run_id, ""))
+
+
+def _read_trial(client: MlflowClient, run: Run, directory: Path | None) -> RecordedTrial:
+    folder = artifacts_of(client, run, directory)
     table = _read_csv(folder / "predictions.csv")
     crops = sorted((folder / "crops").glob("*.png"))
     artifacts = Artifacts(

@@ -61,7 +61,8 @@ def run(config: Config) -> list[Outcome]:
 
 def open_tracker(config: Config) -> Tracker:
     """The record that a config names."""
-    return Tracker(Path(config.tracking.dir), config.tracking.experiment, config.tracking.uri)
+    tracking = config.tracking
+    return Tracker(Path(tracking.dir), tracking.experiment, tracking.uri, config.storage_wait)
 
 
 def run_trials(

@@ -23,8 +23,8 @@ from sqlalchemy.engine import make_url
 from sweep_processes import at_work, attempts, recorded, start, wait_for
 
 from mcalc.errors import UserError
+from mcalc.retry import UnreachableError
 from mcalc.sweep.__main__ import main
-from mcalc.sweep.store.retry import StorageUnreachableError
 from mcalc.sweep.store.storage import Storage
 
 pytestmark = [pytest.mark.slow, pytest.mark.distributed, pytest.mark.xdist_group("postgres")]
@@ -289,7 +289,7 @@ def test_a_wrong_address_is_refused_at_once_in_one_sentence(
     address = make_url(server.url()).set(**wrong)  # type: ignore[arg-type]
     with pytest.raises(UserError, match=said) as caught:
         Storage(address.render_as_string(hide_password=False), 60)
-    assert not isinstance(caught.value, StorageUnreachableError), "it was waited for"
+    assert not isinstance(caught.value, UnreachableError), "it was waited for"
     assert "\n" not in str(caught.value)
     assert PASSWORD not in str(caught.value)
 
@@ -298,7 +298,7 @@ def test_a_closed_port_is_waited_for_and_named(server: Server) -> None:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         closed = make_url(server.url()).set(port=probe.getsockname()[1])
-        with pytest.raises(StorageUnreachableError, match="could not be reached") as caught:
+        with pytest.raises(UnreachableError, match="could not be reached") as caught:
             Storage(closed.render_as_string(hide_password=False), 1)
     assert PASSWORD not in str(caught.value)
 

@@ -25,9 +25,9 @@ from pathlib import Path
 
 import psutil
 import sqlalchemy as sa
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import IntegrityError, OperationalError
 
-from mcalc.sweep.store.retry import StorageUnreachableError
+from mcalc.retry import UnreachableError
 from mcalc.sweep.store.storage import Storage
 
 HEARTBEAT_SECONDS = 10.0
@@ -204,7 +204,7 @@ class Lease:
                     self.lost = True
                     return
                 self._last_heartbeat = time.monotonic()
-            except StorageUnreachableError:
+            except (UnreachableError, OperationalError):
                 continue  # the worker itself reports it when it next needs the store
 
 

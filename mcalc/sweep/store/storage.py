@@ -12,13 +12,15 @@ from typing import Any, TypeVar
 
 import optuna
 from optuna.storages import BaseStorage, RDBStorage, get_storage
-from sqlalchemy import Engine, MetaData, create_engine, event, exc
+from sqlalchemy import Engine, MetaData, create_engine, exc
 from sqlalchemy.engine import URL, make_url
 
 from mcalc.atomic_write import make_record_folder
 from mcalc.config import Config
 from mcalc.errors import UserError, without_password
-from mcalc.sweep.store.retry import Retry, shown
+from mcalc.retry import Retry
+from mcalc.sqlite_file import LOCK_SECONDS, ensure_database, url_of
+from mcalc.sweep.store.retry import database_retry, shown
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
@@ -26,8 +28,8 @@ DATABASE = "optuna.db"
 _CONNECT_SECONDS = 10
 """Longest time of one attempt to reach a server: a firewall may drop it silently."""
 _TRIES = 4
-_LOCK_SECONDS = 60
-"""How long a worker waits for another's write to SQLite."""
+_FILLED = "version_info"
+"""Optuna writes its version into this table when all tables are there."""
 
 _T = TypeVar("_T")
 
@@ -36,7 +38,7 @@ def storage_url(config: Config) -> str:
     """The store that a config names; Optuna and MLflow cannot share one SQLite file."""
     if config.storage:
         return config.storage
-    return f"sqlite:///{Path(config.tracking.dir).resolve() / DATABASE}"
+    return url_of(Path(config.tracking.dir).resolve() / DATABASE)
 
 
 def exists(config: Config) -> bool:
@@ -53,22 +55,18 @@ class Storage:
     def __init__(self, url: str, wait: float) -> None:
         address = _address(url)
         self.url = url
-        self.retry = Retry(url, wait)
+        self.retry = database_retry(url, wait)
         arguments: dict[str, Any] = {"pool_pre_ping": True}
         if address.get_backend_name() == "sqlite":
-            if address.database:
-                make_record_folder(Path(address.database).parent)
-            arguments["connect_args"] = {"timeout": _LOCK_SECONDS}
+            if file := _file_of(address):
+                make_record_folder(file.parent)
+                ensure_database(file, _make_tables, _FILLED)
+            arguments["connect_args"] = {"timeout": LOCK_SECONDS}
         elif address.get_backend_name() == "postgresql":
             arguments["connect_args"] = {"connect_timeout": _CONNECT_SECONDS}
         self.engine = _engine(url, address, arguments)
         made = functools.partial(RDBStorage, url, arguments)
         database: RDBStorage = self.retry(create_tables_once, made)
-        if database.engine.dialect.name == "sqlite":
-            # which a file keeps, so that the other connection need not ask for it
-            event.listen(database.engine, "connect", _write_ahead)
-            # connections made before the listener was there are let go
-            database.engine.dispose()
         self.optuna = _retrying(get_storage(database), self.retry)
         # close the connections to a server when they are no longer needed
         weakref.finalize(self, _close, self.engine, database.engine)
@@ -76,6 +74,16 @@ class Storage:
     def create_tables(self, metadata: MetaData) -> None:
         """Create the tables that are not there yet."""
         self.retry(create_tables_once, functools.partial(metadata.create_all, self.engine))
+
+
+def _file_of(address: URL) -> Path | None:
+    """The file of a SQLite address; None for one in memory, or written as SQLite's own URI."""
+    name = address.database
+    return Path(name) if name and name != ":memory:" and not name.startswith("file:") else None
+
+
+def _make_tables(url: str) -> None:
+    RDBStorage(url).engine.dispose()
 
 
 def _retrying(storage: BaseStorage, retry: Retry) -> BaseStorage:
@@ -129,8 +137,3 @@ def _engine(url: str, address: URL, arguments: dict[str, Any]) -> Engine:
 def _close(*engines: Engine) -> None:
     for engine in engines:
         engine.dispose()
-
-
-def _write_ahead(connection: Any, _: Any) -> None:
-    """SQLite's write-ahead log: readers do not block the writer, and a commit is one sync."""
-    connection.execute("PRAGMA journal_mode=WAL")

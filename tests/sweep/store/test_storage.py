@@ -11,7 +11,8 @@ import pytest
 import sqlalchemy
 from sqlalchemy import text
 
-from mcalc.sweep.store.retry import Retry, StorageUnreachableError
+from mcalc.retry import UnreachableError
+from mcalc.sweep.store.retry import database_retry
 from mcalc.sweep.store.storage import Storage, create_tables_once
 
 
@@ -71,15 +72,15 @@ def test_after_waiting_in_vain_a_call_fails_at_once_until_the_store_answers() ->
         tries.append(1)
         engine.connect()
 
-    retry = Retry(url, 1.0)
+    retry = database_retry(url, 1.0)
     for most in (99, 1):
         tries.clear()
-        with pytest.raises(StorageUnreachableError, match="could not be reached for"):
+        with pytest.raises(UnreachableError, match="could not be reached for"):
             retry(connect)
         assert len(tries) <= most
         assert tries
     assert retry(lambda: "an answer") == "an answer"
     tries.clear()
-    with pytest.raises(StorageUnreachableError):
+    with pytest.raises(UnreachableError):
         retry(connect)
     assert len(tries) > 1, "it waits again"

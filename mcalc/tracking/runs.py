@@ -1,0 +1,58 @@
+"""MLflow runs of trials and sweeps: found by their tags, and read as trials."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from mlflow.entities import Run
+from mlflow.tracking import MlflowClient
+
+from mcalc.results import Artifacts, RecordedTrial, check_format
+from mcalc.tracking.run_writer import STATE_TAG
+
+PARENT_TAG = "mlflow.parentRunId"
+FORMAT_TAG = "mcalc.format"
+
+
+def search(
+    client: MlflowClient,
+    experiments: list[str],
+    tags: Mapping[str, str],
+    state: str = "",
+    order: str = "DESC",
+) -> list[Run]:
+    """Runs with these tags, and in this state where one is given; by start, the newest first.
+
+    `order`: DESC, or ASC for the oldest first.
+    """
+    conditions = [f"tags.`{name}` = '{value}'" for name, value in tags.items()]
+    if state:
+        conditions.append(f"attributes.status = '{state}'")
+    query, by_time = " and ".join(conditions), [f"attributes.start_time {order}"]
+    found: list[Run] = []
+    token = None
+    while True:
+        page = client.search_runs(
+            experiments, query, max_results=5000, order_by=by_time, page_token=token
+        )
+        found += page
+        token = page.token
+        if not token:
+            return found
+
+
+def recorded_trial(run: Run, artifacts: Artifacts | None = None) -> RecordedTrial:
+    """An MLflow run as a trial. Raises UserError for one that a newer mcalc wrote."""
+    tags = dict(run.data.tags)
+    check_format(tags.get(FORMAT_TAG), f"run {run.info.run_id}")
+    killed = tags.get(STATE_TAG, "interrupted")
+    states = {"FINISHED": "finished", "FAILED": "failed", "KILLED": killed}
+    return RecordedTrial(
+        run_id=str(run.info.run_id),
+        name=str(run.info.run_name),
+        state=states.get(str(run.info.status), "running"),
+        params=dict(run.data.params),
+        metrics=dict(run.data.metrics),
+        tags=tags,
+        artifacts=artifacts,
+    )

@@ -1,0 +1,227 @@
+"""A tracking server that goes away: nothing is lost, and what it did not take is sent later."""
+
+from __future__ import annotations
+
+import socket
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from mlflow.tracking import MlflowClient
+from servers import served
+from small_record import CURVE, PREDICTIONS, record
+
+from mcalc.config import TrackingConfig
+from mcalc.errors import UserError
+from mcalc.retry import UnreachableError
+from mcalc.tracking.reader import read_trials
+from mcalc.tracking.tracker import Tracker
+
+pytestmark = [pytest.mark.whole, pytest.mark.xdist_group("tracking server")]
+
+
+class Road:
+    """The way to a server, which can be closed: connections are refused, and those open are cut."""
+
+    def __init__(self, port: int) -> None:
+        self.port = port
+        self.left = -1
+        """Connections that still pass; -1 for all."""
+        self._passing: list[socket.socket] = []
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.address = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def close(self) -> None:
+        self.open(0)
+
+    def open(self, connections: int = -1) -> None:
+        self.left = connections
+        for each in self._passing:
+            with suppress(OSError):
+                each.shutdown(socket.SHUT_RDWR)
+        self._passing.clear()
+
+    def end(self) -> None:
+        self._listener.close()
+
+    def _serve(self) -> None:
+        with suppress(OSError):
+            while True:
+                connection, _ = self._listener.accept()
+                if not self.left:
+                    connection.close()
+                    continue
+                self.left -= self.left > 0
+                self._passing.append(connection)
+                threading.Thread(target=self._pass, args=(connection,), daemon=True).start()
+
+    def _pass(self, connection: socket.socket) -> None:
+        there = ("127.0.0.1", self.port)
+        with suppress(OSError), connection, socket.create_connection(there) as server:
+            back = threading.Thread(target=_pipe, args=(server, connection), daemon=True)
+            back.start()
+            _pipe(connection, server)
+            back.join()
+
+
+def _pipe(source: socket.socket, target: socket.socket) -> None:
+    with suppress(OSError):
+        while content := source.recv(65536):
+            target.sendall(content)
+    with suppress(OSError):
+        target.shutdown(socket.SHUT_WR)
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    folder = tmp_path_factory.mktemp("server")
+    with served(
+        lambda port: [
+            *(sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1"),
+            *("--port", str(port), "--workers", "1", "--backend-store-uri", "sqlite:///server.db"),
+            *("--artifacts-destination", str(folder / "artifacts")),
+        ],
+        folder,
+        "/health",
+    ) as (address, _):
+        yield address
+
+
+@pytest.fixture
+def road(server: str) -> Iterator[Road]:
+    road = Road(int(server.rsplit(":", 1)[1]))
+    yield road
+    road.end()
+
+
+def on_server(server: str, experiment: str) -> dict[str, tuple[str, dict[str, float]]]:
+    """Status and metrics by name of every run of an experiment."""
+    client = MlflowClient(tracking_uri=server)
+    found = client.get_experiment_by_name(experiment)
+    runs = client.search_runs([found.experiment_id])
+    assert len({run.info.run_name for run in runs}) == len(runs)
+    return {run.info.run_name: (run.info.status, dict(run.data.metrics)) for run in runs}
+
+
+def read(server: str, experiment: str) -> None:
+    """Every finished trial's files are those of `record`."""
+    trials = read_trials(TrackingConfig(uri=server, experiment=experiment))
+    assert trials
+    for trial in trials:
+        assert trial.predictions.ids == PREDICTIONS.ids
+        assert trial.curve == CURVE
+
+
+def test_a_server_that_is_away_for_a_while_has_everything_afterwards(
+    server: str, road: Road, tmp_path: Path
+) -> None:
+    tracker = Tracker(tmp_path, "for a while", road.address, 60)
+    run = tracker.open_trial("one", "k1", {"head.weight_lr": 10.0}, {}, None)
+    road.close()
+    for point in CURVE:
+        run._flushed = 0.0  # each is due
+        run.point(point)
+    threading.Timer(3, road.open).start()
+    run.table(PREDICTIONS)
+    run.curve(CURVE)
+    run.finish({"accuracy": 0.5}, {})
+    assert not (tmp_path / "unsent").exists()
+    (found,) = on_server(server, "for a while").values()
+    assert found[0] == "FINISHED"
+    assert found[1]["accuracy"] == 0.5
+    history = MlflowClient(tracking_uri=server).get_metric_history(run.run_id, "val_loss")
+    assert [(each.step, each.value) for each in history] == [
+        (point.iteration, point.val_loss) for point in CURVE
+    ]
+
+
+def test_what_a_server_did_not_take_is_kept_and_sent_once(
+    server: str, road: Road, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    tracker = Tracker(tmp_path, "for good", road.address, 0.5)
+    begun = tracker.open_trial("begun", "k1", {"head.weight_lr": 10.0}, {"t": "1"}, "parent")
+    begun.text("settings", "config.yaml")
+    road.close()
+    for point in CURVE:
+        begun.point(point)
+    begun.table(PREDICTIONS)
+    begun.curve(CURVE)
+    begun.finish({"accuracy": 2 / 3}, {})
+    assert "unsent" in caplog.text
+    record(tracker, "never begun", "k2", "parent")
+    assert "mcalc.sweep send" in caplog.text
+    # known here though the server knows nothing of it
+    kept = tracker.run(begun.run_id)
+    assert kept is not None
+    assert (kept.state, kept.metrics["accuracy"]) == ("finished", 2 / 3)
+    with pytest.raises(UnreachableError):
+        list(tracker.send())
+    road.open()
+    assert {run.name: run.state for run in tracker.runs_of("parent")} == {
+        "begun": "finished",
+        "never begun": "finished",
+    }
+    assert tracker.finished("k2", "parent") is not None
+    # cut off in the middle
+    for seconds in (0.05, 0.2, 0.4):
+        road.open()
+        closing = threading.Timer(seconds, road.close)
+        closing.start()
+        with suppress(UnreachableError):
+            list(tracker.send())
+        closing.join()
+    road.open()
+    later = Tracker(tmp_path, "for good", road.address, 5)
+    list(later.send())
+    assert list(later.send()) == []
+    found = on_server(server, "for good")
+    assert {name: status for name, (status, _) in found.items()} == {
+        "begun": "FINISHED",
+        "never begun": "FINISHED",
+    }
+    assert all(metrics["accuracy"] == 2 / 3 for _, metrics in found.values())
+    read(server, "for good")
+    assert later.run(begun.run_id) is not None
+    assert len(later.runs_of("parent")) == 2
+
+
+def test_a_server_that_was_never_there_is_said_after_the_wait(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    with pytest.raises(UnreachableError, match=f"http://127.0.0.1:{port} could not be reached"):
+        Tracker(tmp_path, "mcalc", f"http://127.0.0.1:{port}", 0.5)
+
+
+@pytest.mark.parametrize(
+    ("uri", "said"),
+    [
+        ("localhost:5000", "did you mean http://localhost:5000"),
+        ("file:///tmp/x", "expected http://HOST:PORT"),
+        ("file://", "expected http://HOST:PORT"),
+        ("mlruns", "expected http://HOST:PORT"),
+        ("http://", "expected http://HOST:PORT"),
+        ("databricks", "expected http://HOST:PORT"),
+    ],
+)
+def test_other_addresses_are_said(tmp_path: Path, uri: str, said: str) -> None:
+    with pytest.raises(UserError, match=said):
+        Tracker(tmp_path, "mcalc", uri, 1)
+    with pytest.raises(UserError, match=said):
+        read_trials(TrackingConfig(dir=str(tmp_path), uri=uri))
+
+
+def test_a_deleted_experiment_and_another_server_are_said(server: str, tmp_path: Path) -> None:
+    client = MlflowClient(tracking_uri=server)
+    client.delete_experiment(client.create_experiment("gone"))
+    with pytest.raises(UserError, match="was deleted"):
+        Tracker(tmp_path, "gone", server, 1)
+    command = [sys.executable, "-m", "http.server", "--bind", "127.0.0.1"]
+    with (
+        served(lambda port: [*command, str(port)], tmp_path) as (address, _),
+        pytest.raises(UserError, match=r"refuses \(.*40"),
+    ):
+        Tracker(tmp_path, "mcalc", address, 1)
