@@ -31,6 +31,9 @@ class Listener:
     def iterated(self, iteration: int) -> None:
         """An iteration is done; they count from 1 over all attempts at the run."""
 
+    def saving(self, iteration: int) -> None:
+        """A checkpoint is about to be written. An error raised here prevents that."""
+
     def evaluated(self, point: CurvePoint, running: Sequence[PlannedTrial]) -> None:
         """A validation evaluation is done; these trials are still running."""
 

@@ -209,6 +209,8 @@ class ValidationSchedule(pl.Callback):
         if self.checkpointing:
             due = self.checkpointing.minutes * 60
             if self.interrupted or 0 < due <= time.monotonic() - self._saved:
+                for listener in self.listeners:
+                    listener.saving(iteration)
                 self._save(trainer, iteration, self.checkpointing.file)
         if self.interrupted:
             raise KeyboardInterrupt

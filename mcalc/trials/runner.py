@@ -127,4 +127,5 @@ def _train(
     classifier = Classifier(built, config.backbone, config.head, config.trainer)
     file = CheckpointFile(checkpoint_path(Path(config.tracking.dir), trials[0].trajectory))
     checkpointing = Checkpointing(file, config.tracking.checkpoint_minutes)
-    run_trajectory(classifier, crops, trials, [recorder, *listeners], checkpointing, placement)
+    # the recorder last, so that a listener may prevent what it would write
+    run_trajectory(classifier, crops, trials, [*listeners, recorder], checkpointing, placement)

@@ -153,6 +153,19 @@ class Leases:
             )
             return int(done.rowcount) == 1
 
+    def holds(self, token: str, *, wait: bool) -> bool:
+        """Whether the lease of this token is still there.
+
+        Raises UnreachableError where the store is away, at once without `wait`.
+        """
+        ask = self.storage.retry if wait else self.storage.retry.once
+        return ask(self._holds, token)
+
+    def _holds(self, token: str) -> bool:
+        with self.storage.engine.connect() as connection:
+            found = connection.execute(sa.select(_leases.c.token).where(_leases.c.token == token))
+            return found.first() is not None
+
     def _is_dead(self, row: sa.Row[tuple[object, ...]]) -> bool:
         if row.host == socket.gethostname() and row.pid_namespace == _pid_namespace():
             if row.boot == _boot():
@@ -178,7 +191,6 @@ class Lease:
         self.token = token
         self.lost = False
         """Another worker took this one for dead; results of this one must not be recorded."""
-        self._last_heartbeat = time.monotonic()
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._keep_alive, name=f"lease {work}", daemon=True)
 
@@ -191,10 +203,18 @@ class Lease:
         self._ended.set()
         self._thread.join()
 
-    def held(self) -> bool:
-        """Whether the lease is still ours; asks the store if the last heartbeat is long ago."""
-        if not self.lost and time.monotonic() - self._last_heartbeat > HEARTBEAT_SECONDS:
-            self.lost = not self.leases.heartbeat(self.token)
+    def held(self, *, wait: bool = True) -> bool:
+        """Whether the lease is still ours, by the store: clocks may stand still where a machine
+        sleeps.
+
+        Raises UnreachableError where the store stays away. Without `wait` a lease whose store is
+        away now counts as held: nobody can take it over there.
+        """
+        try:
+            self.lost = self.lost or not self.leases.holds(self.token, wait=wait)
+        except UnreachableError:
+            if wait:
+                raise
         return not self.lost
 
     def _keep_alive(self) -> None:
@@ -203,7 +223,6 @@ class Lease:
                 if not self.leases.heartbeat(self.token):
                     self.lost = True
                     return
-                self._last_heartbeat = time.monotonic()
             except (UnreachableError, OperationalError):
                 continue  # the worker itself reports it when it next needs the store
 

@@ -11,7 +11,7 @@ from mcalc.config import Config, PlannedTrial
 from mcalc.console import Display
 from mcalc.data import DataCache, IndexedData
 from mcalc.errors import CutOffError, UserError
-from mcalc.results import Outcome
+from mcalc.results import CurvePoint, Outcome
 from mcalc.sweep.store import DONE, Job, Lease, Leases, Storage, SweepStudy, result, storage_url
 from mcalc.sweep.worker.resources import cpu_share, gpu_slot
 from mcalc.tracking import Tracker
@@ -87,11 +87,22 @@ class LeaseListener(Listener):
     def __init__(self, lease: Lease) -> None:
         self.lease = lease
 
+    def evaluated(self, point: CurvePoint, running: Sequence[PlannedTrial]) -> None:
+        """Before a curve grows: raise CutOffError where the lease was lost."""
+        self._check(", ".join(trial.name for trial in running), wait=False)
+
+    def saving(self, iteration: int) -> None:
+        """Before a checkpoint is written: raise CutOffError where the lease was lost."""
+        self._check(f"iteration {iteration}", wait=False)
+
     def recording(self, trial: PlannedTrial) -> None:
-        """Raise CutOffError where the lease was lost."""
-        if not self.lease.held():
+        """Before a result is recorded: raise CutOffError where the lease was lost."""
+        self._check(trial.name, wait=True)
+
+    def _check(self, what: str, *, wait: bool) -> None:
+        if not self.lease.held(wait=wait):
             raise CutOffError(
-                f"{trial.name}: another worker took this one for dead and resumes its trials; "
+                f"{what}: another worker took this one for dead and resumes its trials; "
                 "nothing is recorded here (was this machine asleep?)"
             )
 
