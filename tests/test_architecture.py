@@ -94,6 +94,14 @@ RULES: dict[str, tuple[str, ...]] = {
         "mcalc.config", "mcalc.data", "mcalc.training", "mcalc.trials", "mcalc.tracking",
         "mcalc.sweep.planning", "mcalc.sweep.store",
     ),
+    "mcalc.sweep.checking": (
+        "mcalc.config", "mcalc.tracking", "mcalc.trials", "mcalc.sweep.store",
+        "mcalc.sweep.worker",
+    ),
+    "mcalc.sweep.actions": (
+        "mcalc.config", "mcalc.data", "mcalc.tracking", "mcalc.trials", "mcalc.sweep.checking",
+        "mcalc.sweep.display", "mcalc.sweep.store", "mcalc.sweep.worker",
+    ),
     "mcalc.sweep": (
         "mcalc.command_line", "mcalc.config", "mcalc.data", "mcalc.training", "mcalc.trials",
         "mcalc.tracking",

@@ -149,6 +149,7 @@ SWEEP = Command(
         "check": "compare Optuna's and MLflow's record of each trial (default: every sweep)",
         "show": "figures: best, mean and SD over seeds, importance of parameters",
         "url": "address of Optuna's store, as optuna-dashboard takes it",
+        "send": "send to the tracking server the runs that it did not take while it was away",
     },
     settings=(*_PLACES, "storage_wait"),
     examples=(

@@ -17,7 +17,7 @@ from mcalc.console import Display, console
 from mcalc.data import DataCache
 from mcalc.errors import UserError
 from mcalc.results import Outcome, RecordedTrial
-from mcalc.sweep.consistency import run_ids
+from mcalc.sweep.checking.compare import run_ids
 from mcalc.sweep.display import SweepView, dry_run, print_outcomes, print_plan, summarise
 from mcalc.sweep.planning import Choices, Compose, Plan, override_of
 from mcalc.sweep.start import Launcher

@@ -19,7 +19,7 @@ from mcalc.config.compose import compose_config
 from mcalc.data.pipeline import index_data
 from mcalc.errors import UserError
 from mcalc.results import Outcome, RecordedTrial
-from mcalc.sweep.consistency import Report, check
+from mcalc.sweep.checking.compare import Report, check
 from mcalc.sweep.display.summary import summarise
 from mcalc.sweep.start import run_sweep
 from mcalc.sweep.store.leases import Leases

@@ -1,0 +1,1 @@
+"""What `python -m mcalc.sweep ACTION` does, one module an action."""

@@ -1,0 +1,41 @@
+"""Look at recorded sweeps: list, show, url."""
+
+from __future__ import annotations
+
+from rich.table import Table
+
+from mcalc.config import Config, Line
+from mcalc.console import console
+from mcalc.errors import UserError
+from mcalc.sweep.actions.opening import open_sweeps
+from mcalc.sweep.display import summarise
+from mcalc.sweep.store import shown, storage_url
+
+
+def list_sweeps(config: Config, line: Line) -> int:
+    """Every sweep with its trials by state."""
+    _, studies = open_sweeps(config, line.names)
+    table = Table("sweep", "complete", "pruned", "failed", "running")
+    for study in studies:
+        states = [attempt.state.name for attempt in study.current()]
+        counts = [str(states.count(s)) for s in ("COMPLETE", "PRUNED", "FAIL", "RUNNING")]
+        table.add_row(study.name, *counts)
+    console.print(table)
+    return 0
+
+
+def show(config: Config, line: Line) -> int:
+    """The figures of the sweeps named."""
+    if not line.names:
+        raise UserError("show needs the name of a sweep: `python -m mcalc.sweep list` has them")
+    _, studies = open_sweeps(config, line.names)
+    for study in studies:
+        console.print(f"{study.name}: {summarise(study).as_json()}")
+    return 0
+
+
+def url(config: Config, line: Line) -> int:
+    """The address of Optuna's store, without a password, which must not stay in a terminal."""
+    open_sweeps(config, ())
+    print(shown(storage_url(config)))
+    return 0

@@ -1,0 +1,21 @@
+"""Send to a tracking server what it did not take while it was away."""
+
+from __future__ import annotations
+
+from mcalc.config import Config, Line
+from mcalc.console import console
+from mcalc.errors import UserError
+from mcalc.trials import open_tracker
+
+
+def send(config: Config, line: Line) -> int:
+    """Send every run that is kept on this machine. Given again, nothing is sent twice."""
+    if line.names:
+        raise UserError(f"send takes no name ({line.names[0]!r}): it sends all that is kept")
+    tracker = open_tracker(config)
+    number = 0
+    for name, run_id in tracker.send():
+        number += 1
+        console.print(f"  {name} is on the server, as run {run_id}")
+    console.print(f"{number} runs sent from {tracker.unsent.place}")
+    return 0
