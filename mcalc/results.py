@@ -89,6 +89,8 @@ class Outcome:
     error: str | None = None
     retry: bool = True
     """After a failure: whether another attempt may succeed (not after a divergence)."""
+    manifest: str = ""
+    """SHA-256 of what its run consists of (`mcalc.tracking.manifest`), once it is closed."""
 
 
 @dataclass(frozen=True)
@@ -121,6 +123,18 @@ class RecordedTrial:
     def key(self) -> str:
         """Identity of the trial."""
         return self.tags.get("mcalc.key", "")
+
+    @property
+    def manifest(self) -> str:
+        """SHA-256 of what the run consists of; empty for one that is open, or older than that."""
+        return self.tags.get("mcalc.manifest", "")
+
+    @property
+    def outcome(self) -> Outcome:
+        """How the trial ended, for a run that has ended."""
+        return Outcome(
+            self.name, self.key, self.state, self.run_id, self.metrics, manifest=self.manifest
+        )
 
     @property
     def superseded(self) -> bool:

@@ -17,7 +17,7 @@ from mcalc.console import Display, console
 from mcalc.data import DataCache
 from mcalc.errors import UserError
 from mcalc.results import Outcome, RecordedTrial
-from mcalc.sweep.checking.compare import run_ids
+from mcalc.sweep.checking.attempt import run_ids
 from mcalc.sweep.display import SweepView, dry_run, print_outcomes, print_plan, summarise
 from mcalc.sweep.planning import Choices, Compose, Plan, override_of
 from mcalc.sweep.start import Launcher
@@ -139,6 +139,8 @@ class _SweepRun:
                     known = self.study.parent()
                     if known and tracker.run(known) is None:
                         known = None  # MLflow's store was deleted
+                    elif known and tracker.is_deleted(known):
+                        tracker.restore(known)
                     found = tracker.open_sweep(self.plan.sweep, self.plan.title, tags, known)
                     self.study.parent(found)
                     return found
@@ -171,7 +173,9 @@ class _SweepRun:
             rows = Rows(self.context, self._job(lost))
             for trial in lost:
                 run = finished[trial.key]
-                outcome = Outcome(trial.name, trial.key, run.state, run.run_id, run.metrics)
+                outcome = Outcome(
+                    trial.name, trial.key, run.state, run.run_id, run.metrics, manifest=run.manifest
+                )
                 rows.keep(outcome, newest.get(trial.key))
 
     def _abandon_orphans(self) -> list[RecordedTrial]:

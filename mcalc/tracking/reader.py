@@ -6,9 +6,7 @@ of `tracking.uri`.
 
 from __future__ import annotations
 
-import csv
 import statistics
-from collections.abc import Mapping
 from pathlib import Path
 from urllib.error import HTTPError
 from urllib.parse import unquote
@@ -20,9 +18,9 @@ from mlflow.tracking import MlflowClient
 
 from mcalc.config import TrackingConfig
 from mcalc.errors import UserError, without_password
-from mcalc.results import Artifacts, CurvePoint, Predictions, RecordedTrial
-from mcalc.tracking.moved import artifact_folder
-from mcalc.tracking.runs import PARENT_TAG, recorded_trial, search
+from mcalc.results import Artifacts, Predictions, RecordedTrial
+from mcalc.tracking.files import read_csv, read_curve
+from mcalc.tracking.runs import PARENT_TAG, artifacts_of, recorded_trial, search
 from mcalc.tracking.server import check_address, is_served
 from mcalc.tracking.store import read_local
 
@@ -111,16 +109,9 @@ def read_trials(tracking: TrackingConfig, sweep: str | None = None) -> list[Reco
     return [_read_trial(client, run, directory) for run in reversed(newest.values())]
 
 
-def artifacts_of(client: MlflowClient, run: Run, directory: Path | None) -> Path:
-    """Folder with the artifacts of a run; `directory` is that of a record on this machine."""
-    run_id, address = str(run.info.run_id), str(run.info.artifact_uri)
-    place = artifact_folder(directory, run_id, address) if directory else None
-    return place or Path(client.download_artifacts(run_id, ""))
-
-
 def _read_trial(client: MlflowClient, run: Run, directory: Path | None) -> RecordedTrial:
     folder = artifacts_of(client, run, directory)
-    table = _read_csv(folder / "predictions.csv")
+    table = read_csv(folder / "predictions.csv")
     crops = sorted((folder / "crops").glob("*.png"))
     artifacts = Artifacts(
         predictions=Predictions(
@@ -128,19 +119,7 @@ def _read_trial(client: MlflowClient, run: Run, directory: Path | None) -> Recor
             labels=np.array([int(row["malignant"]) for row in table], dtype=np.int64),
             probabilities=np.array([float(row["probability"]) for row in table]),
         ),
-        curve=tuple(_point(row) for row in _read_csv(folder / "curve.csv")),
+        curve=read_curve(folder),
         crops={unquote(file.stem): str(file) for file in crops},
     )
     return recorded_trial(run, artifacts)
-
-
-def _read_csv(path: Path) -> list[dict[str, str]]:
-    # not pandas, whose parser of numbers may be off in the last bit
-    with path.open(newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
-
-
-def _point(row: Mapping[str, str]) -> CurvePoint:
-    # nan is written as an empty field
-    values = {n: float(text) if text else np.nan for n, text in row.items() if n != "iteration"}
-    return CurvePoint(iteration=int(row["iteration"]), **values)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 import tempfile
 import time
+import weakref
 from collections.abc import Mapping, Sequence
-from dataclasses import astuple, fields
-from pathlib import Path
+from dataclasses import astuple, dataclass, fields
+from io import BytesIO
+from pathlib import Path, PurePosixPath
 from urllib.parse import quote
 
 import cv2
@@ -17,7 +21,10 @@ from matplotlib.figure import Figure
 from mlflow.entities import Metric, RunTag
 from mlflow.tracking import MlflowClient
 
+from mcalc.file_digest import file_sha256
 from mcalc.results import CurvePoint, Predictions
+from mcalc.tracking import manifest
+from mcalc.tracking.manifest import MANIFEST_TAG, Manifest, digest
 
 BATCH = 900
 """Metrics that are written in a call: MLflow takes at most 1000."""
@@ -25,18 +32,41 @@ PARAMS = 100
 """Parameters that MLflow takes in a call."""
 STATE_TAG = "mcalc.state"
 """Set where MLflow's own states do not say enough: it has none for a pruned run."""
+_TABLES_TAG = "mlflow.loggedArtifacts"
+"""MLflow's list of the files that its UI shows as tables (`MlflowClient.log_table` sets it too)."""
 _FLUSH_SECONDS = 2.0
 
 
-class RunWriter:
-    """Writes an open MLflow run of one trial."""
+@dataclass(frozen=True)
+class Opening:
+    """What a run has from its beginning."""
 
-    def __init__(self, client: MlflowClient, run_id: str, last_step: int = -1) -> None:
+    name: str
+    params: Mapping[str, str]
+    tags: Mapping[str, str]
+
+
+class RunWriter:
+    """Writes an open MLflow run of one trial.
+
+    Its files stay in a temporary folder until it is closed: a server that goes away in between may
+    take none of them, and all are then recorded on this machine.
+    """
+
+    def __init__(
+        self, client: MlflowClient, run_id: str, opening: Opening, last_step: int = -1
+    ) -> None:
+        """`last_step`: the last iteration of the curve that the run has already."""
         self.client = client
         self.run_id = run_id
+        self._opening = opening
         self._last_step = last_step
         self._pending: list[Metric] = []
         self._flushed = time.monotonic()
+        self._staged = Path(tempfile.mkdtemp(prefix="mcalc-run-"))
+        # also for a run that stays open, for another worker to resume
+        self._remove_staged = weakref.finalize(self, shutil.rmtree, self._staged, True)
+        self._files: dict[str, str] = {}
 
     def point(self, point: CurvePoint) -> None:
         """Add an evaluation to the curve; it appears in the UI within seconds.
@@ -45,7 +75,7 @@ class RunWriter:
         """
         if point.iteration <= self._last_step:
             return
-        values = {name: getattr(point, name) for name in _CURVE_COLUMNS if name != "iteration"}
+        values = {name: getattr(point, name) for name in CURVE_COLUMNS if name != "iteration"}
         self._pending += entries(values, point.iteration)
         if time.monotonic() - self._flushed > _FLUSH_SECONDS:
             self._flush()
@@ -56,15 +86,48 @@ class RunWriter:
         self._pending = []
         self._flushed = time.monotonic()
 
-    def finish(self, metrics: Mapping[str, float], tags: Mapping[str, str]) -> None:
-        """Write the final metrics, but for those that are nan or infinite, and close the run."""
-        self._close(metrics, {**tags, STATE_TAG: "finished"}, "FINISHED")
+    def finish(self, metrics: Mapping[str, float], tags: Mapping[str, str]) -> str:
+        """Write the final metrics, but for those that are nan or infinite, and close the run.
 
-    def _close(self, metrics: Mapping[str, float], tags: Mapping[str, str], status: str) -> None:
+        Returns the digest of its manifest.
+        """
+        return self._close(metrics, tags, "finished", "FINISHED")
+
+    def prune(self, metrics: Mapping[str, float], tags: Mapping[str, str]) -> str:
+        """Close the run of a trial that the pruner ended; returns the digest of its manifest."""
+        return self._close(metrics, tags, "pruned", "KILLED")
+
+    def _close(
+        self, metrics: Mapping[str, float], tags: Mapping[str, str], state: str, status: str
+    ) -> str:
         self._flush()
-        written = [RunTag(k, v) for k, v in tags.items()]
-        self.client.log_batch(self.run_id, metrics=entries(metrics), tags=written)
-        self.client.set_terminated(self.run_id, status)
+        opened = {name: text for name, text in self._opening.tags.items() if is_lasting(name)}
+        content = Manifest(
+            name=self._opening.name,
+            state=state,
+            params=self._opening.params,
+            metrics={name: float(value) for name, value in metrics.items() if np.isfinite(value)},
+            tags={**opened, **tags, STATE_TAG: state},
+            files=dict(self._files),
+        ).as_bytes()
+        self._put(manifest.FILE, content)
+        written = {**tags, STATE_TAG: state, MANIFEST_TAG: digest(content)}
+        self.client.log_batch(
+            self.run_id,
+            metrics=entries(metrics),
+            tags=[RunTag(name, value) for name, value in written.items()],
+        )
+        self._terminate(status)
+        return digest(content)
+
+    def copy(self, closed: Manifest, files: Path, curve: Sequence[CurvePoint]) -> None:
+        """Write and close this run as another one was closed, with its files."""
+        for point in curve:
+            self.point(point)
+        self._flush()
+        self.client.log_artifacts(self.run_id, str(files))
+        self.client.log_batch(self.run_id, metrics=entries(closed.metrics))
+        self._terminate("FINISHED" if closed.state == "finished" else "KILLED")
 
     def fail(self, error: str, trace: str, *, killed: bool = False) -> None:
         """Close the run as FAILED (or KILLED) with its error."""
@@ -72,47 +135,68 @@ class RunWriter:
         self.client.set_tag(self.run_id, "mcalc.error", error[:5000])
         self.client.set_tag(self.run_id, STATE_TAG, "interrupted" if killed else "failed")
         if trace:
-            self.client.log_text(self.run_id, trace, "traceback.txt")
-        self.client.set_terminated(self.run_id, "KILLED" if killed else "FAILED")
+            self.text(trace, "traceback.txt")
+        self._terminate("KILLED" if killed else "FAILED")
 
-    def prune(self, metrics: Mapping[str, float], tags: Mapping[str, str]) -> None:
-        """Close the run of a trial that the pruner ended."""
-        self._close(metrics, {**tags, STATE_TAG: "pruned"}, "KILLED")
+    def _terminate(self, status: str) -> None:
+        self.client.set_terminated(self.run_id, status)
+        self._remove_staged()
 
     def table(self, predictions: Predictions) -> None:
         """The predictions, as MLflow's table (seen in the UI) and as CSV (read by the report)."""
         frame = pd.DataFrame({"lesion": predictions.ids, "malignant": predictions.labels})
         frame["probability"] = predictions.probabilities
-        self.client.log_table(self.run_id, frame, "predictions.json")
-        self.client.log_text(self.run_id, frame.to_csv(index=False), "predictions.csv")
+        # not log_table, which adds to the rows that a run has from before it was cut off
+        self.text(frame.to_json(orient="split", index=False), "predictions.json")
+        shown = json.dumps([{"path": "predictions.json", "type": "table"}])
+        self.client.set_tag(self.run_id, _TABLES_TAG, shown)
+        self.text(frame.to_csv(index=False), "predictions.csv")
 
     def curve(self, curve: Sequence[CurvePoint]) -> None:
         """The whole curve as CSV."""
-        frame = pd.DataFrame([astuple(point) for point in curve], columns=_CURVE_COLUMNS)
-        self.client.log_text(self.run_id, frame.to_csv(index=False), "curve.csv")
+        frame = pd.DataFrame([astuple(point) for point in curve], columns=CURVE_COLUMNS)
+        self.text(frame.to_csv(index=False), "curve.csv")
 
     def text(self, text: str, name: str) -> None:
-        """A text file."""
-        self.client.log_text(self.run_id, text, name)
+        """A text file, in UTF-8."""
+        self._put(name, text.encode())
 
     def figure(self, figure: Figure, name: str) -> None:
-        """A picture."""
-        self.client.log_figure(self.run_id, figure, name)
+        """A picture, as PNG."""
+        buffer = BytesIO()
+        figure.savefig(buffer, format="png")
+        self._put(name, buffer.getvalue())
 
     def crops(self, crops: Mapping[str, npt.NDArray[np.uint8]]) -> None:
         """Small PNGs by lesion, for the report's sheets."""
-        with tempfile.TemporaryDirectory() as folder:
-            for lesion, image in crops.items():
-                # ids may be paths (data=folder)
-                cv2.imwrite(str(Path(folder) / f"{quote(lesion, safe='')}.png"), image)
-            self.client.log_artifacts(self.run_id, folder, "crops")
+        for lesion, image in crops.items():
+            # ids may be paths (data=folder)
+            encoded = cv2.imencode(".png", image)[1].tobytes()
+            self._put(f"crops/{quote(lesion, safe='')}.png", encoded)
 
     def file(self, path: Path) -> None:
-        """A file as it is."""
-        self.client.log_artifact(self.run_id, str(path))
+        """A file as it is, which is moved."""
+        staged = self._staged / path.name
+        shutil.move(path, staged)
+        self._files[path.name] = file_sha256(staged)
+        self.client.log_artifact(self.run_id, str(staged))
+
+    def _put(self, name: str, content: bytes) -> None:
+        """Write a file of the run; `name` is a path below its artifacts."""
+        folder = str(PurePosixPath(name).parent)
+        staged = self._staged / name
+        staged.parent.mkdir(exist_ok=True)
+        staged.write_bytes(content)
+        self.client.log_artifact(self.run_id, str(staged), None if folder == "." else folder)
+        self._files[name] = digest(content)
 
 
-_CURVE_COLUMNS = [entry.name for entry in fields(CurvePoint)]
+def is_lasting(tag: str) -> bool:
+    """Whether a tag belongs to a closed run: not to attempts before, nor to MLflow alone."""
+    return tag.startswith("mcalc.") and tag != "mcalc.error"
+
+
+CURVE_COLUMNS = [entry.name for entry in fields(CurvePoint)]
 
 
 def entries(values: Mapping[str, float], step: int = 0) -> list[Metric]:

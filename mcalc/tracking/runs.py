@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 
 from mlflow.entities import Run
 from mlflow.tracking import MlflowClient
 
 from mcalc.results import Artifacts, RecordedTrial, check_format
+from mcalc.tracking.moved import artifact_folder
 from mcalc.tracking.run_writer import STATE_TAG
 
 PARENT_TAG = "mlflow.parentRunId"
@@ -56,3 +58,10 @@ def recorded_trial(run: Run, artifacts: Artifacts | None = None) -> RecordedTria
         tags=tags,
         artifacts=artifacts,
     )
+
+
+def artifacts_of(client: MlflowClient, run: Run, directory: Path | None) -> Path:
+    """Folder with the artifacts of a run; `directory` is that of a record on this machine."""
+    run_id, address = str(run.info.run_id), str(run.info.artifact_uri)
+    place = artifact_folder(directory, run_id, address) if directory else None
+    return place or Path(client.download_artifacts(run_id, ""))

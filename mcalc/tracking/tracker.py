@@ -10,19 +10,29 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, cast
 
-from mlflow.entities import Param, Run
+from mlflow.entities import LifecycleStage, Param, Run
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
 from mcalc.atomic_write import make_record_folder
 from mcalc.errors import UserError
-from mcalc.results import RECORD_FORMAT, SUPERSEDED_TAG, Outcome, RecordedTrial
+from mcalc.results import RECORD_FORMAT, SUPERSEDED_TAG, CurvePoint, Outcome, RecordedTrial
 from mcalc.retry import UnreachableError
+from mcalc.tracking.files import read_curve
+from mcalc.tracking.inspection import Inspection, inspect
+from mcalc.tracking.manifest import MANIFEST_TAG
 from mcalc.tracking.opening import open_record
-from mcalc.tracking.run_writer import PARAMS, RunWriter, entries
-from mcalc.tracking.runs import FORMAT_TAG, PARENT_TAG, recorded_trial, search
+from mcalc.tracking.run_writer import PARAMS, Opening, RunWriter, entries
+from mcalc.tracking.runs import FORMAT_TAG, PARENT_TAG, artifacts_of, recorded_trial, search
 from mcalc.tracking.server import LOCAL_TAG, SERVER_TAG, ServerClient
 from mcalc.tracking.unsent import Unsent
+
+_ORIGIN = {
+    "mlflow.user": "mcalc",
+    "mlflow.source.name": "mcalc.train",
+    FORMAT_TAG: str(RECORD_FORMAT),
+}
+"""Tags of every run."""
 
 
 class Tracker:
@@ -35,17 +45,13 @@ class Tracker:
         make_record_folder(directory)
         self.client, self.experiment_id = open_record(directory, experiment, uri, wait)
         self.unsent = Unsent(directory, experiment)
+        self._local = directory if uri is None else None
 
     def _search(self, tags: Mapping[str, str], state: str = "", order: str = "DESC") -> list[Run]:
         return search(self.client, [self.experiment_id], tags, state, order)
 
     def _create_run(self, name: str, tags: Mapping[str, str]) -> str:
-        origin = {
-            "mlflow.user": "mcalc",
-            "mlflow.source.name": "mcalc.train",
-            FORMAT_TAG: str(RECORD_FORMAT),
-        }
-        run = self.client.create_run(self.experiment_id, run_name=name, tags={**origin, **tags})
+        run = self.client.create_run(self.experiment_id, run_name=name, tags={**_ORIGIN, **tags})
         return str(run.info.run_id)
 
     def finished(self, key: str, parent: str | None = None) -> Outcome | None:
@@ -103,6 +109,58 @@ class Tracker:
             sent = self._search({LOCAL_TAG: run_id})
             return recorded_trial(sent[0]) if sent else None
 
+    def is_deleted(self, run_id: str) -> bool:
+        """Whether MLflow has the run marked as deleted, from which it can be restored."""
+        try:
+            stage = self.client.get_run(run_id).info.lifecycle_stage
+        except MlflowException:
+            return False
+        return str(stage) == LifecycleStage.DELETED
+
+    def restore(self, run_id: str) -> None:
+        """Restore a run that was deleted."""
+        self.client.restore_run(run_id)
+
+    def file_under(self, run_id: str, parent: str) -> None:
+        """Let a run belong to a sweep's parent run."""
+        self.client.set_tag(run_id, PARENT_TAG, parent)
+
+    def curve_of(self, run_id: str) -> tuple[CurvePoint, ...]:
+        """The curve in the files of a closed run; none where it has none."""
+        run = self.client.get_run(run_id)
+        return read_curve(artifacts_of(self.client, run, self._local))
+
+    def rewrite(self, run_id: str, sealed: str) -> RecordedTrial:
+        """Write a closed run anew from its manifest and files; the new one replaces it.
+
+        Raises UserError where these were changed too.
+        """
+        old = self.client.get_run(run_id)
+        folder = artifacts_of(self.client, old, self._local)
+        inspection = inspect(self.client, old, folder, sealed)
+        if inspection.manifest is None or inspection.files is None:
+            raise UserError(f"run {run_id} cannot be written anew: its files were changed too")
+        sealed = sealed or str(old.data.tags[MANIFEST_TAG])
+        parent = old.data.tags.get(PARENT_TAG)
+        filed = {PARENT_TAG: parent} if parent else {}
+        opening = Opening(
+            inspection.manifest.name,
+            inspection.manifest.params,
+            {**_ORIGIN, **inspection.manifest.tags, **filed, MANIFEST_TAG: sealed},
+        )
+        new = self._create_run(opening.name, opening.tags)
+        for batch in _batches(opening):
+            self.client.log_batch(new, params=batch)
+        writer = RunWriter(self.client, new, opening)
+        writer.copy(inspection.manifest, folder, read_curve(folder))
+        self.supersede(run_id, new)
+        return recorded_trial(self.client.get_run(new))
+
+    def inspect(self, run_id: str, sealed: str = "") -> Inspection:
+        """What of a closed run is no longer as it was; `sealed` is its digest from elsewhere."""
+        run = self.client.get_run(run_id)
+        return inspect(self.client, run, artifacts_of(self.client, run, self._local), sealed)
+
     def open_trial(
         self,
         name: str,
@@ -119,25 +177,29 @@ class Tracker:
         own = {"mcalc.kind": "trial", "mcalc.key": key}
         if parent:
             own[PARENT_TAG] = parent
-        if run_id and (resumed := self._resume(run_id, name, params, {**tags, **own})):
+        entered = {name: str(value) for name, value in params.items()}
+        opening = Opening(name, entered, {**_ORIGIN, **tags, **own})
+        if run_id and (resumed := self._resume(run_id, opening)):
             return resumed
         if not parent:
             for run in self._search(own, state="RUNNING"):
                 self.client.set_terminated(run.info.run_id, "KILLED")
-        new = self._create_run(name, {**tags, **own})
-        for batch in _params(params):
+        new = self._create_run(opening.name, opening.tags)
+        for batch in _batches(opening):
             self.client.log_batch(new, params=batch)
-        return RunWriter(self.client, new)
+        return RunWriter(self.client, new, opening)
 
-    def _resume(
-        self, run_id: str, name: str, params: Mapping[str, Any], tags: dict[str, str]
-    ) -> RunWriter | None:
+    def _resume(self, run_id: str, opening: Opening) -> RunWriter | None:
         """The writer of a run that a dead worker left open; None where the store has none."""
         for run in self.unsent.runs():
             if run_id in (run.info.run_id, run.data.tags.get(SERVER_TAG)):
                 self.unsent.abandon(run.info.run_id)
         last = -1
         try:
+            run = self.client.get_run(run_id)
+            if run.info.lifecycle_stage == LifecycleStage.DELETED:
+                return None
+            opening = Opening(str(run.info.run_name), dict(run.data.params), dict(run.data.tags))
             written = self.client.get_metric_history(run_id, "val_loss")
             last = max((entry.step for entry in written), default=-1)
         except MlflowException:
@@ -145,9 +207,9 @@ class Tracker:
         except UnreachableError:
             pass  # the points that it has are written once more when it is back
         if isinstance(self.client, ServerClient):
-            self.client.opened(run_id, name, tags, _params(params))
+            self.client.opened(run_id, opening.name, dict(opening.tags), _batches(opening))
         self.client.update_run(run_id, status="RUNNING")
-        return RunWriter(self.client, run_id, last)
+        return RunWriter(self.client, run_id, opening, last)
 
     def abandon(self, run_id: str) -> None:
         """Close a run that a killed worker opened and that no study knows."""
@@ -172,9 +234,9 @@ class Tracker:
         return self.unsent.send(cast(MlflowClient, self.client.waiting), self.experiment_id)
 
 
-def _params(params: Mapping[str, Any]) -> list[list[Param]]:
+def _batches(opening: Opening) -> list[list[Param]]:
     """MLflow's entries of parameters, in batches that it takes."""
-    entered = [Param(name, str(value)) for name, value in params.items()]
+    entered = [Param(name, value) for name, value in opening.params.items()]
     return [entered[start : start + PARAMS] for start in range(0, len(entered), PARAMS)]
 
 

@@ -78,8 +78,7 @@ class Recorder(Listener):
         writer = self.tracker.open_trial(trial.name, trial.key, params, tags, parent, known)
         for listener in self.listeners:
             listener.opened(trial, writer.run_id)
-        if not known:
-            writer.text(config_yaml(config), "config.yaml")
+        writer.text(config_yaml(config), "config.yaml")
         return writer
 
     def prepared(self, data: PreparedData, weights_origin: str, notes: tuple[str, ...]) -> None:
@@ -124,8 +123,10 @@ class Recorder(Listener):
             "mcalc.stop_reason": result.stop_reason,
             "mcalc.warnings": json_tag(notes),
         }
-        writer.finish(metrics, tags)
-        self._end(Outcome(trial.name, trial.key, "finished", writer.run_id, metrics))
+        sealed = writer.finish(metrics, tags)
+        self._end(
+            Outcome(trial.name, trial.key, "finished", writer.run_id, metrics, manifest=sealed)
+        )
         _log.info(
             f"  {trial.name}: accuracy {metrics['accuracy']:.4f} "
             f"[{metrics['accuracy_low']:.3f}, {metrics['accuracy_high']:.3f}], "
@@ -140,8 +141,8 @@ class Recorder(Listener):
         writer = self.writers[trial.key]
         metrics = {"iterations": float(curve[-1].iteration), "seconds": seconds}
         writer.curve(curve)
-        writer.prune(metrics, {"mcalc.stop_reason": "pruned"})
-        self._end(Outcome(trial.name, trial.key, "pruned", writer.run_id, metrics))
+        sealed = writer.prune(metrics, {"mcalc.stop_reason": "pruned"})
+        self._end(Outcome(trial.name, trial.key, "pruned", writer.run_id, metrics, manifest=sealed))
         _log.info(f"  {trial.name}: pruned at iteration {curve[-1].iteration}")
 
     def _about_to_record(self, key: str) -> PlannedTrial:

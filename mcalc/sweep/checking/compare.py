@@ -1,15 +1,17 @@
-"""Whether Optuna and MLflow say the same of a sweep: no trial lost, none twice."""
+"""Whether Optuna and MLflow say the same of a sweep: no trial lost, none twice, none changed."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from enum import Enum
 
 from optuna.trial import FrozenTrial, TrialState
 
 from mcalc.results import RecordedTrial
-from mcalc.sweep.store import DEFINITION, Leases, Owner, SweepStudy, trajectory_of
+from mcalc.sweep.checking.attempt import attempt_problems, identity_problems, run_ids
+from mcalc.sweep.store import DEFINITION, DONE, Leases, Owner, SweepStudy, trajectory_of
 from mcalc.sweep.worker import NO_OBJECTIVE, work_of
 from mcalc.tracking import Tracker
 
@@ -21,7 +23,32 @@ _STATES = {
 }
 """What MLflow must say of a trial by what Optuna says. RUNNING with an interrupted run: a worker
 was stopped, and the same command resumes it."""
-_VALUE_TOLERANCE = 1e-12
+
+
+class Remedy(Enum):
+    """What mends a difference, as a command says it."""
+
+    none = "nothing is done about it"
+    attempt = "Optuna's entry is written anew from its run"
+    run = "its run is written anew from its files, and replaces this one"
+    again = "it is marked as not done: the same command runs it again"
+    adopt = "Optuna's entry is marked as not done: the same command takes over its finished run"
+    abandon = "the run is closed"
+    supersede = "the run that is not Optuna's is marked as replaced"
+    refile = "the run is filed under its sweep again"
+    restore = "it is restored in MLflow"
+    parent = "a new parent run is made, and the trials' runs are filed under it"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something that is not as it should be."""
+
+    text: str
+    remedy: Remedy
+    attempt: FrozenTrial | None = None
+    run_id: str | None = None
+    """The MLflow run that the remedy is about."""
 
 
 @dataclass(frozen=True)
@@ -30,55 +57,70 @@ class Report:
 
     counts: dict[str, int]
     """Trials by state, as Optuna has them (the last attempt at each)."""
-    differences: list[str]
-    """What the two stores do not agree on; empty where all is well."""
+    findings: list[Finding]
+    """What is not as it should be; empty where all is well."""
     unfinished: list[str]
     """Trials that a stopped worker left; the same command resumes them."""
 
+    @property
+    def differences(self) -> list[str]:
+        """What is not as it should be, in words."""
+        return [finding.text for finding in self.findings]
+
 
 def check(study: SweepStudy, tracker: Tracker, leases: Leases) -> Report:
-    """Compare the two stores of one sweep."""
-    newest = study.newest()
+    """Compare the two stores of one sweep, each run with what it was when it was closed."""
+    owners = leases.owners()
+    found = list(_parent(study, tracker))
     parent = study.parent()
     runs = [run for run in tracker.runs_of(parent) if not run.superseded] if parent else []
-    owners = leases.owners()
-    differences = _doubles(study, runs)
-    unfinished = []
+    newest = study.newest()
+    found += _doubles(study, runs)
+    unfinished, mentioned = [], set()
     by_id = {run.run_id: run for run in runs}
-    mentioned: set[str] = set()
     for attempt in newest.values():
         mentioned |= set(run_ids(attempt))
-        differences += _compare(attempt, by_id)
-        if attempt.state is TrialState.RUNNING and not _owned(study, attempt, owners):
-            unfinished.append(str(attempt.user_attrs.get("name")))
+        found += _compare(study, attempt, by_id, tracker)
+        if attempt.state is TrialState.RUNNING and not _is_owned(study, attempt, owners):
+            unfinished.append(_name(attempt))
     earlier = {run_id for attempt in study.attempts() for run_id in run_ids(attempt)}
     for run in runs:
         if run.run_id not in mentioned and (run.run_id not in earlier or run.state == "running"):
-            differences.append(
-                f"{run.name}: MLflow has a run ({run.run_id}, {run.state}) that Optuna knows "
-                "nothing of"
-            )
+            text = f"{run.name}: MLflow has a run ({run.run_id}, {run.state}) that Optuna knows not"
+            remedy = Remedy.abandon if run.state == "running" else Remedy.supersede
+            found.append(Finding(text, Remedy.none if owners else remedy, run_id=run.run_id))
     counts = Counter(attempt.state.name.lower() for attempt in newest.values())
-    return Report(dict(counts), differences, unfinished)
+    return Report(dict(counts), found, unfinished)
 
 
-def run_ids(attempt: FrozenTrial) -> list[str]:
-    """The MLflow runs of an attempt: one, or one a seed of a search's configuration."""
-    facts = attempt.user_attrs
-    several = facts.get("runs")
-    if several:
-        return [str(run_id) for run_id in several.values()]
-    return [str(facts["mlflow_run"])] if facts.get("mlflow_run") else []
+def _name(attempt: FrozenTrial) -> str:
+    return str(attempt.user_attrs.get("name"))
 
 
-def _doubles(study: SweepStudy, runs: Sequence[RecordedTrial]) -> list[str]:
+def _parent(study: SweepStudy, tracker: Tracker) -> Iterator[Finding]:
+    parent = study.parent()
+    if parent is None or tracker.run(parent) is None:
+        if study.attempts():
+            yield Finding("the sweep's parent run is not in MLflow", Remedy.parent)
+    elif tracker.is_deleted(parent):
+        yield Finding(
+            f"the sweep's parent run ({parent}) is deleted in MLflow", Remedy.restore, None, parent
+        )
+
+
+def _doubles(study: SweepStudy, runs: Sequence[RecordedTrial]) -> Iterator[Finding]:
     """Trials that are done more than once; a rerun that was asked for supersedes the one before."""
-    found = []
+    ours = {run_id for attempt in study.newest().values() for run_id in run_ids(attempt)}
     finished = Counter(run.key for run in runs if run.state in ("finished", "pruned"))
     names = {run.key: run.name for run in runs}
     for key, number in finished.items():
         if number > 1:
-            found.append(f"{names[key]}: MLflow has {number} finished runs of it")
+            text = f"{names[key]}: MLflow has {number} finished runs of it"
+            others = [run.run_id for run in runs if run.key == key and run.run_id not in ours]
+            for run_id in others[: number - 1]:
+                yield Finding(text, Remedy.supersede, None, run_id)
+            if not others:
+                yield Finding(text, Remedy.none)
     living = Counter(
         str(attempt.user_attrs.get("key", ""))
         for attempt in study.attempts()
@@ -86,50 +128,77 @@ def _doubles(study: SweepStudy, runs: Sequence[RecordedTrial]) -> list[str]:
     )
     for key, number in living.items():
         if key and number > 1:
-            found.append(f"{names.get(key, key)}: Optuna has {number} running trials of it")
-    return found
+            text = f"{names.get(key, key)}: Optuna has {number} running trials of it"
+            yield Finding(text, Remedy.none)
 
 
-def _compare(attempt: FrozenTrial, by_id: dict[str, RecordedTrial]) -> list[str]:
-    name = str(attempt.user_attrs.get("name"))
-    ids = run_ids(attempt)
+def _compare(
+    study: SweepStudy, attempt: FrozenTrial, by_id: dict[str, RecordedTrial], tracker: Tracker
+) -> Iterator[Finding]:
+    """One trial in Optuna against its runs in MLflow."""
+    ids, is_done = run_ids(attempt), attempt.state in DONE
     if not ids:
         # failed before its record was open, or the same configuration as another one
-        lacking = attempt.state in (TrialState.COMPLETE, TrialState.PRUNED)
-        if lacking and "copy_of" not in attempt.user_attrs:
-            return [f"{name}: {attempt.state.name} in Optuna, and no run in MLflow"]
-        return []
-    found = []
-    last = len(ids) - 1
+        if is_done and "copy_of" not in attempt.user_attrs:
+            text = f"{_name(attempt)}: {attempt.state.name} in Optuna, and no run in MLflow"
+            yield Finding(text, Remedy.again, attempt)
+        return
     for place, run_id in enumerate(ids):
         run = by_id.get(run_id)
         if run is None:
-            found.append(f"{name}: Optuna names run {run_id}, which MLflow does not have")
+            yield _missing(attempt, run_id, tracker)
             continue
         allowed = _STATES.get(attempt.state, ())
         # the seeds before the last one are done, and all where there is nothing to compare
-        if place < last or attempt.user_attrs.get("error") == NO_OBJECTIVE:
+        if place < len(ids) - 1 or attempt.user_attrs.get("error") == NO_OBJECTIVE:
             allowed = ("finished",)
+        problems = list(_run_problems(attempt, run, tracker, alone=len(ids) == 1))
+        yield from problems
+        if problems:
+            continue
         if run.state not in allowed:
-            found.append(f"{name}: {attempt.state.name} in Optuna, {run.state} in MLflow")
-        elif len(ids) == 1 and attempt.state is TrialState.COMPLETE:
-            found += _compare_values(name, attempt, run)
-    return found
+            text = f"{_name(attempt)}: {attempt.state.name} in Optuna, {run.state} in MLflow"
+            yield Finding(text, Remedy.again if is_done else Remedy.none, attempt, run_id)
+        elif len(ids) == 1 and is_done:
+            for text in identity_problems(study, attempt, run):
+                yield Finding(f"{_name(attempt)}: {text}", Remedy.adopt, attempt, run_id)
+            for text in attempt_problems(study, attempt, run, tracker.curve_of(run_id)):
+                yield Finding(f"{_name(attempt)}: {text}", Remedy.attempt, attempt, run_id)
 
 
-def _compare_values(name: str, attempt: FrozenTrial, run: RecordedTrial) -> list[str]:
-    recorded = {run.metrics.get("accuracy")} | {
-        value for metric, value in run.metrics.items() if metric.startswith("reported_val_")
-    }
-    value = attempt.value
-    same = any(
-        other is not None and value is not None and abs(other - value) <= _VALUE_TOLERANCE
-        for other in recorded
-    )
-    return [] if same else [f"{name}: value {value} in Optuna, and no such figure in MLflow"]
+def _missing(attempt: FrozenTrial, run_id: str, tracker: Tracker) -> Finding:
+    """A run that Optuna names, and that is not among those of its sweep."""
+    name = _name(attempt)
+    if tracker.is_deleted(run_id):
+        text = f"{name}: its run {run_id} is deleted in MLflow"
+        return Finding(text, Remedy.restore, attempt, run_id)
+    run = tracker.run(run_id)
+    if run is None:
+        text = f"{name}: Optuna names run {run_id}, which MLflow does not have"
+        remedy = Remedy.again if attempt.state in DONE else Remedy.none
+        return Finding(text, remedy, attempt, run_id)
+    if run.superseded:
+        return Finding(f"{name}: its run {run_id} is marked as replaced", Remedy.again, attempt)
+    text = f"{name}: its run {run_id} is not filed under its sweep"
+    return Finding(text, Remedy.refile, attempt, run_id)
 
 
-def _owned(study: SweepStudy, attempt: FrozenTrial, owners: dict[str, Owner]) -> bool:
+def _run_problems(
+    attempt: FrozenTrial, run: RecordedTrial, tracker: Tracker, *, alone: bool
+) -> Iterator[Finding]:
+    """What of a closed run is no longer as it was when it was closed."""
+    sealed = str(attempt.user_attrs.get("manifest", "")) if alone else ""
+    if attempt.state not in DONE and run.state not in ("finished", "pruned"):
+        return
+    inspection = tracker.inspect(run.run_id, sealed)
+    # with one seed a trial can be written anew; a configuration of several is run again
+    whole = inspection.files is not None and alone
+    for text in inspection.problems:
+        remedy = Remedy.run if whole else Remedy.again
+        yield Finding(f"{run.name}: {text} (run {run.run_id})", remedy, attempt, run.run_id)
+
+
+def _is_owned(study: SweepStudy, attempt: FrozenTrial, owners: dict[str, Owner]) -> bool:
     searched = DEFINITION in study.study.user_attrs
     work = work_of(attempt.number) if searched else trajectory_of(attempt)
     return work in owners

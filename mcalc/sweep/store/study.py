@@ -24,6 +24,8 @@ FORMAT = "mcalc:format"
 """User attributes of a study."""
 RESULTS = ("accuracy_low", "accuracy_high", "auc", "iterations", "seconds")
 """Metrics of a trial that the study keeps beside its value."""
+VOIDS = "voids"
+"""Attribute of an entry that marks attempts: their numbers count no longer."""
 DONE = (TrialState.COMPLETE, TrialState.PRUNED)
 """States that are not run again."""
 
@@ -135,8 +137,10 @@ class SweepStudy:
     # --- what is recorded -------------------------------------------------------------------
 
     def attempts(self) -> list[FrozenTrial]:
-        """Every attempt at every trial, in the order in which they began."""
-        return self.study.get_trials(deepcopy=False)
+        """Every attempt at every trial that counts, in the order in which they began."""
+        every = self.study.get_trials(deepcopy=False)
+        void = {number for attempt in every for number in attempt.user_attrs.get(VOIDS, ())}
+        return [a for a in every if a.number not in void and VOIDS not in a.user_attrs]
 
     def newest(self) -> dict[str, FrozenTrial]:
         """The last attempt at each trial, by key."""
@@ -201,18 +205,31 @@ class SweepStudy:
 
     def end(self, number: int, outcome: Outcome, value: float | None) -> None:
         """Record what became of an attempt; the value is the study's objective."""
-        state = {"finished": TrialState.COMPLETE, "pruned": TrialState.PRUNED}.get(
-            outcome.state, TrialState.FAIL
-        )
-        known = {name: outcome.metrics.get(name, math.nan) for name in RESULTS}
-        facts: dict[str, Any] = {
-            "result": {name: value for name, value in known.items() if math.isfinite(value)}
-        }
-        if outcome.error:
-            facts["error"] = outcome.error[:2000]
+        facts, state = _ended(outcome)
         self.set(number, facts)
         # Optuna itself gives a pruned trial the value of its last evaluation
         self.study.tell(number, value if state is TrialState.COMPLETE else None, state)
+
+    def void(self, number: int, why: str) -> None:
+        """Let an attempt that has ended count no longer: Optuna changes none of those."""
+        facts = {VOIDS: [number], "error": why[:2000]}
+        self.study.add_trial(create_trial(state=TrialState.FAIL, user_attrs=facts))
+
+    def rewrite(self, number: int, outcome: Outcome, value: float | None) -> None:
+        """Add an attempt as another one is, but with this outcome; the other counts no longer."""
+        old = self._trial(number)
+        facts, state = _ended(outcome)
+        self.void(number, "its figures were not those of its run")
+        self.study.add_trial(
+            create_trial(
+                state=state,
+                value=value if state is TrialState.COMPLETE else None,
+                params=old.params,
+                distributions=old.distributions,
+                user_attrs={**old.user_attrs, **facts, "mlflow_run": outcome.run_id},
+                intermediate_values=old.intermediate_values,
+            )
+        )
 
     def report(self, number: int, step: int, value: float) -> bool:
         """Add an evaluation of a running trial; True where the pruner ends it.
@@ -241,7 +258,7 @@ class SweepStudy:
 
     def search_with(self, search: Search, evaluations: int) -> None:
         """Draw and prune as the search says; `evaluations` is what a whole run has."""
-        self.study.sampler = sampler_of(search, len(self.attempts()))
+        self.study.sampler = sampler_of(search, len(self.study.get_trials(deepcopy=False)))
         self.study.pruner = pruner_of(search, evaluations)
 
     def ask(self, search: Search) -> tuple[int, Values]:
@@ -252,6 +269,20 @@ class SweepStudy:
     def describe(self, number: int, trial: PlannedTrial) -> None:
         """Record what a drawn configuration is."""
         self.set(number, _identity(trial, self.shared, 1))
+
+
+def _ended(outcome: Outcome) -> tuple[dict[str, Any], TrialState]:
+    """What the study keeps of an outcome."""
+    states = {"finished": TrialState.COMPLETE, "pruned": TrialState.PRUNED}
+    known = {name: outcome.metrics.get(name, math.nan) for name in RESULTS}
+    facts: dict[str, Any] = {
+        "result": {name: value for name, value in known.items() if math.isfinite(value)}
+    }
+    if outcome.manifest:
+        facts["manifest"] = outcome.manifest
+    if outcome.error:
+        facts["error"] = outcome.error[:2000]
+    return facts, states.get(outcome.state, TrialState.FAIL)
 
 
 def _last_by(attribute: str, attempts: Sequence[FrozenTrial]) -> dict[str, FrozenTrial]:

@@ -82,7 +82,7 @@ class Rows:
                 continue
             run = self.context.tracker.run(run_id)
             if run is not None and run.state in ("finished", "pruned"):
-                outcome = Outcome(self.trials[key].name, key, run.state, run_id, run.metrics)
+                outcome = replace(run.outcome, name=self.trials[key].name)
                 kept.append(self.keep(outcome, attempt))
         return kept
 

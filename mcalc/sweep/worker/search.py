@@ -163,7 +163,14 @@ class _Configuration:
         """One trial; a search with several seeds prunes by the first one's evaluations."""
         known = self.context.tracker.run(self.runs[trial.key]) if trial.key in self.runs else None
         if known is not None and known.state in ("finished", "pruned"):
-            return Outcome(trial.name, trial.key, known.state, known.run_id, known.metrics)
+            return Outcome(
+                trial.name,
+                trial.key,
+                known.state,
+                known.run_id,
+                known.metrics,
+                manifest=known.manifest,
+            )
         listener = _ConfigurationListener(self, prunes=first)
         (outcome,) = with_retries(
             lambda _keys, _first: self.context.run(

@@ -1,0 +1,77 @@
+"""Mend what a check found, from what is recorded. No result is invented.
+
+Nothing is deleted: an entry that is wrong is marked, and a right one is added.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+
+from mcalc.results import RecordedTrial
+from mcalc.sweep.checking.attempt import run_ids
+from mcalc.sweep.checking.compare import Finding, Remedy
+from mcalc.sweep.store import DEFINITION, SweepStudy
+from mcalc.tracking import Tracker
+
+_REPAIRED = "nothing: its record was damaged"
+
+
+def repair(
+    study: SweepStudy, tracker: Tracker, findings: Iterable[Finding]
+) -> Iterator[tuple[str, Remedy]]:
+    """Mend each finding that can be; gives its text and what was done."""
+    done: set[tuple[int | None, str | None]] = set()
+    for finding in findings:
+        number = finding.attempt.number if finding.attempt else None
+        # several findings of one trial, or of one run, have one remedy
+        subject = (number, None if number is not None else finding.run_id)
+        if subject not in done or subject == (None, None):
+            _mend(study, tracker, finding)
+            done.add(subject)
+        yield finding.text, finding.remedy
+
+
+def _mend(study: SweepStudy, tracker: Tracker, finding: Finding) -> None:
+    attempt, run_id = finding.attempt, finding.run_id
+    if finding.remedy is Remedy.parent:
+        _new_parent(study, tracker)
+    elif run_id is not None and finding.remedy is Remedy.restore:
+        tracker.restore(run_id)
+    elif run_id is not None and finding.remedy is Remedy.refile:
+        tracker.file_under(run_id, str(study.parent()))
+    elif run_id is not None and finding.remedy is Remedy.abandon:
+        tracker.abandon(run_id)
+    elif run_id is not None and finding.remedy is Remedy.supersede:
+        tracker.supersede(run_id, _REPAIRED)
+    elif attempt is not None and finding.remedy is Remedy.adopt:
+        study.void(attempt.number, finding.text)
+    elif attempt is not None and finding.remedy is Remedy.again:
+        if run_id is not None and tracker.run(run_id) is not None:
+            tracker.supersede(run_id, _REPAIRED)
+        study.void(attempt.number, finding.text)
+    elif attempt is not None and run_id is not None and finding.remedy is Remedy.attempt:
+        run = tracker.run(run_id)
+        assert run is not None  # it was read a moment ago
+        _rewrite_attempt(study, attempt.number, run)
+    elif attempt is not None and run_id is not None and finding.remedy is Remedy.run:
+        sealed = str(attempt.user_attrs.get("manifest", ""))
+        _rewrite_attempt(study, attempt.number, tracker.rewrite(run_id, sealed))
+
+
+def _rewrite_attempt(study: SweepStudy, number: int, run: RecordedTrial) -> None:
+    """Add an entry of a trial with the figures of its run; the one before counts no longer."""
+    definition = study.facts().get(DEFINITION)
+    value = f"reported_{definition['objective']}" if definition else "accuracy"
+    study.rewrite(number, run.outcome, run.metrics.get(value))
+
+
+def _new_parent(study: SweepStudy, tracker: Tracker) -> None:
+    runs = [run_id for attempt in study.attempts() for run_id in run_ids(attempt)]
+    # without the hash that tells sweeps of one title apart
+    title = re.sub(r"-[0-9a-f]{8}$", "", study.name)
+    parent = tracker.open_sweep(study.name, title, {})
+    for run_id in runs:
+        if tracker.run(run_id) is not None:
+            tracker.file_under(run_id, parent)
+    study.parent(parent)

@@ -1,0 +1,118 @@
+"""Whether a closed run is still what it was when it was closed."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from mlflow.entities import Run
+from mlflow.tracking import MlflowClient
+
+from mcalc.file_digest import file_sha256
+from mcalc.tracking.files import CURVE_FILE, read_curve
+from mcalc.tracking.manifest import FILE, MANIFEST_TAG, Manifest, digest, read_manifest
+from mcalc.tracking.run_writer import CURVE_COLUMNS
+from mcalc.tracking.runs import recorded_trial
+
+_CUT = 5000
+"""MLflow cuts a longer value of a parameter or tag."""
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """What was found of one run."""
+
+    problems: Sequence[str] = ()
+    """What differs, each in a few words; empty where all is as it was."""
+    manifest: Manifest | None = None
+    """Where the run has one that is as the record says."""
+    files: Path | None = None
+    """Folder with its files, where those are as its manifest says: the run can be written anew."""
+
+
+def inspect(client: MlflowClient, run: Run, folder: Path, sealed: str = "") -> Inspection:
+    """Compare a closed run with its manifest and its files in `folder`.
+
+    `sealed`: the digest of its manifest that is known from elsewhere. A run of an earlier version
+    has no manifest: of it, nothing is found here.
+    """
+    tagged = run.data.tags.get(MANIFEST_TAG, "")
+    if not (tagged or sealed):
+        return Inspection()
+    try:
+        content = (folder / FILE).read_bytes()
+    except OSError:
+        return Inspection(["its manifest is missing"])
+    known = sealed or tagged
+    if digest(content) != known:
+        return Inspection(["its manifest was changed"])
+    try:
+        manifest = read_manifest(content)
+    except ValueError as error:
+        return Inspection([f"its manifest cannot be read: {error}"])
+    damaged = _damaged_files(manifest, folder)
+    problems = [*damaged, *_changed(manifest, run, tagged, known)]
+    if not damaged:
+        problems += _changed_curve(client, run, folder)
+    return Inspection(problems, manifest, None if damaged else folder)
+
+
+def _damaged_files(manifest: Manifest, folder: Path) -> list[str]:
+    found = []
+    for name, known in manifest.files.items():
+        try:
+            if file_sha256(folder / name) != known:
+                found.append(f"its file {name} was changed")
+        except OSError:
+            found.append(f"its file {name} is missing")
+    return found
+
+
+def _changed(manifest: Manifest, run: Run, tagged: str, known: str) -> list[str]:
+    found = []
+    if run.info.run_name != manifest.name:
+        found.append(f"its name is {run.info.run_name}, and was {manifest.name}")
+    state = recorded_trial(run).state
+    if state != manifest.state:
+        found.append(f"it is {state}, and was {manifest.state}")
+    if tagged != known:
+        found.append("the digest of its manifest was changed")
+    tags = {name: run.data.tags.get(name) for name in manifest.tags}
+    # those of the curve are compared with its file
+    metrics = {n: value for n, value in run.data.metrics.items() if n not in CURVE_COLUMNS}
+    found += _differing("parameter", run.data.params, manifest.params)
+    found += _differing("tag", tags, manifest.tags)
+    found += _differing("metric", metrics, manifest.metrics)
+    return found
+
+
+def _differing(kind: str, now: Mapping[str, object], then: Mapping[str, object]) -> list[str]:
+    return [
+        f"its {kind} {name} is {now.get(name)}, and was {then.get(name)}"
+        for name in sorted({*now, *then})
+        if not _is_same(now.get(name), then.get(name))
+    ]
+
+
+def _is_same(now: object, then: object) -> bool:
+    if isinstance(now, str) and isinstance(then, str) and len(now) >= _CUT:
+        return then.startswith(now)
+    return now == then
+
+
+def _changed_curve(client: MlflowClient, run: Run, folder: Path) -> list[str]:
+    """Metrics whose history is not the column of the curve's file."""
+    curve = read_curve(folder)
+    found = []
+    for name in CURVE_COLUMNS:
+        if name == "iteration":
+            continue
+        points = [(point.iteration, float(getattr(point, name))) for point in curve]
+        then = [point for point in points if math.isfinite(point[1])]
+        entries = client.get_metric_history(run.info.run_id, name) if then else []
+        now = {(entry.step, entry.value) for entry in entries}
+        if now != set(then) or (then and run.data.metrics.get(name) != then[-1][1]):
+            found.append(f"the history of its metric {name} is not that of {CURVE_FILE}")
+    return found
