@@ -6,7 +6,9 @@ what is missing at its end. So size, depth and end are read from the stream itse
 
 from __future__ import annotations
 
+import re
 import struct
+from collections import Counter
 from dataclasses import dataclass
 
 _JPEG = b"\xff\xd8"
@@ -17,6 +19,11 @@ _JP2_BYTES = 4096
 _START_OF_FRAME = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC} | {0xF7}
 """JPEG (ITU-T T.81, table B.1) and JPEG-LS (T.87)."""
 _WITHOUT_LENGTH = frozenset(range(0xD0, 0xD8)) | {0x01}
+_SCAN, _END = 0xDA, 0xD9
+_AFTER_A_SCAN = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]", re.DOTALL)
+"""The marker that ends a scan's data: no stuffed zero, no restart, no fill byte."""
+_SURPLUS = b"\x11\x93\x6a\xd4" * 64
+"""Bytes that a decoder of any Huffman or arithmetic code takes for values that differ."""
 
 _START_OF_TILE = 0xFF90
 _END_OF_STREAM = b"\xff\xd9"
@@ -38,7 +45,7 @@ class Codestream:
     scans: int
     """How often a decoder goes over the pixels."""
     complete: bool
-    """Whether the end of the image follows its last part."""
+    """Whether every tile is there, and the end of the image follows its last part."""
 
 
 def read_codestream(frame: bytes) -> Codestream | None:
@@ -47,6 +54,29 @@ def read_codestream(frame: bytes) -> Codestream | None:
     if start >= 0:
         return _jpeg_2000(frame[start:] if start else frame)
     return _jpeg(frame) if frame.startswith(_JPEG) else None
+
+
+def with_surplus(frame: bytes) -> bytes | None:
+    """A JPEG with bytes before its end that no complete image needs; None where it has no end.
+
+    A decoder that has all values skips them. One that lacks some takes them for those, where it
+    would fill up with grey: so an image that was cut, and then closed, decodes to another picture.
+    """
+    at = 2
+    while at + 2 <= len(frame) and frame[at] == 0xFF:
+        marker = frame[at + 1]
+        if marker == _END:
+            return frame[:at] + _SURPLUS + frame[at:]
+        if marker == 0xFF:
+            at += 1
+        elif marker in _WITHOUT_LENGTH:
+            at += 2
+        else:
+            at += 2 + int.from_bytes(frame[at + 2 : at + 4], "big")
+        if marker == _SCAN:
+            found = _AFTER_A_SCAN.search(frame, at)
+            at = found.start() if found else len(frame)
+    return None
 
 
 def _jpeg(frame: bytes) -> Codestream | None:
@@ -85,22 +115,39 @@ def _jpeg_2000(stream: bytes) -> Codestream | None:
 
 
 def _jpeg_2000_ends(stream: bytes) -> bool:
-    """Whether every tile part is whole and the end of the code stream follows the last.
+    """Whether every tile has all its parts and the end of the code stream follows the last.
 
-    A tile part says how long it is (Psot, A.4.2); 0 is the last one's, up to the end.
+    A tile part says how long it is (Psot, A.4.2), 0 being the last one's, up to the end; which tile
+    it belongs to (Isot) and, maybe, how many parts that has (TNsot).
     """
+    parts: Counter[int] = Counter()
+    said: dict[int, int] = {}
     at = 2
     while at + 4 <= len(stream):
         marker, length = struct.unpack(">HH", stream[at : at + 4])
         if marker != _START_OF_TILE:
             at += 2 + length
             if stream[at : at + 2] == _END_OF_STREAM:
-                return True
+                return _all_there(stream, parts, said)
             continue
-        tile = int.from_bytes(stream[at + 6 : at + 10], "big")
-        if not tile:
-            return stream.find(_END_OF_STREAM, at + 12) >= 0
-        at += tile
+        if at + 12 > len(stream):
+            return False
+        index, size, _, count = struct.unpack(">HIBB", stream[at + 4 : at + 12])
+        parts[index] += 1
+        if count:
+            said[index] = count
+        if not size:
+            return stream.find(_END_OF_STREAM, at + 12) >= 0 and _all_there(stream, parts, said)
+        at += size
         if stream[at : at + 2] == _END_OF_STREAM:
-            return True
+            return _all_there(stream, parts, said)
     return False
+
+
+def _all_there(stream: bytes, parts: Counter[int], said: dict[int, int]) -> bool:
+    """Whether all tiles of the image (SIZ, B.3) have as many parts as they say."""
+    right, lower, _, _, width, height, left, upper = struct.unpack(">8I", stream[8:40])
+    if not width or not height:
+        return False
+    tiles = -(-(right - left) // width) * -(-(lower - upper) // height)
+    return len(parts) == tiles and all(parts[index] == count for index, count in said.items())

@@ -6,20 +6,25 @@ machine. Here imagecodecs decodes every frame, as the plug-in of decoders that b
 
 Some damage is looked for before a frame is decoded, because the libraries inside imagecodecs do
 not: for a frame without its end, the JPEG one fills the rest with grey and the JPEG-LS one never
-returns; the RLE one reads wherever the header's offsets point.
+returns; the RLE one reads wherever the header's offsets point, and pydicom's drops any surplus.
 """
 
 from __future__ import annotations
 
 import os
+import struct
 from collections.abc import Callable
 from functools import cache
+from itertools import pairwise
 
 import imagecodecs
 import numpy as np
 import numpy.typing as npt
 from pydicom import uid
+from pydicom.pixels.decoders import rle
 from pydicom.pixels.decoders.base import Decoder, DecodeRunner, get_decoder
+
+from mcalc.data.images.codestream import read_codestream, with_surplus
 
 StoredValues = npt.NDArray[np.generic]
 
@@ -45,8 +50,8 @@ def frame_decoder(syntax: uid.UID) -> Decoder | None:
     decoder = Decoder(syntax)
     decoder.add_plugin("imagecodecs", (__name__, decode_frame.__name__))
     if syntax == uid.RLELossless:
-        # for segments that some writers end with surplus pixels: pydicom's own decoder drops them
-        decoder.add_plugin("pydicom", ("pydicom.pixels.decoders.rle", "_decode_frame"))
+        # tried where imagecodecs refuses, as it does any surplus
+        decoder.add_plugin("pydicom", (__name__, decode_padded_rle.__name__))
     return decoder
 
 
@@ -75,6 +80,21 @@ def decode_frame(frame: bytes, runner: DecodeRunner) -> memoryview:
     return np.ascontiguousarray(values).data.cast("B")
 
 
+def decode_padded_rle(frame: bytes, runner: DecodeRunner) -> bytearray:
+    """As `decode_frame`, for RLE segments that some writers end with surplus pixels: pydicom's own
+    decoder drops them.
+
+    Raises ValueError for a row or column more than the header says: then that is wrong.
+    """
+    count, *offsets = struct.unpack("<16L", frame[:64])
+    pixels = runner.rows * runner.columns
+    for start, end in pairwise([*offsets[:count], len(frame)]):
+        length = len(rle._rle_decode_segment(frame[start:end]))
+        if length - pixels >= max(2, min(runner.rows, runner.columns)):
+            raise ValueError(f"a segment holds {length} pixels of {pixels}")
+    return rle._decode_frame(frame, runner)
+
+
 def _decode_jpeg2000(frame: bytes, runner: DecodeRunner) -> StoredValues:
     threads = min(os.cpu_count() or 1, 1 + runner.rows * runner.columns // _PIXELS_OF_A_THREAD)
     return imagecodecs.jpeg2k_decode(frame, numthreads=threads)
@@ -87,7 +107,9 @@ def _decode_jpeg_ls(frame: bytes, runner: DecodeRunner) -> StoredValues:
 
 def _decode_jpeg_lossless(frame: bytes, runner: DecodeRunner) -> StoredValues:
     _refuse_missing_end(frame)
-    return imagecodecs.jpeg8_decode(frame)
+    values = imagecodecs.jpeg8_decode(frame)
+    _refuse_filling(frame, values)
+    return values
 
 
 def _decode_jpeg_lossy(frame: bytes, runner: DecodeRunner) -> StoredValues:
@@ -110,6 +132,19 @@ def _refuse_missing_end(frame: bytes) -> None:
     """Raise ValueError where JPEG's or JPEG-LS's end of image does not follow the last scan."""
     end, scan = frame.rfind(b"\xff\xd9"), frame.rfind(b"\xff\xda")
     if not 0 <= scan < end:
+        raise ValueError("the frame ends before its image does")
+
+
+def _refuse_filling(frame: bytes, values: StoredValues) -> None:
+    """Raise ValueError where the decoder filled up with grey: a frame that was cut, then closed.
+
+    Grey is the middle of the range. Of several scans the last may be short without any grey.
+    """
+    stream = read_codestream(frame)
+    if stream is None or (stream.scans == 1 and values.flat[-1] != 1 << (stream.bits - 1)):
+        return
+    fuller = with_surplus(frame)
+    if fuller and not np.array_equal(imagecodecs.jpeg8_decode(fuller), values):
         raise ValueError("the frame ends before its image does")
 
 

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import io
 import struct
+import zlib
 from contextlib import suppress
 from enum import StrEnum
 from pathlib import Path
 from typing import BinaryIO, assert_never
 
+import imagecodecs
 import numpy as np
 from PIL.ImageFile import ImageFile
 from PIL.JpegImagePlugin import JpegImageFile
 from PIL.PngImagePlugin import PngImageFile
 
-from mcalc.data.images.codestream import read_codestream
+from mcalc.data.images.codestream import read_codestream, with_surplus
 from mcalc.data.images.grey_scale import GreyImage
 from mcalc.data.images.unreadable import refuse_damage, refuse_giants
 
@@ -30,6 +32,17 @@ _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _SHOWN = frozenset({b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND"})
 """Chunks of a PNG that its grey pixels are made of. Others (text, colour profiles) may be larger
 than Pillow allows, and say nothing here."""
+_SEVERAL = {2: 3, 4: 2, 6: 4}
+"""Samples a pixel of PNG's colour types: colour, grey and transparency, both. Others have one."""
+_ADAM7 = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2),
+          (0, 1, 1, 2))  # fmt: skip
+"""Of an interlaced PNG's passes: first column and row, and steps (PNG, 8.2)."""
+_PIECE = 1 << 20
+_WEIGHTS = np.array([0.299, 0.587, 0.114])
+"""Of red, green and blue in grey (ITU-R BT.601)."""
+_FILLING = 128
+"""What a JPEG decoder puts in place of pixels that it does not find: the middle of the range."""
+
 _EXIF = b"eXIf"
 _ORIENTATION, _SHORT = 0x0112, 3
 """Tag and type of EXIF's orientation."""
@@ -48,18 +61,88 @@ def raster_size(path: Path, raster: Raster) -> tuple[int, int]:
 
 
 def read_raster(path: Path, raster: Raster) -> GreyImage:
-    """Grey pixels (H, W), turned as EXIF asks: uint16 for PNG's 16-bit grey, else uint8.
+    """Grey pixels (H, W), turned as EXIF asks: uint16 for PNG's 16 bits a sample, else uint8.
 
-    Colour becomes grey by ITU-R 601 weights. Raises UnreadableImage.
+    Colour becomes grey by ITU-R 601 weights; transparency is left out. Raises UnreadableImage.
     """
     with path.open("rb") as file:
         image, orientation, scans = _open(file, raster, path, pixels=True)
         refuse_giants(*image.size, path, scans)
+        content = image.fp.getvalue() if isinstance(image.fp, io.BytesIO) else b""
         with refuse_damage(path, f"is a {raster} file that cannot be decoded"):
-            image.load()
-            grey = image if image.mode.startswith("I") else image.convert("L")
-            depth = np.uint16 if image.mode.startswith("I") else np.uint8
-            return _turned(np.asarray(grey).astype(depth), orientation)
+            grey = _deep_grey(content) if _is_deep_colour(content) else _grey(image)
+            match raster:
+                case Raster.JPEG:
+                    # inks are filled up with another grey
+                    filled = bool(grey[-1, -1] == _FILLING)
+                    if scans > 1 or image.mode == "CMYK" or filled:
+                        _refuse_filling(content, grey)
+                case Raster.PNG:
+                    _refuse_missing_rows(content, grey)
+                case other:
+                    assert_never(other)
+            return _turned(grey, orientation)
+
+
+def _grey(image: ImageFile) -> GreyImage:
+    image.load()
+    deep = image.mode.startswith("I")
+    return np.asarray(image if deep else image.convert("L")).astype(np.uint16 if deep else np.uint8)
+
+
+def _is_deep_colour(content: bytes) -> bool:
+    """Whether it is a PNG of 16 bits a sample with colours or transparency: Pillow drops 8 bits."""
+    if not content.startswith(_PNG_SIGNATURE):
+        return False
+    depth, colour = content[24:26]
+    return depth == 16 and colour in _SEVERAL
+
+
+def _deep_grey(content: bytes) -> GreyImage:
+    samples = imagecodecs.png_decode(content)
+    if samples.shape[2] < 3:
+        return np.ascontiguousarray(samples[..., 0])
+    grey = np.empty(samples.shape[:2], np.uint16)
+    # row by row: the sum of a whole image would take 16 bytes a pixel
+    for row, shown in zip(samples, grey, strict=True):
+        shown[:] = np.rint(row[:, :3] @ _WEIGHTS)
+    return grey
+
+
+def _refuse_filling(content: bytes, grey: GreyImage) -> None:
+    """Raise ValueError where Pillow filled up with grey: a JPEG that was cut, and then closed."""
+    fuller = with_surplus(content)
+    if fuller and not np.array_equal(_grey(JpegImageFile(io.BytesIO(fuller))), grey):
+        raise ValueError("its pixels end before the image does")
+
+
+def _refuse_missing_rows(content: bytes, grey: GreyImage) -> None:
+    """Raise ValueError for a PNG that ends in a row of one value, where Pillow found no more."""
+    if grey[-1].min() == grey[-1].max() and not _has_all_rows(content):
+        raise ValueError("its pixels end before the image does")
+
+
+def _has_all_rows(content: bytes) -> bool:
+    """Whether the pixels unpack to as many bytes as the header says (PNG, 7.2 and 8.1)."""
+    width, height, depth, colour, _, _, interlaced = struct.unpack(">IIBBBBB", content[16:29])
+    bits = depth * _SEVERAL.get(colour, 1)
+    sizes = [(width, height)]
+    if interlaced:
+        sizes = [(-(-(width - x) // w), -(-(height - y) // h)) for x, y, w, h in _ADAM7]
+    # each row of a pass begins with its filter
+    needed: int = sum(
+        rows * (1 + (columns * bits + 7) // 8) for columns, rows in sizes if columns > 0
+    )
+    unpacker, at = zlib.decompressobj(), len(_PNG_SIGNATURE)
+    while needed > 0 and at + 8 <= len(content):
+        length, name = struct.unpack(">I4s", content[at : at + 8])
+        packed = content[at + 8 : at + 8 + length] if name == b"IDAT" else b""
+        while packed and needed > 0:
+            needed -= len(unpacker.decompress(packed, _PIECE))
+            packed = unpacker.unconsumed_tail
+        at += length + 12
+    # what was left inside when the last piece was full
+    return needed <= len(unpacker.flush())
 
 
 def _open(file: BinaryIO, raster: Raster, path: Path, pixels: bool) -> tuple[ImageFile, int, int]:

@@ -78,6 +78,24 @@ def test_no_stream_that_was_cut_is_complete(name: str) -> None:
         assert cut is None or not cut.complete, kept
 
 
+def test_no_stream_that_lacks_a_tile_is_complete() -> None:
+    frame = in_tiles()
+    start = frame.index(b"\xff\x90")
+    header, rest, parts = frame[:start], frame[start:], []
+    while rest.startswith(b"\xff\x90"):
+        size = int.from_bytes(rest[6:10], "big")
+        parts.append(rest[:size])
+        rest = rest[size:]
+    assert len(parts) == 12
+    for kept in (parts[:-1], parts[1:], [*parts[:-1], parts[0]], []):
+        cut = read_codestream(header + b"".join(kept) + rest)
+        assert cut is not None
+        assert not cut.complete
+    swapped = read_codestream(header + b"".join(parts[::-1]) + rest)
+    assert swapped is not None
+    assert swapped.complete
+
+
 @pytest.mark.parametrize(
     "frame", [b"", b"\xff\xd8", b"\xff\x4f\xff\x51", b"RLE" * 40, b"\xff\xd8" * 40]
 )

@@ -178,6 +178,33 @@ def test_damaged_run_lengths_are_refused(tmp_path: Path, dicom: Write, frame: by
         read_image(path)
 
 
+@pytest.mark.parametrize(
+    ("syntax", "bits"),
+    [(JPEGLossless, 12), (JPEGLosslessSV1, 16), (JPEGBaseline8Bit, 8), (JPEGExtended12Bit, 12),
+     (JPEGLSLossless, 12)],
+)  # fmt: skip
+def test_a_frame_that_was_cut_and_then_closed_is_refused(
+    tmp_path: Path, dicom: Write, syntax: UID, bits: int
+) -> None:
+    path = compressed(tmp_path / "x.dcm", dicom, syntax, film(bits), bits)
+    read_image(path)
+    for share in (0.5, 0.9):
+        compressed(path, dicom, syntax, film(bits), bits)
+        with_frame(path, lambda whole, share=share: whole[: int(share * len(whole))] + b"\xff\xd9")
+        with pytest.raises(UnreadableImage, match=r"x\.dcm cannot be"):
+            read_image(path)
+
+
+@pytest.mark.parametrize("syntax", [JPEGLossless, JPEGLosslessSV1])
+def test_a_frame_that_ends_in_the_middle_of_its_range_is_read(
+    tmp_path: Path, dicom: Write, syntax: UID
+) -> None:
+    pixels = film(12)
+    pixels[-9:] = 2048
+    path = compressed(tmp_path / "x.dcm", dicom, syntax, pixels, 12)
+    np.testing.assert_array_equal(stored_values(path), pixels)
+
+
 @pytest.mark.filterwarnings("ignore:The decoded RLE segment contains non-conformant padding")
 def test_surplus_pixels_at_a_segments_end_are_dropped(tmp_path: Path, dicom: Write) -> None:
     path = dicom(tmp_path / "x.dcm", np.zeros((4, 8), np.uint16), syntax=RLELossless)

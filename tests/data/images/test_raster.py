@@ -17,6 +17,11 @@ from mcalc.data.images.image_file import image_size, read_image
 from mcalc.data.images.unreadable import MAX_SCANNED, UnreadableImage
 
 ORIENTATION = 0x0112
+END = b"\xff\xd9"
+PASSES = (
+    (0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2)
+)  # fmt: skip
+"""Of an interlaced PNG: first column and row, and steps (PNG, 8.2)."""
 
 
 def picture() -> npt.NDArray[np.uint8]:
@@ -104,3 +109,89 @@ def test_a_jpeg_that_a_decoder_would_go_over_for_minutes_is_refused(tmp_path: Pa
     (tmp_path / "x.jpg").write_bytes(content)
     with pytest.raises(UnreadableImage, match=rf"in {scans} scans, more than .*not progressive"):
         read_image(tmp_path / "x.jpg")
+
+
+@pytest.mark.parametrize("progressive", [False, True])
+@pytest.mark.parametrize("mode", ["L", "RGB", "CMYK"])
+def test_a_jpeg_that_was_cut_and_then_closed_is_refused(
+    tmp_path: Path, mode: str, progressive: bool
+) -> None:
+    out = io.BytesIO()
+    image = Image.fromarray(picture()).convert("RGB").convert(mode)
+    image.save(out, "JPEG", quality=95, progressive=progressive)
+    whole = out.getvalue()
+    (tmp_path / "x.jpg").write_bytes(whole + b"more of another file")
+    assert np.abs(read_image(tmp_path / "x.jpg").astype(int) - picture()).max() < 6
+    start = whole.index(b"\xff\xda") + 20
+    for share in (0.5, 0.8):
+        (tmp_path / "x.jpg").write_bytes(whole[: start + int(share * (len(whole) - start))] + END)
+        with pytest.raises(UnreadableImage, match=r"x\.jpg is a JPEG file that cannot be decoded"):
+            read_image(tmp_path / "x.jpg")
+
+
+def test_a_jpeg_that_ends_in_the_middle_of_its_range_is_read(tmp_path: Path) -> None:
+    Image.fromarray(np.full((48, 80), 128, np.uint8)).save(tmp_path / "x.jpg")
+    np.testing.assert_array_equal(read_image(tmp_path / "x.jpg"), 128)
+
+
+def written(rows: list[bytes], size: tuple[int, int], depth: int, colour: int) -> bytes:
+    """A PNG of these rows, whatever size its header says."""
+    header = struct.pack(">IIBBBBB", *size, depth, colour, 0, 0, 0)
+    packed = zlib.compress(b"".join(b"\0" + row for row in rows))
+    chunks = chunk(b"IHDR", header), chunk(b"IDAT", packed), chunk(b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunks)
+
+
+def samples(grey: npt.NDArray[np.uint16], colour: int) -> list[bytes]:
+    """Rows of 16 bits a sample: the grey as each colour, and noise as transparency."""
+    count, clear = {0: (1, 0), 2: (3, 0), 4: (1, 1), 6: (3, 1)}[colour]
+    alpha = np.random.default_rng(0).integers(0, 65_536, grey.shape)
+    whole = np.stack([grey] * count + [alpha] * clear, axis=-1)
+    return [row.astype(">u2").tobytes() for row in whole]
+
+
+@pytest.mark.parametrize("colour", [0, 2, 4, 6])
+def test_sixteen_bits_a_sample_are_kept(tmp_path: Path, colour: int) -> None:
+    grey = np.random.default_rng(1).integers(0, 4096, (48, 80)).astype(np.uint16)
+    path = tmp_path / "x.png"
+    path.write_bytes(written(samples(grey, colour), (80, 48), 16, colour))
+    np.testing.assert_array_equal(read_image(path), grey)
+    white = np.rint(grey * (65_535 / 4095))
+    np.testing.assert_array_equal(read_image(path, bits_stored=12), white)
+
+
+def test_colours_of_sixteen_bits_become_grey_by_itu_r_601(tmp_path: Path) -> None:
+    rows = [struct.pack(">9H", 65_535, 0, 0, 0, 65_535, 0, 0, 0, 65_535)]
+    (tmp_path / "x.png").write_bytes(written(rows, (3, 1), 16, 2))
+    expected = [round(share * 65_535) for share in (0.299, 0.587, 0.114)]
+    assert read_image(tmp_path / "x.png").tolist() == [expected]
+
+
+@pytest.mark.parametrize("colour", [0, 2, 4, 6])
+@pytest.mark.parametrize("depth", [8, 16])
+def test_a_png_that_lacks_rows_is_refused(tmp_path: Path, depth: int, colour: int) -> None:
+    rows = samples(np.full((48, 80), 7, np.uint16), colour)
+    if depth == 8:
+        rows = [row[1::2] for row in rows]
+    path = tmp_path / "x.png"
+    path.write_bytes(written(rows, (80, 48), depth, colour))
+    np.testing.assert_array_equal(read_image(path), 7)
+    path.write_bytes(written(rows[:-1], (80, 48), depth, colour))
+    with pytest.raises(UnreadableImage, match=r"x\.png is a PNG file that cannot be decoded"):
+        read_image(path)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (3, 2), (5, 9), (80, 48)])
+def test_an_interlaced_png_of_one_value_is_read(tmp_path: Path, size: tuple[int, int]) -> None:
+    content = bytearray(written([], size, 8, 0))
+    sizes = [(-(-(size[0] - x) // w), -(-(size[1] - y) // h)) for x, y, w, h in PASSES]
+    rows = b"".join(b"\0" + b"\7" * w for w, h in sizes if w > 0 for _ in range(h))
+    header = bytes(content[16:28]) + b"\1"
+    start = content[:8] + chunk(b"IHDR", header)
+    end = chunk(b"IEND", b"")
+    path = tmp_path / "x.png"
+    path.write_bytes(start + chunk(b"IDAT", zlib.compress(rows)) + end)
+    np.testing.assert_array_equal(read_image(path), np.full(size[::-1], 7))
+    path.write_bytes(start + chunk(b"IDAT", zlib.compress(rows[:-1])) + end)
+    with pytest.raises(UnreadableImage, match=r"x\.png is a PNG file that cannot be decoded"):
+        read_image(path)
