@@ -123,6 +123,8 @@ def read_dicom(path: Path, bits_stored: int | None = None) -> GreyImage:
     if stream:
         _check_codestream(stream, tags, (width, height), path, detail)
     with refuse_damage(path, "cannot be decoded", detail):
+        if not syntax.is_encapsulated:
+            _refuse_surplus(tags, (width, height), path)
         stored, _ = decoder.as_array(tags.dataset, **_AS_THEY_ARE)
     if stored.shape != (height, width):
         raise UnreadableImage(
@@ -180,6 +182,20 @@ def _codestream(tags: Tags, syntax: UID, path: Path) -> Codestream | None:
     detail = f"its compressed pixels are not as {syntax.name} packs them"
     with refuse_damage(path, "cannot be decoded", detail):
         return read_codestream(next(generate_frames(tags.dataset.PixelData, number_of_frames=1)))
+
+
+def _refuse_surplus(tags: Tags, size: tuple[int, int], path: Path) -> None:
+    """Refuse native pixels of which a whole row or column would be left over.
+
+    A width that is one too small shears the picture. Less than that is how some writers pad.
+    """
+    width, height = size
+    held = len(tags.dataset.PixelData) // (tags.integer("BitsAllocated") // 8)
+    if held - width * height >= max(2, min(width, height)):
+        raise UnreadableImage(
+            f"{path} holds {held} pixels where its header says {width} x {height} "
+            f"({width * height}): {DOWNLOAD_AGAIN}"
+        )
 
 
 def _check_codestream(

@@ -92,6 +92,28 @@ def test_an_overlay_in_bits_above_those_stored_is_no_part_of_the_pixel(
     np.testing.assert_array_equal(read_image(path), [expected * 2])
 
 
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+@pytest.mark.parametrize("syntax", [ImplicitVRLittleEndian, RLELossless])
+@pytest.mark.parametrize("size", [{"Columns": 47}, {"Rows": 63}, {"Rows": 32}])
+@pytest.mark.filterwarnings("ignore:The (pixel data is|number of bytes|decoded RLE segment)")
+def test_pixels_for_a_larger_image_than_the_header_says_are_refused(
+    tmp_path: Path, dicom: Write, grey: Any, syntax: str, dtype: type, size: dict[str, int]
+) -> None:
+    path = dicom(tmp_path / "x.dcm", grey(64, 48).astype(dtype), syntax=syntax)
+    dataset = pydicom.dcmread(path)
+    dataset.update(size)
+    dataset.save_as(path)
+    with pytest.raises(UnreadableImage, match=r"x\.dcm (holds|cannot be decoded)"):
+        read_image(path)
+
+
+@pytest.mark.filterwarnings("ignore:The pixel data is")
+def test_a_few_bytes_after_the_pixels_are_padding(tmp_path: Path, dicom: Write, grey: Any) -> None:
+    pixels = grey(64, 48).astype(np.uint16)
+    path = dicom(tmp_path / "x.dcm", pixels, PixelData=pixels.tobytes() + bytes(94))
+    np.testing.assert_array_equal(read_image(path), pixels)
+
+
 @pytest.mark.parametrize("syntax", [ImplicitVRLittleEndian, RLELossless, JPEGLossless])
 def test_values_beyond_the_bits_stored_do_not_wrap(
     tmp_path: Path, dicom: Write, syntax: str
