@@ -32,6 +32,8 @@ LONGEST_VALUE = 4096
 _NUMBER_TEXT = ("DS", "IS")
 _BINARY = ("US", "SS", "US or SS", "US or OW", "US or SS or OW", "UL", "SL", "FL", "FD", "OW", "OB")
 _DECIMAL_COMMA = re.compile(r"([+-]?\d*),(\d+(?:[eE][+-]?\d+)?)")
+_THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2},\d{3}")
+"""A number whose comma may group digits as well: 2,048 is two or two thousand."""
 
 
 class Tags:
@@ -63,12 +65,16 @@ class Tags:
     def numbers(self, keyword: str | BaseTag) -> list[float]:
         """Its numbers, none where it is absent or empty; a decimal comma is read as a point.
 
-        Raises UnreadableImage for what is no number, and for nan and infinity.
+        Empty ones at the end are left out. Raises UnreadableImage for what is no number, for nan
+        and infinity, and for a comma that may be either point or separator.
         """
         if keyword not in self:
             return []
         with refuse_damage(self._path, f"has a {keyword} in its header that cannot be read"):
-            found = [_number(each) for each in self._values(keyword)]
+            given = [*self._values(keyword)]
+            while given and isinstance(given[-1], str) and not given[-1].strip(" \0"):
+                given.pop()
+            found = [_number(each) for each in given]
         if not all(map(math.isfinite, found)):
             raise self._unusable(keyword, f"is {_shown(found)}")
         return found
@@ -97,10 +103,10 @@ class Tags:
         if keyword not in self.dataset:
             return []
         with refuse_damage(self._path, f"has a {keyword} in its header that cannot be read"):
-            value = self.dataset[keyword].value or []
-            if not isinstance(value, DicomSequence):
+            value = self.dataset[keyword].value
+            if value is not None and not isinstance(value, DicomSequence):
                 raise TypeError(f"{keyword} holds no items")
-            return [Tags(each, self._path) for each in value]
+            return [Tags(each, self._path) for each in value or ()]
 
     def words(self, keyword: str | BaseTag) -> npt.NDArray[np.int64]:
         """Its 16-bit numbers, unsigned, whatever VR the file gives them. None where it is absent.
@@ -176,6 +182,8 @@ def transfer_syntax(tags: Tags, path: Path) -> UID:
 def _number(value: Any) -> float:
     if isinstance(value, str):
         text = value.strip().strip("\0")
+        if "_" in text or _THOUSANDS.fullmatch(text):
+            raise ValueError(f"{text} is no plain number")
         comma = _DECIMAL_COMMA.fullmatch(text)
         return float(f"{comma[1]}.{comma[2]}" if comma else text)
     return float(value)

@@ -109,7 +109,8 @@ def _modality(stored: npt.NDArray[np.int64], tags: Tags) -> tuple[Values, float,
     if sequence:
         signed = bool(stored[0] < 0)
         entries, first, depth = _lut(sequence[0], "ModalityLUTSequence", signed)
-        return _through(stored, entries, first), 0.0, float(2**depth - 1)
+        white = 2 ** _depth_used(entries, depth) - 1
+        return _through(stored, entries, first), 0.0, float(white)
     values = stored.astype(np.float64)
     slope, intercept = tags.number("RescaleSlope"), tags.number("RescaleIntercept")
     if slope is not None and intercept is not None:
@@ -139,7 +140,7 @@ def _voi(values: Values, tags: Tags) -> Values | None:
     window.BitsStored, window.PixelRepresentation = 16, 0
     window.WindowCenter = DSfloat(centre, auto_format=True)
     window.WindowWidth = DSfloat(width, auto_format=True)
-    if function := tags.text("VOILUTFunction"):
+    if function := tags.text("VOILUTFunction").upper():
         window.VOILUTFunction = function
     try:
         # exp() of a sigmoid far below its centre is beyond any number, which makes it black
@@ -154,13 +155,13 @@ def _voi(values: Values, tags: Tags) -> Values | None:
 
 
 def _depth_used(entries: Values, depth: int) -> int:
-    """Bits of a VOI LUT's entries: those that they use, where that is two fewer than declared.
+    """Bits of a LUT's entries: those that they use, where that is more or two fewer than declared.
 
-    A LUT of 12 bits that is declared as 16 would be nearly black. One that ends above a quarter of
-    its range may be meant so.
+    A LUT of 12 bits that is declared as 16 would be nearly black, and one that is declared as 8
+    nearly white. One that ends above a quarter of its range may be meant so.
     """
     used = max(1, int(entries.max()).bit_length())
-    return used if used <= depth - 2 else depth
+    return depth if depth - 2 < used <= depth else used
 
 
 def _through(values: npt.NDArray[np.generic], entries: Values, first: int) -> Values:

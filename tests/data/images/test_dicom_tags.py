@@ -111,6 +111,8 @@ def test_a_rescale_that_leaves_no_picture_is_refused(
         ("WindowWidth", b" 1500,25 ", b"1500.25"),
         ("WindowWidth", b"1500,0\\3000,0", b"1500\\3000"),
         ("RescaleIntercept", b"-1,5e1", b"-15"),
+        ("WindowCenter", b"0,094", b"0.094"),
+        ("WindowWidth", b"1500\\", b"1500"),
     ],
 )
 def test_a_decimal_comma_is_a_point(
@@ -121,6 +123,15 @@ def test_a_decimal_comma_is_a_point(
         for number, value in enumerate((comma, point))
     ]
     np.testing.assert_array_equal(*read)
+
+
+@pytest.mark.parametrize("value", [b"2,048", b"-1,024", b"2_048", b"2.000,5", b"\\1500"])
+def test_a_number_that_may_be_another_is_refused(
+    tmp_path: Path, dicom: Write, value: bytes
+) -> None:
+    path = with_element(tmp_path / "x.dcm", dicom, "WindowCenter", b"DS", value)
+    with pytest.raises(UnreadableImage, match=r"has a WindowCenter in its header that cannot be"):
+        read_image(path)
 
 
 def test_a_comma_of_spacing_is_read_and_what_is_no_number_is_not(

@@ -157,15 +157,33 @@ def test_a_lut_of_rescaled_values_may_begin_below_zero(
 
 @pytest.mark.parametrize(
     ("used", "declared", "white"),
-    [(4095, 16, 4095), (16_383, 16, 16_383), (1000, 12, 1023), (32_767, 16, 65_535), (200, 8, 255)],
-)
-def test_a_lut_of_fewer_bits_than_declared_has_its_own_white(
-    shown: Callable[..., list[int]], used: int, declared: int, white: int
+    [
+        (4095, 16, 4095), (16_383, 16, 16_383), (1000, 12, 1023), (32_767, 16, 65_535),
+        (200, 8, 255), (4095, 8, 4095), (60_000, 12, 65_535),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("which", ["VOILUTSequence", "ModalityLUTSequence"])
+def test_a_lut_of_other_bits_than_declared_has_its_own_white(
+    shown: Callable[..., list[int]], which: str, used: int, declared: int, white: int
 ) -> None:
-    table = {"VOILUTSequence": lut([0, used // 2, used], 0, declared)}
+    table = {which: lut([0, used // 2, used], 0, declared)}
     assert shown([0, 1, 2], **table) == [
         round(entry / white * 65_535) for entry in (0, used // 2, used)
     ]
+
+
+@pytest.mark.parametrize("which", ["VOILUTSequence", "ModalityLUTSequence"])
+def test_a_sequence_without_items_is_none(shown: Callable[..., list[int]], which: str) -> None:
+    window = {"WindowCenter": 2, "WindowWidth": 4}
+    assert shown([0, 1, 2], **{which: Sequence([])}, **window) == shown([0, 1, 2], **window)
+
+
+def test_a_function_in_small_letters_is_that_function(shown: Callable[..., list[int]]) -> None:
+    window = {"WindowCenter": 2, "WindowWidth": 4}
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Invalid value for VR CS")
+        small = shown([0, 1, 2], **window, VOILUTFunction="sigmoid")
+    assert small == shown([0, 1, 2], **window, VOILUTFunction="SIGMOID")
 
 
 def test_a_modality_lut_comes_before_the_window(shown: Callable[..., list[int]]) -> None:
@@ -174,7 +192,8 @@ def test_a_modality_lut_comes_before_the_window(shown: Callable[..., list[int]])
     greys = shown([0, 1, 2, 3], ModalityLUTSequence=table, **window)
     assert greys == [65535, 43690, 21845, 0]
     # without a window: 4095 is white
-    assert shown([0, 3], ModalityLUTSequence=table) == [round(400 / 4095 * 65535), 1600]
+    table = lut([4000, 3000, 2000, 100], 0, 12)
+    assert shown([0, 3], ModalityLUTSequence=table) == [round(4000 / 4095 * 65535), 1600]
 
 
 def test_signed_values_are_windowed_as_signed(shown: Callable[..., list[int]]) -> None:
