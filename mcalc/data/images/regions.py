@@ -136,7 +136,7 @@ def mm_per_pixel(path: Path, settings: DataConfig) -> float | None:
 def cut(source: DecodedImage, lesion: Lesion, settings: DataConfig) -> Cut:
     """The region of one lesion; of `source`, nothing is changed.
 
-    Raises Unusable, also for a region whose pixels all have one value.
+    Raises Unusable, also for a region whose pixels show one of CLAHE's 256 greys.
     """
     match settings.region:
         case Region.crop:
@@ -151,6 +151,10 @@ def cut(source: DecodedImage, lesion: Lesion, settings: DataConfig) -> Cut:
     if low == high:
         raise Unusable(DefectKind.BLANK, f"every pixel has the value {low}")
     depth, brightest = 8 * source.pixels.itemsize, int(source.pixels.max())
+    # darker ones are told by their unused bits: all may become grey with data.bits_stored
+    if high - low < 2 ** (depth - 8) <= brightest:
+        detail = f"values from {low} to {high} lie within one of 256 greys"
+        raise Unusable(DefectKind.BLANK, detail)
     return replace(region, unused_bits=depth - brightest.bit_length())
 
 

@@ -483,6 +483,19 @@ def test_an_image_of_one_value_is_excluded_and_named(
     assert defect.detail == f"every pixel has the value {value}"
 
 
+@pytest.mark.parametrize(("low", "high"), [(32_758, 32_780), (65_300, 65_535)])
+def test_an_image_within_one_grey_is_excluded_and_named(
+    lesions: list[Lesion], tmp_path: Path, low: int, high: int
+) -> None:
+    cv2.imwrite(str(tmp_path / "blank.png"), np.array([[low, high]] * 9, np.uint16))
+    blank = make_lesion(9, crop=tmp_path / "blank.png")
+    prepared = ready([*lesions, blank], tmp_path / "cache")
+    assert prepared.lesions == tuple(lesions)
+    (defect,) = prepared.defects
+    assert (defect.lesion, defect.kind) == (blank.id, DefectKind.BLANK)
+    assert f"from {low} to {high}" in defect.detail
+
+
 def test_a_window_beside_the_film_shows_nothing(tmp_path: Path, dicom: Write) -> None:
     shown = film(tmp_path, dicom, 1, Side.LEFT)
     assert shown[0].full is not None
