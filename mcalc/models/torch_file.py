@@ -128,8 +128,11 @@ def _archive(file: BoundedFile) -> Iterator[TorchFile]:
 
         pickled = content(members[f"{folder}/data.pkl"], MOST_PICKLE)
         order = members.get(f"{folder}/byteorder")
-        swapped = order is not None and bytes(content(order, 16).numpy()) == b"big"
-        yield TorchFile(read_pickle(io.BytesIO(pickled.numpy().tobytes())), storage, swapped)
+        named = b"little" if order is None else bytes(content(order, 16).numpy())
+        if named not in (b"little", b"big"):
+            raise DamagedFileError(f"it names the byte order {named!r}")
+        opened = read_pickle(io.BytesIO(pickled.numpy().tobytes()))
+        yield TorchFile(opened, storage, swapped=named == b"big")
 
 
 def _sequence(file: BoundedFile) -> TorchFile:

@@ -203,8 +203,14 @@ def _call(function: Any, arguments: Any) -> Any:
             offset,
             shape,
             stride,
-            *_,
+            *more,
         ):
+            # whether it needs a gradient, hooks, and what a view has to do to its numbers
+            marks = next(iter(more[2:]), None)
+            if marks:
+                raise DamagedFileError(
+                    f"it holds numbers that are still to be changed ({str(marks)[:80]})"
+                )
             return _declared(storage, offset, shape, stride)
         case "torch._utils _rebuild_parameter", (Declared() as tensor, *_):
             return tensor

@@ -40,7 +40,8 @@ _HASH_IN_NAME = re.compile(r"-([0-9a-f]{8,64})\.")
 
 _BATCH_COUNTER = "num_batches_tracked"
 """A batch normalisation's integer counter, which files of old PyTorch versions lack."""
-
+_VARIANCE = "running_var"
+"""A batch normalisation's variance. Its root is not a number where it is negative."""
 
 _MOST_TIMES = 4
 """A file may have so many times the network's bytes: double precision, and room beside it."""
@@ -137,7 +138,8 @@ def load_file(
 
     Raises UserError for a missing, unreadable or unsupported file, and for one of another network,
     naming the first missing, unexpected and mis-shaped entry and how many there are of each, and
-    for numbers that are not finite in 32 bits. The network is as before then.
+    for numbers that are not finite in 32 bits or that would make the network's so. The network is
+    as before then.
     """
     suffix = path.suffix.lower()
     readable = (*PICKLE_SUFFIXES, NPZ_SUFFIX) if npz_key else PICKLE_SUFFIXES
@@ -172,6 +174,9 @@ def load_file(
         if file_key in values
     }
     _require_finite(path, {file_keys[key]: value for key, value in filled.items()})
+    _require_variances(
+        path, {file_keys[key]: value for key, value in filled.items() if key.endswith(_VARIANCE)}
+    )
     # A plain dict has no version, and so PyTorch itself adds the counters that old files lack.
     model.load_state_dict(filled)
 
@@ -267,6 +272,16 @@ def _require_finite(path: Path, values: Mapping[str, Tensor]) -> None:
             f"backbone.weights={path}: {len(wrong)} of {len(values)} parameters hold values that "
             f"are no finite 32-bit numbers (first: {wrong[0]}): the file is damaged, or its "
             "training diverged; give other weights"
+        )
+
+
+def _require_variances(path: Path, values: Mapping[str, Tensor]) -> None:
+    wrong = [key for key, value in values.items() if (value < 0).any()]
+    if wrong:
+        raise UserError(
+            f"backbone.weights={path}: {len(wrong)} of {len(values)} variances are negative "
+            f"(first: {wrong[0]}), which no batch normalisation has: the file is damaged; give "
+            "other weights"
         )
 
 

@@ -80,6 +80,24 @@ def test_numbers_of_the_other_byte_order_are_turned(tmp_path: Path) -> None:
     assert torch.equal(whole(tmp_path / "w.pth")["w"], values)
 
 
+@pytest.mark.parametrize("order", [b"BIG", b"", b"middle", b"big\n"])
+def test_a_byte_order_that_is_neither_is_refused(tmp_path: Path, order: bytes) -> None:
+    torch.save({"w": torch.ones(3)}, tmp_path / "w.pth")
+    rewrite(tmp_path / "w.pth", lambda name, content: order if "byteorder" in name else content)
+    with pytest.raises(DamagedFileError, match="it names the byte order"):
+        whole(tmp_path / "w.pth")
+
+
+@pytest.mark.parametrize("new", [True, False], ids=["zip", "sequence of pickles"])
+def test_numbers_that_a_view_would_negate_are_refused(tmp_path: Path, new: bool) -> None:
+    numbers = torch.imag(torch.complex(torch.zeros(5), torch.arange(5.0)).conj())
+    assert numbers.is_neg()
+    torch.save({"w": numbers}, tmp_path / "w.pth", _use_new_zipfile_serialization=new)
+    assert torch.load(tmp_path / "w.pth")["w"].tolist() == [0, -1, -2, -3, -4]
+    with pytest.raises(DamagedFileError, match=r"still to be changed \(\{'neg': True\}\)"):
+        whole(tmp_path / "w.pth")
+
+
 def rewrite(
     path: Path,
     change: Callable[[str, bytes], bytes] = lambda name, content: content,

@@ -212,6 +212,15 @@ def test_a_state_dict_is_loaded_whole(tmp_path: Path, source: Tiny, name: str) -
     assert equal(loaded, source)
 
 
+def test_a_negative_variance_is_refused(tmp_path: Path) -> None:
+    net = nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2))
+    state = net.state_dict() | {"1.running_var": torch.tensor([1.0, -1e-9])}
+    torch.save(state, tmp_path / "w.pth")
+    with pytest.raises(UserError, match=r"1 of 1 variances are negative \(first: 1\.running_var\)"):
+        load_file(net, tmp_path / "w.pth")
+    assert torch.equal(net[1].running_var, torch.ones(2))
+
+
 def test_an_old_file_without_batch_counters_is_loaded(tmp_path: Path, source: Tiny) -> None:
     torch.save(
         {key: value for key, value in source.state_dict().items() if "num_batches" not in key},
