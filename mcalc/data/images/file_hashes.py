@@ -1,8 +1,10 @@
 """What image files contain, as hashes, and the data set's fingerprint made of them.
 
 CBIS-DDSM has 163 GB, so a file's SHA-256 is kept in `<cache>/digests.sqlite` under its path, size
-and time of change, for any number of processes. Hashes of files changed within the last seconds
-are not kept: such a file could change once more without its time showing it.
+and times of change, for any number of processes. Archives and copies give a file the time that it
+had elsewhere, so the time at which the disk noted the change counts as well (`ctime`). Hashes of
+files changed within the last seconds are not kept: such a file could change once more without its
+time showing it.
 """
 
 from __future__ import annotations
@@ -50,6 +52,8 @@ class _State(NamedTuple):
     path: str
     size: int
     mtime_ns: int
+    ctime_ns: int
+    """Not even `os.utime` sets it."""
 
 
 def file_digests(
@@ -131,7 +135,8 @@ def _hash(path: Path) -> str:
 def _state(path: Path) -> _State | None:
     with suppress(OSError):
         status = path.stat()
-        return _State(os.path.realpath(path), status.st_size, status.st_mtime_ns)
+        times = status.st_mtime_ns, status.st_ctime_ns
+        return _State(os.path.realpath(path), status.st_size, *times)
     return None
 
 
@@ -145,7 +150,10 @@ def _read_kept(cache: Path, states: Iterable[_State]) -> dict[_State, str]:
         return {}
 
     def read(database: sqlite3.Connection) -> dict[_State, str]:
-        query = "SELECT sha256 FROM digests WHERE path = ? AND size = ? AND mtime_ns = ?"
+        query = (
+            "SELECT sha256 FROM states "
+            "WHERE path = ? AND size = ? AND mtime_ns = ? AND ctime_ns = ?"
+        )
         rows = ((state, database.execute(query, state).fetchone()) for state in states)
         return {state: row[0] for state, row in rows if row}
 
@@ -155,7 +163,7 @@ def _read_kept(cache: Path, states: Iterable[_State]) -> dict[_State, str]:
 def _keep(cache: Path, fresh: dict[_State, str]) -> None:
     def write(database: sqlite3.Connection) -> None:
         rows = [(*state, digest) for state, digest in fresh.items()]
-        database.executemany("INSERT OR REPLACE INTO digests VALUES (?, ?, ?, ?)", rows)
+        database.executemany("INSERT OR REPLACE INTO states VALUES (?, ?, ?, ?, ?)", rows)
         database.commit()
 
     if fresh:
@@ -172,8 +180,9 @@ def _in_database(cache: Path, work: Callable[[sqlite3.Connection], _T]) -> _T | 
         cache.mkdir(parents=True, exist_ok=True)
         with closing(sqlite3.connect(place, timeout=_PATIENCE_SECONDS)) as connection:
             connection.execute(
-                "CREATE TABLE IF NOT EXISTS digests "
-                "(path TEXT PRIMARY KEY, size INTEGER, mtime_ns INTEGER, sha256 TEXT) WITHOUT ROWID"
+                "CREATE TABLE IF NOT EXISTS states "
+                "(path TEXT PRIMARY KEY, size INTEGER, mtime_ns INTEGER, ctime_ns INTEGER, "
+                "sha256 TEXT) WITHOUT ROWID"
             )
             return work(connection)
     except (sqlite3.OperationalError, OSError):

@@ -62,16 +62,27 @@ def test_each_region_hashes_what_it_is_made_of(lesions: list[Lesion], tmp_path: 
 def test_what_is_kept_is_not_read_again(lesions: list[Lesion], tmp_path: Path) -> None:
     cache = tmp_path / "cache"
     first = file_digests(lesions, Region.patch, cache)
-    file = lesions[0].full
-    assert file is not None
-    before = file.stat()
-    # other content of the same size and time: nobody could see it without reading
-    file.write_bytes(b"full9")
-    os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
     calls: list[tuple[int, int]] = []
     again = file_digests(lesions, Region.patch, cache, lambda *call: calls.append(call))
     assert again == first
     assert calls == []
+
+
+@pytest.mark.parametrize("how", ["written over", "moved there"])
+def test_other_content_of_the_same_size_and_time_is_read_again(
+    lesions: list[Lesion], tmp_path: Path, how: str
+) -> None:
+    file_digests(lesions, Region.full, tmp_path / "cache")
+    file = lesions[0].full
+    assert file is not None
+    before = file.stat()
+    # as an archive does that is unpacked over another
+    place = file if how == "written over" else tmp_path / "other"
+    place.write_bytes(b"full9")
+    os.utime(place, ns=(before.st_atime_ns, before.st_mtime_ns))
+    place.replace(file)
+    digests = file_digests(lesions, Region.full, tmp_path / "cache")
+    assert [each.full for each in digests[:2]] == [sha("full9"), sha("full1")]
 
 
 @pytest.mark.parametrize("content", [b"crop9", b"longer than before"])
@@ -113,7 +124,7 @@ def test_a_damaged_database_is_made_anew(
     assert file_digests(lesions, Region.crop, cache) == first
     assert file_digests(lesions, Region.crop, cache) == first
     with sqlite3.connect(cache / DATABASE) as database:
-        assert database.execute("SELECT count(*) FROM digests").fetchone() == (5,)
+        assert database.execute("SELECT count(*) FROM states").fetchone() == (5,)
     database.close()
 
 
