@@ -9,7 +9,9 @@ from __future__ import annotations
 import re
 import struct
 from collections import Counter
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import BinaryIO
 
 _JPEG = b"\xff\xd8"
 _JPEG_2000 = b"\xff\x4f\xff\x51"
@@ -19,7 +21,11 @@ _JP2_BYTES = 4096
 _START_OF_FRAME = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC} | {0xF7}
 """JPEG (ITU-T T.81, table B.1) and JPEG-LS (T.87)."""
 _WITHOUT_LENGTH = frozenset(range(0xD0, 0xD8)) | {0x01}
+_HUFFMAN, _LOSSLESS = (0xC0, 0xC1, 0xC2), 0xC3
+"""Starts of frames whose every block of 8 x 8, or every value, takes a code of a bit or more."""
 _SCAN, _END = 0xDA, 0xD9
+_MOST_SEGMENTS, _MOST_FILL = 10_000, 1000
+"""Of a JPEG before its pixels, and bytes before a marker. Profiles and thumbnails take hundreds."""
 _AFTER_A_SCAN = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]", re.DOTALL)
 """The marker that ends a scan's data: no stuffed zero, no restart, no fill byte."""
 _SURPLUS = b"\x11\x93\x6a\xd4" * 64
@@ -46,6 +52,8 @@ class Codestream:
     """How often a decoder goes over the pixels."""
     complete: bool
     """Whether every tile is there, and the end of the image follows its last part."""
+    least_bytes: int = 0
+    """Fewer no image of this size takes: a bit for each code."""
 
 
 def read_codestream(frame: bytes) -> Codestream | None:
@@ -63,39 +71,75 @@ def with_surplus(frame: bytes) -> bytes | None:
     would fill up with grey: so an image that was cut, and then closed, decodes to another picture.
     """
     at = 2
-    while at + 2 <= len(frame) and frame[at] == 0xFF:
-        marker = frame[at + 1]
+    while markers := [*_markers(_reader_of(frame), at)]:
+        marker, at = markers[-1]
         if marker == _END:
             return frame[:at] + _SURPLUS + frame[at:]
-        if marker == 0xFF:
-            at += 1
-        elif marker in _WITHOUT_LENGTH:
-            at += 2
-        else:
-            at += 2 + int.from_bytes(frame[at + 2 : at + 4], "big")
-        if marker == _SCAN:
-            found = _AFTER_A_SCAN.search(frame, at)
-            at = found.start() if found else len(frame)
+        found = _AFTER_A_SCAN.search(frame, at + 2)
+        if marker != _SCAN or not found:
+            return None
+        at = found.start()
     return None
+
+
+def has_frame(file: BinaryIO) -> bool:
+    """Whether an open JPEG says what image it holds. No more than that is read."""
+
+    def read(at: int, size: int) -> bytes:
+        file.seek(at)
+        return file.read(size)
+
+    return any(marker in _START_OF_FRAME for marker, _ in _markers(read, 2))
+
+
+def _reader_of(frame: bytes) -> Callable[[int, int], bytes]:
+    return lambda at, size: frame[at : at + size]
+
+
+def _markers(read: Callable[[int, int], bytes], at: int) -> Iterator[tuple[int, int]]:
+    """Markers of a JPEG and where they stand, from a place in it up to its next scan or its end.
+
+    `read`: gives so many bytes from a place. Ends at what is no marker, and where there are more
+    segments or fill bytes than any image has.
+    """
+    for _ in range(_MOST_SEGMENTS):
+        start = read(at, 4)
+        if start[:2] == b"\xff\xff":
+            fill = read(at, _MOST_FILL)
+            at += len(fill) - len(fill.lstrip(b"\xff")) - 1
+            start = read(at, 4)
+        if len(start) < 2 or start[0] != 0xFF or start[1] == 0xFF:
+            return
+        marker = start[1]
+        yield marker, at
+        if marker in (_SCAN, _END):
+            return
+        at += 2 if marker in _WITHOUT_LENGTH else 2 + int.from_bytes(start[2:], "big")
 
 
 def _jpeg(frame: bytes) -> Codestream | None:
-    end, scan = frame.rfind(_END_OF_STREAM), frame.rfind(b"\xff\xda")
-    at = 2
-    while at + 9 <= len(frame) and frame[at] == 0xFF:
-        marker = frame[at + 1]
-        if marker in _START_OF_FRAME:
+    for marker, at in _markers(_reader_of(frame), 2):
+        if marker in _START_OF_FRAME and at + 9 <= len(frame):
             bits, height, width = struct.unpack(">BHH", frame[at + 4 : at + 9])
             # a pair of bytes as a marker's is in no compressed data: a zero would follow its FF
-            scans = frame.count(b"\xff\xda", at)
-            return Codestream(width, height, bits, None, max(1, scans), 0 <= scan < end)
-        if marker == 0xFF:
-            at += 1
-        elif marker in _WITHOUT_LENGTH:
-            at += 2
-        else:
-            at += 2 + int.from_bytes(frame[at + 2 : at + 4], "big")
+            end, scan = frame.rfind(_END_OF_STREAM), frame.rfind(b"\xff\xda")
+            least = _least_bytes(marker, width, height)
+            return Codestream(
+                width,
+                height,
+                bits,
+                signed=None,
+                scans=max(1, frame.count(b"\xff\xda", at)),
+                complete=0 <= scan < end and len(frame) >= least,
+                least_bytes=least,
+            )
     return None
+
+
+def _least_bytes(marker: int, width: int, height: int) -> int:
+    if marker == _LOSSLESS:
+        return width * height // 8
+    return (width // 8) * (height // 8) // 8 if marker in _HUFFMAN else 0
 
 
 def _jpeg_2000(stream: bytes) -> Codestream | None:

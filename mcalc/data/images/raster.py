@@ -16,9 +16,14 @@ from PIL.ImageFile import ImageFile
 from PIL.JpegImagePlugin import JpegImageFile
 from PIL.PngImagePlugin import PngImageFile
 
-from mcalc.data.images.codestream import read_codestream, with_surplus
+from mcalc.data.images.codestream import Codestream, has_frame, read_codestream, with_surplus
 from mcalc.data.images.grey_scale import GreyImage
-from mcalc.data.images.unreadable import refuse_damage, refuse_giants
+from mcalc.data.images.unreadable import (
+    MAX_PIXELS,
+    UnreadableImage,
+    refuse_damage,
+    refuse_giants,
+)
 
 
 class Raster(StrEnum):
@@ -66,11 +71,16 @@ def read_raster(path: Path, raster: Raster) -> GreyImage:
     Colour becomes grey by ITU-R 601 weights; transparency is left out. Raises UnreadableImage.
     """
     with path.open("rb") as file:
-        image, orientation, scans = _open(file, raster, path, pixels=True)
+        image, orientation, stream = _open(file, raster, path, pixels=True)
+        scans = stream.scans if stream else 1
         refuse_giants(*image.size, path, scans)
         content = image.fp.getvalue() if isinstance(image.fp, io.BytesIO) else b""
         with refuse_damage(path, f"is a {raster} file that cannot be decoded"):
-            grey = _deep_grey(content) if _is_deep_colour(content) else _grey(image)
+            if _is_deep_colour(content):
+                return _turned(_deep_grey(content, path), orientation)
+            if stream and len(content) < stream.least_bytes:
+                raise ValueError("too short for its size")
+            grey = _grey(image)
             match raster:
                 case Raster.JPEG:
                     # inks are filled up with another grey
@@ -98,7 +108,13 @@ def _is_deep_colour(content: bytes) -> bool:
     return depth == 16 and colour in _SEVERAL
 
 
-def _deep_grey(content: bytes) -> GreyImage:
+def _deep_grey(content: bytes, path: Path) -> GreyImage:
+    width, height, _, colour = struct.unpack(">IIBB", content[16:26])
+    if width * height * _SEVERAL[colour] > MAX_PIXELS:
+        raise UnreadableImage(
+            f"{path} claims {width} x {height} pixels of {_SEVERAL[colour]} values, more than the "
+            f"{MAX_PIXELS // 10**6} million values that are decoded at most: export it as grey"
+        )
     samples = imagecodecs.png_decode(content)
     if samples.shape[2] < 3:
         return np.ascontiguousarray(samples[..., 0])
@@ -112,7 +128,9 @@ def _deep_grey(content: bytes) -> GreyImage:
 def _refuse_filling(content: bytes, grey: GreyImage) -> None:
     """Raise ValueError where Pillow filled up with grey: a JPEG that was cut, and then closed."""
     fuller = with_surplus(content)
-    if fuller and not np.array_equal(_grey(JpegImageFile(io.BytesIO(fuller))), grey):
+    if fuller and not np.array_equal(
+        np.asarray(JpegImageFile(io.BytesIO(fuller)).convert("L")), grey
+    ):
         raise ValueError("its pixels end before the image does")
 
 
@@ -145,8 +163,10 @@ def _has_all_rows(content: bytes) -> bool:
     return needed <= len(unpacker.flush())
 
 
-def _open(file: BinaryIO, raster: Raster, path: Path, pixels: bool) -> tuple[ImageFile, int, int]:
-    """The image with its header read, its EXIF orientation (1 for none) and number of scans.
+def _open(
+    file: BinaryIO, raster: Raster, path: Path, pixels: bool
+) -> tuple[ImageFile, int, Codestream | None]:
+    """The image with its header read, its EXIF orientation (1 for none), and a JPEG's own words.
 
     The plug-ins are called directly: `Image.open` would warn of, or refuse, sizes by a limit of
     its own, and would guess the format anew.
@@ -155,13 +175,17 @@ def _open(file: BinaryIO, raster: Raster, path: Path, pixels: bool) -> tuple[Ima
         match raster:
             case Raster.PNG:
                 content, exif = _png_chunks(file, pixels)
-                return PngImageFile(content), _orientation(exif), 1
+                return PngImageFile(content), _orientation(exif), None
             case Raster.JPEG:
+                # one that does not is gone through byte by byte
+                if not has_frame(file):
+                    raise ValueError("no image in its header")
+                file.seek(0)
                 whole = file.read() if pixels else b""
                 stream = read_codestream(whole)
                 image = JpegImageFile(io.BytesIO(whole) if pixels else file)
                 exif = image.info.get("exif", b"").removeprefix(b"Exif\0\0")
-                return image, _orientation(exif), stream.scans if stream else 1
+                return image, _orientation(exif), stream
             case other:
                 assert_never(other)
 

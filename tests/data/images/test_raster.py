@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import struct
+import time
 import zlib
 from pathlib import Path
 
@@ -195,3 +196,37 @@ def test_an_interlaced_png_of_one_value_is_read(tmp_path: Path, size: tuple[int,
     path.write_bytes(start + chunk(b"IDAT", zlib.compress(rows[:-1])) + end)
     with pytest.raises(UnreadableImage, match=r"x\.png is a PNG file that cannot be decoded"):
         read_image(path)
+
+
+def test_a_giant_of_several_samples_is_refused_before_decoding(tmp_path: Path) -> None:
+    (tmp_path / "x.png").write_bytes(written([], (13_000, 13_000), 16, 2))
+    with pytest.raises(UnreadableImage, match=r"13000 x 13000 pixels of 3 values, .*export it as"):
+        read_image(tmp_path / "x.png")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"\xff" * 20_000_000, b"\xff\xd0" * 10_000_000, b"\xff\xe0\0\2" * 5_000_000],
+    ids=["fill bytes", "restarts", "segments"],
+)
+def test_a_jpeg_without_an_image_is_refused_at_once(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "x.jpg"
+    path.write_bytes(b"\xff\xd8\xff" + content)
+    for read in (image_size, read_image):
+        began = time.process_time()
+        with pytest.raises(UnreadableImage, match=r"x\.jpg cannot be parsed as JPEG"):
+            read(path)
+        assert time.process_time() - began < 1
+
+
+def test_a_jpeg_that_is_too_short_for_its_size_is_not_decoded(tmp_path: Path) -> None:
+    out = io.BytesIO()
+    Image.fromarray(picture()).save(out, "JPEG")
+    content = bytearray(out.getvalue())
+    frame = content.index(b"\xff\xc0")
+    content[frame + 5 : frame + 9] = struct.pack(">HH", 14_000, 14_000)
+    (tmp_path / "x.jpg").write_bytes(content)
+    began = time.process_time()
+    with pytest.raises(UnreadableImage, match=r"x\.jpg is a JPEG file that cannot be decoded"):
+        read_image(tmp_path / "x.jpg")
+    assert time.process_time() - began < 0.5
