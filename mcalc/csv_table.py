@@ -37,6 +37,8 @@ _OTHERS = {
 """Separators that other programs write, in words."""
 _SEPARATOR_LINE = re.compile(r'\ufeff*"?sep=(.)"?[\s,;|]*', re.IGNORECASE)
 """What Excel writes and reads above the header."""
+_RENAMED = re.compile(r"\.[0-9]+\Z")
+"""What pandas and R add to a column's name that is there already: `label.1`."""
 _IN_NAMES = (":", " ")
 """Separators that a column's name may hold: they need two known columns between them."""
 
@@ -195,7 +197,9 @@ def _places(
     if missing:
         raise _lacking(path, found, missing, required, optional)
     for name, key in keys.items():
-        places = [str(i) for i, each in enumerate(found, start=1) if each == key]
+        places = [
+            str(i) for i, each in enumerate(found, start=1) if _RENAMED.sub("", each, 1) == key
+        ]
         if len(places) > 1:
             raise UserError(
                 f"{path} has the column '{name}' {len(places)} times (columns "

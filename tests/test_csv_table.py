@@ -109,6 +109,7 @@ def test_the_remedy_is_the_callers(tmp_path: Path) -> None:
         ("label,path, LABEL ", "1, 3"),
         ("\ufefflabel,path,\ufefflabel", "1, 3"),
         ("label,path,label,x,Label", "1, 3, 5"),
+        ("path,label,x,label.1,Label.12", "2, 4, 5"),
     ],
 )
 def test_a_needed_column_that_stands_twice_is_refused(

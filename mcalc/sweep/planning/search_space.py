@@ -181,7 +181,9 @@ def parse_range(where: str, key: str, entry: Any) -> Range:
         kind = "a whole number from 1" if whole else "a number above 0"
         raise UserError(f"{where}: {key}: step {step:g}: expected {kind}")
     log = entry.get("log", False)
-    if not isinstance(log, bool) or (log and (low <= 0 or step is not None)):
+    if not isinstance(log, bool):
+        raise UserError(f"{where}: {key}: log is {shown(log)}: expected true or false")
+    if log and (low <= 0 or step is not None):
         raise UserError(f"{where}: {key}: log needs low above 0 and no step")
     if low >= high:
         raise UserError(f"{where}: {key} is empty: low {low:g} must be below high {high:g}")

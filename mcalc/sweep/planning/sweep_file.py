@@ -118,6 +118,9 @@ def load(name: str) -> SweepFile:
         parse_overrides(overrides)
     except UserError as error:
         raise UserError(f"{where}: `overrides`: {error}") from error
+    keys = [item.partition("=")[0].strip() for item in overrides]
+    if twice := next((key for key in keys if keys.count(key) > 1), None):
+        raise UserError(f"{where}: `overrides` give {shown(twice)} twice: keep one")
     description = content.get("description")
     if isinstance(description, dict | list):
         raise UserError(f"{where}: `description` must be text")

@@ -87,6 +87,8 @@ SPACE = "space: {head.weight_lr: {low: 1, high: 2}}"
         ("space: {head.weight_lr: {low: 3}}", "low and high"),
         ("space: {head.weight_lr: {low: 3, high: 1}}", "is empty: low 3 must be below high 1"),
         ("space: {head.weight_lr: {low: 0, high: 1, log: true}}", "log needs low above 0"),
+        ("space: {head.weight_lr: {low: 1, high: 2, log: yes}}", "log is 'yes': expected true or"),
+        ("overrides: [seed=1, seed=2]\nrows: {A: {head.weight_lr: 1}}", "give 'seed' twice: keep"),
         ("space: {head.weight_lr: {low: x, high: 1}}", "'x' is not a number"),
         ("space: {head.wait: [1]}", "unknown key 'head.wait'"),
         ("space: {head.weight_lr: [1, ten]}", "expected a number"),
