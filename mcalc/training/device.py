@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 
 import torch
@@ -11,6 +12,20 @@ from mcalc.errors import UserError
 
 ALL_CORES = torch.get_num_threads()
 """CPU threads that PyTorch takes by default, read before any run sets a number."""
+
+_OF_THE_LIBRARIES = (
+    "ATEN_CPU_CAPABILITY",
+    "ONEDNN_MAX_CPU_ISA",
+    "DNNL_MAX_CPU_ISA",
+    "NVIDIA_TF32_OVERRIDE",
+    "TORCH_ALLOW_TF32_CUBLAS_OVERRIDE",
+)
+"""Variables by which the libraries below PyTorch compute as another processor would."""
+
+
+def arithmetic_variables() -> list[str]:
+    """Variables of the shell, with their values, that change a run's last bits or more."""
+    return [f"{name}={os.environ[name]}" for name in _OF_THE_LIBRARIES if os.environ.get(name)]
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ from mcalc.data.loading import CropData
 from mcalc.models import Classifier
 from mcalc.results import TrialResult
 from mcalc.training.checkpoint import Checkpoint, CheckpointFile, fits, most_bytes
-from mcalc.training.device import Placement, Setup, setup_of
+from mcalc.training.device import Placement, Setup, arithmetic_variables, setup_of
 from mcalc.training.lightning import ignored_variables, make_trainer, one_process
 from mcalc.training.listener import Listener
 from mcalc.training.validation import Checkpointing, ValidationSchedule, resumable
@@ -78,6 +78,11 @@ def run_trajectory(
     if ignored := ignored_variables():
         for listener in listeners:
             listener.noted(f"{', '.join(ignored)} of the environment: not used, settings count")
+    if changing := arithmetic_variables():
+        for listener in listeners:
+            listener.noted(
+                f"{', '.join(changing)} of the environment: numbers are those of another processor"
+            )
     with one_process():
         left = data.length.iterations - data.start
         trainer = make_trainer(setup, placement, left, schedule)

@@ -346,6 +346,18 @@ def test_what_the_shell_says_to_lightning_changes_no_number(
     assert all(os.environ[name] == value for name, value in SHELLS[shell].items())
 
 
+def test_what_the_shell_says_to_the_arithmetic_is_noted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ATEN_CPU_CAPABILITY", "default")
+    monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", "SSE41")
+    monkeypatch.setenv("NVIDIA_TF32_OVERRIDE", "")
+    keeper = Keeper()
+    train([1], replace(SETTINGS, max_iterations=1), listener=keeper)
+    assert keeper.notes == [
+        "ATEN_CPU_CAPABILITY=default, ONEDNN_MAX_CPU_ISA=SSE41 of the environment: numbers are "
+        "those of another processor"
+    ]
+
+
 def test_a_loss_that_is_no_number_is_a_sentence_with_the_remedy() -> None:
     with pytest.raises(
         DivergedError, match=r"at iteration \d+ the loss is no longer a number.*trainer.lr"

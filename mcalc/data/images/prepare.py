@@ -43,7 +43,7 @@ from mcalc.data.records import Defect, DefectKind, Lesion, Side, has_needed_file
 from mcalc.errors import UserError
 from mcalc.iteration import Progress, grouped, in_threads, with_progress
 
-FORMAT = 3
+FORMAT = 4
 """Raised when prepared pixels change for the same file and settings."""
 
 PIXELS_AT_ONCE = 50_000_000
