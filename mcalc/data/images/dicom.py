@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from pydicom.dataset import Dataset
 from pydicom.encaps import generate_frames
 from pydicom.pixels.decoders.base import Decoder
 from pydicom.tag import BaseTag
@@ -125,7 +126,7 @@ def read_dicom(path: Path, bits_stored: int | None = None) -> GreyImage:
     with refuse_damage(path, "cannot be decoded", detail):
         if not syntax.is_encapsulated:
             _refuse_surplus(tags, (width, height), path)
-        stored, _ = decoder.as_array(tags.dataset, **_AS_THEY_ARE)
+        stored, _ = decoder.as_array(_as_understood(tags, (width, height)), **_AS_THEY_ARE)
     if stored.shape != (height, width):
         raise UnreadableImage(
             f"{path} decodes to shape {stored.shape} where its header says {(height, width)}: "
@@ -182,6 +183,22 @@ def _codestream(tags: Tags, syntax: UID, path: Path) -> Codestream | None:
     detail = f"its compressed pixels are not as {syntax.name} packs them"
     with refuse_damage(path, "cannot be decoded", detail):
         return read_codestream(next(generate_frames(tags.dataset.PixelData, number_of_frames=1)))
+
+
+def _as_understood(tags: Tags, size: tuple[int, int]) -> Dataset:
+    """The pixels with what was read of their header: pydicom reads it anew and more narrowly."""
+    plain = Dataset()
+    plain.file_meta = tags.dataset.file_meta
+    plain.set_original_encoding(*tags.dataset.original_encoding)
+    plain.Columns, plain.Rows = size
+    plain.SamplesPerPixel = plain.NumberOfFrames = 1
+    plain.PhotometricInterpretation = tags.text("PhotometricInterpretation")
+    plain.PixelRepresentation = int(is_signed(tags))
+    plain.BitsAllocated = tags.integer("BitsAllocated")
+    plain.BitsStored = tags.integer("BitsStored")
+    plain.HighBit = plain.BitsStored - 1
+    plain["PixelData"] = tags.dataset["PixelData"]
+    return plain
 
 
 def _refuse_surplus(tags: Tags, size: tuple[int, int], path: Path) -> None:

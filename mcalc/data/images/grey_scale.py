@@ -84,7 +84,7 @@ def display_table(tags: Tags, bits: int) -> GreyImage:
 
 def is_signed(tags: Tags) -> bool:
     """Whether stored values are two's complement. Raises UnreadableImage where this is not said."""
-    return tags.integer("PixelRepresentation", default=0) == 1
+    return tags.integer("PixelRepresentation") == 1
 
 
 def look_up(table: GreyImage, stored: npt.NDArray[Any]) -> GreyImage:

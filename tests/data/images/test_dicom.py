@@ -127,6 +127,22 @@ def test_values_beyond_the_bits_stored_do_not_wrap(
         read_image(path)
 
 
+def test_a_header_is_decoded_as_it_is_read(tmp_path: Path, dicom: Write, grey: Any) -> None:
+    pixels = grey(64, 48).astype(np.uint16)
+    path = dicom(tmp_path / "x.dcm", pixels, syntax=ExplicitVRLittleEndian)
+    dataset = pydicom.dcmread(path)
+    # grey pixels have one sample, and blanks around a word count for nothing
+    del dataset.SamplesPerPixel
+    del dataset.HighBit
+    dataset.PhotometricInterpretation = " MONOCHROME2 "
+    dataset.save_as(path)
+    np.testing.assert_array_equal(read_image(path), pixels)
+    del dataset.PixelRepresentation
+    dataset.save_as(path)
+    with pytest.raises(UnreadableImage, match=r"x\.dcm has no usable PixelRepresentation"):
+        read_image(path)
+
+
 def test_signed_values_may_be_padded_with_zeros_or_with_their_sign(
     tmp_path: Path, dicom: Write
 ) -> None:
