@@ -28,6 +28,17 @@ _BESIDE = ("-wal", "-shm", "-journal")
 _log = logging.getLogger(__name__)
 
 
+class DamagedDatabaseError(UserError):
+    """A file that is no SQLite database, or not a whole one."""
+
+    def __init__(self, path: Path, why: str) -> None:
+        self.why = why
+        super().__init__(
+            f"{path} is damaged ({why}): put a copy of it back, or let `python -m mcalc.sweep "
+            "check repair=true` set it aside and mark what has to run again"
+        )
+
+
 def url_of(path: Path) -> str:
     """SQLAlchemy's address of a file, whatever characters its path has."""
     address = URL.create("sqlite", database=str(path))
@@ -72,14 +83,14 @@ def check_readable(path: Path) -> None:
     if not size:
         return  # as SQLite begins a new one
     if len(header) < _HEADER_BYTES or not header.startswith(b"SQLite format 3\0"):
-        raise _damaged(path, "it is no SQLite database")
+        raise DamagedDatabaseError(path, "it is no SQLite database")
     # SQLite's file format, 1.3: the size of a page, and their number where it is up to date
     page = int.from_bytes(header[16:18], "big")
     pages = int.from_bytes(header[28:32], "big")
     up_to_date = header[24:28] == header[92:96]
     wanted = pages * (65536 if page == 1 else page)
     if up_to_date and size < wanted and not path.with_name(f"{path.name}-wal").exists():
-        raise _damaged(path, f"it has {size:,} of its {wanted:,} bytes")
+        raise DamagedDatabaseError(path, f"it has {size:,} of its {wanted:,} bytes")
 
 
 @contextmanager
@@ -91,11 +102,29 @@ def opened(path: Path) -> Iterator[sqlite3.Connection]:
             yield connection
     except sqlite3.DatabaseError as error:
         if _kind(error) in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
-            raise _damaged(path, str(error)) from error
+            raise DamagedDatabaseError(path, str(error)) from error
         if _kind(error) in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM):
             raise UserError(
                 f"{path} cannot be opened ({error}): its folder has to be writable too"
             ) from error
+        raise
+
+
+def damage_of(path: Path) -> str:
+    """What is wrong with a database, by SQLite's own check of all of it; empty where nothing is.
+
+    Raises UserError where it cannot be opened at all.
+    """
+    try:
+        check_readable(path)
+        with closing(_connect(path)) as connection:
+            found = connection.execute("PRAGMA integrity_check(1)").fetchone()[0]
+            return "" if found == "ok" else str(found).splitlines()[-1]
+    except DamagedDatabaseError as error:
+        return error.why
+    except sqlite3.DatabaseError as error:
+        if _kind(error) in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
+            return str(error)
         raise
 
 
@@ -117,6 +146,14 @@ def free_name(path: Path, ending: str) -> Path:
     while (found := path.with_name(f"{path.name}.{ending}-{number}")).exists():
         number += 1
     return found
+
+
+def move_aside(path: Path, ending: str) -> Path:
+    """Rename a database with all that lies beside it; returns its new name."""
+    aside = free_name(path, ending)
+    for each in family(path):
+        each.rename(each.with_name(each.name.replace(path.name, aside.name, 1)))
+    return aside
 
 
 def copy_database(source: Path, target: Path) -> None:
@@ -161,9 +198,7 @@ def _set_aside(path: Path, known: Collection[str]) -> None:
             f"{path} is the database of another program (it has the table {min(foreign)!r}): "
             "move it away, or name another folder with tracking.dir=PATH"
         )
-    aside = free_name(path, "half-made")
-    for each in family(path):
-        each.rename(each.with_name(each.name.replace(path.name, aside.name, 1)))
+    aside = move_aside(path, "half-made")
     _log.warning(f"{path} was left half-made by a start that was killed: kept as {aside.name}")
 
 
@@ -180,10 +215,3 @@ def _connect(path: Path) -> sqlite3.Connection:
 def _kind(error: sqlite3.Error) -> int:
     # the low byte is the kind of error, the others which of them
     return getattr(error, "sqlite_errorcode", 0) & 0xFF
-
-
-def _damaged(path: Path, why: str) -> UserError:
-    return UserError(
-        f"{path} is damaged ({why}): put a copy of it back, or let `python -m mcalc.sweep check "
-        "repair=true` set it aside and mark what has to run again"
-    )

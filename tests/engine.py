@@ -81,9 +81,13 @@ class Instant:
         time.sleep(self.seconds)
         accuracy = score(trial.key)
 
-        def end(state: str, metrics: dict[str, float], error: str | None = None) -> Outcome:
+        def end(
+            state: str, metrics: dict[str, float], error: str | None = None, sealed: str = ""
+        ) -> Outcome:
             self._die(trial, "recorded")
-            outcome = Outcome(trial.name, trial.key, state, writer.run_id, metrics, error)
+            outcome = Outcome(
+                trial.name, trial.key, state, writer.run_id, metrics, error, manifest=sealed
+            )
             for listener in listeners:
                 listener.recorded(outcome)
             self._die(trial, "told")
@@ -96,8 +100,7 @@ class Instant:
             writer.point(point)
             if any(listener.prunes(trial, evaluation, point) for listener in listeners):
                 metrics = {"iterations": float(evaluation), "seconds": 1.0}
-                writer.prune(metrics, {})
-                return end("pruned", metrics)
+                return end("pruned", metrics, sealed=writer.prune(metrics, {}))
         if self._begun(trial.name) <= self.failures.get(trial.name, 0):
             writer.fail("it was told to fail", "Traceback ...")
             return end("failed", {}, "it was told to fail")
@@ -112,8 +115,7 @@ class Instant:
             "reported_val_accuracy": accuracy,
             "reported_val_loss": 1 - accuracy,
         }
-        writer.finish(metrics, {})
-        return end("finished", metrics)
+        return end("finished", metrics, sealed=writer.finish(metrics, {}))
 
     def _begun(self, name: str) -> int:
         return self.log.read_text().splitlines().count(name)

@@ -95,7 +95,7 @@ RULES: dict[str, tuple[str, ...]] = {
         "mcalc.sweep.planning", "mcalc.sweep.store",
     ),
     "mcalc.sweep.checking": (
-        "mcalc.config", "mcalc.tracking", "mcalc.trials", "mcalc.sweep.store",
+        "mcalc.config", "mcalc.evaluation", "mcalc.tracking", "mcalc.trials", "mcalc.sweep.store",
         "mcalc.sweep.worker",
     ),
     "mcalc.sweep.actions": (

@@ -146,15 +146,23 @@ SWEEP = Command(
     ),
     actions={
         "list": "recorded sweeps, with their trials by state",
-        "check": "compare Optuna's and MLflow's record of each trial (default: every sweep)",
+        "check": "compare both stores, and each run with what it was (default: every sweep)",
         "show": "figures: best, mean and SD over seeds, importance of parameters",
         "url": "address of Optuna's store, as optuna-dashboard takes it",
         "send": "send to the tracking server the runs that it did not take while it was away",
+    },
+    words={
+        "repair": Word(
+            "with check: mend what can be, after copying the stores aside",
+            kind="bool",
+            default="false",
+        ),
     },
     settings=(*_PLACES, "storage_wait"),
     examples=(
         "python -m mcalc.sweep list",
         "python -m mcalc.sweep check alexnet tracking.dir=mlruns",
+        "python -m mcalc.sweep check repair=true",
         "python -m mcalc.sweep show alexnet storage=postgresql+psycopg://USER@HOST/NAME",
     ),
     groups=False,

@@ -14,7 +14,7 @@ from mcalc.config.schema import Config
 from mcalc.file_digest import file_sha256
 from mcalc.plugins import versions
 
-NUMERICS_VERSION = 3
+NUMERICS_VERSION = 4
 """Raised when a change of the code changes the numbers that a trial gives."""
 
 

@@ -160,7 +160,11 @@ class _SweepRun:
         if self.plan.search or self.plan.base.rerun:
             return
         newest = self.study.newest()
-        finished = {run.key: run for run in runs if run.state in ("finished", "pruned")}
+        finished = {
+            run.key: run
+            for run in runs
+            if run.state in ("finished", "pruned") and not run.superseded
+        }
         for trials in self.plan.trajectories():
             lost = [
                 trial

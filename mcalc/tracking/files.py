@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mcalc.results import CurvePoint
+from mcalc.results import CurvePoint, Predictions
 
 CURVE_FILE = "curve.csv"
 
@@ -18,6 +18,16 @@ def read_curve(folder: Path) -> tuple[CurvePoint, ...]:
     if not (folder / CURVE_FILE).is_file():
         return ()
     return tuple(_point(row) for row in read_csv(folder / CURVE_FILE))
+
+
+def read_predictions(folder: Path) -> Predictions:
+    """The predictions in a folder of a run's files. Raises OSError where there are none."""
+    table = read_csv(folder / "predictions.csv")
+    return Predictions(
+        ids=tuple(row["lesion"] for row in table),
+        labels=np.array([int(row["malignant"]) for row in table], dtype=np.int64),
+        probabilities=np.array([float(row["probability"]) for row in table]),
+    )
 
 
 def read_csv(path: Path) -> list[dict[str, str]]:

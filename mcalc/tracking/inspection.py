@@ -31,6 +31,11 @@ class Inspection:
     files: Path | None = None
     """Folder with its files, where those are as its manifest says: the run can be written anew."""
 
+    @property
+    def is_unknown(self) -> bool:
+        """Whether the run is older than manifests."""
+        return not self.problems and self.manifest is None
+
 
 def inspect(client: MlflowClient, run: Run, folder: Path, sealed: str = "") -> Inspection:
     """Compare a closed run with its manifest and its files in `folder`.
@@ -39,24 +44,32 @@ def inspect(client: MlflowClient, run: Run, folder: Path, sealed: str = "") -> I
     has no manifest: of it, nothing is found here.
     """
     tagged = run.data.tags.get(MANIFEST_TAG, "")
-    if not (tagged or sealed):
+    known = sealed or tagged
+    if not known:
         return Inspection()
+    found = inspect_files(folder, known)
+    if found.manifest is None:
+        return found
+    problems = [*found.problems, *_changed(found.manifest, run, tagged, known)]
+    if found.files is not None:
+        problems += _changed_curve(client, run, folder)
+    return Inspection(problems, found.manifest, found.files)
+
+
+def inspect_files(folder: Path, sealed: str) -> Inspection:
+    """Compare a run's files in `folder` with its manifest, whose digest is `sealed`."""
     try:
         content = (folder / FILE).read_bytes()
     except OSError:
         return Inspection(["its manifest is missing"])
-    known = sealed or tagged
-    if digest(content) != known:
+    if digest(content) != sealed:
         return Inspection(["its manifest was changed"])
     try:
         manifest = read_manifest(content)
     except ValueError as error:
         return Inspection([f"its manifest cannot be read: {error}"])
     damaged = _damaged_files(manifest, folder)
-    problems = [*damaged, *_changed(manifest, run, tagged, known)]
-    if not damaged:
-        problems += _changed_curve(client, run, folder)
-    return Inspection(problems, manifest, None if damaged else folder)
+    return Inspection(damaged, manifest, None if damaged else folder)
 
 
 def _damaged_files(manifest: Manifest, folder: Path) -> list[str]:

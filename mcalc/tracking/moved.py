@@ -62,10 +62,15 @@ def artifact_folder(directory: Path, run_id: str, address: str) -> Path | None:
 
     None for an address that is not a folder of such a record.
     """
-    place = Path(directory).resolve() / ARTIFACTS / run_id / ARTIFACTS
+    place = lost_folder(directory, run_id)
     parts = urlsplit(address).path.rstrip("/").rsplit("/", 3)
     ours = address.startswith("file:") and parts[1:] == [ARTIFACTS, run_id, ARTIFACTS]
     return place if ours else None
+
+
+def lost_folder(directory: Path, run_id: str) -> Path:
+    """Where the files of a run lie, or would lie, that the database may have lost."""
+    return directory.resolve() / ARTIFACTS / run_id / ARTIFACTS
 
 
 def _is_ours(location: object) -> bool:

@@ -12,6 +12,7 @@ from mlflow.tracking import MlflowClient
 from sqlalchemy.engine import make_url
 
 from mcalc.atomic_write import make_record_folder
+from mcalc.config import TrackingConfig
 from mcalc.errors import UserError
 from mcalc.tracking.moved import rebase
 from mcalc.tracking.server import (
@@ -22,7 +23,7 @@ from mcalc.tracking.server import (
     refusal,
     server_retry,
 )
-from mcalc.tracking.store import artifacts_uri, open_database, open_local
+from mcalc.tracking.store import artifacts_uri, database_of, open_database, open_local
 
 UNSENT = "unsent"
 """Folder below `tracking.dir`: the record of runs that a server did not take."""
@@ -55,6 +56,11 @@ def open_unsent(directory: Path, experiment: str) -> tuple[MlflowClient, str]:
     place = directory / UNSENT
     make_record_folder(place)
     return open_record(place, experiment, None, 0.0)
+
+
+def tracking_file(tracking: TrackingConfig) -> Path | None:
+    """The file of MLflow's store that the settings name; None for a server."""
+    return database_of(Path(tracking.dir)) if tracking.uri is None else _file_of(tracking.uri)
 
 
 def _open_server(

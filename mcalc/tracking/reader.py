@@ -12,14 +12,13 @@ from urllib.error import HTTPError
 from urllib.parse import unquote
 from urllib.request import urlopen
 
-import numpy as np
 from mlflow.entities import Run
 from mlflow.tracking import MlflowClient
 
 from mcalc.config import TrackingConfig
 from mcalc.errors import UserError, without_password
-from mcalc.results import Artifacts, Predictions, RecordedTrial
-from mcalc.tracking.files import read_csv, read_curve
+from mcalc.results import SUPERSEDED_TAG, Artifacts, RecordedTrial
+from mcalc.tracking.files import read_curve, read_predictions
 from mcalc.tracking.runs import PARENT_TAG, artifacts_of, recorded_trial, search
 from mcalc.tracking.server import check_address, is_served
 from mcalc.tracking.store import read_local
@@ -104,21 +103,17 @@ def read_trials(tracking: TrackingConfig, sweep: str | None = None) -> list[Reco
                 break
     newest: dict[str, Run] = {}
     for run in runs:
-        newest.setdefault(str(run.info.run_name), run)
+        if SUPERSEDED_TAG not in run.data.tags:
+            newest.setdefault(str(run.info.run_name), run)
     directory = Path(tracking.dir) if tracking.uri is None else None
     return [_read_trial(client, run, directory) for run in reversed(newest.values())]
 
 
 def _read_trial(client: MlflowClient, run: Run, directory: Path | None) -> RecordedTrial:
     folder = artifacts_of(client, run, directory)
-    table = read_csv(folder / "predictions.csv")
     crops = sorted((folder / "crops").glob("*.png"))
     artifacts = Artifacts(
-        predictions=Predictions(
-            ids=tuple(row["lesion"] for row in table),
-            labels=np.array([int(row["malignant"]) for row in table], dtype=np.int64),
-            probabilities=np.array([float(row["probability"]) for row in table]),
-        ),
+        predictions=read_predictions(folder),
         curve=read_curve(folder),
         crops={unquote(file.stem): str(file) for file in crops},
     )

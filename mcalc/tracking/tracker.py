@@ -16,11 +16,19 @@ from mlflow.tracking import MlflowClient
 
 from mcalc.atomic_write import make_record_folder
 from mcalc.errors import UserError
-from mcalc.results import RECORD_FORMAT, SUPERSEDED_TAG, CurvePoint, Outcome, RecordedTrial
+from mcalc.results import (
+    RECORD_FORMAT,
+    SUPERSEDED_TAG,
+    CurvePoint,
+    Outcome,
+    Predictions,
+    RecordedTrial,
+)
 from mcalc.retry import UnreachableError
-from mcalc.tracking.files import read_curve
-from mcalc.tracking.inspection import Inspection, inspect
+from mcalc.tracking.files import read_curve, read_predictions
+from mcalc.tracking.inspection import Inspection, inspect, inspect_files
 from mcalc.tracking.manifest import MANIFEST_TAG
+from mcalc.tracking.moved import lost_folder
 from mcalc.tracking.opening import open_record
 from mcalc.tracking.run_writer import PARAMS, Opening, RunWriter, entries
 from mcalc.tracking.runs import FORMAT_TAG, PARENT_TAG, artifacts_of, recorded_trial, search
@@ -61,6 +69,8 @@ class Tracker:
             conditions[PARENT_TAG] = parent
         kept = [run for run in self.unsent.runs(key) if _is_finished(run, parent)]
         for run in (*self._search(conditions, state="FINISHED"), *reversed(kept)):
+            if SUPERSEDED_TAG in run.data.tags:
+                continue
             name, metrics = str(run.info.run_name), dict(run.data.metrics)
             return Outcome(name, key, "finished", str(run.info.run_id), metrics)
         return None
@@ -130,31 +140,47 @@ class Tracker:
         run = self.client.get_run(run_id)
         return read_curve(artifacts_of(self.client, run, self._local))
 
-    def rewrite(self, run_id: str, sealed: str) -> RecordedTrial:
-        """Write a closed run anew from its manifest and files; the new one replaces it.
+    def predictions_of(self, run_id: str) -> Predictions | None:
+        """The predictions in the files of a finished run; None where they are gone."""
+        run = self.client.get_run(run_id)
+        try:
+            return read_predictions(artifacts_of(self.client, run, self._local))
+        except (OSError, MlflowException):
+            return None
+
+    def rewrite(self, run_id: str, sealed: str, parent: str | None) -> RecordedTrial:
+        """Write a closed run anew from its manifest and files, below `parent`.
+
+        The new one replaces it. MLflow may have lost the run, but not its files.
 
         Raises UserError where these were changed too.
         """
-        old = self.client.get_run(run_id)
-        folder = artifacts_of(self.client, old, self._local)
-        inspection = inspect(self.client, old, folder, sealed)
-        if inspection.manifest is None or inspection.files is None:
+        folder = self._files_of(run_id)
+        found = inspect_files(folder, sealed) if folder else Inspection()
+        if found.manifest is None or found.files is None:
             raise UserError(f"run {run_id} cannot be written anew: its files were changed too")
-        sealed = sealed or str(old.data.tags[MANIFEST_TAG])
-        parent = old.data.tags.get(PARENT_TAG)
         filed = {PARENT_TAG: parent} if parent else {}
-        opening = Opening(
-            inspection.manifest.name,
-            inspection.manifest.params,
-            {**_ORIGIN, **inspection.manifest.tags, **filed, MANIFEST_TAG: sealed},
-        )
+        tags = {**_ORIGIN, **found.manifest.tags, **filed, MANIFEST_TAG: sealed}
+        opening = Opening(found.manifest.name, found.manifest.params, tags)
         new = self._create_run(opening.name, opening.tags)
         for batch in _batches(opening):
             self.client.log_batch(new, params=batch)
         writer = RunWriter(self.client, new, opening)
-        writer.copy(inspection.manifest, folder, read_curve(folder))
-        self.supersede(run_id, new)
+        writer.copy(found.manifest, found.files, read_curve(found.files))
+        if self.run(run_id) is not None:
+            self.supersede(run_id, new)
         return recorded_trial(self.client.get_run(new))
+
+    def is_recoverable(self, run_id: str, sealed: str) -> bool:
+        """Whether the files of a run that MLflow lost are there, as they were."""
+        folder = self._files_of(run_id)
+        return bool(sealed and folder and inspect_files(folder, sealed).files)
+
+    def _files_of(self, run_id: str) -> Path | None:
+        try:
+            return artifacts_of(self.client, self.client.get_run(run_id), self._local)
+        except MlflowException:
+            return lost_folder(self._local, run_id) if self._local else None
 
     def inspect(self, run_id: str, sealed: str = "") -> Inspection:
         """What of a closed run is no longer as it was; `sealed` is its digest from elsewhere."""

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from optuna.trial import FrozenTrial, TrialState
 
-from mcalc.results import CurvePoint, RecordedTrial
+from mcalc.evaluation import all_scores
+from mcalc.results import CurvePoint, Predictions, RecordedTrial
 from mcalc.sweep.store import DEFINITION, SweepStudy, result
 
 _TOLERANCE = 1e-12
+_EXACT = ("accuracy", "auc")
+"""Figures that every version computed alike."""
 
 
 def run_ids(attempt: FrozenTrial) -> list[str]:
@@ -63,6 +67,18 @@ def attempt_problems(
             point = curve[evaluation - 1] if 0 < evaluation <= len(curve) else None
             if not _is_same(value, getattr(point, str(objective), None)):
                 yield f"its evaluation {evaluation} is {value} in Optuna, and not in its curve"
+
+
+def score_problems(run: RecordedTrial, predictions: Predictions | None) -> Iterator[str]:
+    """Where the figures of a run without a manifest do not follow from its predictions."""
+    if predictions is None:
+        yield "its predictions are missing"
+        return
+    for name, value in all_scores(predictions.labels, predictions.probabilities).items():
+        recorded = run.metrics.get(name)
+        # a figure that was recorded by an earlier version may have had another interval
+        if name in _EXACT and math.isfinite(value) and not _is_same(value, recorded):
+            yield f"its {name} is {recorded}, and its predictions give {value}"
 
 
 def _is_same(one: float | None, other: float | None) -> bool:

@@ -10,7 +10,12 @@ from enum import Enum
 from optuna.trial import FrozenTrial, TrialState
 
 from mcalc.results import RecordedTrial
-from mcalc.sweep.checking.attempt import attempt_problems, identity_problems, run_ids
+from mcalc.sweep.checking.attempt import (
+    attempt_problems,
+    identity_problems,
+    run_ids,
+    score_problems,
+)
 from mcalc.sweep.store import DEFINITION, DONE, Leases, Owner, SweepStudy, trajectory_of
 from mcalc.sweep.worker import NO_OBJECTIVE, work_of
 from mcalc.tracking import Tracker
@@ -175,7 +180,10 @@ def _missing(attempt: FrozenTrial, run_id: str, tracker: Tracker) -> Finding:
     run = tracker.run(run_id)
     if run is None:
         text = f"{name}: Optuna names run {run_id}, which MLflow does not have"
+        sealed = str(attempt.user_attrs.get("manifest", ""))
         remedy = Remedy.again if attempt.state in DONE else Remedy.none
+        if remedy is Remedy.again and tracker.is_recoverable(run_id, sealed):
+            remedy = Remedy.run
         return Finding(text, remedy, attempt, run_id)
     if run.superseded:
         return Finding(f"{name}: its run {run_id} is marked as replaced", Remedy.again, attempt)
@@ -191,6 +199,12 @@ def _run_problems(
     if attempt.state not in DONE and run.state not in ("finished", "pruned"):
         return
     inspection = tracker.inspect(run.run_id, sealed)
+    if inspection.is_unknown and run.state == "finished":
+        predictions = tracker.predictions_of(run.run_id)
+        for text in score_problems(run, predictions):
+            yield Finding(
+                f"{run.name}: {text} (run {run.run_id})", Remedy.again, attempt, run.run_id
+            )
     # with one seed a trial can be written anew; a configuration of several is run again
     whole = inspection.files is not None and alone
     for text in inspection.problems:

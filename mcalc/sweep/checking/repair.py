@@ -56,7 +56,10 @@ def _mend(study: SweepStudy, tracker: Tracker, finding: Finding) -> None:
         _rewrite_attempt(study, attempt.number, run)
     elif attempt is not None and run_id is not None and finding.remedy is Remedy.run:
         sealed = str(attempt.user_attrs.get("manifest", ""))
-        _rewrite_attempt(study, attempt.number, tracker.rewrite(run_id, sealed))
+        run = tracker.run(run_id)
+        sealed = sealed or (run.manifest if run else "")
+        new = tracker.rewrite(run_id, sealed, study.parent())
+        _rewrite_attempt(study, attempt.number, new)
 
 
 def _rewrite_attempt(study: SweepStudy, number: int, run: RecordedTrial) -> None:

@@ -6,6 +6,7 @@ from .leases import Owner as Owner
 from .retry import shown as shown
 from .samplers import rehearse as rehearse
 from .storage import Storage as Storage
+from .storage import database_file as database_file
 from .storage import exists as exists
 from .storage import storage_url as storage_url
 from .study import DEFINITION as DEFINITION

@@ -41,6 +41,11 @@ def storage_url(config: Config) -> str:
     return url_of(Path(config.tracking.dir).resolve() / DATABASE)
 
 
+def database_file(config: Config) -> Path | None:
+    """The file of the store that a config names; None for a server."""
+    return _file_of(_address(storage_url(config)))
+
+
 def exists(config: Config) -> bool:
     """Whether there is a store that can be read without creating one."""
     return bool(config.storage) or (Path(config.tracking.dir) / DATABASE).exists()
@@ -78,7 +83,7 @@ class Storage:
 
 def _file_of(address: URL) -> Path | None:
     """The file of a SQLite address; None for one in memory, or written as SQLite's own URI."""
-    name = address.database
+    name = address.database if address.get_backend_name() == "sqlite" else None
     return Path(name) if name and name != ":memory:" and not name.startswith("file:") else None
 
 

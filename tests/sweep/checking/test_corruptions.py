@@ -1,0 +1,342 @@
+"""A record that was changed afterwards: the check finds it, repair mends what can be mended."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from types import SimpleNamespace
+
+import processes
+import pytest
+import sweep_processes
+from stores import begin_with_tables
+
+EXPLICIT = ("head.weight_lr=1,10,20", "stopping.patience=null", "seed=0")
+SEARCH = "space: {head.weight_lr: {low: 1, high: 30}}\nsampler: random\nbudget: {trials: 2}\n"
+NAME = "head.weight_lr x"
+
+Change = Callable[["Record"], None]
+
+
+class Record:
+    """A copy of a recorded sweep of three trials and a search of two, to be changed."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    @contextmanager
+    def mlflow(self) -> Iterator[sqlite3.Connection]:
+        with closing(sqlite3.connect(self.folder / "mlflow.db")) as database:
+            yield database
+            database.commit()
+
+    @contextmanager
+    def optuna(self) -> Iterator[sqlite3.Connection]:
+        with closing(sqlite3.connect(self.folder / "optuna.db")) as database:
+            yield database
+            database.commit()
+
+    def runs(self, search: bool = False) -> list[str]:
+        """MLflow runs of the trials of one of the sweeps, in their order."""
+        query = """
+            SELECT a.value_json FROM trial_user_attributes a JOIN trials t USING (trial_id)
+            JOIN studies s USING (study_id)
+            WHERE a.key = 'mlflow_run' AND (s.study_name LIKE 'tries%') = ? ORDER BY t.number"""
+        with self.optuna() as database:
+            return [json.loads(value) for (value,) in database.execute(query, (search,))]
+
+    def trial(self, search: bool = False) -> int:
+        """Optuna's id of the first trial."""
+        query = """
+            SELECT min(trial_id) FROM trials JOIN studies USING (study_id)
+            WHERE (study_name LIKE 'tries%') = ?"""
+        with self.optuna() as database:
+            return int(database.execute(query, (search,)).fetchone()[0])
+
+    def files(self, run: str) -> Path:
+        return self.folder / "artifacts" / run / "artifacts"
+
+    def command(self, *words: str) -> SimpleNamespace:
+        done = processes.run(
+            "mcalc.sweep", *words, f"tracking.dir={self.folder}", folder=self.folder
+        )
+        return SimpleNamespace(status=done.returncode, printed=done.stdout + done.stderr)
+
+    def again(self, *arguments: str) -> str:
+        """What the command that made the sweep prints, given again."""
+        log = self.folder.parent / f"{self.folder.name}.log"
+        worker = sweep_processes.start(*arguments, f"tracking.dir={self.folder}", log=log)
+        assert worker.ended() == 0, worker.printed()
+        return worker.printed()
+
+
+@pytest.fixture(scope="module")
+def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("original")
+    runs = folder / "runs"
+    begin_with_tables(runs)
+    (folder / "tries.yaml").write_text(SEARCH)
+    for number, arguments in enumerate(
+        [EXPLICIT, (f"sweep={folder / 'tries.yaml'}", "name=tries")]
+    ):
+        worker = sweep_processes.start(
+            *arguments, f"tracking.dir={runs}", log=folder / f"log-{number}"
+        )
+        assert worker.ended() == 0, worker.printed()
+    return runs
+
+
+@pytest.fixture
+def record(original: Path, tmp_path: Path) -> Record:
+    shutil.copytree(original, tmp_path / "runs")
+    return Record(tmp_path / "runs")
+
+
+def metric(name: str, search: bool = False) -> Change:
+    def change(record: Record) -> None:
+        (run, *_) = record.runs(search)
+        with record.mlflow() as database:
+            for table in ("metrics", "latest_metrics"):
+                database.execute(
+                    f"UPDATE {table} SET value = value + 0.001 WHERE run_uuid = ? AND key = ?",
+                    (run, name),
+                )
+
+    return change
+
+
+def mlflow(statement: str, which: int = 0) -> Change:
+    def change(record: Record) -> None:
+        with record.mlflow() as database:
+            assert database.execute(statement, {"run": record.runs()[which]}).rowcount > 0
+
+    return change
+
+
+def optuna(statement: str, search: bool = False) -> Change:
+    def change(record: Record) -> None:
+        trial = record.trial(search)
+        with record.optuna() as database:
+            assert database.execute(statement, {"trial": trial}).rowcount > 0
+
+    return change
+
+
+def file(name: str, how: str) -> Change:
+    def change(record: Record) -> None:
+        place = record.files(record.runs()[0]) / name
+        if how == "remove":
+            shutil.rmtree(place) if place.is_dir() else place.unlink()
+        else:
+            content = bytearray(place.read_bytes())
+            content[len(content) // 2] ^= 1
+            place.write_bytes(content)
+
+    return change
+
+
+def swap_runs(record: Record) -> None:
+    """Two trials in Optuna name each other's runs."""
+    one, other, _ = record.runs()
+    with record.optuna() as database:
+        for before, after in ((one, "x"), (other, one), ("x", other)):
+            database.execute(
+                "UPDATE trial_user_attributes SET value_json = ? "
+                "WHERE key = 'mlflow_run' AND value_json = ?",
+                (json.dumps(after), json.dumps(before)),
+            )
+
+
+def swap_figures(record: Record) -> None:
+    """Two trials in Optuna have each other's values and results."""
+    first = record.trial()
+    with record.optuna() as database:
+        for table, where in (
+            ("trial_values", ""),
+            ("trial_user_attributes", "AND key IN ('result', 'manifest', 'mlflow_run')"),
+        ):
+            for before, after in ((first, -1), (first + 1, first), (-1, first + 1)):
+                database.execute(
+                    f"UPDATE {table} SET trial_id = ? WHERE trial_id = ? {where}", (after, before)
+                )
+
+
+def swap_in_mlflow(record: Record) -> None:
+    """Two runs have each other's figures."""
+    one, other, _ = record.runs()
+    with record.mlflow() as database:
+        for table in ("metrics", "latest_metrics"):
+            for before, after in ((one, "x"), (other, one), ("x", other)):
+                database.execute(
+                    f"UPDATE {table} SET run_uuid = ? WHERE run_uuid = ?", (after, before)
+                )
+
+
+PARENT = "(SELECT value FROM tags WHERE key = 'mlflow.parentRunId' AND run_uuid = :run)"
+MENDED: dict[str, Change] = {
+    "accuracy in MLflow": metric("accuracy"),
+    "AUC in MLflow": metric("auc"),
+    "a bound in MLflow": metric("auc_low"),
+    "objective of a search in MLflow": metric("reported_val_auc", search=True),
+    "true positives in MLflow": metric("tp"),
+    "one point of the history": mlflow(
+        "UPDATE metrics SET value = value + 1 WHERE run_uuid = :run AND key = 'val_loss' "
+        "AND step = 2"
+    ),
+    "the last point alone": mlflow(
+        "UPDATE latest_metrics SET value = value + 1 WHERE run_uuid = :run AND key = 'val_loss'"
+    ),
+    "a point more": mlflow(
+        "INSERT INTO metrics (key, value, timestamp, run_uuid, step, is_nan) "
+        "VALUES ('val_loss', 0.1, 1, :run, 999, 0)"
+    ),
+    "a point less": mlflow(
+        "DELETE FROM metrics WHERE run_uuid = :run AND key = 'val_accuracy' AND step = 4"
+    ),
+    "a history gone": mlflow("DELETE FROM metrics WHERE run_uuid = :run AND key = 'train_loss'"),
+    "a metric gone": mlflow("DELETE FROM latest_metrics WHERE run_uuid = :run AND key = 'auc'"),
+    "a metric more": mlflow(
+        "INSERT INTO latest_metrics (key, value, timestamp, step, is_nan, run_uuid) "
+        "VALUES ('accuracy_better', 0.99, 1, 0, 0, :run)"
+    ),
+    "key in MLflow": mlflow(
+        "UPDATE tags SET value = 'abcdef' WHERE run_uuid = :run AND key = 'mcalc.key'"
+    ),
+    "fingerprint in MLflow": mlflow(
+        "UPDATE tags SET value = 'abcdef' WHERE run_uuid = :run AND key = 'mcalc.fingerprint'"
+    ),
+    "warnings in MLflow": mlflow(
+        "UPDATE tags SET value = '[]' WHERE run_uuid = :run AND key = 'mcalc.warnings'"
+    ),
+    "digest in MLflow": mlflow(
+        "UPDATE tags SET value = 'abcdef' WHERE run_uuid = :run AND key = 'mcalc.manifest'"
+    ),
+    "a parameter in MLflow": mlflow(
+        "UPDATE params SET value = '2.0' WHERE run_uuid = :run AND key = 'head.weight_lr'"
+    ),
+    "a parameter gone": mlflow("DELETE FROM params WHERE run_uuid = :run AND key = 'seed'"),
+    "name in MLflow": mlflow("UPDATE runs SET name = 'AL9' WHERE run_uuid = :run"),
+    "state in MLflow": mlflow("UPDATE runs SET status = 'FAILED' WHERE run_uuid = :run"),
+    "a trial deleted in MLflow": mlflow(
+        "UPDATE runs SET lifecycle_stage = 'deleted' WHERE run_uuid = :run"
+    ),
+    "the parent deleted in MLflow": mlflow(
+        f"UPDATE runs SET lifecycle_stage = 'deleted' WHERE run_uuid = {PARENT}"
+    ),
+    "a trial of another parent": mlflow(
+        "UPDATE tags SET value = 'abc' WHERE run_uuid = :run AND key = 'mlflow.parentRunId'"
+    ),
+    "figures swapped in MLflow": swap_in_mlflow,
+    "value in Optuna": optuna("UPDATE trial_values SET value = 0.99 WHERE trial_id = :trial"),
+    "value of a search in Optuna": optuna(
+        "UPDATE trial_values SET value = 0.99 WHERE trial_id = :trial", search=True
+    ),
+    "result in Optuna": optuna(
+        "UPDATE trial_user_attributes SET value_json = '{\"auc\": 0.99}' "
+        "WHERE trial_id = :trial AND key = 'result'"
+    ),
+    "an evaluation in Optuna": optuna(
+        "UPDATE trial_intermediate_values SET intermediate_value = 0.99 "
+        "WHERE trial_id = :trial AND step = 2",
+        search=True,
+    ),
+}
+"""What the other store, or the run's own files, still have."""
+RUN_AGAIN: dict[str, Change] = {
+    "predictions gone": file("predictions.csv", "remove"),
+    "predictions changed": file("predictions.csv", "change"),
+    "curve changed": file("curve.csv", "change"),
+    "settings gone": file("config.yaml", "remove"),
+    "pictures gone": file("crops", "remove"),
+    "a picture changed": file("confusion.png", "change"),
+    "manifest gone": file("manifest.json", "remove"),
+    "manifest changed": file("manifest.json", "change"),
+    "runs swapped in Optuna": swap_runs,
+    "all figures swapped in Optuna": swap_figures,
+    "key in Optuna": optuna(
+        "UPDATE trial_user_attributes SET value_json = '\"abcdef\"' "
+        "WHERE trial_id = :trial AND key = 'key'"
+    ),
+    "name in Optuna": optuna(
+        "UPDATE trial_user_attributes SET value_json = '\"AL9\"' "
+        "WHERE trial_id = :trial AND key = 'name'"
+    ),
+    "settings in Optuna": optuna(
+        "UPDATE trial_user_attributes SET value_json = replace(value_json, '1.0', '2.0') "
+        "WHERE trial_id = :trial AND key = 'identity'"
+    ),
+}
+"""After repair, the same command runs them again or takes over what is finished."""
+
+
+def assert_as_before(record: Record, original: Path) -> None:
+    now = sweep_processes.predictions(record.folder)
+    before = sweep_processes.predictions(original)
+    for name, rows in before.items():
+        assert now[name] == rows, name
+
+
+@pytest.mark.parametrize("name", MENDED)
+def test_what_can_be_mended_is(record: Record, original: Path, name: str) -> None:
+    MENDED[name](record)
+    found = record.command("check")
+    assert found.status == 1, found.printed
+    assert "Traceback" not in found.printed
+    assert "repair=true:" in found.printed
+    mended = record.command("check", "repair=true")
+    assert mended.status == 0, mended.printed
+    assert list(record.folder.glob("mlflow.db.before-repair-1"))
+    assert record.command("check").status == 0
+    assert_as_before(record, original)
+
+
+@pytest.mark.parametrize("name", RUN_AGAIN)
+def test_what_cannot_be_mended_runs_again(record: Record, original: Path, name: str) -> None:
+    RUN_AGAIN[name](record)
+    found = record.command("check")
+    assert found.status == 1, found.printed
+    assert "Traceback" not in found.printed
+    mended = record.command("check", "repair=true")
+    assert mended.status == 0, mended.printed
+    record.again(*EXPLICIT)
+    after = record.command("check")
+    assert after.status == 0, after.printed
+    assert_as_before(record, original)
+
+
+def test_a_whole_record_is_found_whole(record: Record) -> None:
+    assert record.command("check").status == 0
+    mended = record.command("check", "repair=true")
+    assert mended.status == 0
+    assert not list(record.folder.glob("*before-repair*")), "nothing was to be copied"
+
+
+@pytest.mark.parametrize("database", ["mlflow.db", "optuna.db"])
+@pytest.mark.parametrize("how", ["cut", "foreign", "zeros"])
+def test_a_damaged_database_is_set_aside_and_nothing_is_trained_again(
+    record: Record, original: Path, database: str, how: str
+) -> None:
+    place = record.folder / database
+    content = place.read_bytes()
+    damaged = {
+        "cut": content[: len(content) // 3],
+        "foreign": b"no database at all\n" * 1000,
+        "zeros": content[:8192] + bytes(16384) + content[24576:],
+    }
+    place.write_bytes(damaged[how])
+    found = record.command("check")
+    assert found.status in (1, 2), found.printed
+    assert "Traceback" not in found.printed
+    assert database in found.printed
+    assert place.read_bytes() == damaged[how]
+    mended = record.command("check", "repair=true")
+    assert "Traceback" not in mended.printed
+    assert (record.folder / f"{database}.damaged-1").read_bytes() == damaged[how]
+    printed = record.again(*EXPLICIT)
+    assert "accuracy 0" not in printed, "the sweep's trials are taken over as they are"
+    assert record.command("check").status == 0
+    assert_as_before(record, original)
