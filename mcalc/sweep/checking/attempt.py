@@ -62,7 +62,7 @@ def attempt_problems(
     for name, value in result(attempt).items():
         if not _is_same(value, run.metrics.get(name)):
             yield f"{name} {value} in Optuna, {run.metrics.get(name)} in MLflow"
-    if objective:
+    if objective and curve:
         for evaluation, value in attempt.intermediate_values.items():
             point = curve[evaluation - 1] if 0 < evaluation <= len(curve) else None
             if not _is_same(value, getattr(point, str(objective), None)):
