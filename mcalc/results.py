@@ -185,3 +185,7 @@ class RecordedTrial:
 
 SUPERSEDED_TAG = "mcalc.superseded_by"
 """Tag of a run that a later run of the same trial replaces."""
+FROM_RUN_TAG = "mcalc.from_run"
+"""Tag of a re-run (`from_run=ID`): the run that it repeats."""
+SAME_TAG = "mcalc.same_as_from_run"
+"""Tag of a finished re-run: `true` where all its numbers are those of the run it repeats."""

@@ -14,22 +14,25 @@ from mcalc.config import Line
 from mcalc.errors import UserError
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Train as the arguments say, by default those of the process.
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Train as the arguments say, by default those of the process; returns the exit status.
 
-    Exit status 0: done; 2: a mistake in the command, data or settings, or a failed trial; 130:
-    Ctrl-C.
+    0: done; 1: a trial that was run again (`from_run`) has other numbers. The process ends with 2
+    for a mistake in the command, data or settings or a failed trial, and with 130 for Ctrl-C.
     """
-    run_command("train", sys.argv[1:] if arguments is None else arguments)
+    return run_command("train", sys.argv[1:] if arguments is None else arguments)
 
 
 def run(line: Line) -> int:
-    """Train the trial or the sweep that the command line describes.
+    """Train the trial or the sweep that the command line describes; returns the exit status.
 
     Raises UserError for a mistake in the settings or the data, and for a trial that failed.
     """
     from mcalc.config.compose import as_yaml, is_hydras
 
+    given = {each.partition("=")[0] for each in line.overrides}
+    if "from_run" in given:
+        _check_from_run(line)
     if "-m" in line.flags and "--cfg job" not in line.flags:
         _run_sweep(line)
         return 0
@@ -41,19 +44,44 @@ def run(line: Line) -> int:
         )
     if hydras := [each for each in line.overrides if is_hydras(each.partition("=")[0])]:
         raise UserError(f"{hydras[0]} says how a sweep runs: add -m")
+    if config.from_run is not None:
+        if not config.from_run:
+            raise UserError(
+                "from_run= has no value: give the id of a trial's run, or its name, as in "
+                "from_run=AL3"
+            )
+        # once more, for one that stands in conf/
+        _check_from_run(line)
     if "--cfg job" in line.flags:
+        if config.from_run is not None:
+            from mcalc.trials import settings_again
+
+            config = settings_again(config, given)
         print(as_yaml(config), end="")
         return 0
     if config.dry_run:
         raise UserError(
             "dry_run=true shows the plan of a sweep: add -m. The settings of one trial: --cfg job"
         )
+    if config.from_run is not None:
+        from mcalc.trials import rerun
+
+        return 0 if rerun(config, given) else 1
     from mcalc.trials import run as run_trial
 
     for outcome in run_trial(config):
         if outcome.state == "failed":
             raise UserError(f"{outcome.name} failed: {outcome.error}")
     return 0
+
+
+def _check_from_run(line: Line) -> None:
+    """Raise UserError for what cannot stand beside `from_run`, before anything is composed."""
+    from mcalc.trials import refuse_other_settings
+
+    if "-m" in line.flags:
+        raise UserError("from_run runs one recorded trial again: omit -m")
+    refuse_other_settings(line.overrides)
 
 
 def _run_sweep(line: Line) -> None:
@@ -77,4 +105,4 @@ def _no_task(composed: object) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -110,6 +110,13 @@ def test_training_commands(
 ) -> None:
     small = ["data.phantom.lesions=40"]
     arguments = own_images(arguments, tmp_path)
+    again = [argument for argument in arguments if argument.startswith("from_run=")]
+    if again:
+        name = again[0].removeprefix("from_run=")
+        inside([f"name={name}", *TINY, *small], tmp_path, monkeypatch, capsys)
+        printed = inside([*arguments, "tracking.save_network=false"], tmp_path, monkeypatch, capsys)
+        assert "all numbers are equal" in printed
+        return
     # a sweep of AlexNets is for another time than a test: its plan is enough here
     plan = [*small, "trainer.batch_size=2", "dry_run=true"]
     more = plan if "-m" in arguments else [*TINY, *small]

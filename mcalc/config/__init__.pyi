@@ -24,11 +24,14 @@ from .data import DataConfig as DataConfig
 from .data import PhantomConfig as PhantomConfig
 from .help import command_help as command_help
 from .help import every_setting as every_setting
+from .identity import FILES as FILES
 from .identity import NOT_BY_VALUE as NOT_BY_VALUE
 from .identity import NUMERICS_VERSION as NUMERICS_VERSION
+from .identity import contents_of as contents_of
 from .identity import differences as differences
 from .identity import digest as digest
 from .identity import hashed_settings as hashed_settings
+from .identity import identity_parts as identity_parts
 from .identity import is_numeric as is_numeric
 from .identity import keys_of as keys_of
 from .identity import numeric_settings as numeric_settings

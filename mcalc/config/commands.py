@@ -87,7 +87,9 @@ TRAIN = Command(
     usage="[-m] [KEY=VALUE ...]",
     text=(
         "Train one trial and record it; with -m, all trials that comma lists or a file of sweeps/ "
-        "make. The same command given again skips what is finished and resumes what was stopped."
+        "make. The same command given again skips what is finished and resumes what was stopped. "
+        "from_run runs a recorded trial again: exit status 0 where all numbers are equal, 1 where "
+        "one differs."
     ),
     flags={
         "-m": "run a sweep: the product of comma lists, or sweep=NAME",
@@ -97,13 +99,14 @@ TRAIN = Command(
         "data.root data.region data.unit backbone.weights backbone.on_missing_weights "
         "head.weight_lr head.bias_lr head.weight_l2 trainer.lr trainer.batch_size "
         "trainer.max_epochs trainer.max_iterations trainer.val_every stopping.patience "
-        "stopping.network protocol.validation seed name sweep dry_run rerun"
+        "stopping.network protocol.validation seed name sweep dry_run rerun from_run"
     )
     + _PLACES,
     examples=(
         "python -m mcalc.train backbone=alexnet head.weight_lr=15 stopping.patience=15",
         "python -m mcalc.train -m backbone=alexnet,googlenet head.weight_lr=1,10,15,20",
         "python -m mcalc.train -m sweep=alexnet protocol=patient dry_run=true",
+        "python -m mcalc.train from_run=AL3",
     ),
 )
 

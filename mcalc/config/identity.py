@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Collection, Mapping
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -44,9 +45,9 @@ def numeric_settings(config: Config, without: Collection[str] = ()) -> dict[str,
         for leaf in leaves(config)
         if leaf.numeric and leaf.value != leaf.rules.neutral and not _named(leaf.key, without)
     }
-    for key, path in _files_of(config).items():
+    for key, content in contents_of(config).items():
         if key in settings:
-            settings[key] = f"sha256:{file_sha256(Path(path))}"
+            settings[key] = content
     if plugins := plugins_of(config, without):
         settings["plugins"] = plugins
     return settings
@@ -96,13 +97,17 @@ def _named(key: str, names: Collection[str]) -> bool:
     return any(key == name or (name.endswith(".") and key.startswith(name)) for name in names)
 
 
-def keys_of(settings: Mapping[str, Any], fingerprint: str) -> tuple[str, str]:
+def keys_of(
+    settings: Mapping[str, Any], fingerprint: str, numerics: int | None = None
+) -> tuple[str, str]:
     """Identity of the trial with these numeric settings, and of its training run.
 
-    Trials that differ in patience alone share the training run.
+    Trials that differ in patience alone share the training run. `numerics`: version of the code's
+    numerics; None for this code's.
     """
+    version = NUMERICS_VERSION if numerics is None else numerics
     shared = {key: value for key, value in settings.items() if key != _PATIENCE}
-    trajectory = digest([NUMERICS_VERSION, fingerprint, shared])
+    trajectory = digest([version, fingerprint, shared])
     return digest([trajectory, settings[_PATIENCE]]), trajectory
 
 
@@ -130,10 +135,28 @@ def plugins_of(config: Config, without: Collection[str] = ()) -> dict[str, str]:
     return found
 
 
-def _files_of(config: Config) -> dict[str, str]:
-    """Settings that name a file which is there, and its path."""
-    named = {
-        "backbone.weights": config.backbone.weights,
-        "protocol.split_file": config.protocol.split_file,
+FILES = ("backbone.weights", "protocol.split_file")
+"""Settings that may name a file, which counts by its content."""
+
+
+def contents_of(config: Config) -> dict[str, str]:
+    """`{"backbone.weights": "sha256:..."}`: settings that name a file which is there."""
+    named = {key: attrgetter(key)(config) for key in FILES}
+    return {
+        key: f"sha256:{file_sha256(Path(path))}"
+        for key, path in named.items()
+        if path and Path(path).is_file()
     }
-    return {key: path for key, path in named.items() if path and Path(path).is_file()}
+
+
+def identity_parts(config: Config) -> dict[str, Any]:
+    """What a key takes that neither settings nor the data's fingerprint say.
+
+    `numerics`: version of the code's numerics; `files`: contents as `contents_of`; `plugins`:
+    versions as `plugins_of`.
+    """
+    return {
+        "numerics": NUMERICS_VERSION,
+        "files": contents_of(config),
+        "plugins": plugins_of(config),
+    }

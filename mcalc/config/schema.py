@@ -51,6 +51,9 @@ class Config(Section):
     """Print the plan and run nothing."""
     rerun: bool = setting(False, numeric=False)
     """Run trials anew even where they are finished."""
+    from_run: str | None = setting(None, numeric=False)
+    """Recorded trial to run again and compare. Its MLflow run's id, the first six or more digits of
+    it, or its name."""
     retries: int = setting(1, numeric=False, low=0, high=100)
     """Times that a failed trial of a sweep is tried again before it is recorded as failed."""
     trials_per_gpu: int = setting(1, numeric=False, low=1, high=64)

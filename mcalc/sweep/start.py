@@ -10,7 +10,7 @@ from mcalc.data import DataCache
 from mcalc.errors import UserError
 from mcalc.logs import log_to_console
 from mcalc.results import Outcome
-from mcalc.sweep.planning import Compose, make_plans
+from mcalc.sweep.planning import Compose, Plan, make_plans
 
 if TYPE_CHECKING:
     from mcalc.sweep.worker import Execute
@@ -47,6 +47,8 @@ def run_sweep(
     log_to_console()
     data = DataCache()
     plans = make_plans(arguments, compose, lambda settings: data(settings).fingerprint)
+    for plan in plans:
+        _refuse_from_run(plan)
     planning = compose([word for word in arguments if word.startswith("dry_run=")]).dry_run
     # late: it imports torch, MLflow and Optuna, which takes seconds
     from mcalc.sweep import engine
@@ -64,3 +66,14 @@ def run_sweep(
             f"same command tries them again); the first, {failed[0].name}: {failed[0].error}"
         )
     return outcomes
+
+
+def _refuse_from_run(plan: Plan) -> None:
+    """Raise UserError for a sweep whose file, or `conf/`, sets `from_run`."""
+    searched = plan.search.space if plan.search else ()
+    configs = (plan.base, *(trial.config for trial in plan.trials))
+    if "from_run" in searched or any(config.from_run is not None for config in configs):
+        raise UserError(
+            f"{plan.title} sets from_run, which runs one recorded trial again: remove it from the "
+            "sweep; `python -m mcalc.train from_run=ID` takes one trial"
+        )

@@ -1,3 +1,8 @@
+from .lookup import find_trial as find_trial
+from .lookup import read_run as read_run
+from .lookup import read_settings as read_settings
+from .lookup import unfinished_rerun as unfinished_rerun
+from .lookup import with_results as with_results
 from .opening import tracking_file as tracking_file
 from .reader import read_speeds as read_speeds
 from .reader import read_trials as read_trials

@@ -27,7 +27,7 @@ _HARDWARE = ("device", "precision", "threads", "memory_format")
 """Tags of what a trial's speed depends on."""
 
 
-def _client(tracking: TrackingConfig) -> MlflowClient | None:
+def reading_client(tracking: TrackingConfig) -> MlflowClient | None:
     """The store's client; None where nothing is recorded yet.
 
     Raises UserError at once for a server that cannot be reached: MLflow would try for minutes.
@@ -54,7 +54,7 @@ def read_speeds(tracking: TrackingConfig, host: str) -> dict[tuple[str, ...], fl
 
     By backbone, batch, device, precision, threads and memory format; the median of the newest.
     """
-    client = _client(tracking)
+    client = reading_client(tracking)
     if client is None:
         return {}
     runs = client.search_runs(
@@ -81,7 +81,7 @@ def read_trials(tracking: TrackingConfig, sweep: str | None = None) -> list[Reco
     Of several finished runs of one name, the newest counts. In the order in which they began.
     Raises UserError when there is no such record.
     """
-    client = _client(tracking)
+    client = reading_client(tracking)
     if client is None:
         raise UserError(
             f"nothing is recorded in {tracking.dir}: run `make tables`, or "

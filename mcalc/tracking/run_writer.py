@@ -157,6 +157,10 @@ class RunWriter:
         frame = pd.DataFrame([astuple(point) for point in curve], columns=CURVE_COLUMNS)
         self.text(frame.to_csv(index=False), "curve.csv")
 
+    def tag(self, name: str, value: str) -> None:
+        """Set a tag."""
+        self.client.set_tag(self.run_id, name, value)
+
     def text(self, text: str, name: str) -> None:
         """A text file, in UTF-8."""
         self._put(name, text.encode())

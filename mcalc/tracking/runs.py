@@ -14,6 +14,8 @@ from mcalc.tracking.run_writer import STATE_TAG
 
 PARENT_TAG = "mlflow.parentRunId"
 FORMAT_TAG = "mcalc.format"
+RERUN = "rerun"
+"""Kind of a run that repeats another one (`from_run`); those of trials are `trial`."""
 
 
 def search(

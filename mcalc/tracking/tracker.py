@@ -17,7 +17,9 @@ from mlflow.tracking import MlflowClient
 from mcalc.atomic_write import make_record_folder
 from mcalc.errors import UserError
 from mcalc.results import (
+    FROM_RUN_TAG,
     RECORD_FORMAT,
+    SAME_TAG,
     SUPERSEDED_TAG,
     CurvePoint,
     Outcome,
@@ -31,7 +33,7 @@ from mcalc.tracking.manifest import MANIFEST_TAG
 from mcalc.tracking.moved import lost_folder
 from mcalc.tracking.opening import open_record
 from mcalc.tracking.run_writer import PARAMS, Opening, RunWriter, entries
-from mcalc.tracking.runs import FORMAT_TAG, PARENT_TAG, artifacts_of, recorded_trial, search
+from mcalc.tracking.runs import FORMAT_TAG, PARENT_TAG, RERUN, artifacts_of, recorded_trial, search
 from mcalc.tracking.server import LOCAL_TAG, SERVER_TAG, ServerClient
 from mcalc.tracking.unsent import Unsent
 
@@ -195,12 +197,17 @@ class Tracker:
         tags: Mapping[str, str],
         parent: str | None,
         run_id: str | None = None,
+        from_run: str | None = None,
     ) -> RunWriter:
         """Open a trial's run, or resume `run_id`, which a dead worker left open.
 
         Without a sweep, runs of the same trial that a killed process left open are closed.
+        `from_run`: the run that this one repeats. It is then of a kind of its own, so that nothing
+        that looks for trials finds it.
         """
         own = {"mcalc.kind": "trial", "mcalc.key": key}
+        if from_run:
+            own |= {"mcalc.kind": RERUN, FROM_RUN_TAG: from_run}
         if parent:
             own[PARENT_TAG] = parent
         entered = {name: str(value) for name, value in params.items()}
@@ -241,6 +248,10 @@ class Tracker:
         """Close a run that a killed worker opened and that no study knows."""
         self.client.set_tag(run_id, SUPERSEDED_TAG, "nothing: its worker was killed as it began")
         self.client.set_terminated(run_id, "KILLED")
+
+    def compared(self, run_id: str, *, same: bool) -> None:
+        """Note in a re-run whether all its numbers are those of the run that it repeats."""
+        self.client.set_tag(run_id, SAME_TAG, str(same).lower())
 
     def supersede(self, run_id: str, by: str) -> None:
         """Mark a finished run as replaced by a later one of the same trial (rerun=true)."""

@@ -4,6 +4,7 @@ from .checkpoint import Weights as Weights
 from .checkpoint import checkpoint_path as checkpoint_path
 from .device import ALL_CORES as ALL_CORES
 from .device import Placement as Placement
+from .device import Setup as Setup
 from .device import resolve_precision as resolve_precision
 from .device import setup_of as setup_of
 from .device import uses_gpu as uses_gpu

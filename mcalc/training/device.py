@@ -36,6 +36,8 @@ class Placement:
     """CUDA device to train on, where there are several."""
     cores: int | None = None
     """CPU threads to use where `trainer.threads` is null; None for all."""
+    setup: Setup | None = None
+    """What an earlier run was computed with, to be kept; None for what settings and machine say."""
 
 
 @dataclass(frozen=True)

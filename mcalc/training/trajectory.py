@@ -55,7 +55,7 @@ def run_trajectory(
     # it would list devices that are absent, and advertise
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
     keep_freed_memory()
-    setup = setup_of(settings, placement.cores)
+    setup = placement.setup or setup_of(settings, placement.cores)
     start = None
     if checkpointing:
         start, reason = _checkpoint_to_resume(

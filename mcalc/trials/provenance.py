@@ -11,7 +11,10 @@ from pathlib import Path
 import torch
 
 from mcalc.config import TrainerConfig
-from mcalc.training import resolve_precision, setup_of, uses_gpu
+from mcalc.training import Placement, setup_of
+
+CPU = "CPU"
+"""How a record's device begins that is no GPU."""
 
 _PACKAGES = (
     "torch",
@@ -52,16 +55,41 @@ def _git(folder: Path, *arguments: str) -> str:
     return done.stdout.strip()
 
 
-def hardware(settings: TrainerConfig, cores: int | None = None) -> dict[str, str]:
+def hardware(settings: TrainerConfig, placement: Placement | None = None) -> dict[str, str]:
     """What decides a result's last bits (device, precision, threads, memory format), and the host.
 
-    `cores`: CPU threads where the settings do not say; None for all.
+    `placement`: the part of the machine that is used; None for all.
     """
-    device = torch.cuda.get_device_name() if uses_gpu(settings) else f"CPU ({platform.machine()})"
+    placement = placement or Placement()
+    setup = placement.setup or setup_of(settings, placement.cores)
     return {
         "mcalc.host": platform.node(),
-        "mcalc.device": device,
-        "mcalc.precision": resolve_precision(settings).value,
-        "mcalc.threads": str(setup_of(settings, cores).threads),
-        "mcalc.memory_format": "channels_last" if settings.channels_last else "contiguous",
+        "mcalc.cpu": cpu_model(),
+        "mcalc.device": device_name(setup.device),
+        "mcalc.precision": setup.precision,
+        "mcalc.threads": str(setup.threads),
+        "mcalc.memory_format": memory_format(settings),
     }
+
+
+def device_name(device: str) -> str:
+    """What a record calls this machine's `cpu` or `cuda`."""
+    if device == "cuda":
+        return torch.cuda.get_device_name()
+    return f"{CPU} ({platform.machine()})"
+
+
+def memory_format(settings: TrainerConfig) -> str:
+    """What a record calls the memory format of images and weights."""
+    return "channels_last" if settings.channels_last else "contiguous"
+
+
+@cache
+def cpu_model() -> str:
+    """The processor's name, as the system gives it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:  # not Linux
+        lines = []
+    named = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(named, "") or platform.processor() or platform.machine()

@@ -6,11 +6,11 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from mcalc.config import PlannedTrial, flatten, is_numeric, plugins_of
+from mcalc.config import PlannedTrial, flatten, identity_parts, is_numeric, plugins_of
 from mcalc.data import PreparedData
 from mcalc.results import CurvePoint, Outcome, TrialResult
 from mcalc.tracking import RunWriter, Tracker
-from mcalc.training import Checkpoint, Listener, Weights
+from mcalc.training import Checkpoint, Listener, Placement, Weights
 from mcalc.trials.artifacts import config_yaml, final_metrics, json_tag, write_artifacts
 from mcalc.trials.provenance import git_revision, hardware, versions
 
@@ -22,7 +22,7 @@ _ALSO_SHOWN = ("name", "data.source", "data.csv_split", "data.phantom.lesions", 
 
 @dataclass(frozen=True)
 class SweepRecord:
-    """The sweep that trials belong to, as their runs name it; a single trial has none."""
+    """What runs belong to, as they name it: a sweep, an earlier run; a single trial has neither."""
 
     sweep: str | None = None
     """The sweep's identity."""
@@ -30,6 +30,8 @@ class SweepRecord:
     """The sweep's MLflow run."""
     known_runs: Mapping[str, str] = field(default_factory=dict)
     """MLflow runs of earlier attempts by trial key, to be resumed."""
+    from_run: str | None = None
+    """The MLflow run that the one trial repeats (`from_run=ID`)."""
 
 
 class Recorder(Listener):
@@ -41,14 +43,14 @@ class Recorder(Listener):
         tracker: Tracker,
         listeners: Sequence[Listener],
         within: SweepRecord,
-        cores: int | None,
+        placement: Placement,
     ) -> None:
         self.trials = {trial.key: trial for trial in trials}
         self.title = ", ".join(trial.name for trial in trials)
         self.tracker = tracker
         self.listeners = listeners
         self.within = within
-        self.cores = cores
+        self.placement = placement
         self.writers: dict[str, RunWriter] = {}
         """Of runs that are open, by trial key."""
         self.outcomes: list[Outcome] = []
@@ -69,13 +71,15 @@ class Recorder(Listener):
             "mcalc.protocol": config.protocol.name.value,
             "mcalc.versions": json_tag({**versions(), **plugins_of(config)}),
             "mcalc.git": git_revision(),
-            **hardware(config.trainer, self.cores),
+            "mcalc.identity": json_tag(identity_parts(config)),
+            **hardware(config.trainer, self.placement),
         }
         if self.within.sweep:
             tags["mcalc.sweep_id"] = self.within.sweep
         known = self.within.known_runs.get(trial.key)
         parent = self.within.parent
-        writer = self.tracker.open_trial(trial.name, trial.key, params, tags, parent, known)
+        again = self.within.from_run
+        writer = self.tracker.open_trial(trial.name, trial.key, params, tags, parent, known, again)
         for listener in self.listeners:
             listener.opened(trial, writer.run_id)
         writer.text(config_yaml(config), "config.yaml")
@@ -98,8 +102,10 @@ class Recorder(Listener):
             f"  {self.title}: resumes from iteration {checkpoint.iteration}, after "
             f"{checkpoint.seconds:.0f} s of training"
         )
-        for point in checkpoint.curve:
-            for writer in self.writers.values():
+        for writer in self.writers.values():
+            # it keeps those with which it began, perhaps on another machine
+            writer.tag("mcalc.threads", str(checkpoint.setup.threads))
+            for point in checkpoint.curve:
                 writer.point(point)
 
     def evaluated(self, point: CurvePoint, running: Sequence[PlannedTrial]) -> None:

@@ -72,6 +72,7 @@ def run_trials(
     listeners: Sequence[Listener] = (),
     within: SweepRecord | None = None,
     placement: Placement | None = None,
+    checkpoint: CheckpointFile | None = None,
 ) -> list[Outcome]:
     """Run the trials of one training run and record them; an outcome for each.
 
@@ -82,16 +83,18 @@ def run_trials(
         listeners: called after the record at each event.
         within: the sweep, and the runs of earlier attempts to resume.
         placement: the part of the machine to use.
+        checkpoint: where the training run keeps its state; None for the place that all runs of the
+            trajectory share.
 
     Raises FullDiskError where the record has no space, and CutOffError where another worker has
     taken over. The records then stay open, to be resumed.
     """
     placement = placement or Placement()
-    recorder = Recorder(trials, tracker, listeners, within or SweepRecord(), placement.cores)
+    recorder = Recorder(trials, tracker, listeners, within or SweepRecord(), placement)
     with raise_disk_full(trials[0].config):
         try:
             recorder.open_runs()
-            _train(trials, data, recorder, listeners, placement)
+            _train(trials, data, recorder, listeners, placement, checkpoint)
         except KeyboardInterrupt:
             recorder.fail_rest("interrupted", killed=True)
             raise
@@ -115,6 +118,7 @@ def _train(
     recorder: Recorder,
     listeners: Sequence[Listener],
     placement: Placement,
+    checkpoint: CheckpointFile | None,
 ) -> None:
     """Build the network, prepare the data and train."""
     config = trials[0].config
@@ -125,7 +129,7 @@ def _train(
     images, samples, split = prepared.prepared.images, prepared.samples, prepared.split
     crops = CropData(images, samples, split, config.augment, config.trainer, config.seed)
     classifier = Classifier(built, config.backbone, config.head, config.trainer)
-    file = CheckpointFile(checkpoint_path(Path(config.tracking.dir), trials[0].trajectory))
-    checkpointing = Checkpointing(file, config.tracking.checkpoint_minutes)
+    shared = CheckpointFile(checkpoint_path(Path(config.tracking.dir), trials[0].trajectory))
+    checkpointing = Checkpointing(checkpoint or shared, config.tracking.checkpoint_minutes)
     # the recorder last, so that a listener may prevent what it would write
     run_trajectory(classifier, crops, trials, [*listeners, recorder], checkpointing, placement)

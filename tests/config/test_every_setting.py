@@ -15,9 +15,10 @@ from mcalc.config.paths import entries
 
 NOT_NUMERIC = {
     # names, places and what runs, not what comes out
-    "name", "sweep", "dry_run", "rerun", "retries", "trials_per_gpu", "storage", "storage_wait",
-    "job", "budget.trials", "budget.hours", "tracking.dir", "tracking.experiment", "tracking.uri",
-    "tracking.save_network", "tracking.checkpoint_minutes", "data.cache", "trainer.workers",
+    "name", "sweep", "dry_run", "rerun", "from_run", "retries", "trials_per_gpu", "storage",
+    "storage_wait", "job", "budget.trials", "budget.hours", "tracking.dir", "tracking.experiment",
+    "tracking.uri", "tracking.save_network", "tracking.checkpoint_minutes", "data.cache",
+    "trainer.workers",
     # what chooses the data: their content is in the key, as a fingerprint
     "data.source", "data.root", "data.csv_dir", "data.csv_split", "data.labels",
     "data.min_completeness", "data.phantom.lesions", "data.phantom.seed",

@@ -1,0 +1,205 @@
+"""One recorded trial, found by what a user calls it, with the files that a re-run compares."""
+
+from __future__ import annotations
+
+import csv
+import re
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TypeVar
+
+from mlflow.entities import LifecycleStage, Run
+from mlflow.exceptions import MlflowException
+from mlflow.tracking import MlflowClient
+
+from mcalc.config import TrackingConfig
+from mcalc.errors import UserError, nearest, without_password
+from mcalc.iteration import grouped
+from mcalc.results import FROM_RUN_TAG, Artifacts, RecordedTrial
+from mcalc.tracking.files import read_curve, read_predictions
+from mcalc.tracking.reader import reading_client
+from mcalc.tracking.runs import PARENT_TAG, RERUN, recorded_trial, search
+
+T = TypeVar("T")
+
+_WHOLE_ID = re.compile("[0-9a-f]{32}")
+_PREFIX = re.compile("[0-9a-f]{6,31}")
+_SHOWN = 5
+"""Runs that a message names."""
+_UNFINISHED = {
+    "failed": "failed: it has no result to compare; the command that ran it tries it again",
+    "running": "is running, or was cut off: let it finish, or give its command again, which "
+    "resumes it",
+    "interrupted": "was interrupted: give its command again, which resumes it",
+    "pruned": "was pruned, on the curves of other trials: it has no result to compare",
+}
+"""Why a run in another state than finished cannot be run again."""
+
+
+def find_trial(tracking: TrackingConfig, word: str) -> RecordedTrial:
+    """The finished trial that a user names, without artifacts.
+
+    Args:
+        tracking: the record.
+        word: the id of its MLflow run, six or more first digits of it, or the trial's name. Of
+            several finished runs of the trial of that name the newest counts.
+
+    Raises UserError where there is none, where several are meant, and for a run that is no trial,
+    did not finish or was deleted.
+    """
+    client = reading_client(tracking)
+    if client is None:
+        raise UserError(
+            f"from_run={word}: nothing is recorded in {tracking.dir}: name the folder of the "
+            "record with tracking.dir=PATH"
+        )
+    experiments = [found.experiment_id for found in client.search_experiments()]
+    trial = recorded_trial(_find(client, experiments, word, tracking))
+    kind = trial.tags.get("mcalc.kind")
+    if kind == "sweep":
+        raise _is_a_sweep(client, experiments, trial, word)
+    if kind not in ("trial", RERUN):
+        raise UserError(f"from_run={word}: run {trial.run_id} is no trial that mcalc recorded")
+    if trial.state != "finished":
+        reason = _UNFINISHED[trial.state]
+        raise UserError(f"from_run={word}: run {trial.run_id} ({trial.name}) {reason}")
+    return trial
+
+
+def _find(client: MlflowClient, experiments: list[str], word: str, tracking: TrackingConfig) -> Run:
+    if _WHOLE_ID.fullmatch(word) and (run := _by_id(client, word)):
+        return run
+    named = _by_name(client, experiments, word)
+    begun: list[Run] = []
+    if _PREFIX.fullmatch(word):
+        begun = list(client.search_runs(experiments, f"attributes.run_id LIKE '{word}%'"))
+    found = {run.info.run_id: run for run in (*named, *begun)}
+    if len(found) > 1:
+        several = [_described(run) for run in found.values()]
+        more = f" and {len(several) - _SHOWN} more" if len(several) > _SHOWN else ""
+        raise UserError(
+            f"from_run={word} means several recorded trials: {', '.join(several[:_SHOWN])}{more}; "
+            "give the id of one"
+        )
+    if not found:
+        raise _not_found(client, experiments, word, tracking)
+    return next(iter(found.values()))
+
+
+def _by_id(client: MlflowClient, run_id: str) -> Run | None:
+    try:
+        run = client.get_run(run_id)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+            raise
+        return None
+    if run.info.lifecycle_stage == LifecycleStage.DELETED:
+        raise UserError(f"from_run={run_id}: this run was deleted in MLflow: restore it there")
+    return run
+
+
+def _by_name(client: MlflowClient, experiments: list[str], name: str) -> list[Run]:
+    """Of each trial of this name the newest finished run; of none finished the newest run."""
+    tags = {"mcalc.kind": "trial"}
+    if "'" not in name:  # MLflow's queries cannot quote it
+        tags["mlflow.runName"] = name
+    runs = [run for run in search(client, experiments, tags) if run.info.run_name == name]
+    finished = [run for run in runs if run.info.status == "FINISHED"]
+    trials = grouped(finished, lambda run: run.data.tags.get("mcalc.key", ""))
+    return [_newest(each) for each in trials.values()] or runs[:1]
+
+
+def _newest(runs: Sequence[Run]) -> Run:
+    """Of finished runs of one trial, the newest first, the one that counts."""
+    return next((run for run in runs if not recorded_trial(run).superseded), runs[0])
+
+
+def _described(run: Run) -> str:
+    tags = run.data.tags
+    sweep = tags.get("mcalc.sweep_id")
+    place = f" of the sweep {sweep}" if sweep and PARENT_TAG in tags else ""
+    return f"{run.info.run_id} ({run.info.run_name}{place})"
+
+
+def _not_found(
+    client: MlflowClient, experiments: list[str], word: str, tracking: TrackingConfig
+) -> UserError:
+    runs = search(client, experiments, {"mcalc.kind": "trial"}, "FINISHED")
+    known = {str(run.info.run_name) for run in runs}
+    if re.fullmatch("[0-9a-f]{6,}", word):
+        known |= {str(run.info.run_id) for run in runs}
+    place = f"tracking.uri={tracking.uri}" if tracking.uri else f"tracking.dir={tracking.dir}"
+    short = ""
+    if re.fullmatch("[0-9a-f]{1,5}", word):
+        short = "; of an id give at least six digits"
+    return UserError(
+        f"from_run={word}: under {without_password(place)} no run has this id and no trial this "
+        f"name{nearest(word, known)}{short} (`python -m mcalc.sweep list` and `make ui` show what "
+        "is recorded)"
+    )
+
+
+def _is_a_sweep(
+    client: MlflowClient, experiments: list[str], parent: RecordedTrial, word: str
+) -> UserError:
+    trials = search(client, experiments, {PARENT_TAG: parent.run_id}, "FINISHED", "ASC")
+    shown = [_described(run) for run in trials[:_SHOWN]]
+    return UserError(
+        f"from_run={word}: run {parent.run_id} is the sweep {parent.name}, not a trial: name one "
+        f"of its trials, as {', '.join(shown) or 'soon as one has finished'}"
+    )
+
+
+def read_settings(tracking: TrackingConfig, trial: RecordedTrial) -> str:
+    """The text of a trial's config.yaml. Raises UserError where it cannot be had."""
+    return _read(tracking, trial, "config.yaml", lambda path: path.read_text(encoding="utf-8"))
+
+
+def with_results(tracking: TrackingConfig, trial: RecordedTrial) -> RecordedTrial:
+    """The trial with its predictions and curve. Raises UserError where they cannot be read."""
+    predictions = _read(tracking, trial, "predictions.csv", lambda path: read_predictions(path.parent))
+    curve = _read(tracking, trial, "curve.csv", lambda path: read_curve(path.parent))
+    return replace(trial, artifacts=Artifacts(predictions, curve))
+
+
+def read_run(tracking: TrackingConfig, run_id: str) -> RecordedTrial:
+    """A finished run with its predictions and curve. Raises UserError as `with_results`."""
+    client = reading_client(tracking)
+    assert client is not None  # the run was found or written there
+    return with_results(tracking, recorded_trial(client.get_run(run_id)))
+
+
+def _read(
+    tracking: TrackingConfig, trial: RecordedTrial, name: str, read: Callable[[Path], T]
+) -> T:
+    """What `read` makes of one of the trial's files."""
+    client = reading_client(tracking)
+    assert client is not None  # the trial was found there
+    what = f"{name} of run {trial.run_id} ({trial.name})"
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            path = Path(client.download_artifacts(trial.run_id, name, folder))
+        except (MlflowException, OSError) as error:
+            raise UserError(
+                f"{what} is not among its artifacts, so it cannot be run again and compared: put "
+                "it back, or run the trial again with rerun=true"
+            ) from error
+        try:
+            return read(path)
+        except (csv.Error, KeyError, OSError, TypeError, ValueError) as error:
+            raise UserError(
+                f"{what} is damaged ({type(error).__name__}: {error}), so it cannot be run again "
+                "and compared: put the file back, or run the trial again with rerun=true"
+            ) from error
+
+
+def unfinished_rerun(tracking: TrackingConfig, run_id: str) -> RecordedTrial | None:
+    """The newest re-run of a run that was cut off; None where there is none."""
+    client = reading_client(tracking)
+    assert client is not None  # the run that it repeats was found there
+    experiments = [found.experiment_id for found in client.search_experiments()]
+    runs = search(client, experiments, {"mcalc.kind": RERUN, FROM_RUN_TAG: run_id})
+    trials = (recorded_trial(run) for run in runs)
+    return next((trial for trial in trials if trial.state in ("running", "interrupted")), None)
