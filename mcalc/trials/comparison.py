@@ -50,8 +50,10 @@ def as_table(parts: Iterable[Part]) -> Table:
     """The comparison for the console."""
     table = Table("compared", "of", "result")
     for part in parts:
-        result = f"differs: {part.difference}" if part.difference else "equal"
-        table.add_row(part.what, part.compared, result, style="red" if part.difference else None)
+        style = "red" if part.difference else None
+        table.add_row(
+            part.what, part.compared, "DIFFERS" if part.difference else "equal", style=style
+        )
     return table
 
 

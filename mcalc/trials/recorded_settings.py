@@ -193,8 +193,9 @@ def _recorded_parts(config: Config, trial: RecordedTrial) -> dict[str, Any]:
     """
     if text := trial.tags.get("mcalc.identity"):
         parts = _json(text, "mcalc.identity", trial)
-        if parts.keys() >= {"numerics", "files", "plugins"}:
-            return parts
+        if not all(isinstance(parts.get(name), dict) for name in ("files", "plugins")):
+            raise _damaged("mcalc.identity", trial)
+        return {"numerics": None, **parts}
     versions = _json(trial.tags.get("mcalc.versions", "{}"), "mcalc.versions", trial)
     plugins = {name: version for name, version in versions.items() if name not in _OWN_VERSIONS}
     return {"numerics": None, "files": None, "plugins": plugins}
@@ -213,8 +214,12 @@ def _json(text: str, tag: str, trial: RecordedTrial) -> dict[str, Any]:
     except ValueError:
         content = None
     if not isinstance(content, dict):
-        raise UserError(f"tag {tag} of run {trial.run_id} is damaged: put it back")
+        raise _damaged(tag, trial)
     return content
+
+
+def _damaged(tag: str, trial: RecordedTrial) -> UserError:
+    return UserError(f"tag {tag} of run {trial.run_id} ({trial.name}) is damaged: put it back")
 
 
 def _numerics_differences(

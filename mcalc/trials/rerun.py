@@ -166,6 +166,10 @@ def _print_comparison(old: RecordedTrial, new: RecordedTrial) -> bool:
     parts = compare(old, new)
     same = not any(part.difference for part in parts)
     console.print(as_table(parts))
+    # below the table, which would break long ids
+    for part in parts:
+        if part.difference:
+            console.print(f"{part.what}: {part.difference}")
     others = notes(old, new)
     if others:
         console.print("not as it was then" + ("" if same else ", which may be why") + ":")
