@@ -106,7 +106,6 @@ TRAIN = Command(
         "python -m mcalc.train backbone=alexnet head.weight_lr=15 stopping.patience=15",
         "python -m mcalc.train -m backbone=alexnet,googlenet head.weight_lr=1,10,15,20",
         "python -m mcalc.train -m sweep=alexnet protocol=patient dry_run=true",
-        "python -m mcalc.train from_run=AL3",
     ),
 )
 

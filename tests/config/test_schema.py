@@ -19,8 +19,8 @@ RANGED = [key for key, entry in entries().items() if entry.rules.range()]
 
 NOT_NUMERIC = {
     # names and places
-    "name", "sweep", "dry_run", "rerun", "retries", "trials_per_gpu", "storage", "storage_wait",
-    "budget", "budget.trials", "budget.hours",
+    "name", "sweep", "dry_run", "rerun", "from_run", "retries", "trials_per_gpu", "storage",
+    "storage_wait", "budget", "budget.trials", "budget.hours",
     "job",
     "tracking", "tracking.dir", "tracking.experiment", "tracking.uri", "tracking.save_network",
     "tracking.checkpoint_minutes",

@@ -163,6 +163,27 @@ def test_a_sweep_and_its_report_use_them(work: Path) -> None:
     assert "Youden<br>J" in page
 
 
+@pytest.mark.whole
+def test_a_trial_that_uses_them_is_run_again_and_another_version_is_named(work: Path) -> None:
+    run(work, "train", *TRAIN, "name=mine")
+    assert "all numbers are equal" in run(work, "train", "from_run=mine")
+    with sqlite3.connect(work / "mlruns" / "mlflow.db") as database:
+        (value,) = database.execute(
+            "SELECT value FROM latest_metrics WHERE key = 'youden'"
+        ).fetchall()[0]
+        database.execute("UPDATE latest_metrics SET value = value + 1 WHERE key = 'youden'")
+    database.close()
+    assert f"youden: {value + 1!r} then, {value!r} now" in run(
+        work, "train", "from_run=mine", status=1
+    )
+    install(work / "site", "1.3")
+    message = run(work, "train", "from_run=mine", status=2)
+    assert "plug-in package mypackage was 1.2, here it is 1.3" in message
+    (work / "site").rename(work / "gone")
+    message = run(work, "train", "from_run=mine", status=2)
+    assert "plug-in package mypackage was 1.2, here it is not installed" in message
+
+
 def test_a_package_that_is_not_as_it_should_be_is_named(work: Path) -> None:
     arguments = ("backbone.name=broken", "data.phantom.lesions=8", "backbone.weights=none")
     printed = run(work, "train", *arguments, status=2)

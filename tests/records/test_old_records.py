@@ -91,6 +91,12 @@ def test_list_and_check_read_it(record: Path) -> None:
     assert checked.count("Optuna and MLflow agree") == 2
 
 
+def test_its_trial_cannot_come_out_the_same_which_is_said(record: Path) -> None:
+    done = run(record, "train", "from_run=single")
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert f"numerics version was 2, here it is {NUMERICS_VERSION}" in done.stderr
+
+
 @pytest.mark.whole
 def test_its_sweep_goes_on_under_todays_numerics_and_what_is_recorded_stays(record: Path) -> None:
     named = (*SWEEP, "name=alexnet-650338fe")
