@@ -19,6 +19,7 @@ from mcalc.errors import UserError, nearest, without_password
 from mcalc.iteration import grouped
 from mcalc.results import FROM_RUN_TAG, Artifacts, RecordedTrial
 from mcalc.tracking.files import read_curve, read_predictions
+from mcalc.tracking.moved import artifact_folder
 from mcalc.tracking.reader import reading_client
 from mcalc.tracking.runs import PARENT_TAG, RERUN, recorded_trial, search
 
@@ -165,10 +166,20 @@ def with_results(tracking: TrackingConfig, trial: RecordedTrial) -> RecordedTria
 
 
 def read_run(tracking: TrackingConfig, run_id: str) -> RecordedTrial:
-    """A finished run with its predictions and curve. Raises UserError as `with_results`."""
+    """A finished run with its predictions and curve.
+
+    Raises UserError as `with_results`, and where a server that was away does not have the run.
+    """
     client = reading_client(tracking)
-    assert client is not None  # the run was found or written there
-    return with_results(tracking, recorded_trial(client.get_run(run_id)))
+    assert client is not None  # a run was written there
+    try:
+        run = client.get_run(run_id)
+    except MlflowException as error:
+        raise UserError(
+            f"run {run_id} was not taken by the tracking server and is kept on this machine, so "
+            "that it is not compared: give the command again when the server answers"
+        ) from error
+    return with_results(tracking, recorded_trial(run))
 
 
 def _read(
@@ -180,7 +191,15 @@ def _read(
     what = f"{name} of run {trial.run_id} ({trial.name})"
     with tempfile.TemporaryDirectory() as folder:
         try:
-            path = Path(client.download_artifacts(trial.run_id, name, folder))
+            place = _folder_here(client, tracking, trial.run_id)
+            # of a copy of a record never the original's file
+            path = (
+                place / name
+                if place
+                else Path(client.download_artifacts(trial.run_id, name, folder))
+            )
+            if not path.is_file():
+                raise FileNotFoundError(path)
         except (MlflowException, OSError) as error:
             raise UserError(
                 f"{what} is not among its artifacts, so it cannot be run again and compared: put "
@@ -193,6 +212,14 @@ def _read(
                 f"{what} is damaged ({type(error).__name__}: {error}), so it cannot be run again "
                 "and compared: put the file back, or run the trial again with rerun=true"
             ) from error
+
+
+def _folder_here(client: MlflowClient, tracking: TrackingConfig, run_id: str) -> Path | None:
+    """The folder of a run's artifacts in a record on this machine, moved or not; else None."""
+    if tracking.uri is not None:
+        return None
+    address = str(client.get_run(run_id).info.artifact_uri)
+    return artifact_folder(Path(tracking.dir), run_id, address)
 
 
 def unfinished_rerun(tracking: TrackingConfig, run_id: str) -> RecordedTrial | None:

@@ -43,6 +43,7 @@ def test_from_a_clean_clone(tmp_path: Path) -> None:
         call(tmp_path, "git", "clone", "--quiet", str(ROOT), str(folder))
     train(made, *SMALL, "name=mine")
     shutil.copytree(made / "mlruns", clone / "mlruns", dirs_exist_ok=True)
+    shutil.rmtree(made)
     where = call(clone, sys.executable, "-c", "import mcalc; print(mcalc.__file__)")
     assert where.strip() == str(clone / "mcalc" / "__init__.py")
     printed = train(clone, "from_run=mine", "tracking.save_network=false")
