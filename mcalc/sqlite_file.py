@@ -11,6 +11,7 @@ import secrets
 import sqlite3
 from collections.abc import Callable, Collection, Iterator
 from contextlib import closing, contextmanager
+from functools import cache
 from pathlib import Path
 from urllib.parse import quote
 
@@ -74,6 +75,18 @@ def check_readable(path: Path) -> None:
     """Raise UserError where the file is no SQLite database, or was cut short."""
     if not path.is_file():
         raise UserError(f"{path} is not a file: expected a SQLite database; name another folder")
+    _check_header(path, path.stat().st_ino)
+
+
+@cache
+def _check_header(path: Path, inode: int) -> None:
+    """As `check_readable`, once in a process for each file.
+
+    Closing any descriptor of a file drops all locks that this process has on it: SQLite's own
+    connections then lose them, and another process may take the log away from under them
+    (https://sqlite.org/howtocorrupt.html, 2.2). Before the first connection there is nothing to
+    lose; later damage SQLite finds itself.
+    """
     try:
         with path.open("rb") as file:
             header = file.read(_HEADER_BYTES)
