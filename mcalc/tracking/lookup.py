@@ -160,7 +160,9 @@ def read_settings(tracking: TrackingConfig, trial: RecordedTrial) -> str:
 
 def with_results(tracking: TrackingConfig, trial: RecordedTrial) -> RecordedTrial:
     """The trial with its predictions and curve. Raises UserError where they cannot be read."""
-    predictions = _read(tracking, trial, "predictions.csv", lambda path: read_predictions(path.parent))
+    predictions = _read(
+        tracking, trial, "predictions.csv", lambda path: read_predictions(path.parent)
+    )
     curve = _read(tracking, trial, "curve.csv", lambda path: read_curve(path.parent))
     return replace(trial, artifacts=Artifacts(predictions, curve))
 
