@@ -8,7 +8,7 @@ import tempfile
 import time
 import weakref
 from collections.abc import Mapping, Sequence
-from dataclasses import astuple, dataclass, fields
+from dataclasses import astuple, dataclass, fields, replace
 from io import BytesIO
 from pathlib import Path, PurePosixPath
 from urllib.parse import quote
@@ -158,8 +158,10 @@ class RunWriter:
         self.text(frame.to_csv(index=False), "curve.csv")
 
     def tag(self, name: str, value: str) -> None:
-        """Set a tag."""
+        """Set a tag, in place of the one that the run has from its beginning."""
         self.client.set_tag(self.run_id, name, value)
+        tags = {**self._opening.tags, name: value}
+        self._opening = replace(self._opening, tags=tags)
 
     def text(self, text: str, name: str) -> None:
         """A text file, in UTF-8."""
