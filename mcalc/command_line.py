@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import os
 import sys
+import traceback
 from collections.abc import Sequence
+from functools import partial
 from importlib import import_module
+from types import TracebackType
 
 from mcalc.config import COMMANDS
 from mcalc.errors import exit_on_user_error
+from mcalc.secret_text import addresses_of, hidden
 
 HELP = ("-h", "--help", "help")
 """Arguments that ask for help."""
@@ -21,6 +25,7 @@ def run_command(name: str, arguments: Sequence[str]) -> int:
     needs is imported after the arguments are checked, as torch alone takes seconds to import.
     """
     command = COMMANDS[name]
+    sys.excepthook = partial(_unexpected, tuple(arguments))
     try:
         with exit_on_user_error():
             if any(each in HELP for each in arguments) or (command.actions and not arguments):
@@ -39,6 +44,17 @@ def run_command(name: str, arguments: Sequence[str]) -> int:
         print(f"interrupted{command.after_interrupt}", file=sys.stderr)
         raise SystemExit(130) from None
     raise AssertionError("exit_on_user_error() ends the process on an error")
+
+
+def _unexpected(
+    arguments: Sequence[str],
+    kind: type[BaseException],
+    error: BaseException,
+    trace: TracebackType | None,
+) -> None:
+    """Print an error that nobody foresaw as Python does, without a password that it repeats."""
+    text = "".join(traceback.format_exception(kind, error, trace))
+    print(hidden(text, *addresses_of(arguments)), end="", file=sys.stderr)
 
 
 def _show(text: str) -> None:

@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import difflib
-import re
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
+from mcalc.secret_text import hidden
+from mcalc.secret_text import without_password as without_password
+
 
 class UserError(Exception):
-    """A mistake the user can fix. Commands print it as one sentence, without a traceback."""
+    """A mistake the user can fix. Commands print it as one sentence, without a traceback.
+
+    Its text keeps the secrets of the addresses in it, wherever it comes from and ends up.
+    """
+
+    def __init__(self, text: str = "", *more: object) -> None:
+        super().__init__(hidden(str(text)), *more)
 
 
 class CutOffError(UserError):
@@ -35,21 +43,19 @@ def nearest(word: str, valid: Iterable[str]) -> str:
 
 
 def shown(value: object, longest: int = 80) -> str:
-    """A value as messages quote it: on one line, cut where it is longer than that."""
+    """A value as messages quote it: on one line, cut where it is longer than that.
+
+    What addresses in it keep secret is hidden before it is cut, as the cut may hide their form.
+    """
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
     try:
-        text = repr(value)
+        text = hidden(repr(value))
     except ValueError:  # Python writes no whole number of more than 4300 digits
         return "a number of thousands of digits"
     except RecursionError:
         return "a value of many levels"
     return text if len(text) <= longest else f"{text[:longest]}..."
-
-
-def without_password(address: str) -> str:
-    """An address of a database or server as it may be printed and recorded."""
-    return re.sub(r"(://[^/@:]*):.*@", r"\1:***@", address)
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 
 from mcalc.console import console
+from mcalc.secret_text import hidden
 
 _STYLES = {logging.WARNING: "yellow", logging.ERROR: "red"}
 _LOG_FORMAT = "%(asctime)s %(levelname)-7s %(message)s"
@@ -22,7 +23,14 @@ class _ConsoleHandler(logging.Handler):
     """Prints messages on the console, below its bars: warnings in yellow, errors in red."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        console.print(self.format(record), style=_STYLES.get(record.levelno))
+        console.print(hidden(self.format(record)), style=_STYLES.get(record.levelno))
+
+
+class _FileFormatter(logging.Formatter):
+    """A line without what addresses keep secret: a log is read, and kept, by others."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return hidden(super().format(record))
 
 
 class _LineLogger(io.TextIOBase):
@@ -62,7 +70,7 @@ def worker_log(path: Path) -> Iterator[None]:
     log_to_console()
     handlers = list(_OURS.handlers)
     file = logging.FileHandler(path, encoding="utf-8")
-    file.setFormatter(logging.Formatter(_LOG_FORMAT))
+    file.setFormatter(_FileFormatter(_LOG_FORMAT))
     _OURS.handlers = [file]
     try:
         with _LineLogger() as lines, redirect_stdout(lines):

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from mcalc.command_line import run_command
 from mcalc.config import Line
 from mcalc.errors import UserError
+from mcalc.secret_text import argument_shown
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -43,7 +44,7 @@ def run(line: Line) -> int:
             f"`python -m mcalc.train -m sweep={config.sweep}`"
         )
     if hydras := [each for each in line.overrides if is_hydras(each.partition("=")[0])]:
-        raise UserError(f"{hydras[0]} says how a sweep runs: add -m")
+        raise UserError(f"{argument_shown(hydras[0])} says how a sweep runs: add -m")
     if config.from_run is not None:
         if not config.from_run:
             raise UserError(
@@ -95,7 +96,7 @@ def _run_sweep(line: Line) -> None:
     register_schema()
     # Hydra reads nothing else
     sys.argv = [sys.argv[0], "-m", *line.overrides]
-    with config_errors():
+    with config_errors(line.overrides):
         hydra.main(config_path=str(CONF_DIR), config_name="train", version_base="1.3")(_no_task)()
 
 

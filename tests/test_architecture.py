@@ -36,6 +36,7 @@ BASE = (
     "mcalc.plugins",
     "mcalc.results",
     "mcalc.retry",
+    "mcalc.secret_text",
     "mcalc.shipped",
     "mcalc.sqlite_file",
     "mcalc.yaml_file",

@@ -16,6 +16,7 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, open_dict
 
 from mcalc.errors import UserError
+from mcalc.secret_text import hidden
 
 if TYPE_CHECKING:
     from hydra_plugins.mcalc_ray_launcher.launcher import McalcRayLauncher
@@ -75,8 +76,8 @@ def _connect(address: str | None) -> None:
     except (OSError, ValueError, RuntimeError) as error:
         raise UserError(
             f"no Ray cluster answers at {address or os.environ.get('RAY_ADDRESS', 'this machine')} "
-            f"({' '.join(str(error).split())[:200]}): start one with `ray start --head`, and give "
-            "its address as hydra.launcher.address=HOST:6379"
+            f"({hidden(' '.join(str(error).split()))[:200]}): start one with "
+            "`ray start --head`, and give its address as hydra.launcher.address=HOST:6379"
         ) from error
 
 

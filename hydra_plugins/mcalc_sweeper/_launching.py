@@ -21,12 +21,15 @@ from omegaconf import DictConfig, open_dict
 from mcalc.config import Config
 from mcalc.errors import UserError
 from mcalc.results import Outcome
+from mcalc.secret_text import hidden
 from mcalc.sweep.planning import override_value
 from mcalc.sweep.worker import JobReport, RemoteJob, cores_here, remote_job
 from mcalc.training import uses_gpu
 
 _JOBLIB = "JoblibLauncher"
 _SUBMITIT_LOCAL = "LocalLauncher"
+_WRITE_FILES = (_SUBMITIT_LOCAL, "SlurmLauncher")
+"""Submitit keeps what it is given in a file below the record."""
 _SEVERAL_MACHINES = ("SlurmLauncher", "McalcRayLauncher")
 _GONE = ("UncompletedJobError", "FailedJobError", "RayError")
 """What Submitit and Ray raise for a job that ended without an answer."""
@@ -62,6 +65,8 @@ class HydraLauncher:
         Raises UserError where a job could not run at all, or workers die repeatedly.
         """
         job = remote_job(config)
+        if self.kind in _WRITE_FILES:
+            job = job.for_a_file()
         while True:
             reports, killed = self._round(job, tokens, config)
             for report in reports:
@@ -142,4 +147,4 @@ def _is_death(error: BaseException) -> bool:
 
 def _first_line(error: BaseException) -> str:
     text = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {text[0][:200] if text else 'no reason given'}"
+    return f"{type(error).__name__}: {hidden(text[0])[:200] if text else 'no reason given'}"

@@ -17,7 +17,8 @@ from typing import Any
 from mcalc.config.commands import Command, Line, Word
 from mcalc.config.compose import compose_config, parse_overrides
 from mcalc.config.paths import entries
-from mcalc.errors import UserError, nearest
+from mcalc.errors import UserError, nearest, shown
+from mcalc.secret_text import argument_shown
 
 
 def read_line(command: Command, arguments: Sequence[str]) -> Line:
@@ -38,7 +39,8 @@ def read_line(command: Command, arguments: Sequence[str]) -> Line:
                 raise _not_understood(command, argument)
             names.append(argument)
         elif equals and word and word.alias:
-            _note(f"{key}= is {word.alias}= in all commands: {word.alias}={value} is used")
+            used = argument_shown(f"{word.alias}={value}")
+            _note(f"{key}= is {word.alias}= in all commands: {used} is used")
             _set(settings, word.alias, f"{word.alias}={value}")
         elif equals and word:
             if key in words:
@@ -73,12 +75,13 @@ def _flags(command: Command, arguments: Sequence[str]) -> tuple[frozenset[str], 
         elif full:
             expected = full.partition(" ")[2]
             if (value if equals else next(waiting, "") if expected else "") != expected:
-                raise UserError(f"{argument} is not understood: expected {full}")
+                raise UserError(f"{argument_shown(argument)} is not understood: expected {full}")
             flags.add(full)
         else:
             named = nearest(name.lstrip("-"), (*command.words, *entries()))
             raise UserError(
-                f"unknown flag {argument!r}{named} (flags: {', '.join((*command.flags, '--help'))};"
+                f"unknown flag {shown(argument_shown(argument))}{named} "
+                f"(flags: {', '.join((*command.flags, '--help'))};"
                 " all else is given as key=value, as in head.weight_lr=10)"
             )
     return frozenset(flags), rest
@@ -90,7 +93,8 @@ def _not_understood(command: Command, argument: str) -> UserError:
     if argument in known:
         return UserError(f"{argument} has no value: give it one, as in {argument}=VALUE")
     return UserError(
-        f"{argument!r} is not understood: expected key=value, as in {example}=VALUE"
+        f"{shown(argument_shown(argument))} is not understood: expected key=value, as in "
+        f"{example}=VALUE"
         f"{nearest(argument, known)}"
     )
 
@@ -103,7 +107,8 @@ def _is_hidden(key: str) -> bool:
 def _set(settings: dict[str, str], key: str, argument: str) -> None:
     before = settings.pop(key, argument)
     if before != argument:
-        _note(f"{key} is given twice: {argument} is used, not {before}")
+        used, other = argument_shown(argument), argument_shown(before)
+        _note(f"{key} is given twice: {used} is used, not {other}")
     settings[key] = argument
 
 

@@ -16,6 +16,7 @@ from typing import Any, get_origin
 from mcalc.config.paths import entries
 from mcalc.config.schema import Config
 from mcalc.errors import UserError, shown
+from mcalc.secret_text import argument_shown
 from mcalc.yaml_file import Written, numbers
 
 KINDS = {
@@ -78,7 +79,9 @@ def convert(key: str, value: Any) -> Any:
         f"one of {words_of(kind)}" if words_of(kind) else KINDS[kind] for kind in kinds
     )
     given = "null" if value is None else value if isinstance(value, str) else shown(value)
-    raise UserError(f"{key}={given[:80]} is not understood: expected {expected}")
+    # hidden before it is cut, as the cut may hide that it is an address
+    given = argument_shown(f"{key}={given}")[: len(key) + 81]
+    raise UserError(f"{given} is not understood: expected {expected}")
 
 
 def settled(key: str, value: Any) -> Any:

@@ -23,6 +23,7 @@ from mcalc.config.paths import entries, key_paths
 from mcalc.config.schema import Config
 from mcalc.config.swept import check_depth, swept_count
 from mcalc.errors import UserError, nearest, shown
+from mcalc.secret_text import ADDRESSES, addresses_of, argument_shown, hidden, without_password
 from mcalc.shipped import search_folders, shipped_folder
 
 CONF_DIR = shipped_folder("conf").resolve()
@@ -64,13 +65,17 @@ def parse_overrides(arguments: Sequence[str], also: Iterable[str] = ()) -> list[
             override = parser.parse_override(argument)
         except (HydraException, ValueError) as error:  # ValueError: thousands of digits
             raise UserError(
-                f"argument {shown(argument)} is not understood: expected key=value, as in "
+                f"argument {_shown(argument)} is not understood: expected key=value, as in "
                 "head.weight_lr=10"
             ) from error
         swept_count(override)
         _check_form(argument, override)
         overrides.append(override)
     return overrides
+
+
+def _shown(argument: str) -> str:
+    return shown(argument_shown(argument))
 
 
 def is_hydras(key: str) -> bool:
@@ -83,7 +88,7 @@ def _check_known(argument: str, also: Iterable[str]) -> None:
     valid = key_paths()
     if key not in valid and not is_hydras(key):
         if not key:
-            raise UserError(f"argument {argument!r} has no key: expected key=value")
+            raise UserError(f"argument {_shown(argument)} has no key: expected key=value")
         raise UserError(
             f"unknown key {key!r}{nearest(key, (*valid, *also))} (every key: docs/settings.md, or "
             "--help all)"
@@ -98,7 +103,10 @@ def _check_form(argument: str, override: Override) -> None:
         raise UserError(f"~{key}: keys of a trial cannot be deleted; give it a value instead")
     if override.is_add() or override.is_force_add() or override.package is not None:
         value = argument.partition("=")[2]
-        raise UserError(f"argument {argument!r} is not understood: expected {key}={value}")
+        raise UserError(
+            f"argument {_shown(argument)} is not understood: expected "
+            f"{argument_shown(f'{key}={value}')}"
+        )
     if key in GROUPS:
         for element in _elements(override):
             if element not in choices(key):
@@ -122,12 +130,15 @@ def _elements(override: Override) -> list[str]:
 
 
 @contextmanager
-def config_errors() -> Iterator[None]:
-    """Turn what Hydra and OmegaConf raise over a setting into one UserError sentence."""
+def config_errors(overrides: Sequence[str] = ()) -> Iterator[None]:
+    """Turn what Hydra and OmegaConf raise over a setting into one UserError sentence.
+
+    `overrides`: what is composed; Hydra's words may repeat a part of an address in it.
+    """
     try:
         yield
     except OmegaConfBaseException as error:
-        raise UserError(_sentence(error)) from error
+        raise UserError(hidden(_sentence(error), *addresses_of(overrides))) from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise UserError(f"a file of conf/ is not YAML: {' '.join(str(error).split())}") from error
     except MissingConfigException as error:
@@ -141,8 +152,8 @@ def config_errors() -> Iterator[None]:
         file = re.match(r"In '(.+?/.+?)': ", str(error))
         where = f"conf/{file.group(1)}.yaml: " if file else ""
         if isinstance(cause, OmegaConfBaseException):
-            raise UserError(where + _sentence(cause)) from error
-        raise UserError(" ".join(str(error).split())) from error
+            raise UserError(hidden(where + _sentence(cause), *addresses_of(overrides))) from error
+        raise UserError(hidden(" ".join(str(error).split()), *addresses_of(overrides))) from error
 
 
 _KINDS = {"Float": "a number", "Integer": "a whole number", "Boolean": "true or false"}
@@ -194,13 +205,16 @@ def compose_config(overrides: Sequence[str] = ()) -> Config:
             raise _several(override)
     register_schema()
     GlobalHydra.instance().clear()
-    with config_errors(), initialize_config_dir(config_dir=str(CONF_DIR), version_base="1.3"):
+    with (
+        config_errors(overrides),
+        initialize_config_dir(config_dir=str(CONF_DIR), version_base="1.3"),
+    ):
         composed = compose(config_name="train", overrides=list(overrides))
     return to_config(composed)
 
 
 def _several(override: Override) -> UserError:
-    given = str(override.input_line)
+    given = argument_shown(str(override.input_line))
     key, _, value = given.partition("=")
     text = str in entries()[key].kinds and override.value_type is ValueType.SIMPLE_CHOICE_SWEEP
     return UserError(
@@ -217,6 +231,10 @@ def _quoted(key: str, value: str) -> str:
 
 
 def as_yaml(config: Config) -> str:
-    """The settings as YAML, those for users."""
+    """The settings as YAML, those for users; addresses without what they keep secret."""
     shown = [key for key, e in entries().items() if "." not in key and not e.rules.hidden]
-    return OmegaConf.to_yaml(OmegaConf.masked_copy(OmegaConf.structured(config), shown))
+    made = OmegaConf.masked_copy(OmegaConf.structured(config), shown)
+    for key in ADDRESSES:
+        if address := OmegaConf.select(made, key):
+            OmegaConf.update(made, key, without_password(address))
+    return hidden(OmegaConf.to_yaml(made))

@@ -13,6 +13,7 @@ from decimal import Decimal
 from hydra.core.override_parser.types import ChoiceSweep, Override, RangeSweep
 
 from mcalc.errors import UserError
+from mcalc.secret_text import argument_shown
 
 MOST_TRIALS = 1_000_000
 """Of one sweep, and values of one argument."""
@@ -48,12 +49,12 @@ def swept_count(override: Override) -> int:
     ]
     if len(finite) < 3 or not swept.step:
         raise UserError(
-            f"{override.input_line}: expected range(START,STOP,STEP) of numbers, with a step that "
-            "is not 0"
+            f"{argument_shown(str(override.input_line))}: expected range(START,STOP,STEP) of "
+            "numbers, with a step that is not 0"
         )
     start, stop, step = finite
     count = max(0, math.ceil((stop - start) / step))
-    check_count(str(override.input_line), count, "values")
+    check_count(argument_shown(str(override.input_line)), count, "values")
     return count
 
 
@@ -64,6 +65,6 @@ def check_depth(argument: str) -> None:
         deep += 1 if character in "[({" else -1
         if deep > DEEPEST:
             raise UserError(
-                f"argument {argument[:40]}...: more than {DEEPEST} brackets lie in each other: "
-                "expected key=value, as in head.weight_lr=10"
+                f"argument {argument_shown(argument)[:40]}...: more than {DEEPEST} brackets lie in "
+                "each other: expected key=value, as in head.weight_lr=10"
             )

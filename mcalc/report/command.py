@@ -10,13 +10,14 @@ from pathlib import Path
 from mcalc.atomic_write import write_text
 from mcalc.config import Line, TrackingConfig
 from mcalc.console import counting, stderr
-from mcalc.errors import UserError, without_password
+from mcalc.errors import UserError
 from mcalc.paper import NETWORKS
 from mcalc.report.baselines import baselines_table
 from mcalc.report.formats import FORMATS, Table, as_text, bullets
 from mcalc.report.html import page
 from mcalc.report.paper_tables import TABLES, Record, build, further_scores, trials_of
 from mcalc.results import RecordedTrial
+from mcalc.secret_text import argument_shown
 from mcalc.tracking import read_trials
 
 _PAGE_TABLES = ("3", "4")
@@ -68,7 +69,7 @@ def _read(tracking: TrackingConfig, sweeps: Mapping[str, str]) -> Record:
         place = f"tracking.uri={tracking.uri}" if tracking.uri else f"tracking.dir={tracking.dir}"
         raise UserError(
             f"no trial of sweep '{sweeps['alexnet']}' or '{sweeps['googlenet']}' is recorded under "
-            f"{without_password(place)}: run `make tables`, or `python -m mcalc.train -m "
+            f"{argument_shown(place)}: run `make tables`, or `python -m mcalc.train -m "
             "sweep=alexnet,googlenet`, first"
         )
     return record

@@ -7,6 +7,7 @@ of `tracking.uri`.
 from __future__ import annotations
 
 import statistics
+from http.client import HTTPException
 from pathlib import Path
 from urllib.error import HTTPError
 from urllib.parse import unquote
@@ -18,6 +19,7 @@ from mlflow.tracking import MlflowClient
 from mcalc.config import TrackingConfig
 from mcalc.errors import UserError, without_password
 from mcalc.results import SUPERSEDED_TAG, Artifacts, RecordedTrial
+from mcalc.secret_text import hidden
 from mcalc.tracking.files import read_curve, read_predictions
 from mcalc.tracking.runs import PARENT_TAG, artifacts_of, recorded_trial, search
 from mcalc.tracking.server import check_address, is_served
@@ -39,10 +41,11 @@ def reading_client(tracking: TrackingConfig) -> MlflowClient | None:
             urlopen(f"{tracking.uri}/health", timeout=10).close()
         except HTTPError:
             pass  # it answers, if only by a proxy
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, HTTPException) as error:
             raise UserError(
                 f"the tracking server {without_password(tracking.uri)} cannot be reached "
-                f"({getattr(error, 'reason', error)}): start it, or correct tracking.uri"
+                f"({hidden(str(getattr(error, 'reason', error)), tracking.uri)}): start it, or "
+                "correct tracking.uri"
             ) from error
     if tracking.uri is None:
         return read_local(Path(tracking.dir))

@@ -29,6 +29,7 @@ from mcalc.evaluation import (
     split_baselines,
 )
 from mcalc.results import Predictions, TrialResult
+from mcalc.secret_text import hidden
 from mcalc.tracking import RunWriter
 
 SHEET = 12
@@ -47,7 +48,14 @@ def config_yaml(config: Config) -> str:
     for section, key in ((plain, "storage"), (plain["tracking"], "uri")):
         if section[key]:
             section[key] = without_password(section[key])
-    return yaml.safe_dump(plain, sort_keys=False, allow_unicode=True)
+    text = yaml.safe_dump(plain, sort_keys=False, allow_unicode=True)
+    # other settings may name addresses too
+    return hidden(text, *secrets_of(config))
+
+
+def secrets_of(config: Config) -> tuple[str, ...]:
+    """The addresses of a config whose secrets no error may repeat in a record."""
+    return tuple(address for address in (config.storage, config.tracking.uri) if address)
 
 
 def final_metrics(

@@ -9,9 +9,16 @@ from dataclasses import dataclass, field, replace
 from mcalc.config import PlannedTrial, flatten, identity_parts, is_numeric, plugins_of
 from mcalc.data import PreparedData
 from mcalc.results import CurvePoint, Outcome, TrialResult
+from mcalc.secret_text import hidden
 from mcalc.tracking import RunWriter, Tracker
 from mcalc.training import Checkpoint, Listener, Placement, Weights
-from mcalc.trials.artifacts import config_yaml, final_metrics, json_tag, write_artifacts
+from mcalc.trials.artifacts import (
+    config_yaml,
+    final_metrics,
+    json_tag,
+    secrets_of,
+    write_artifacts,
+)
 from mcalc.trials.provenance import git_revision, hardware, versions
 
 _log = logging.getLogger(__name__)
@@ -64,7 +71,11 @@ class Recorder(Listener):
     def _open(self, trial: PlannedTrial) -> RunWriter:
         config = replace(trial.config, name=trial.name)
         # settings of the engine (config.yaml has them) would only lengthen MLflow's lists
-        params = {k: v for k, v in flatten(config).items() if is_numeric(k) or k in _ALSO_SHOWN}
+        params = {
+            k: hidden(v) if isinstance(v, str) else v
+            for k, v in flatten(config).items()
+            if is_numeric(k) or k in _ALSO_SHOWN
+        }
         tags = {
             "mcalc.trajectory": trial.trajectory,
             "mcalc.fingerprint": trial.fingerprint,
@@ -167,8 +178,13 @@ class Recorder(Listener):
     def fail_rest(
         self, error: str, trace: str = "", *, killed: bool = False, retry: bool = True
     ) -> None:
-        """Record every trial without an outcome as failed, or as interrupted where `killed`."""
+        """Record every trial without an outcome as failed, or as interrupted where `killed`.
+
+        What its addresses keep secret is hidden in the error and the trace.
+        """
         ended = {outcome.key for outcome in self.outcomes}
+        addresses = [each for trial in self.trials.values() for each in secrets_of(trial.config)]
+        error, trace = hidden(error, *addresses), hidden(trace, *addresses)
         for trial in self.trials.values():
             if trial.key in ended:
                 continue

@@ -218,6 +218,34 @@ def test_a_launchers_jobs_lie_in_the_store_without_its_password(
     assert PASSWORD not in worker.printed() + "".join(logs)
 
 
+@pytest.mark.parametrize("launcher", ["basic", "joblib", "submitit_local"])
+def test_a_password_among_the_parameters_is_in_no_file(
+    server: Server, tmp_path: Path, cache: str, launcher: str
+) -> None:
+    """Neither printed nor in a store, a log, or what a launcher writes for its jobs."""
+    name, runs = f"hidden_{launcher}", tmp_path / "runs"
+    server.database(name)
+    storage = (
+        f"postgresql+psycopg:///{name}?host=127.0.0.1&port={server.port}&user=mcalc"
+        f"&password={PASSWORD}"
+    )
+    worker = start(
+        "head.weight_lr=1,10",
+        f"storage={storage}",
+        f"tracking.dir={runs}",
+        cache,
+        f"hydra/launcher={launcher}",
+        log=tmp_path / "log",
+    )
+    assert worker.ended() == 0, worker.printed()
+    every_trial_is_done_once(storage, runs, 2)
+    files = [file for file in tmp_path.rglob("*") if file.is_file()]
+    assert len(files) > 20
+    assert [file for file in files if PASSWORD.encode() in file.read_bytes()] == []
+    (everything,) = asked(server, name, "SELECT database_to_xml(true, false, '')")
+    assert PASSWORD not in everything
+
+
 def test_a_server_that_stays_away_ends_the_sweep_and_one_that_comes_back_does_not(
     server: Server, tmp_path: Path, cache: str, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -28,6 +28,7 @@ from mcalc.config.compose import GROUPS, choices, parse_overrides
 from mcalc.config.swept import check_count, swept_count
 from mcalc.errors import UserError
 from mcalc.iteration import grouped
+from mcalc.secret_text import ADDRESSES, argument_shown
 from mcalc.sweep.planning.search_space import Interval, Range, Search, check_budget, parse_range
 from mcalc.sweep.planning.sweep_file import (
     Lists,
@@ -124,6 +125,14 @@ class _Planner:
         """The plan of a file, its rows times the product of `times`."""
         title = self.name or file.name
         check_count(title, file.times(times))
+        searched = set(file.search.space) if file.search else set()
+        for key in ADDRESSES:
+            # a trial's name says what varies, and an address may hold a password
+            if key in file.varied | set(times) | searched:
+                raise UserError(
+                    f"{title} varies {key}: a sweep has one record; give it a single value on the "
+                    "command line"
+                )
         # the command line has the last word
         fixed = (*file.overrides, *self.given)
         base = self.compose(fixed)
@@ -264,20 +273,20 @@ def _values_of(override: Override) -> list[Any]:
     key = override.get_key_element()
     if override.is_interval_sweep():
         raise UserError(
-            f"{override.input_line}: an interval is searched, not listed; leave sweep= out, or "
+            f"{_line(override)}: an interval is searched, not listed; leave sweep= out, or "
             f"give values, as in {key}=1,10,15"
         )
     swept = override.value()
     if isinstance(swept, Glob):
         if key not in GROUPS:
-            raise UserError(f"{override.input_line}: glob() chooses files of a group, as backbone")
+            raise UserError(f"{_line(override)}: glob() chooses files of a group, as backbone")
         values: list[Any] = swept.filter(list(choices(key)))
     else:
         values = [_element(value) for value in override.sweep_iterator()]
     if not values:
-        raise UserError(f"{override.input_line}: matches nothing")
+        raise UserError(f"{_line(override)}: matches nothing")
     if len({str(value) for value in values}) < len(values):
-        raise UserError(f"{override.input_line}: a value is given twice; remove one")
+        raise UserError(f"{_line(override)}: a value is given twice; remove one")
     return values
 
 
@@ -306,6 +315,11 @@ def _names(override: Override) -> list[str]:
     if isinstance(swept, Glob):
         return swept.filter(sorted(available()))
     return [str(_element(name)) for name in override.sweep_iterator()]
+
+
+def _line(override: Override) -> str:
+    """The argument as messages quote it."""
+    return argument_shown(str(override.input_line))
 
 
 def _text(override: Override) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 from mcalc.config import settled
 from mcalc.config.compose import GROUPS, choices
 from mcalc.errors import UserError, nearest, shown
+from mcalc.secret_text import argument_shown
 from mcalc.yaml_file import Written
 
 
@@ -22,8 +23,8 @@ def check_choice(key: str, value: Any) -> None:
     if key in GROUPS and value not in choices(key):
         given = value if isinstance(value, str) else shown(value)
         raise UserError(
-            f"{key}={given[:80]}: no such choice{nearest(given[:80], choices(key))} "
-            f"(there are {', '.join(choices(key))})"
+            f"{argument_shown(f'{key}={given}')[: len(key) + 81]}: no such choice"
+            f"{nearest(given[:80], choices(key))} (there are {', '.join(choices(key))})"
         )
 
 

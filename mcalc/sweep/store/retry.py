@@ -5,10 +5,11 @@ from __future__ import annotations
 import sqlite3
 
 from optuna.exceptions import StorageInternalError
-from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError, OperationalError
 
+from mcalc.errors import without_password
 from mcalc.retry import Retry
+from mcalc.secret_text import hidden
 
 _NO_ROOM = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR)
 _REFUSALS = (
@@ -24,12 +25,12 @@ _REFUSALS = (
 
 def database_retry(url: str, wait: float) -> Retry:
     """What waits for the database of this address, for `wait` seconds at most."""
-    return Retry(f"the store {shown(url)}", wait, _reason, _remedy)
+    return Retry(f"the store {shown(url)}", wait, lambda error: _reason(error, url), _remedy)
 
 
 def shown(url: str) -> str:
     """A store's address without its password."""
-    return make_url(url).render_as_string(hide_password=True)
+    return without_password(url)
 
 
 def _remedy(reason: str) -> str | None:
@@ -38,8 +39,11 @@ def _remedy(reason: str) -> str | None:
     return "check user, password (best in ~/.pgpass), host and name in storage="
 
 
-def _reason(error: Exception) -> str | None:
-    """Why the store is unreachable, in a few words; None where it answers with a refusal."""
+def _reason(error: Exception, url: str) -> str | None:
+    """Why the store is unreachable, in a few words; None where it answers with a refusal.
+
+    A driver that reads an address in its own way may repeat a part of its password.
+    """
     if not isinstance(error, OperationalError | StorageInternalError):
         return None
     cause = error if isinstance(error, DBAPIError) else error.__cause__
@@ -52,4 +56,4 @@ def _reason(error: Exception) -> str | None:
     first = " ".join(text[0].split()) if text else "no answer"
     if "no such table" in first or "no such column" in first:
         return None
-    return first[:160]
+    return hidden(first, url)[:160]

@@ -118,12 +118,19 @@ def create_tables_once(create_tables: Callable[[], _T]) -> _T:
 
 def _address(url: str) -> URL:
     try:
-        return make_url(url)
+        address = make_url(url)
     except (exc.ArgumentError, ValueError) as error:
         raise UserError(
             f"storage={without_password(url)} is not an address of a database: expected "
             "postgresql+psycopg://USER@HOST/NAME or sqlite:///FILE"
         ) from error
+    if "@" in (address.host or ""):
+        # else the rest of the password would be asked for as a host, and shown as one
+        raise UserError(
+            f"storage={without_password(url)}: an @ in its password separates a host: write it as "
+            "%40 (: as %3A, / as %2F, % as %25), or keep the password in ~/.pgpass"
+        )
+    return address
 
 
 def _engine(url: str, address: URL, arguments: dict[str, Any]) -> Engine:

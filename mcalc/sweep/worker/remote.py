@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import traceback
@@ -13,6 +14,10 @@ from mcalc.config import NUMERICS_VERSION, Config, PlannedTrial, plan_trial
 from mcalc.errors import UserError
 from mcalc.logs import worker_log
 from mcalc.results import Outcome
+from mcalc.secret_text import hidden, without_password
+
+_VARIABLE = "MCALC_ADDRESSES"
+"""Environment variable by which a job gets addresses with passwords; it changes no number."""
 
 
 @dataclass(frozen=True)
@@ -39,15 +44,34 @@ class RemoteJob:
     """Which numbers the sweep's code computes (`mcalc.config.identity`)."""
     places: Config
     """Where the store and the record are, with absolute paths; nothing else of it is used."""
+    withheld: bool = False
+    """Whether the addresses of places come by the environment (`for_a_file`)."""
+
+    def for_a_file(self) -> RemoteJob:
+        """The same job for a launcher that writes it to a file, as Submitit does.
+
+        Addresses that hold a password are then handed on by this process's environment, which its
+        jobs inherit (Slurm: `--export=ALL`, its default).
+        """
+        storage, uri = self.places.storage, self.places.tracking.uri
+        if all(without_password(each) == each for each in (storage, uri) if each):
+            return self
+        os.environ[_VARIABLE] = json.dumps([storage, uri])
+        return replace(self, places=_at(self.places, None, None), withheld=True)
 
     def __call__(self, composed: Any) -> JobReport:
         """Run the job whose token a composed config holds; errors are reported, not raised."""
         try:
+            if self.withheld:
+                whole = replace(self, places=self._from_environment(), withheld=False)
+                return whole(composed)
             return self._run(str(composed.job))
         except UserError as error:
             return JobReport([], str(error))
         except Exception as error:
-            return JobReport([], f"{type(error).__name__}: {error}", traceback.format_exc())
+            text, trace = f"{type(error).__name__}: {error}", traceback.format_exc()
+            addresses = (self.places.storage, self.places.tracking.uri)
+            return JobReport([], hidden(text, *addresses), hidden(trace, *addresses))
 
     def _run(self, token: str) -> JobReport:
         # late: the process that starts a sweep makes this object before it needs a worker
@@ -68,6 +92,17 @@ class RemoteJob:
             for trial in job.trials:
                 self._check_unchanged(trial, context.data(trial.config.data).fingerprint)
             return JobReport(run_job(job, context))
+
+    def _from_environment(self) -> Config:
+        given = os.environ.get(_VARIABLE)
+        if given is None:
+            raise UserError(
+                f"a job of {self.host} began without the environment of the sweep, which holds the "
+                "password of storage= or tracking.uri=: let jobs inherit it (Slurm: --export=ALL), "
+                "or keep the password in ~/.pgpass"
+            )
+        storage, uri = json.loads(given)
+        return _at(self.places, storage, uri)
 
     def _check_unchanged(self, trial: PlannedTrial, fingerprint: str) -> None:
         """Raise UserError where the trial would have another identity here than was planned."""
@@ -91,6 +126,10 @@ class RemoteJob:
                 "safely: name a database with storage=postgresql+psycopg://USER@HOST/NAME "
                 "(docs/parallel.md)"
             )
+
+
+def _at(places: Config, storage: str | None, uri: str | None) -> Config:
+    return replace(places, storage=storage, tracking=replace(places.tracking, uri=uri))
 
 
 def remote_job(config: Config) -> RemoteJob:
