@@ -22,7 +22,7 @@ from pydicom.tag import BaseTag
 from pydicom.uid import UID
 
 from mcalc.data.images.codestream import Codestream, read_codestream
-from mcalc.data.images.dicom_tags import Tags, read_tags, transfer_syntax
+from mcalc.data.images.dicom_tags import Tags, in_words, read_tags, transfer_syntax
 from mcalc.data.images.frame_decoders import frame_decoder
 from mcalc.data.images.grey_scale import (
     GREY_SCALE_TAGS,
@@ -47,6 +47,11 @@ _PIXEL_TAGS: list[str | BaseTag] = [
     *_SIZE_TAGS, "SamplesPerPixel", "BitsAllocated", "BitsStored", "HighBit",
     "PixelData", *GREY_SCALE_TAGS, *_OVERLAY_POSITIONS,
 ]  # fmt: skip
+_PHOTOMETRIC = frozenset((
+    "MONOCHROME1", "MONOCHROME2", "PALETTE COLOR", "RGB", "HSV", "ARGB", "CMYK", "YBR_FULL",
+    "YBR_FULL_422", "YBR_PARTIAL_422", "YBR_PARTIAL_420", "YBR_ICT", "YBR_RCT", "XYB",
+))  # fmt: skip
+"""The words of PS3.3 C.7.6.3.1.2."""
 _SPACING_TAGS = [
     "PixelSpacing", "ImagerPixelSpacing", "EstimatedRadiographicMagnificationFactor",
     "NominalScannedPixelSpacing",
@@ -150,7 +155,8 @@ def _grey_depth(tags: Tags, path: Path) -> int:
     samples = tags.integer("SamplesPerPixel", default=1)
     if photometric not in ("MONOCHROME1", "MONOCHROME2") or samples != 1:
         raise UnreadableImage(
-            f"{path} has PhotometricInterpretation {photometric or None} with {samples} sample(s) "
+            f"{path} has PhotometricInterpretation {in_words(photometric, _PHOTOMETRIC)} with "
+            f"{samples} sample(s) "
             "a pixel: expected a grey DICOM (MONOCHROME1 or MONOCHROME2), so export it as grey"
         )
     is_signed(tags)

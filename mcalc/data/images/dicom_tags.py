@@ -2,14 +2,16 @@
 
 pydicom converts an element when it is looked at, and a bad value then raises any of seven errors.
 Here each becomes one that names the file and the element. Of a header only the elements asked for
-are ever loaded, so that nothing which identifies a person can reach a message, a log or a record.
+are ever loaded, and their text is quoted nowhere (`in_words`), as are pydicom's warnings
+(`unreadable.refuse_damage`): a person's name may stand in any element. So nothing which identifies
+a person can reach a message, a log or a record.
 """
 
 from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -170,12 +172,29 @@ def read_tags(path: Path, keywords: Sequence[str | BaseTag], pixels: bool = Fals
     return Tags(dataset, path)
 
 
+def in_words(value: str, known: Collection[str]) -> str:
+    """A header's text as a message may quote it: the word where it is a known one.
+
+    Anything else may be a person's name that was written into the wrong element.
+    """
+    return value if value in known else "with other text" if value else "None"
+
+
 def transfer_syntax(tags: Tags, path: Path) -> UID:
-    """The syntax that the pixels are stored in. Raises UnreadableImage where none is named."""
+    """The syntax that the pixels are stored in.
+
+    Raises UnreadableImage where none is named, and for text that is no identifier of DICOM's.
+    """
     with refuse_damage(path, "has a header that cannot be read"):
         syntax = UID(str(tags.dataset.file_meta.get("TransferSyntaxUID") or ""))
     if not syntax:
         raise UnreadableImage(f"{path} names no transfer syntax: {DOWNLOAD_AGAIN}")
+    if syntax.name == syntax:
+        # which is not repeated: what stands there may be anything
+        raise UnreadableImage(
+            f"{path} names a transfer syntax that DICOM does not define (TransferSyntaxUID): "
+            "convert it to an uncompressed one, for example with DCMTK's dcmconv"
+        )
     return syntax
 
 

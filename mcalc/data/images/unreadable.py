@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +15,7 @@ MAX_PIXELS = 200_000_000
 MAX_SCANNED = 400_000_000
 """Pixels of a JPEG times its scans: a progressive one is gone over once for each scan. Writers use
 about ten, and a mammogram of 35 megapixels passes."""
+_PYDICOM = r"pydicom\b"
 DOWNLOAD_AGAIN = "the file seems damaged, so download or export it again"
 
 
@@ -35,12 +38,26 @@ def refuse_giants(width: int, height: int, path: Path, scans: int = 1) -> None:
         )
 
 
+def _silence_pydicom() -> None:
+    """Show and log no warning that comes from pydicom's modules.
+
+    For the whole process and not for a block: several threads read files at once, and
+    `catch_warnings` in one would undo what another needs.
+    """
+    logging.getLogger("pydicom").setLevel(logging.CRITICAL)
+    first = warnings.filters[0] if warnings.filters else None
+    if first is None or first[3] is None or getattr(first[3], "pattern", "") != _PYDICOM:
+        warnings.filterwarnings("ignore", module=_PYDICOM)
+
+
 @contextmanager
 def refuse_damage(path: Path, what: str, detail: str = "") -> Iterator[None]:
     """Raise UnreadableImage, `what` (`cannot be ...`) in its message, for any error in the block.
 
-    `detail` is added in brackets; without one the error's type.
+    `detail` is added in brackets; without one the error's type. What libraries say, in errors as in
+    warnings, is not passed on: pydicom repeats a header's text.
     """
+    _silence_pydicom()
     try:
         yield
     except UnreadableImage:

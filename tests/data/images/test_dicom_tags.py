@@ -70,7 +70,7 @@ def test_a_bad_element_is_named_with_its_file(
         UnreadableImage, match=r"x\.dcm (.*" + keyword + "|cannot be parsed)"
     ) as error:
         read_image(path)
-    assert "Doe" not in str(error.value).replace("PhotometricInterpretation Doe^Jane", "")
+    assert "Doe" not in str(error.value)
 
 
 @pytest.mark.parametrize(
