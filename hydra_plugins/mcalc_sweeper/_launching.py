@@ -7,6 +7,7 @@ the job in this very process, where `mcalc.sweep` has the config already.
 
 from __future__ import annotations
 
+import copy
 import logging
 from collections.abc import Sequence
 from concurrent.futures.process import BrokenProcessPool
@@ -16,12 +17,12 @@ import torch
 from hydra.core.plugins import Plugins
 from hydra.core.utils import JobReturn
 from hydra.types import HydraContext
-from omegaconf import DictConfig, open_dict
+from omegaconf import DictConfig, OmegaConf, open_dict
 
 from mcalc.config import Config
 from mcalc.errors import UserError
 from mcalc.results import Outcome
-from mcalc.secret_text import hidden
+from mcalc.secret_text import ADDRESSES, hidden
 from mcalc.sweep.planning import override_value
 from mcalc.sweep.worker import JobReport, RemoteJob, cores_here, remote_job
 from mcalc.training import uses_gpu
@@ -106,10 +107,11 @@ class HydraLauncher:
                 self.master.hydra.launcher.n_jobs = self.at_once(len(tokens), config)
             elif self.kind == _SUBMITIT_LOCAL:
                 step = self.at_once(len(tokens), config)  # it starts all that it is given
+        master = _without_addresses(self.master) if self.kind in _WRITE_FILES else self.master
         returned: list[JobReturn] = []
         for start in range(0, len(tokens), step):
             launcher = Plugins.instance().instantiate_launcher(
-                hydra_context=self.context, task_function=job, config=self.master
+                hydra_context=self.context, task_function=job, config=master
             )
             try:
                 returned += launcher.launch(
@@ -136,6 +138,17 @@ class HydraLauncher:
         return UserError(
             f"{self.kind} cannot run the jobs: {_first_line(error)} (docs/parallel.md)"
         )
+
+
+def _without_addresses(master: DictConfig) -> DictConfig:
+    """A copy without storage and tracking.uri, which may hold a password and no job reads here."""
+    kept = copy.deepcopy(master)
+    with open_dict(kept):
+        for key in ADDRESSES:
+            OmegaConf.update(kept, key, None)
+        kept.hydra.overrides.task = []
+        kept.hydra.job.override_dirname = ""
+    return kept
 
 
 def _is_death(error: BaseException) -> bool:
