@@ -7,11 +7,12 @@ import difflib
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
 
 from mcalc.atomic_write import write_text
+from mcalc.csv_cells import csv_text, unprotected
 from mcalc.csv_lines import Lines, NotText, open_lines
 from mcalc.errors import UserError
 
@@ -61,6 +62,7 @@ def read_table(
     optional: Sequence[str] = (),
     *,
     keep_misfits: bool = False,
+    ours: bool = False,
     remedy: str = "save it as CSV in UTF-8 again",
 ) -> Iterator[CsvRow]:
     """The rows of a CSV file; blank ones are skipped.
@@ -74,6 +76,8 @@ def read_table(
         required: columns that the header must have, each once.
         optional: columns that it may have, each once.
         keep_misfits: give rows with too few or too many fields, `misfit` set, instead of refusing.
+        ours: the file is one of `write_table`, whose protected cells are restored; the files of
+            others are read as they are.
         remedy: what the user can do about a file that is not such a table.
 
     Raises:
@@ -82,7 +86,9 @@ def read_table(
     """
     try:
         with open_lines(path) as lines:
-            yield from _rows(path, lines, [*required], [*optional], keep_misfits, remedy)
+            for row in _rows(path, lines, [*required], [*optional], keep_misfits, remedy):
+                values = {name: unprotected(value) for name, value in row.values.items()}
+                yield replace(row, values=values) if ours else row
     except NotText as error:
         raise UserError(f"{path} {error}: {remedy}") from error
     except OSError as error:
@@ -96,11 +102,13 @@ def write_table(
 ) -> None:
     """Write a CSV file (UTF-8), whole or not at all; folders are made as needed.
 
+    Cells that a spreadsheet would run as formulas are protected (`csv_cells`).
+
     Raises UserError, with `what` it is and the remedy, where it cannot be written.
     """
     try:
         with write_text(path) as file:
-            csv.writer(file, lineterminator="\n").writerows([columns, *rows])
+            file.writelines(csv_text([columns, *rows]))
     except OSError as error:
         raise UserError(f"{what} {path} cannot be written ({error.strerror}): {remedy}") from error
 

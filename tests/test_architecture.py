@@ -27,6 +27,7 @@ BASE = (
     "mcalc.allocator",
     "mcalc.atomic_write",
     "mcalc.console",
+    "mcalc.csv_cells",
     "mcalc.csv_lines",
     "mcalc.csv_table",
     "mcalc.file_digest",

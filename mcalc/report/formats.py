@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 import textwrap
 from dataclasses import dataclass, replace
+
+from mcalc.csv_cells import csv_text
 
 TEXT_WIDTH = 120
 """Columns of a terminal that `as_text` keeps within."""
@@ -102,14 +102,13 @@ def bullets(notes: tuple[str, ...]) -> list[str]:
 def as_csv(table: Table) -> str:
     """Comma-separated with one heading line; a value that does not exist is an empty field.
 
+    Cells that a spreadsheet would run as formulas are protected (`csv_cells`).
     Notes have no place in a CSV file. What must not be lost (protocol, weights, data, warnings of a
     row's trial) has separate columns.
     """
-    stream = io.StringIO()
-    writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow([column.key for column in table.columns])
-    writer.writerows([["" if cell == NOT_RUN else cell for cell in row] for row in table.rows])
-    return stream.getvalue()
+    heading = [column.key for column in table.columns]
+    rows = (["" if cell == NOT_RUN else cell for cell in row] for row in table.rows)
+    return "".join(csv_text([heading, *rows]))
 
 
 def as_markdown(table: Table) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from mcalc.csv_cells import unprotected
 from mcalc.results import CurvePoint, Predictions
 
 CURVE_FILE = "curve.csv"
@@ -34,7 +35,8 @@ def read_csv(path: Path) -> list[dict[str, str]]:
     """The rows of a table, as text."""
     # not pandas, whose parser of numbers may be off in the last bit
     with path.open(newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
+        rows = csv.DictReader(file)
+        return [{name: unprotected(cell or "") for name, cell in row.items()} for row in rows]
 
 
 def _point(row: Mapping[str, str]) -> CurvePoint:

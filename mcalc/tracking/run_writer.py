@@ -21,6 +21,7 @@ from matplotlib.figure import Figure
 from mlflow.entities import Metric, RunTag
 from mlflow.tracking import MlflowClient
 
+from mcalc.csv_cells import csv_text
 from mcalc.file_digest import file_sha256
 from mcalc.results import CurvePoint, Predictions
 from mcalc.tracking import manifest
@@ -150,7 +151,14 @@ class RunWriter:
         self.text(frame.to_json(orient="split", index=False), "predictions.json")
         shown = json.dumps([{"path": "predictions.json", "type": "table"}])
         self.client.set_tag(self.run_id, _TABLES_TAG, shown)
-        self.text(frame.to_csv(index=False), "predictions.csv")
+        # ids may be names of files, which a spreadsheet would run
+        columns = zip(
+            predictions.ids,
+            map(str, predictions.labels.tolist()),
+            map(repr, predictions.probabilities.tolist()),
+            strict=True,
+        )
+        self.text("".join(csv_text([list(frame.columns), *columns])), "predictions.csv")
 
     def curve(self, curve: Sequence[CurvePoint]) -> None:
         """The whole curve as CSV."""

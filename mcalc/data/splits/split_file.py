@@ -3,7 +3,8 @@
 Columns `sample,patient,label,side`, one row a sample. `sample` is a lesion's id, or an image's with
 data.region=full. `label` is `benign`, `malignant` or `benign_without_callback`. `side` is the
 subset that the sample belongs to: `train`, `validation` or `reported`. A file without validation
-rows holds a split whose reported subset also stops training.
+rows holds a split whose reported subset also stops training. An id that begins as a formula does
+has an apostrophe before it (`mcalc.csv_cells`).
 """
 
 from __future__ import annotations
@@ -93,7 +94,7 @@ def _read_rows(path: Path) -> Mapping[str, CsvRow]:
     command = "python -m mcalc.data ... split_to=PATH"
     remedy = f"protocol.split_file needs a CSV that `{command}` has written"
     rows: dict[str, CsvRow] = {}
-    for row in read_table(path, COLUMNS, remedy=remedy):
+    for row in read_table(path, COLUMNS, ours=True, remedy=remedy):
         subset, sample = row.values["side"], row.values["sample"]
         if subset not in SUBSETS:
             raise UserError(
