@@ -5,6 +5,7 @@ top. It does so without entering the module in sys.modules, where a dataclass wi
 annotations would look: hence none here.
 """
 
+import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,7 +13,7 @@ from typing import Any
 from hydra.core.config_store import ConfigStore
 from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
-from omegaconf import DictConfig
+from omegaconf import DictConfig, open_dict
 
 
 @dataclass
@@ -48,10 +49,26 @@ class McalcSweeper(Sweeper):
 
         return run_sweep(arguments, compose, self._launcher)
 
-    def _launcher(self) -> Any:
-        """The launcher that `hydra/launcher` names; None for Hydra's basic one."""
-        if str(self._master.hydra.launcher._target_).endswith("BasicLauncher"):
+    def _launcher(self, of_file: Sequence[str]) -> Any:
+        """The launcher that `hydra/launcher` names; None for Hydra's basic one.
+
+        `of_file`: what the sweep file says of it, where the command line does not.
+        """
+        from mcalc.sweep.planning import chosen
+
+        master = self._master
+        if further := chosen(of_file, list(master.hydra.overrides.hydra)):
+            from mcalc.config.compose import config_errors
+
+            with config_errors():
+                loaded = self._context.config_loader.load_sweep_config(master, further)
+            master = copy.deepcopy(master)
+            with open_dict(master):
+                master.hydra.launcher = loaded.hydra.launcher
+                master.hydra.overrides.hydra = loaded.hydra.overrides.hydra
+                master.hydra.runtime.choices = loaded.hydra.runtime.choices
+        if str(master.hydra.launcher._target_).endswith("BasicLauncher"):
             return None
         from hydra_plugins.mcalc_sweeper._launching import HydraLauncher
 
-        return HydraLauncher(self._context, self._master)
+        return HydraLauncher(self._context, master)

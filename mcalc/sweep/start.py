@@ -29,7 +29,7 @@ class Launcher(Protocol):
 def run_sweep(
     arguments: Sequence[str],
     compose: Compose,
-    launcher: Callable[[], Launcher | None] = lambda: None,
+    launcher: Callable[[Sequence[str]], Launcher | None] = lambda _: None,
     execute: Execute | None = None,
 ) -> list[Outcome]:
     """Run every sweep that the arguments name, or print the plan with `dry_run=true`.
@@ -39,7 +39,8 @@ def run_sweep(
     Args:
         arguments: `key=value` as after `python -m mcalc.train -m`.
         compose: overrides to the config that they give.
-        launcher: makes what runs jobs in other processes; None from it runs them in this one.
+        launcher: makes what runs jobs in other processes, from what a sweep file says of it; None
+            from it runs them in this one.
         execute: replaces training (benchmarks).
 
     Raises UserError for a mistake in the arguments, and at the end if any trial failed.
@@ -58,7 +59,7 @@ def run_sweep(
         if planning:
             engine.show_plan(plan, data)
         else:
-            outcomes += engine.run_plan(plan, compose, data, launcher(), execute)
+            outcomes += engine.run_plan(plan, compose, data, launcher(plan.launcher), execute)
     failed = [outcome for outcome in outcomes if outcome.state == "failed"]
     if failed:
         raise UserError(

@@ -123,6 +123,24 @@ def test_joblib_gives_the_numbers_of_a_sweep_alone_though_workers_are_killed(
     assert not any(TIME_AND_LEVEL.search(line) for line in printed.splitlines())
 
 
+def test_a_sweep_file_chooses_the_launcher_unless_the_command_line_does(
+    tmp_path: Path, cache: str
+) -> None:
+    (tmp_path / "sweeps").mkdir()
+    (tmp_path / "sweeps" / "mine.yaml").write_text(
+        "overrides: [hydra/launcher=joblib, hydra.launcher.n_jobs=2]\n"
+        "grid: {head.weight_lr: [1, 10]}\n"
+    )
+    path = f"{tmp_path}{os.pathsep}{ROOT}"
+    for runs, further, logs in (("by file", (), 2), ("here", ("hydra/launcher=basic",), 0)):
+        arguments = ("sweep=mine", *further, cache, f"tracking.dir={tmp_path / runs}")
+        worker = start(*arguments, log=tmp_path / "log", folder=tmp_path, PYTHONPATH=path)
+        assert worker.ended() == 0, worker.printed()
+        all_done_once(tmp_path / runs, 2)
+        # workers in processes of their own have logs of their own
+        assert len(list((tmp_path / runs / "logs").glob("*.log"))) == logs
+
+
 def kill_one_at_work(sweep: Worker, storage: str) -> None:
     """Kill a process of a launcher in the middle of training, not the sweep's own."""
 
@@ -266,7 +284,7 @@ def test_workers_that_start_in_another_folder_give_the_same_numbers(
     outcomes = run_sweep(
         [*SMALL, "head.weight_lr=1,10", "tracking.dir=my runs", "data.cache=my cache"],
         compose_config,
-        lambda: launcher,
+        lambda _: launcher,
     )
     assert [outcome.state for outcome in outcomes] == ["finished"] * 2
     all_done_once(folder / "my runs", 2)
@@ -295,7 +313,7 @@ def test_queued_jobs_run_though_the_command_was_stopped(folder: Path, cache: str
     queue = Queue()
     settings = [*SMALL, cache, "tracking.dir=runs"]
     with pytest.raises(KeyboardInterrupt):
-        run_sweep([*settings, "head.weight_lr=1,10"], compose_config, lambda: queue)
+        run_sweep([*settings, "head.weight_lr=1,10"], compose_config, lambda _: queue)
     assert len(queue.tokens) == 2
     report = called(remote_job(compose_config(settings)), queue.tokens[1])
     assert report.error == ""
@@ -362,7 +380,7 @@ def test_a_searchs_worker_needs_no_file_of_conf(tmp_path: Path, folder: Path, ca
             "tracking.dir=runs",
         ],
         compose_config,
-        lambda: launcher,
+        lambda _: launcher,
     )
     all_done_once(folder / "runs", 4)
     found = drawn_and_trained(folder / "runs")

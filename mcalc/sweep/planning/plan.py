@@ -71,6 +71,8 @@ class Plan:
     """Of the base's data."""
     trials: tuple[PlannedTrial, ...] = ()
     search: Search | None = None
+    launcher: tuple[str, ...] = ()
+    """What the sweep file says of the launcher: `hydra/launcher=joblib` and options."""
 
     def trajectories(self) -> list[tuple[PlannedTrial, ...]]:
         """Trials by the training run they share, in the order of each one's first trial."""
@@ -155,6 +157,7 @@ class _Planner:
             shared=shared,
             base=base,
             fingerprint=data,
+            launcher=file.launcher,
         )
         if file.search:
             search = replace(file.search, seeds=file.seeds)

@@ -15,10 +15,11 @@ from pathlib import Path
 from typing import Any
 
 from mcalc.config import convert, key_paths
-from mcalc.config.compose import GROUPS, parse_overrides
+from mcalc.config.compose import GROUPS
 from mcalc.config.swept import check_count
 from mcalc.errors import UserError, nearest, shown
 from mcalc.shipped import search_folders
+from mcalc.sweep.planning.launcher_choice import refuse_hydra, split_launcher
 from mcalc.sweep.planning.search_space import Search, parse_search
 from mcalc.sweep.planning.values import format_value, settle
 from mcalc.yaml_file import numbers, read_yaml
@@ -46,6 +47,8 @@ class SweepFile:
     description: str
     overrides: tuple[str, ...]
     """What every trial shares, as on the command line."""
+    launcher: tuple[str, ...] = ()
+    """What chooses the launcher, and its options; settings of no trial."""
     explicit: dict[str, Values] = field(default_factory=dict)
     """By trial name, what sets the trial apart."""
     grid: Lists = field(default_factory=dict)
@@ -101,6 +104,7 @@ def load(name: str) -> SweepFile:
     content = _read(files[name], where)
     for key in content:
         if key not in _KEYS:
+            refuse_hydra(where, "the file", key)
             raise UserError(f"{where}: unknown key {shown(key)}{nearest(key[:80], _KEYS)}")
     kinds = [kind for kind in _KINDS if kind in content]
     if len(kinds) != 1:
@@ -114,10 +118,7 @@ def load(name: str) -> SweepFile:
     overrides = content.get("overrides") or []
     if not isinstance(overrides, list) or not all(isinstance(item, str) for item in overrides):
         raise UserError(f"{where}: `overrides` must be a list of key=value, as in backbone=alexnet")
-    try:
-        parse_overrides(overrides)
-    except UserError as error:
-        raise UserError(f"{where}: `overrides`: {error}") from error
+    settings, launcher = split_launcher(where, overrides)
     keys = [item.partition("=")[0].strip() for item in overrides]
     if twice := next((key for key in keys if keys.count(key) > 1), None):
         raise UserError(f"{where}: `overrides` give {shown(twice)} twice: keep one")
@@ -130,7 +131,8 @@ def load(name: str) -> SweepFile:
     file = SweepFile(
         name=name,
         description=str(content.get("description") or ""),
-        overrides=tuple(str(item) for item in overrides),
+        overrides=tuple(settings),
+        launcher=tuple(launcher),
         explicit=_rows(where, content["rows"]) if "rows" in content else {},
         grid=_grid(where, content["grid"]) if "grid" in content else {},
         search=parse_search(where, content) if "space" in content else None,
@@ -205,6 +207,7 @@ def product(lists: Lists) -> dict[str, Values]:
 
 
 def _known_key(where: str, place: str, key: Any) -> None:
+    refuse_hydra(where, place, key)
     valid = {*key_paths(), *GROUPS}
     if key not in valid:
         raise UserError(
