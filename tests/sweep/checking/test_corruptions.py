@@ -16,8 +16,9 @@ import sweep_processes
 from stores import begin_with_tables
 
 EXPLICIT = ("head.weight_lr=1,10,20", "stopping.patience=null", "seed=0")
-SEARCH = "space: {head.weight_lr: {low: 1, high: 30}}\nsampler: random\nbudget: {trials: 2}\n"
-NAME = "head.weight_lr x"
+SEARCH = ("head.weight_lr=interval(1,30)", "budget.trials=2", "name=tries")
+
+pytestmark = [pytest.mark.whole, pytest.mark.xdist_group("corruptions")]
 
 Change = Callable[["Record"], None]
 
@@ -79,10 +80,7 @@ def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("original")
     runs = folder / "runs"
     begin_with_tables(runs)
-    (folder / "tries.yaml").write_text(SEARCH)
-    for number, arguments in enumerate(
-        [EXPLICIT, (f"sweep={folder / 'tries.yaml'}", "name=tries")]
-    ):
+    for number, arguments in enumerate((EXPLICIT, SEARCH)):
         worker = sweep_processes.start(
             *arguments, f"tracking.dir={runs}", log=folder / f"log-{number}"
         )
