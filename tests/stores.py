@@ -6,10 +6,11 @@ copied (tests/tracking, tests/launchers, the README's commands).
 
 from __future__ import annotations
 
+import os
 import shutil
 import sqlite3
 import tempfile
-from contextlib import closing
+from contextlib import closing, suppress
 from functools import cache
 from pathlib import Path
 
@@ -33,5 +34,10 @@ def _template() -> Path:
 def begin_with_tables(record: Path) -> None:
     """Put MLflow's empty tables into the folder of a record, unless there is one."""
     if not record.exists():
-        record.mkdir(parents=True)
-        shutil.copy(_template(), record / "mlflow.db")
+        record.mkdir(parents=True, exist_ok=True)
+        # whole or not at all, as several workers begin at once
+        draft = record / f".mlflow.db-{os.getpid()}"
+        shutil.copy(_template(), draft)
+        with suppress(FileExistsError):
+            os.link(draft, record / "mlflow.db")
+        draft.unlink()

@@ -505,8 +505,8 @@ def test_the_check_says_what_differs(tmp_path: Path) -> None:
     tracker.client.set_terminated(runs[NAMES[1]].run_id, "FAILED")
     tracker.open_trial("a stray", "k", {}, {}, study_of(tmp_path).parent())
     differences = "\n".join(checked(tmp_path).differences)
-    assert f"{NAMES[0]}: Optuna names run" in differences
-    assert f"{NAMES[1]}: COMPLETE in Optuna, failed in MLflow" in differences
+    assert f"{NAMES[0]}: its run {runs[NAMES[0]].run_id} is deleted in MLflow" in differences
+    assert f"{NAMES[1]}: it is failed, and was finished" in differences
     assert "a stray: MLflow has a run" in differences
     assert NAMES[2] not in differences
 
@@ -532,12 +532,15 @@ def test_the_check_finds_small_differences_doubles_and_broken_seeds(
     changed = runs("rates")[NAMES[0]]
     for metric in ("accuracy", "reported_val_auc", "reported_val_accuracy"):
         tracker.client.log_metric(changed.run_id, metric, changed.metrics[metric] + 0.001)
-    (difference,) = checked(tmp_path, "rates").differences
-    assert f"{NAMES[0]}: value" in difference
+    differences = checked(tmp_path, "rates").differences
+    assert [each.partition(" is ")[0] for each in differences] == [
+        f"{NAMES[0]}: its metric {metric}"
+        for metric in ("accuracy", "reported_val_accuracy", "reported_val_auc")
+    ]
 
     tracker.client.set_terminated(runs("seeds")["#0, seed=0"].run_id, "FAILED")
     (difference,) = checked(tmp_path, "seeds").differences
-    assert "#0: COMPLETE in Optuna, failed in MLflow" in difference
+    assert "#0, seed=0: it is failed, and was finished" in difference
 
     (first,) = runs("pruned").values()
     assert first.state == "pruned"
