@@ -66,6 +66,8 @@ def ensure_database(path: Path, make: Callable[[str], None], filled: str) -> Non
             return  # another process made it meanwhile
         with _draft(path, make) as draft:
             if path.exists() and path.stat().st_size:
+                if has_rows(path, filled):
+                    return  # put there meanwhile, as by a user who restores a copy
                 _set_aside(path, known=table_names(draft))
             draft.replace(path)
             sync_folder(path.parent)

@@ -118,6 +118,8 @@ def predictions(runs: Path) -> dict[str, dict[str, str]]:
     tracker = Tracker(runs, "mcalc")
     found = {}
     for run in tracker._search({"mcalc.kind": "trial"}, state="FINISHED"):
+        if "mcalc.superseded_by" in run.data.tags:
+            continue
         file = tracker.client.download_artifacts(run.info.run_id, "predictions.csv")
         with Path(file).open(newline="") as table:
             rows = {row["lesion"]: row["probability"] for row in csv.DictReader(table)}

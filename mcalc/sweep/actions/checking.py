@@ -48,10 +48,13 @@ def check_sweeps(config: Config, line: Line) -> int:
         else:
             left = [(each.text, each.remedy) for each in report.findings]
         for text, remedy in left:
-            console.print(f"  {text} (repair=true: {remedy.value})", style="red")
-        if left:
+            console.print(
+                f"  {text} ({'' if mends else 'repair=true: '}{remedy.value})", style="red"
+            )
+        # what the command that made the sweep takes over needs no other repair
+        if any(not mends or remedy is not Remedy.command for _, remedy in left):
             status = 1
-        else:
+        elif not left:
             console.print("  Optuna and MLflow agree")
     return status
 

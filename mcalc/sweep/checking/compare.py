@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
@@ -38,6 +38,7 @@ class Remedy(Enum):
     run = "its run is written anew from its files, and replaces this one"
     again = "it is marked as not done: the same command runs it again"
     adopt = "Optuna's entry is marked as not done: the same command takes over its finished run"
+    command = "the same command takes it over"
     abandon = "the run is closed"
     supersede = "the run that is not Optuna's is marked as replaced"
     refile = "the run is filed under its sweep again"
@@ -92,14 +93,27 @@ def check(study: SweepStudy, tracker: Tracker, leases: Leases) -> Report:
     for run in runs:
         if run.run_id not in mentioned and (run.run_id not in earlier or run.state == "running"):
             text = f"{run.name}: MLflow has a run ({run.run_id}, {run.state}) that Optuna knows not"
-            remedy = Remedy.abandon if run.state == "running" else Remedy.supersede
-            found.append(Finding(text, Remedy.none if owners else remedy, run_id=run.run_id))
+            remedy = Remedy.none if owners else _remedy_of_unknown(study, run, newest)
+            found.append(Finding(text, remedy, run_id=run.run_id))
     counts = Counter(attempt.state.name.lower() for attempt in newest.values())
     return Report(dict(counts), found, unfinished)
 
 
 def _name(attempt: FrozenTrial) -> str:
     return str(attempt.user_attrs.get("name"))
+
+
+def _remedy_of_unknown(
+    study: SweepStudy, run: RecordedTrial, newest: Mapping[str, FrozenTrial]
+) -> Remedy:
+    """What to do about a run that no entry of Optuna names."""
+    if run.state == "running":
+        return Remedy.abandon
+    is_search = DEFINITION in study.study.user_attrs
+    is_done = run.key in newest and newest[run.key].state in DONE
+    if run.state in ("finished", "pruned") and not is_search and not is_done:
+        return Remedy.command
+    return Remedy.supersede
 
 
 def _parent(study: SweepStudy, tracker: Tracker) -> Iterator[Finding]:

@@ -53,20 +53,24 @@ def _mend(study: SweepStudy, tracker: Tracker, finding: Finding) -> None:
     elif attempt is not None and run_id is not None and finding.remedy is Remedy.attempt:
         run = tracker.run(run_id)
         assert run is not None  # it was read a moment ago
-        _rewrite_attempt(study, attempt.number, run)
+        _rewrite_attempt(study, tracker, attempt.number, run)
     elif attempt is not None and run_id is not None and finding.remedy is Remedy.run:
         sealed = str(attempt.user_attrs.get("manifest", ""))
         run = tracker.run(run_id)
         sealed = sealed or (run.manifest if run else "")
         new = tracker.rewrite(run_id, sealed, study.parent())
-        _rewrite_attempt(study, attempt.number, new)
+        _rewrite_attempt(study, tracker, attempt.number, new)
 
 
-def _rewrite_attempt(study: SweepStudy, number: int, run: RecordedTrial) -> None:
+def _rewrite_attempt(study: SweepStudy, tracker: Tracker, number: int, run: RecordedTrial) -> None:
     """Add an entry of a trial with the figures of its run; the one before counts no longer."""
     definition = study.facts().get(DEFINITION)
-    value = f"reported_{definition['objective']}" if definition else "accuracy"
-    study.rewrite(number, run.outcome, run.metrics.get(value))
+    if definition is None:
+        study.rewrite(number, run.outcome, run.metrics.get("accuracy"), ())
+        return
+    objective = str(definition["objective"])
+    evaluations = [float(getattr(point, objective)) for point in tracker.curve_of(run.run_id)]
+    study.rewrite(number, run.outcome, run.metrics.get(f"reported_{objective}"), evaluations)
 
 
 def _new_parent(study: SweepStudy, tracker: Tracker) -> None:

@@ -215,10 +215,19 @@ class SweepStudy:
         facts = {VOIDS: [number], "error": why[:2000]}
         self.study.add_trial(create_trial(state=TrialState.FAIL, user_attrs=facts))
 
-    def rewrite(self, number: int, outcome: Outcome, value: float | None) -> None:
-        """Add an attempt as another one is, but with this outcome; the other counts no longer."""
+    def rewrite(
+        self, number: int, outcome: Outcome, value: float | None, evaluations: Sequence[float]
+    ) -> None:
+        """Add an attempt as another one is, but with this outcome; the other counts no longer.
+
+        `evaluations`: the objective at each evaluation of a search's run.
+        """
         old = self._trial(number)
         facts, state = _ended(outcome)
+        facts["mlflow_run"] = outcome.run_id
+        if "runs" in old.user_attrs:
+            facts["runs"] = {outcome.key: outcome.run_id}
+        steps = [step for step in old.intermediate_values if step <= len(evaluations)]
         self.void(number, "its figures were not those of its run")
         self.study.add_trial(
             create_trial(
@@ -226,8 +235,8 @@ class SweepStudy:
                 value=value if state is TrialState.COMPLETE else None,
                 params=old.params,
                 distributions=old.distributions,
-                user_attrs={**old.user_attrs, **facts, "mlflow_run": outcome.run_id},
-                intermediate_values=old.intermediate_values,
+                user_attrs={**old.user_attrs, **facts},
+                intermediate_values={step: evaluations[step - 1] for step in steps},
             )
         )
 

@@ -99,10 +99,11 @@ def metric(name: str, search: bool = False) -> Change:
         (run, *_) = record.runs(search)
         with record.mlflow() as database:
             for table in ("metrics", "latest_metrics"):
-                database.execute(
+                done = database.execute(
                     f"UPDATE {table} SET value = value + 0.001 WHERE run_uuid = ? AND key = ?",
                     (run, name),
                 )
+                assert done.rowcount == 1
 
     return change
 
@@ -178,7 +179,7 @@ PARENT = "(SELECT value FROM tags WHERE key = 'mlflow.parentRunId' AND run_uuid 
 MENDED: dict[str, Change] = {
     "accuracy in MLflow": metric("accuracy"),
     "AUC in MLflow": metric("auc"),
-    "a bound in MLflow": metric("auc_low"),
+    "a bound in MLflow": metric("accuracy_low"),
     "objective of a search in MLflow": metric("reported_val_auc", search=True),
     "true positives in MLflow": metric("tp"),
     "one point of the history": mlflow(
