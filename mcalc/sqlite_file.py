@@ -69,6 +69,10 @@ def ensure_database(path: Path, make: Callable[[str], None], filled: str) -> Non
                 if has_rows(path, filled):
                     return  # put there meanwhile, as by a user who restores a copy
                 _set_aside(path, known=table_names(draft))
+            elif left := family(path):
+                # SQLite would add the log of a database that is gone to the new one
+                aside = move_aside(path, "left")
+                _log.warning(f"{left[0]} was left without its database: kept as {aside.name}...")
             draft.replace(path)
             sync_folder(path.parent)
 
@@ -158,7 +162,7 @@ def family(path: Path) -> list[Path]:
 def free_name(path: Path, ending: str) -> Path:
     """The first of `NAME.ENDING-1`, `NAME.ENDING-2`, ... that is free."""
     number = 1
-    while (found := path.with_name(f"{path.name}.{ending}-{number}")).exists():
+    while family(found := path.with_name(f"{path.name}.{ending}-{number}")):
         number += 1
     return found
 

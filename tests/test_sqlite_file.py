@@ -8,7 +8,7 @@ import sys
 from contextlib import closing
 from pathlib import Path
 
-from mcalc.sqlite_file import check_readable, opened
+from mcalc.sqlite_file import check_readable, ensure_database, opened
 
 OTHER = """
 import sqlite3, sys
@@ -20,10 +20,51 @@ connection.close()
 """
 
 
+ENSURE = """
+import sqlite3, sys
+from pathlib import Path
+from mcalc.sqlite_file import ensure_database
+def make(url):
+    made = sqlite3.connect(url.removeprefix("sqlite:///"))
+    made.execute("CREATE TABLE t (n INTEGER)")
+    made.execute("INSERT INTO t VALUES (0)")
+    made.commit()
+    made.close()
+ensure_database(Path(sys.argv[1]), make, "t")
+connection = sqlite3.connect(sys.argv[1])
+print(sorted(n for (n,) in connection.execute("SELECT n FROM t")))
+connection.close()
+"""
+
+
+def other_ensures(path: Path) -> str:
+    """Another process makes the database where there is none, and prints all numbers."""
+    command = [sys.executable, "-c", ENSURE, str(path)]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+
 def other_process(path: Path) -> str:
     """Another process adds 2 and prints all numbers."""
     command = [sys.executable, "-c", OTHER, str(path)]
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+
+def test_the_log_of_a_database_that_is_gone_is_not_added_to_a_new_one(tmp_path: Path) -> None:
+    path = tmp_path / "store.db"
+
+    def make(url: str) -> None:
+        with closing(sqlite3.connect(url.removeprefix("sqlite:///"))) as made:
+            made.execute("CREATE TABLE t (n INTEGER)")
+            made.execute("INSERT INTO t VALUES (0)")
+            made.commit()
+
+    ensure_database(path, make, "t")
+    with closing(sqlite3.connect(path)) as kept:
+        kept.execute("INSERT INTO t VALUES (1)")
+        kept.commit()
+        path.unlink()
+        assert other_ensures(path) == "[0]"
+    assert [each.name for each in tmp_path.glob("store.db.left-1*")]
 
 
 def test_a_look_at_a_file_leaves_the_locks_of_open_connections(tmp_path: Path) -> None:

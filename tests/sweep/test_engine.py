@@ -5,7 +5,10 @@ from __future__ import annotations
 import math
 import os
 import signal
+import sqlite3
 from collections import Counter
+from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +18,7 @@ from engine import Instant, score, settings, start, sweep
 from optuna.trial import TrialState
 from processes import wait_for
 
+from mcalc.config import Config
 from mcalc.config.compose import compose_config
 from mcalc.data.pipeline import index_data
 from mcalc.errors import UserError
@@ -22,9 +26,12 @@ from mcalc.results import Outcome, RecordedTrial
 from mcalc.sweep.checking.compare import Report, check
 from mcalc.sweep.display.summary import summarise
 from mcalc.sweep.start import run_sweep
+from mcalc.sweep.store.jobs import Jobs
 from mcalc.sweep.store.leases import Leases
 from mcalc.sweep.store.storage import Storage, storage_url
 from mcalc.sweep.store.study import SweepStudy
+from mcalc.sweep.worker.context import WorkerContext
+from mcalc.sweep.worker.job import run_job
 from mcalc.sweep.worker.search import work_of
 from mcalc.trials.runner import open_tracker
 
@@ -74,6 +81,13 @@ def each_once(folder: Path, names: list[str] = NAMES, name: str | None = None) -
     assert Counter(run.name for run in runs) == dict.fromkeys(names, 1)
     assert {run.state for run in runs} == {"finished"}
     assert checked(folder, name).differences == []
+
+
+def state_of_parent(folder: Path) -> str:
+    """The state of the sweep's own run in MLflow."""
+    parent = open_tracker(compose_config(settings(folder))).run(study_of(folder).parent() or "")
+    assert parent is not None
+    return parent.state
 
 
 def begun(folder: Path) -> list[str]:
@@ -148,10 +162,56 @@ def test_a_living_workers_trial_is_left_to_it(tmp_path: Path) -> None:
     worker = start(tmp_path, RATES, instant=Instant(tmp_path / "log", seconds=1))
     wait_for((tmp_path / "log").exists, worker)
     sweep(tmp_path, RATES)
+    # this one ends when the other's trials have
+    newest = study_of(tmp_path).newest()
+    assert [attempt.state for attempt in newest.values()] == [TrialState.COMPLETE] * 4
     worker.join(60)
     assert worker.exitcode == 0
     assert Counter(begun(tmp_path)) == dict.fromkeys(NAMES, 1)
     each_once(tmp_path)
+
+
+def test_the_end_of_a_sweep_waits_for_the_last_trial_of_another_worker(tmp_path: Path) -> None:
+    slow = Instant(tmp_path / "log", seconds=4)
+    worker = start(tmp_path, "head.weight_lr=1,2", instant=slow)
+    # the other one is at the last
+    wait_for(lambda: (tmp_path / "log").exists() and len(begun(tmp_path)) == 2, worker)
+    outcomes = sweep(tmp_path, "head.weight_lr=1,2")
+    assert states(outcomes) == dict.fromkeys(NAMES[:2], "skipped")
+    assert begun(tmp_path) == NAMES[:2]
+    worker.join(60)
+    assert worker.exitcode == 0
+
+
+class Counted:
+    """A launcher that runs its jobs in this process, and keeps how many it was given."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.given: list[int] = []
+
+    def at_once(self, jobs: int, config: Config) -> int:
+        return min(jobs, 2)
+
+    def launch(self, tokens: Sequence[str], config: Config) -> list[list[Outcome]]:
+        self.given.append(len(tokens))
+        execute = Instant(self.folder / "log")
+        found = []
+        for token in tokens:
+            storage = Storage(storage_url(config), 5)
+            job = Jobs(storage).find(token, config)
+            context = WorkerContext(config, job.sweep, storage=storage, execute=execute)
+            found.append(run_job(job, context))
+        return found
+
+
+def test_a_launcher_gets_as_many_jobs_as_a_budget_has_left(tmp_path: Path) -> None:
+    search = ("head.weight_lr=interval(1,30)", "name=tries")
+    sweep(tmp_path, *search, "budget.trials=3")
+    launcher = Counted(tmp_path)
+    run_sweep([*settings(tmp_path), *search, "budget.trials=5"], compose_config, lambda _: launcher)
+    assert launcher.given == [2]
+    assert len(begun(tmp_path)) == 5
 
 
 def test_more_rows_extend_a_sweep_and_an_edited_value_runs_alone(tmp_path: Path) -> None:
@@ -242,9 +302,33 @@ def test_a_failure_is_tried_again_as_often_as_allowed_and_then_recorded(tmp_path
     assert [a.user_attrs["error"] for a in failed] == ["it was told to fail"] * 2
     assert [a.user_attrs["identity"]["attempt"] for a in failed] == [1, 2]
     assert checked(tmp_path).differences == []
+    assert state_of_parent(tmp_path) == "failed"
     # the same command tries it again, in the same MLflow run
     sweep(tmp_path, RATES, "retries=1", instant=flaky)
     each_once(tmp_path)
+    assert state_of_parent(tmp_path) == "finished"
+
+
+def test_a_parent_run_that_mlflow_lost_is_made_anew_or_restored(tmp_path: Path) -> None:
+    sweep(tmp_path, RATES)
+    first = study_of(tmp_path).parent()
+    assert first is not None
+    open_tracker(compose_config(settings(tmp_path))).client.delete_run(first)
+    sweep(tmp_path, "head.weight_lr=1,2,3,4,5")
+    assert study_of(tmp_path).parent() == first
+    each_once(tmp_path, [*NAMES, "head.weight_lr=5"])
+    for file in (tmp_path / "mlruns").glob("mlflow.db*"):
+        file.unlink()
+    # in a process of its own, as MLflow keeps the file open that is gone
+    worker = start(tmp_path, "head.weight_lr=1,2,3,4,5,6", instant=Instant(tmp_path / "log"))
+    worker.join(60)
+    assert worker.exitcode == 0
+    found = study_of(tmp_path).parent()
+    assert found != first
+    with closing(sqlite3.connect(tmp_path / "mlruns" / "mlflow.db")) as database:
+        runs = dict(database.execute("SELECT run_uuid, name FROM runs").fetchall())
+    assert found in runs
+    assert "head.weight_lr=6" in runs.values()
 
 
 def test_one_name_is_one_sweep_and_another_is_refused_with_the_difference(tmp_path: Path) -> None:
