@@ -137,7 +137,8 @@ def test_the_record_of_a_trial_is_complete(swept: tuple[Path, list[str], str, st
     trial = read_trials(TrackingConfig(dir=str(folder / "mlruns")), "mine")[0]
     files = {file.path for file in client.list_artifacts(trial.run_id)}
     assert files == {
-        "config.yaml", "predictions.json", "predictions.csv", "curve.csv", "curve.png",
+        "config.yaml", "manifest.json", "predictions.json", "predictions.csv", "curve.csv",
+        "curve.png",
         "confusion.png", "crops.png", "crops",
     }  # fmt: skip
     for tag in (

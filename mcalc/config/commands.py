@@ -162,7 +162,6 @@ SWEEP = Command(
     },
     settings=(*_PLACES, "storage_wait"),
     examples=(
-        "python -m mcalc.sweep list",
         "python -m mcalc.sweep check alexnet tracking.dir=mlruns",
         "python -m mcalc.sweep check repair=true",
         "python -m mcalc.sweep show alexnet storage=postgresql+psycopg://USER@HOST/NAME",
