@@ -74,8 +74,7 @@ report: $(READY)  ## Write every table and the HTML page from what is recorded
 	$(TABLES)
 
 ui: $(READY)  ## Open MLflow on 127.0.0.1:PORT (5000) over RUNS (mlruns)
-	@echo 'open http://127.0.0.1:$(PORT)/#/experiments/1/runs?workflowType=machine_learning'
-	@$(VENV)/bin/mlflow server --backend-store-uri 'sqlite:///$(RUNS)/mlflow.db' --host 127.0.0.1 --port $(PORT) --workers 1
+	@$(RUN) -m mcalc.tracking.page '$(RUNS)' $(PORT)
 
 dashboard: $(READY)  ## Open Optuna's dashboard on 127.0.0.1:DASHBOARD_PORT (8080) over STORAGE
 	@echo 'open http://127.0.0.1:$(DASHBOARD_PORT)/dashboard/'

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import urllib.request
 from pathlib import Path
 
@@ -27,12 +28,16 @@ def fetch(url: str, body: object | None = None) -> bytes:
 
 @pytest.mark.whole
 def test_make_ui_shows_runs_and_their_pictures(tmp_path: Path) -> None:
-    tracker = Tracker(tmp_path, "mcalc")
+    tracker = Tracker(tmp_path / "before", "mcalc")
     trial = tracker.open_trial("AL3", "key", {"head.weight_lr": 15.0}, {}, None)
     trial.table(Predictions(("lesion",), np.array([1]), np.array([0.75])))
     trial.figure(Figure(), "curve.png")
     trial.finish({"accuracy": 1.0}, {})
-    ui = ["make", "ui", f"RUNS={tmp_path}"]
+    # a record that was moved
+    now = tmp_path / "with space" / "now"
+    now.parent.mkdir()
+    shutil.move(tmp_path / "before", now)
+    ui = ["make", "ui", f"RUNS={now}"]
     with served(lambda port: [*ui, f"PORT={port}"], ROOT) as (base, _):
         assert b"MLflow" in fetch(base)
         found = json.loads(
