@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import os
 import re
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -49,6 +50,9 @@ _WRITES = (
 )  # fmt: skip
 _MAY_WAIT = ("log_batch", "set_tag", "update_run")
 """Writes that are sent with a later one where the server is away now."""
+_PAUSE_SECONDS = 30.0
+"""Between two attempts to send the points of a curve: each may take a minute where packets are
+dropped, and training waits for it."""
 _log = logging.getLogger(__name__)
 
 
@@ -133,6 +137,7 @@ class ServerClient(WaitingClient):
         self._place = place
         self._local: tuple[MlflowClient, str] | None = None
         self._journals: dict[str, _Journal] = {}
+        self._next_attempt = 0.0
 
     def create_run(self, experiment: str, *, run_name: str, tags: dict[str, str]) -> Run:
         """A new run: on the server, or on this machine while the server is away."""
@@ -162,20 +167,32 @@ class ServerClient(WaitingClient):
         return partial(self._write, name) if name in _WRITES else super().__getattr__(name)
 
     def _write(self, operation: str, run_id: str, *arguments: Any, **options: Any) -> None:
-        journal = self._journals.setdefault(run_id, _Journal())
+        journal = self._journals.get(run_id)
+        if journal is None:
+            # of a run that another process wrote, nothing is kept here
+            self._ask(self._retry, getattr(self._remote, operation), run_id, *arguments, **options)
+            return
         journal.calls.append((operation, arguments, options))
         if journal.local:
             self._write_locally(journal)
+        elif operation in _MAY_WAIT:
+            self._send_soon(run_id, journal)
         else:
-            patient = operation not in _MAY_WAIT
             try:
-                self._send(run_id, journal, self._retry if patient else self._retry.once)
+                self._send(run_id, journal, self._retry)
             except UnreachableError:
-                if not patient:
-                    return
                 self._give_up(run_id, journal)
         if operation == "set_terminated":
             del self._journals[run_id]
+
+    def _send_soon(self, run_id: str, journal: _Journal) -> None:
+        """Send what there is, unless the server did not answer a moment ago."""
+        if time.monotonic() < self._next_attempt:
+            return
+        try:
+            self._send(run_id, journal, self._retry.once)
+        except UnreachableError:
+            self._next_attempt = time.monotonic() + _PAUSE_SECONDS
 
     def _send(self, run_id: str, journal: _Journal, how: Callable[..., Any]) -> None:
         while journal.sent < len(journal.calls):

@@ -123,7 +123,6 @@ def test_a_server_that_is_away_for_a_while_has_everything_afterwards(
     run = tracker.open_trial("one", "k1", {"head.weight_lr": 10.0}, {}, None)
     road.close()
     for point in CURVE:
-        run._flushed = 0.0  # each is due
         run.point(point)
     threading.Timer(3, road.open).start()
     run.table(PREDICTIONS)
