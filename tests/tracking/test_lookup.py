@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from stores import begin_with_tables
 
 from mcalc.config import TrackingConfig
 from mcalc.errors import UserError
@@ -20,6 +21,7 @@ CURVE = (CurvePoint(1, 0.1, 0.7, 0.5, 1 / 3, 0.5),)
 
 @pytest.fixture
 def tracker(tmp_path: Path) -> Tracker:
+    begin_with_tables(tmp_path / "mlruns")
     return Tracker(tmp_path / "mlruns", "mcalc")
 
 

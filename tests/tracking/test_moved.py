@@ -12,6 +12,7 @@ import pytest
 from mlflow.tracking import MlflowClient
 from processes import fork
 from small_record import CURVE, PREDICTIONS, record
+from stores import begin_with_tables
 
 from mcalc.config import TrackingConfig
 from mcalc.errors import UserError
@@ -57,6 +58,7 @@ def addresses(folder: Path) -> set[str]:
 @pytest.fixture
 def original(tmp_path: Path) -> Path:
     folder = tmp_path / "before" / "runs"
+    begin_with_tables(folder)
     record(Tracker(folder, "mcalc"), "one", "k1")
     return folder
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from small_record import CURVE, PREDICTIONS, record
+from stores import begin_with_tables
 
 from mcalc.config import TrackingConfig
 from mcalc.errors import UserError
@@ -17,6 +18,7 @@ from mcalc.tracking.tracker import Tracker
 
 @pytest.fixture
 def tracker(tmp_path: Path) -> Tracker:
+    begin_with_tables(tmp_path / "mlruns")
     return Tracker(tmp_path / "mlruns", "mcalc")
 
 

@@ -329,6 +329,7 @@ def two_threads() -> None:
     torch.set_num_threads(2)
 
 
+@pytest.mark.whole
 def test_threads_are_those_recorded_whatever_the_process_has(tmp_path: Path) -> None:
     arguments = [each for each in SMALL if not each.startswith("trainer.threads")]
     begin_with_tables(tmp_path / "mlruns")
@@ -344,6 +345,7 @@ def test_threads_are_those_recorded_whatever_the_process_has(tmp_path: Path) -> 
     assert new.params["trainer.threads"] == "None"
 
 
+@pytest.mark.whole
 def test_data_and_weights_that_lie_elsewhere_now(tmp_path: Path) -> None:
     root = write_phantom(tmp_path / "data", PhantomConfig(lesions=32))
     weights = tmp_path / "w.pth"
@@ -362,6 +364,7 @@ def test_data_and_weights_that_lie_elsewhere_now(tmp_path: Path) -> None:
     assert "content of backbone.weights was sha256:" in again(tmp_path, "mine", *places, status=2)
 
 
+@pytest.mark.whole
 def test_a_rerun_that_was_stopped_continues_as_the_same_run(tmp_path: Path) -> None:
     long = [*SMALL, "trainer.max_iterations=40", "name=mine"]
     assert run(tmp_path, *long).returncode == 0
@@ -381,6 +384,7 @@ def test_a_rerun_that_was_stopped_continues_as_the_same_run(tmp_path: Path) -> N
     assert not list(checkpoints.iterdir())
 
 
+@pytest.mark.whole
 def test_trials_of_sweeps_and_searches(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

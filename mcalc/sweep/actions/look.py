@@ -7,7 +7,7 @@ from rich.table import Table
 from mcalc.config import Config, Line
 from mcalc.console import console
 from mcalc.errors import UserError
-from mcalc.sweep.actions.opening import open_sweeps
+from mcalc.sweep.actions.opening import check_exists, open_sweeps
 from mcalc.sweep.display import summarise
 from mcalc.sweep.store import shown, storage_url
 
@@ -36,6 +36,6 @@ def show(config: Config, line: Line) -> int:
 
 def url(config: Config, line: Line) -> int:
     """The address of Optuna's store, without a password, which must not stay in a terminal."""
-    open_sweeps(config, ())
+    check_exists(config)
     print(shown(storage_url(config)))
     return 0
