@@ -11,7 +11,6 @@ import secrets
 import sqlite3
 from collections.abc import Callable, Collection, Iterator
 from contextlib import closing, contextmanager
-from functools import cache
 from pathlib import Path
 from urllib.parse import quote
 
@@ -78,55 +77,57 @@ def ensure_database(path: Path, make: Callable[[str], None], filled: str) -> Non
 
 
 def check_readable(path: Path) -> None:
-    """Raise UserError where the file is no SQLite database, or was cut short."""
+    """Raise UserError where the file is no SQLite database, or was cut short.
+
+    By SQLite itself, and never by opening the file beside it. Closing any descriptor of a file
+    drops all locks that this process has on it: SQLite's own connections then lose them, and
+    another process that ends deletes the log, and all in it, from under them
+    (https://sqlite.org/howtocorrupt.html, 2.2).
+    """
     if not path.is_file():
         raise UserError(f"{path} is not a file: expected a SQLite database; name another folder")
-    _check_header(path, path.stat().st_ino)
+    if path.stat().st_size:  # SQLite begins a new one in an empty file
+        with _explained(path), closing(_connect(path)) as connection:
+            connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone()
 
 
-@cache
-def _check_header(path: Path, inode: int) -> None:
-    """As `check_readable`, once in a process for each file.
-
-    Closing any descriptor of a file drops all locks that this process has on it: SQLite's own
-    connections then lose them, and another process may take the log away from under them
-    (https://sqlite.org/howtocorrupt.html, 2.2). Before the first connection there is nothing to
-    lose; later damage SQLite finds itself.
-    """
-    try:
-        with path.open("rb") as file:
-            header = file.read(_HEADER_BYTES)
-        size = path.stat().st_size
-    except OSError as error:
-        raise UserError(f"{path} cannot be read ({error.strerror})") from error
-    if not size:
-        return  # as SQLite begins a new one
+def _why_damaged(path: Path, error: sqlite3.DatabaseError) -> str:
+    """What is wrong with a file that SQLite has refused: its locks matter no more."""
+    with path.open("rb") as file:
+        header = file.read(_HEADER_BYTES)
     if len(header) < _HEADER_BYTES or not header.startswith(b"SQLite format 3\0"):
-        raise DamagedDatabaseError(path, "it is no SQLite database")
+        return "it is no SQLite database"
     # SQLite's file format, 1.3: the size of a page, and their number where it is up to date
     page = int.from_bytes(header[16:18], "big")
     pages = int.from_bytes(header[28:32], "big")
     up_to_date = header[24:28] == header[92:96]
-    wanted = pages * (65536 if page == 1 else page)
-    if up_to_date and size < wanted and not path.with_name(f"{path.name}-wal").exists():
-        raise DamagedDatabaseError(path, f"it has {size:,} of its {wanted:,} bytes")
+    size, wanted = path.stat().st_size, pages * (65536 if page == 1 else page)
+    return (
+        f"it has {size:,} of its {wanted:,} bytes" if up_to_date and size < wanted else str(error)
+    )
+
+
+@contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    """Turn SQLite's refusals of a file into UserError."""
+    try:
+        yield
+    except sqlite3.DatabaseError as error:
+        if _kind(error) in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
+            raise DamagedDatabaseError(path, _why_damaged(path, error)) from error
+        if _kind(error) in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM):
+            raise UserError(
+                f"{path} cannot be opened ({error}): its folder has to be writable too"
+            ) from error
+        raise
 
 
 @contextmanager
 def opened(path: Path) -> Iterator[sqlite3.Connection]:
     """A connection to an existing file. Raises UserError where it is damaged or cannot be read."""
     check_readable(path)
-    try:
-        with closing(_connect(path)) as connection:
-            yield connection
-    except sqlite3.DatabaseError as error:
-        if _kind(error) in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
-            raise DamagedDatabaseError(path, str(error)) from error
-        if _kind(error) in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM):
-            raise UserError(
-                f"{path} cannot be opened ({error}): its folder has to be writable too"
-            ) from error
-        raise
+    with _explained(path), closing(_connect(path)) as connection:
+        yield connection
 
 
 def damage_of(path: Path) -> str:

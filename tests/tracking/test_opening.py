@@ -6,6 +6,8 @@ import os
 import shutil
 import signal
 import sqlite3
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from contextlib import closing
@@ -151,6 +153,30 @@ def test_a_damaged_database_is_said_and_left_as_it_is(
         Tracker(other, "mcalc")
     assert str(other / "mlflow.db") in str(caught.value)
     assert (other / "mlflow.db").read_bytes() == content
+
+
+LOOK = """
+import sqlite3, sys
+connection = sqlite3.connect(sys.argv[1])
+print(connection.execute("SELECT count(*) FROM runs").fetchone()[0])
+connection.close()
+"""
+
+
+def test_another_process_that_looks_and_ends_leaves_the_log_of_an_open_record(
+    tmp_path: Path,
+) -> None:
+    """SQLite deletes it with the last connection, which it knows by locks on the file."""
+    tracker = Tracker(tmp_path, "mcalc")
+    Storage(url_of(tmp_path / "optuna.db"), 1)
+    for number in range(3):
+        tracker.open_trial(f"trial {number}", f"k{number}", {}, {}, None).finish({}, {})
+        looked = subprocess.run(
+            [sys.executable, "-c", LOOK, str(tmp_path / "mlflow.db")],
+            capture_output=True, text=True, check=True,
+        )  # fmt: skip
+        assert looked.stdout.split() == [str(number + 1)]
+        assert (tmp_path / "mlflow.db-wal").is_file()
 
 
 def test_a_folder_in_the_place_of_a_database_is_said(tmp_path: Path) -> None:
