@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import difflib
+import signal
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 from mcalc.secret_text import hidden
 from mcalc.secret_text import without_password as without_password
+
+PREEMPTED = 75
+"""Exit status of a command that a scheduler's signal stopped: EX_TEMPFAIL of sysexits.h."""
 
 
 class UserError(Exception):
@@ -20,9 +24,34 @@ class UserError(Exception):
     def __init__(self, text: str = "", *more: object) -> None:
         super().__init__(hidden(str(text)), *more)
 
+    exit_status = 2
+    """Of a command that it ends."""
+
 
 class CutOffError(UserError):
     """Work cannot continue here. Its records stay open, so that another worker can resume it."""
+
+
+class StoppedError(CutOffError):
+    """Work was asked to stop, and did on a checkpoint. Nothing failed."""
+
+
+class CancelledError(StoppedError):
+    """Work was asked to stop for good: its records are closed as interrupted."""
+
+
+class PreemptedError(StoppedError):
+    """A scheduler, or whoever sent the signal, wants the machine. The same command resumes."""
+
+    exit_status = PREEMPTED
+
+    def __init__(self, number: int) -> None:
+        """`number`: the signal."""
+        self.number = number
+        super().__init__(
+            f"stopped by {signal.Signals(number).name}, on a checkpoint where training was under "
+            f"way; the same command resumes (exit status {PREEMPTED})"
+        )
 
 
 def nearest(word: str, valid: Iterable[str]) -> str:
@@ -60,9 +89,10 @@ def shown(value: object, longest: int = 80) -> str:
 
 @contextmanager
 def exit_on_user_error() -> Iterator[None]:
-    """Print a UserError as one `error: ...` line on stderr and leave with exit status 2."""
+    """Print a UserError as one `error: ...` line on stderr and leave with its exit status."""
     try:
         yield
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        raise SystemExit(2) from None
+        kind = "" if isinstance(error, StoppedError) else "error: "
+        print(f"{kind}{error}", file=sys.stderr)
+        raise SystemExit(error.exit_status) from None

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from mcalc.command_line import run_command
 from mcalc.config import Line
 from mcalc.errors import UserError
+from mcalc.preemption import handled, leave
 from mcalc.secret_text import argument_shown
 
 
@@ -19,9 +20,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Train as the arguments say, by default those of the process; returns the exit status.
 
     0: done; 1: a trial that was run again (`from_run`) has other numbers. The process ends with 2
-    for a mistake in the command, data or settings or a failed trial, and with 130 for Ctrl-C.
+    for a mistake in the command, data or settings or a failed trial, with 75 for a scheduler's
+    signal, and with 130 for Ctrl-C.
     """
-    return run_command("train", sys.argv[1:] if arguments is None else arguments)
+    with handled(leave):
+        return run_command("train", sys.argv[1:] if arguments is None else arguments)
 
 
 def run(line: Line) -> int:

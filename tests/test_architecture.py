@@ -35,6 +35,7 @@ BASE = (
     "mcalc.logs",
     "mcalc.plain_file",
     "mcalc.plugins",
+    "mcalc.preemption",
     "mcalc.results",
     "mcalc.retry",
     "mcalc.secret_text",

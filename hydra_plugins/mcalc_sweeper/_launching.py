@@ -20,11 +20,11 @@ from hydra.types import HydraContext
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from mcalc.config import Config
-from mcalc.errors import UserError
+from mcalc.errors import StoppedError, UserError
 from mcalc.results import Outcome
 from mcalc.secret_text import ADDRESSES, hidden
 from mcalc.sweep.planning import override_value
-from mcalc.sweep.worker import JobReport, RemoteJob, cores_here, remote_job
+from mcalc.sweep.worker import Ended, JobReport, RemoteJob, cores_here, remote_job
 from mcalc.training import uses_gpu
 
 _JOBLIB = "JoblibLauncher"
@@ -61,9 +61,11 @@ class HydraLauncher:
         """Run the jobs of these tokens; returns the outcomes of each.
 
         A job may be launched again: it skips what is done and leaves what another worker runs. So
-        all are launched again when a worker was killed, up to `retries` times.
+        all are launched again when a worker was killed, up to `retries` times. One that a scheduler
+        stopped has no outcomes; that counts as no death, and the engine gives it again.
 
-        Raises UserError where a job could not run at all, or workers die repeatedly.
+        Raises UserError where a job could not run at all, or workers die repeatedly, and
+        StoppedError where the sweep was paused or cancelled.
         """
         job = remote_job(config)
         if self.kind in _WRITE_FILES:
@@ -73,8 +75,13 @@ class HydraLauncher:
             for report in reports:
                 if report.trace:
                     _log.error(report.trace)
-            if errors := [report.error for report in reports if report.error]:
-                raise UserError(f"a job of {self.kind} could not run: {errors[0]}")
+            if stopped := [each.error for each in reports if each.ended is Ended.stopped]:
+                raise StoppedError(stopped[0])
+            failed = [each for each in reports if each.ended is Ended.by_itself and each.error]
+            if failed:
+                raise UserError(f"a job of {self.kind} could not run: {failed[0].error}")
+            if preempted := sum(each.ended is Ended.preempted for each in reports):
+                _log.warning(f"{preempted} of {len(reports)} jobs were stopped by a signal")
             if not killed:
                 return [report.outcomes for report in reports]
             self.deaths += 1

@@ -151,6 +151,9 @@ SWEEP = Command(
         "check": "compare both stores, and each run with what it was (default: every sweep)",
         "show": "figures: best, mean and SD over seeds, importance of parameters",
         "url": "address of Optuna's store, as optuna-dashboard takes it",
+        "pause": "let all workers of the sweeps named stop on a checkpoint, wherever they run",
+        "cancel": "as pause, and close open runs as interrupted and delete waiting jobs",
+        "resume": "lift a pause or cancel; the command that ran the sweep then continues it",
         "send": "send to the tracking server the runs that it did not take while it was away",
     },
     words={
@@ -164,7 +167,7 @@ SWEEP = Command(
     examples=(
         "python -m mcalc.sweep check alexnet tracking.dir=mlruns",
         "python -m mcalc.sweep check repair=true",
-        "python -m mcalc.sweep show alexnet storage=postgresql+psycopg://USER@HOST/NAME",
+        "python -m mcalc.sweep pause alexnet storage=postgresql+psycopg://USER@HOST/NAME",
     ),
     groups=False,
 )

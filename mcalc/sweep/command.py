@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from mcalc.config import Config, Line
 from mcalc.sweep.actions.checking import check_sweeps
+from mcalc.sweep.actions.halting import cancel, pause, resume
 from mcalc.sweep.actions.look import list_sweeps, show, url
 from mcalc.sweep.actions.sending import send
 
@@ -15,6 +16,9 @@ _ACTIONS: dict[str, Callable[[Config, Line], int]] = {
     "show": show,
     "url": url,
     "send": send,
+    "pause": pause,
+    "resume": resume,
+    "cancel": cancel,
 }
 
 

@@ -23,6 +23,7 @@ from mcalc.sweep.planning import Choices, Compose, Plan, override_of
 from mcalc.sweep.start import Launcher
 from mcalc.sweep.store import (
     DONE,
+    Halts,
     Job,
     Jobs,
     Lease,
@@ -32,7 +33,15 @@ from mcalc.sweep.store import (
     rehearse,
     storage_url,
 )
-from mcalc.sweep.worker import Execute, Rows, WorkerContext, is_done, run_job, skipped
+from mcalc.sweep.worker import (
+    Execute,
+    Rows,
+    WorkerContext,
+    is_done,
+    passing_on,
+    run_job,
+    skipped,
+)
 from mcalc.trials import raise_disk_full, run_trials
 
 _POLL_SECONDS = 1.0
@@ -48,7 +57,10 @@ def show_plan(plan: Plan, data: DataCache) -> None:
     if plan.search:
         rehearse(plan.title, plan.search)
     if exists(plan.base):
-        study = SweepStudy.find(_open_storage(plan), plan.sweep)
+        storage = _open_storage(plan)
+        study = SweepStudy.find(storage, plan.sweep)
+        if study and (halt := Halts(storage, plan.sweep).now()):
+            _log.warning(str(halt.error()))
     dry_run(plan, study, data)
 
 
@@ -97,6 +109,7 @@ class _SweepRun:
             display=self.display,
             data=data,
         )
+        self.context.halts.check()
         self.parent = self._open_parent()
         total = plan.search.trials if plan.search else len(plan.trials)
         self.view = SweepView(plan.title, self.study, total, self.display)
@@ -208,9 +221,9 @@ class _SweepRun:
         stored = Jobs(self.context.storage)
         tokens = stored.add(jobs)
         try:
-            with self.view.watching():
+            with self.view.watching(), passing_on(self.context.leases):
                 return self.launcher.launch(tokens, self.plan.base)
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, SystemExit):
             tokens = []  # jobs that a scheduler has queued outlive this process
             raise
         finally:
@@ -256,6 +269,7 @@ class _SweepRun:
         """Wait for the trials of other workers; take over what a dead one leaves behind."""
         said: set[str] = set()
         while runs := self._open_runs():
+            self.context.halts.check()
             owners = self.context.leases.owners()
             # with a launcher, this process runs no trial itself (it may be on a login node)
             self._work([run for run in runs if run[0].trajectory not in owners])
@@ -277,6 +291,7 @@ class _SweepRun:
         base = replace(self.plan.base, budget=budget, name=None)
         job = Job(self.plan.sweep, self.parent, base=base, sections=self._sections())
         while True:
+            self.context.halts.check()
             outcomes = self._launch_search(job) if self.launcher else run_job(job, self.context)
             self.outcomes |= {each.name: each for each in outcomes if each.state != "left"}
             self.view.update()

@@ -1,3 +1,4 @@
+from .interruption import interrupt as interrupt
 from .lookup import find_trial as find_trial
 from .lookup import read_run as read_run
 from .lookup import read_settings as read_settings

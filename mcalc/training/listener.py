@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from mcalc.config import PlannedTrial
+from mcalc.errors import StoppedError
 from mcalc.results import CurvePoint, Outcome, TrialResult
 
 if TYPE_CHECKING:
@@ -33,6 +34,13 @@ class Listener:
 
     def saving(self, iteration: int) -> None:
         """A checkpoint is about to be written. An error raised here prevents that."""
+
+    def stops(self) -> StoppedError | None:
+        """The error with which training is to stop now, on a checkpoint; None to continue.
+
+        Asked after each evaluation, and before each checkpoint that is due.
+        """
+        return None
 
     def evaluated(self, point: CurvePoint, running: Sequence[PlannedTrial]) -> None:
         """A validation evaluation is done; these trials are still running."""

@@ -11,10 +11,8 @@ from __future__ import annotations
 
 import logging
 import signal
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from types import FrameType
 
 import pytorch_lightning as pl
 import torch
@@ -22,7 +20,9 @@ import torch
 from mcalc.allocator import keep_freed_memory
 from mcalc.config import PlannedTrial, TrainerConfig
 from mcalc.data.loading import CropData
+from mcalc.errors import PreemptedError
 from mcalc.models import Classifier
+from mcalc.preemption import PREEMPTING, handled
 from mcalc.results import TrialResult
 from mcalc.training.checkpoint import Checkpoint, CheckpointFile, fits, most_bytes
 from mcalc.training.device import Placement, Setup, arithmetic_variables, setup_of
@@ -44,11 +44,11 @@ def run_trajectory(
     `trials` differ in patience alone. With `checkpointing` the run resumes from the checkpoint that
     is there, and removes it at its end.
 
-    SIGINT and SIGTERM stop it after the iteration under way, on a checkpoint, with
-    KeyboardInterrupt; a second one stops it at once.
+    Signals stop it after the iteration under way, on a checkpoint: SIGINT with KeyboardInterrupt,
+    those of a scheduler with PreemptedError. A second SIGINT or SIGTERM stops it at once.
 
-    Raises DivergedError when a loss is not a number; trials that had stopped before keep their
-    results (the listeners have them).
+    Raises StoppedError where a listener wants it to stop, and DivergedError when a loss is not a
+    number; trials that had stopped before keep their results (the listeners have them).
     """
     config, placement = trials[0].config, placement or Placement()
     settings = config.trainer
@@ -137,10 +137,10 @@ def _checkpoint_to_resume(
 def _fit(
     trainer: pl.Trainer, module: Classifier, data: CropData, schedule: ValidationSchedule
 ) -> None:
-    """Lightning's fit, stopped by a signal at the end of an iteration, with KeyboardInterrupt.
+    """Lightning's fit, stopped by a signal at the end of an iteration.
 
-    Lightning would turn it into an exit with status 1 and ignore further signals, so that no record
-    could be closed and no sweep could say how to resume.
+    Lightning would turn KeyboardInterrupt into an exit with status 1 and ignore further signals, so
+    that no record could be closed and no sweep could say how to resume.
     """
     with _stop_on_signal(schedule) as restore:
         try:
@@ -154,30 +154,24 @@ def _fit(
 
 @contextmanager
 def _stop_on_signal(schedule: ValidationSchedule) -> Iterator[Callable[[], None]]:
-    """While inside, the first SIGINT or SIGTERM asks the schedule to stop; the second insists.
+    """While inside, the first signal asks the schedule to stop; a second one may insist.
 
     Gives a function that puts the earlier handlers back, as the end of the block does.
     """
-    handlers: dict[signal.Signals, signal._HANDLER] = {}
+    seen: list[int] = []
+    insisting = {signal.SIGINT, signal.SIGTERM}
 
-    def stop(number: int, _frame: FrameType | None) -> None:
-        if schedule.interrupted:
+    def stop(number: int) -> None:
+        # schedulers send several: SIGUSR1 before the time limit, and SIGTERM at it
+        insists = number == signal.SIGINT or bool(insisting.intersection(seen))
+        if seen and number in insisting and insists:
             raise KeyboardInterrupt
-        schedule.interrupted = True
-        schedule.note("stopping after this iteration; once more stops at once")
+        if not seen:
+            ends = KeyboardInterrupt() if number == signal.SIGINT else PreemptedError(number)
+            schedule.stop = ends
+            schedule.note("stopping after this iteration; once more stops at once")
+        seen.append(number)
 
-    def restore() -> None:
-        for number, handler in handlers.items():
-            signal.signal(number, handler)
-
-    # only the main thread may; in others a job is killed and resumes from its last checkpoint
-    if threading.current_thread() is threading.main_thread():
-        for number in (signal.SIGINT, signal.SIGTERM):
-            handler = signal.getsignal(number)
-            if handler is not signal.SIG_IGN:
-                handlers[number] = handler
-                signal.signal(number, stop)
-    try:
+    # in a thread beside the main one a job is killed, and resumes from its last checkpoint
+    with handled(stop, (signal.SIGINT, *PREEMPTING)) as restore:
         yield restore
-    finally:
-        restore()

@@ -69,8 +69,8 @@ class ValidationSchedule(pl.Callback):
         self.results: list[TrialResult] = []
         self.best = start.best if start else None
         self.latest: Snapshot | None = None
-        self.interrupted = False
-        """Set from outside to stop after the iteration under way."""
+        self.stop: BaseException | None = None
+        """Set from outside to stop after the iteration under way, with this error."""
         for point in self.curve:
             for _, patience in self.running.values():
                 patience.update(point.val_loss)
@@ -99,13 +99,14 @@ class ValidationSchedule(pl.Callback):
         iteration = self._iteration(trainer)
         for listener in self.listeners:
             listener.iterated(iteration)
-        if iteration == 1 or iteration % self.settings.val_every == 0:
+        evaluates = iteration == 1 or iteration % self.settings.val_every == 0
+        if evaluates:
             self._evaluation(trainer, iteration)
             if not self.running:
                 trainer.should_stop = True
                 return
         if iteration < self.length.iterations:
-            self._checkpoint(trainer, iteration)
+            self._checkpoint(trainer, iteration, asks=evaluates)
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Evaluate the last iteration's network and end the trials that are still running."""
@@ -204,16 +205,22 @@ class ValidationSchedule(pl.Callback):
             model.load_state_dict(now)
         return replace(snapshot, predictions=predictions)
 
-    def _checkpoint(self, trainer: pl.Trainer, iteration: int) -> None:
-        """Write a checkpoint if one is due; after an interruption, write one and stop."""
-        if self.checkpointing:
-            due = self.checkpointing.minutes * 60
-            if self.interrupted or 0 < due <= time.monotonic() - self._saved:
-                for listener in self.listeners:
-                    listener.saving(iteration)
-                self._save(trainer, iteration, self.checkpointing.file)
-        if self.interrupted:
-            raise KeyboardInterrupt
+    def _checkpoint(self, trainer: pl.Trainer, iteration: int, *, asks: bool) -> None:
+        """Write a checkpoint if one is due; where work is to stop, write one and stop.
+
+        Whether a listener wants it to is asked at each checkpoint, and where `asks`.
+        """
+        pause = self.checkpointing.minutes * 60 if self.checkpointing else 0.0
+        due = 0 < pause <= time.monotonic() - self._saved
+        if self.stop is None and (asks or due):
+            wishes = (listener.stops() for listener in self.listeners)
+            self.stop = next((wish for wish in wishes if wish is not None), None)
+        if self.checkpointing and (self.stop or due):
+            for listener in self.listeners:
+                listener.saving(iteration)
+            self._save(trainer, iteration, self.checkpointing.file)
+        if self.stop:
+            raise self.stop
 
     def _save(self, trainer: pl.Trainer, iteration: int, file: CheckpointFile) -> None:
         module = _classifier(trainer)

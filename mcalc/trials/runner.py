@@ -14,7 +14,7 @@ from mcalc.console import console, counting
 from mcalc.data import IndexedData, index_data, prepare_data
 from mcalc.data.loading import CropData
 from mcalc.data.splits import class_count
-from mcalc.errors import CutOffError, UserError
+from mcalc.errors import CancelledError, CutOffError, StoppedError, UserError
 from mcalc.models import Classifier, build_classifier
 from mcalc.results import Outcome
 from mcalc.tracking import Tracker
@@ -87,7 +87,8 @@ def run_trials(
             trajectory share.
 
     Raises FullDiskError where the record has no space, and CutOffError where another worker has
-    taken over. The records then stay open, to be resumed.
+    taken over or the work was asked to stop. The records then stay open, to be resumed; they are
+    closed as interrupted by CancelledError, and where the trials belong to no sweep.
     """
     placement = placement or Placement()
     recorder = Recorder(trials, tracker, listeners, within or SweepRecord(), placement)
@@ -98,7 +99,11 @@ def run_trials(
         except KeyboardInterrupt:
             recorder.fail_rest("interrupted", killed=True)
             raise
-        except CutOffError:
+        except CutOffError as error:
+            stopped = isinstance(error, StoppedError)
+            # one that belongs to no sweep is begun as a new run, from the checkpoint
+            if isinstance(error, CancelledError) or (stopped and recorder.within.sweep is None):
+                recorder.fail_rest(str(error), killed=True)
             raise
         except UserError as error:
             recorder.fail_rest(str(error), retry=not isinstance(error, DivergedError))

@@ -16,7 +16,8 @@ import pytest
 import torch
 from tiny_training import SETTINGS, Keeper, PowerCut, PowerCutError, train
 
-from mcalc.config import Network, TrainerConfig
+from mcalc.config import Network, PlannedTrial, TrainerConfig
+from mcalc.errors import PreemptedError, StoppedError
 from mcalc.results import CurvePoint, Predictions
 from mcalc.training import validation
 from mcalc.training.checkpoint import FORMAT, Checkpoint, CheckpointFile, Snapshot
@@ -255,39 +256,78 @@ class Signals(Listener):
         self.notes.append(text)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
+
+
+@pytest.mark.parametrize("number", STOPPING)
 @pytest.mark.parametrize("minutes", [0, 60])
 def test_a_signal_stops_after_the_iteration_on_a_checkpoint(
     tmp_path: Path, number: int, minutes: float
 ) -> None:
-    handlers = [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)]
+    handlers = [signal.getsignal(each) for each in STOPPING]
     (whole,), _ = train([None])
     file = Recording(tmp_path / "c.pth")
     listener = Signals(5, [number])
-    with pytest.raises(KeyboardInterrupt):
+    kind = KeyboardInterrupt if number == signal.SIGINT else PreemptedError
+    with pytest.raises(kind):
         train([None], checkpointing=Checkpointing(file, minutes), listener=listener)
     assert file.written == [5]
     assert "once more stops at once" in listener.notes[0]
-    assert [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)] == handlers
+    assert [signal.getsignal(each) for each in STOPPING] == handlers
     keeper = Keeper()
     (resumed,), _ = train([None], checkpointing=Checkpointing(file, minutes), listener=keeper)
     assert keeper.resumed_at == [5]
     assert resumed.curve == whole.curve
 
 
-def test_a_second_signal_stops_at_once_without_a_checkpoint(tmp_path: Path) -> None:
+@pytest.mark.parametrize("first", [signal.SIGINT, signal.SIGTERM])
+def test_a_second_signal_stops_at_once_without_a_checkpoint(tmp_path: Path, first: int) -> None:
     file = Recording(tmp_path / "c.pth")
     with pytest.raises(KeyboardInterrupt):
         train(
             [None],
             checkpointing=Checkpointing(file, 60),
-            listener=Signals(5, [signal.SIGINT, signal.SIGTERM]),
+            listener=Signals(5, [first, signal.SIGTERM]),
         )
     assert file.written == []
 
 
+@pytest.mark.parametrize("second", [signal.SIGUSR1, signal.SIGTERM])
+def test_the_further_signals_of_a_scheduler_do_not_prevent_the_checkpoint(
+    tmp_path: Path, second: int
+) -> None:
+    file = Recording(tmp_path / "c.pth")
+    listener = Signals(5, [signal.SIGUSR1, second])
+    with pytest.raises(PreemptedError, match=r"SIGUSR1.*exit status 75"):
+        train([None], checkpointing=Checkpointing(file, 60), listener=listener)
+    assert file.written == [5]
+
+
+class Stops(Listener):
+    """Wants training to stop from its second evaluation on."""
+
+    def __init__(self) -> None:
+        self.evaluations = 0
+
+    def evaluated(self, point: CurvePoint, running: Sequence[PlannedTrial]) -> None:
+        self.evaluations += 1
+
+    def stops(self) -> StoppedError | None:
+        return StoppedError("enough") if self.evaluations == 2 else None
+
+
+def test_a_listener_stops_training_on_a_checkpoint(tmp_path: Path) -> None:
+    (whole,), _ = train([None])
+    file = Recording(tmp_path / "c.pth")
+    with pytest.raises(StoppedError, match="enough"):
+        train([None], checkpointing=Checkpointing(file, 0), listener=Stops())
+    assert file.written == [whole.curve[1].iteration]
+    (resumed,), _ = train([None], checkpointing=Checkpointing(file, 0))
+    assert resumed.curve == whole.curve
+
+
 def test_a_signal_without_checkpoints_stops_too() -> None:
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(PreemptedError):
         train([None], listener=Signals(5, [signal.SIGTERM]))
 
 

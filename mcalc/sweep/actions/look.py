@@ -9,18 +9,21 @@ from mcalc.console import console
 from mcalc.errors import UserError
 from mcalc.sweep.actions.opening import check_exists, open_sweeps
 from mcalc.sweep.display import summarise
-from mcalc.sweep.store import shown, storage_url
+from mcalc.sweep.store import Halts, shown, storage_url
 
 
 def list_sweeps(config: Config, line: Line) -> int:
     """Every sweep with its trials by state."""
-    _, studies = open_sweeps(config, line.names)
+    storage, studies = open_sweeps(config, line.names)
     table = Table("sweep", "complete", "pruned", "failed", "running")
     for study in studies:
         states = [attempt.state.name for attempt in study.current()]
         counts = [str(states.count(s)) for s in ("COMPLETE", "PRUNED", "FAIL", "RUNNING")]
         table.add_row(study.name, *counts)
     console.print(table)
+    for study in studies:
+        if halt := Halts(storage, study.name).now():
+            console.print(str(halt))
     return 0
 
 

@@ -1,3 +1,6 @@
+from .halts import Halt as Halt
+from .halts import HaltKind as HaltKind
+from .halts import Halts as Halts
 from .jobs import Job as Job
 from .jobs import Jobs as Jobs
 from .leases import Lease as Lease

@@ -73,10 +73,19 @@ class Jobs:
         found = self.storage.retry(self._plan, token)
         if found is None:
             raise UserError(
-                f"the store has no job {token!r}: job= is set by the sweep engine alone; start a "
-                "sweep with -m"
+                f"the store has no job {token!r}: its sweep was cancelled, or its command has "
+                "ended (job= is set by the sweep engine alone; start a sweep with -m)"
             )
         return _restored(json.loads(found), places)
+
+    def remove_all(self, study: str) -> int:
+        """Delete the jobs of a sweep; returns their number."""
+        return self.storage.retry(self._remove_all, study)
+
+    def _remove_all(self, study: str) -> int:
+        with self.storage.engine.begin() as connection:
+            done = connection.execute(sa.delete(_jobs).where(_jobs.c.study == study))
+            return int(done.rowcount)
 
     def remove(self, tokens: Collection[str]) -> None:
         """Delete jobs that are no longer needed."""

@@ -3,7 +3,10 @@ from .context import WorkerContext as WorkerContext
 from .context import is_done as is_done
 from .context import skipped as skipped
 from .explicit import Rows as Rows
+from .explicit import close_cancelled as close_cancelled
 from .job import run_job as run_job
+from .passing_on import passing_on as passing_on
+from .remote import Ended as Ended
 from .remote import JobReport as JobReport
 from .remote import RemoteJob as RemoteJob
 from .remote import remote_job as remote_job

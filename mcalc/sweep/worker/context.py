@@ -10,9 +10,19 @@ from optuna.trial import FrozenTrial
 from mcalc.config import Config, PlannedTrial
 from mcalc.console import Display
 from mcalc.data import DataCache, IndexedData
-from mcalc.errors import CutOffError, UserError
+from mcalc.errors import CutOffError, StoppedError, UserError
 from mcalc.results import CurvePoint, Outcome
-from mcalc.sweep.store import DONE, Job, Lease, Leases, Storage, SweepStudy, result, storage_url
+from mcalc.sweep.store import (
+    DONE,
+    Halts,
+    Job,
+    Lease,
+    Leases,
+    Storage,
+    SweepStudy,
+    result,
+    storage_url,
+)
 from mcalc.sweep.worker.resources import cpu_share, gpu_slot
 from mcalc.tracking import Tracker
 from mcalc.training import Listener, Placement, TrainingProgress
@@ -50,6 +60,7 @@ class WorkerContext:
             raise UserError(f"the store knows no sweep {sweep!r}: was it deleted while it ran?")
         self.study = found
         self.leases = Leases(self.storage, sweep)
+        self.halts = Halts(self.storage, sweep)
         self.tracker = open_tracker(config)
         self.execute = execute
         self.display = display
@@ -82,10 +93,16 @@ class WorkerContext:
 
 
 class LeaseListener(Listener):
-    """Lets nothing be recorded once another worker has taken the work over."""
+    """Lets nothing be recorded once another worker has taken the work over, or work is to stop."""
 
-    def __init__(self, lease: Lease) -> None:
+    def __init__(self, lease: Lease, halts: Halts) -> None:
         self.lease = lease
+        self.halts = halts
+
+    def stops(self) -> StoppedError | None:
+        """Stop where the sweep was paused or cancelled."""
+        halt = self.halts.now(wait=False)
+        return halt.error() if halt else None
 
     def evaluated(self, point: CurvePoint, running: Sequence[PlannedTrial]) -> None:
         """Before a curve grows: raise CutOffError where the lease was lost."""

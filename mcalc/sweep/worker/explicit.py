@@ -12,8 +12,9 @@ from optuna.trial import FrozenTrial, TrialState
 
 from mcalc.config import PlannedTrial
 from mcalc.config.compose import GROUPS, choices
+from mcalc.errors import CancelledError
 from mcalc.results import Outcome
-from mcalc.sweep.store import Job, Lease, Owner
+from mcalc.sweep.store import Job, Lease, Owner, SweepStudy
 from mcalc.sweep.worker.context import LeaseListener, WorkerContext, is_done, skipped, with_retries
 
 _log = logging.getLogger(__name__)
@@ -66,7 +67,13 @@ class Rows:
         numbers = {key: self._begin(key, before.get(key)) for key in left}
         listener = _AttemptListener(self, numbers, before, lease)
         trials = [self.trials[key] for key in left]
-        return kept + self.context.run(trials, [listener], known_runs, self.job)
+        try:
+            return kept + self.context.run(trials, [listener], known_runs, self.job)
+        except CancelledError as error:
+            # their runs in MLflow are closed already
+            for key, number in numbers.items():
+                close_cancelled(self.context.study, self.trials[key].name, number, str(error))
+            raise
 
     def _begin(self, key: str, before: FrozenTrial | None) -> int:
         trial = self.trials[key]
@@ -95,6 +102,12 @@ class Rows:
         return replace(outcome, state="skipped")
 
 
+def close_cancelled(study: SweepStudy, name: str, number: int, why: str) -> None:
+    """End an attempt of a cancelled sweep, unless it has ended: it is resumed as another one."""
+    if study.is_running(number):
+        study.end(number, Outcome(name, "", "failed", None, {}, why), None)
+
+
 class _AttemptListener(LeaseListener):
     """Reports the trials of a training run to the study."""
 
@@ -105,7 +118,7 @@ class _AttemptListener(LeaseListener):
         before: Mapping[str, FrozenTrial],
         lease: Lease,
     ) -> None:
-        super().__init__(lease)
+        super().__init__(lease, rows.context.halts)
         self.study = rows.context.study
         self.tracker = rows.context.tracker
         self.numbers = numbers

@@ -18,7 +18,10 @@ def run_job(job: Job, context: WorkerContext) -> list[Outcome]:
 
     Trials that another worker runs come back as `left`, those that are done as `skipped`. A search
     whose budget is used up gives none.
+
+    Raises StoppedError where the sweep is paused or cancelled.
     """
+    context.halts.check()
     if job.trials:
         return Rows(context, job).run()
     return SearchStep(context, job).run()

@@ -7,17 +7,28 @@ import os
 import socket
 import traceback
 from dataclasses import dataclass, replace
+from enum import Enum
 from pathlib import Path
 from typing import Any
 
 from mcalc.config import NUMERICS_VERSION, Config, PlannedTrial, plan_trial
-from mcalc.errors import UserError
+from mcalc.errors import PREEMPTED, PreemptedError, StoppedError, UserError
 from mcalc.logs import worker_log
+from mcalc.preemption import handled
 from mcalc.results import Outcome
 from mcalc.secret_text import hidden, without_password
+from mcalc.sweep.worker.requeue import requeue_submitit
 
 _VARIABLE = "MCALC_ADDRESSES"
 """Environment variable by which a job gets addresses with passwords; it changes no number."""
+
+
+class Ended(Enum):
+    """Why a job ended."""
+
+    by_itself = "its work is done, or could not be"
+    stopped = "its sweep was paused or cancelled"
+    preempted = "a scheduler took its machine back; what is left may be given to another job"
 
 
 @dataclass(frozen=True)
@@ -30,6 +41,7 @@ class JobReport:
     outcomes: list[Outcome]
     error: str = ""
     trace: str = ""
+    ended: Ended = Ended.by_itself
 
 
 @dataclass(frozen=True)
@@ -65,7 +77,16 @@ class RemoteJob:
             if self.withheld:
                 whole = replace(self, places=self._from_environment(), withheld=False)
                 return whole(composed)
-            return self._run(str(composed.job))
+            with handled(_at_once):
+                return self._run(str(composed.job))
+        except PreemptedError as error:
+            requeue_submitit(error.number)
+            return JobReport([], str(error), ended=Ended.preempted)
+        except _LeftError as error:
+            requeue_submitit(error.number)
+            return JobReport([], str(PreemptedError(error.number)), ended=Ended.preempted)
+        except StoppedError as error:
+            return JobReport([], str(error), ended=Ended.stopped)
         except UserError as error:
             return JobReport([], str(error))
         except Exception as error:
@@ -130,6 +151,18 @@ class RemoteJob:
 
 def _at(places: Config, storage: str | None, uri: str | None) -> Config:
     return replace(places, storage=storage, tracking=replace(places.tracking, uri=uri))
+
+
+class _LeftError(SystemExit):
+    """A signal arrived outside of training, where no `except Exception` may keep it."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(PREEMPTED)
+        self.number = number
+
+
+def _at_once(number: int) -> None:
+    raise _LeftError(number)
 
 
 def remote_job(config: Config) -> RemoteJob:

@@ -204,7 +204,7 @@ class _ConfigurationListener(LeaseListener):
     """Reports the trials of a configuration to the study, which may prune them."""
 
     def __init__(self, configuration: _Configuration, *, prunes: bool) -> None:
-        super().__init__(configuration.lease)
+        super().__init__(configuration.lease, configuration.context.halts)
         self.configuration = configuration
         self.study = configuration.context.study
         self.may_prune = prunes
