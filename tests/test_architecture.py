@@ -102,8 +102,8 @@ RULES: dict[str, tuple[str, ...]] = {
         "mcalc.sweep.worker",
     ),
     "mcalc.sweep.actions": (
-        "mcalc.config", "mcalc.data", "mcalc.tracking", "mcalc.trials", "mcalc.sweep.checking",
-        "mcalc.sweep.display", "mcalc.sweep.store", "mcalc.sweep.worker",
+        "mcalc.config", "mcalc.data", "mcalc.tracking", "mcalc.training", "mcalc.trials",
+        "mcalc.sweep.checking", "mcalc.sweep.display", "mcalc.sweep.store", "mcalc.sweep.worker",
     ),
     "mcalc.sweep": (
         "mcalc.command_line", "mcalc.config", "mcalc.data", "mcalc.training", "mcalc.trials",

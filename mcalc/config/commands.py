@@ -154,11 +154,18 @@ SWEEP = Command(
         "pause": "let all workers of the sweeps named stop on a checkpoint, wherever they run",
         "cancel": "as pause, and close open runs as interrupted and delete waiting jobs",
         "resume": "lift a pause or cancel; the command that ran the sweep then continues it",
+        "space": "what files take below tracking.dir and data.cache, and which can go",
+        "remove": "say what the sweeps named hold in both stores; with confirm=true, remove it",
         "send": "send to the tracking server the runs that it did not take while it was away",
     },
     words={
         "repair": Word(
             "with check: mend what can be, after copying the stores aside",
+            kind="bool",
+            default="false",
+        ),
+        "confirm": Word(
+            "with remove: do it, and not only say what it would do",
             kind="bool",
             default="false",
         ),

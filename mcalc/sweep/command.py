@@ -8,7 +8,9 @@ from mcalc.config import Config, Line
 from mcalc.sweep.actions.checking import check_sweeps
 from mcalc.sweep.actions.halting import cancel, pause, resume
 from mcalc.sweep.actions.look import list_sweeps, show, url
+from mcalc.sweep.actions.removing import remove
 from mcalc.sweep.actions.sending import send
+from mcalc.sweep.actions.space import space
 
 _ACTIONS: dict[str, Callable[[Config, Line], int]] = {
     "list": list_sweeps,
@@ -19,6 +21,8 @@ _ACTIONS: dict[str, Callable[[Config, Line], int]] = {
     "pause": pause,
     "resume": resume,
     "cancel": cancel,
+    "space": space,
+    "remove": remove,
 }
 
 

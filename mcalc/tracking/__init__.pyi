@@ -7,5 +7,10 @@ from .lookup import with_results as with_results
 from .opening import tracking_file as tracking_file
 from .reader import read_speeds as read_speeds
 from .reader import read_trials as read_trials
+from .removal import Removal as Removal
+from .removal import RunPlace as RunPlace
 from .run_writer import RunWriter as RunWriter
+from .space import RunSpace as RunSpace
+from .space import read_space as read_space
+from .space import read_unsent as read_unsent
 from .tracker import Tracker as Tracker

@@ -140,6 +140,14 @@ class Leases:
                 )
             )
 
+    def remove_all(self) -> None:
+        """Delete every lease of the study, as it is removed."""
+        self.storage.retry(self._remove_all)
+
+    def _remove_all(self) -> None:
+        with self.storage.engine.begin() as connection:
+            connection.execute(sa.delete(_leases).where(_leases.c.study == self.study))
+
     def heartbeat(self, token: str) -> bool:
         """Count the heartbeat on; False if another worker has taken the lease over."""
         return self.storage.retry(self._heartbeat, token)
@@ -225,6 +233,11 @@ class Lease:
                     return
             except (UnreachableError, OperationalError):
                 continue  # the worker itself reports it when it next needs the store
+
+
+def is_of_this_machine(owner: Owner) -> bool:
+    """Whether an owner is known dead or alive at once."""
+    return owner.host == socket.gethostname()
 
 
 def _owner(row: sa.Row[tuple[object, ...]]) -> Owner:
