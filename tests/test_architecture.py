@@ -33,6 +33,7 @@ BASE = (
     "mcalc.file_digest",
     "mcalc.iteration",
     "mcalc.logs",
+    "mcalc.network_files",
     "mcalc.plain_file",
     "mcalc.plugins",
     "mcalc.preemption",

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import copy
 import logging
+import os
 from collections.abc import Sequence
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
@@ -24,7 +25,14 @@ from mcalc.errors import StoppedError, UserError
 from mcalc.results import Outcome
 from mcalc.secret_text import ADDRESSES, hidden
 from mcalc.sweep.planning import override_value
-from mcalc.sweep.worker import Ended, JobReport, RemoteJob, cores_here, remote_job
+from mcalc.sweep.worker import (
+    Ended,
+    JobReport,
+    RemoteJob,
+    cores_here,
+    refuse_network_files,
+    remote_job,
+)
 from mcalc.training import uses_gpu
 
 _JOBLIB = "JoblibLauncher"
@@ -67,6 +75,8 @@ class HydraLauncher:
         Raises UserError where a job could not run at all, or workers die repeatedly, and
         StoppedError where the sweep was paused or cancelled.
         """
+        if self._leaves_this_machine():
+            refuse_network_files(config, f"jobs of {self.kind}")
         job = remote_job(config)
         if self.kind in _WRITE_FILES:
             job = job.for_a_file()
@@ -137,6 +147,12 @@ class HydraLauncher:
         dead = [value for value in values if isinstance(value, BaseException)]
         reports = [value for value in values if isinstance(value, JobReport)]
         return reports, _first_line(dead[0]) if dead else ""
+
+    def _leaves_this_machine(self) -> bool:
+        """Whether jobs may run elsewhere; a Ray without an address is one of this machine."""
+        ray = self.kind == "McalcRayLauncher"
+        address = self.master.hydra.launcher.get("address") or os.environ.get("RAY_ADDRESS")
+        return self.kind in _SEVERAL_MACHINES and bool(address or not ray)
 
     def _refusal(self, error: BaseException) -> UserError:
         """An error of the launcher itself, in one sentence."""

@@ -39,8 +39,10 @@ from mcalc.sweep.worker import (
     WorkerContext,
     is_done,
     passing_on,
+    refuse_another_machine,
     run_job,
     skipped,
+    warn_of_network_files,
 )
 from mcalc.trials import raise_disk_full, run_trials
 
@@ -110,6 +112,8 @@ class _SweepRun:
             data=data,
         )
         self.context.halts.check()
+        warn_of_network_files(plan.base)
+        refuse_another_machine(plan.base, self.context.leases)
         self.parent = self._open_parent()
         total = plan.search.trials if plan.search else len(plan.trials)
         self.view = SweepView(plan.title, self.study, total, self.display)

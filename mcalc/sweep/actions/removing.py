@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,14 +13,12 @@ from mcalc.errors import UserError
 from mcalc.sweep.actions.opening import open_sweeps
 from mcalc.sweep.checking.attempt import run_ids
 from mcalc.sweep.store import (
-    STALE_SECONDS,
     HaltKind,
     Halts,
     Jobs,
     Leases,
     Storage,
     SweepStudy,
-    is_of_this_machine,
     trajectory_of,
 )
 from mcalc.tracking import Removal, RunPlace
@@ -122,17 +119,8 @@ def bytes_below(place: Path) -> int:
 
 
 def _refuse_workers(leases: Leases) -> None:
-    """Raise UserError where a worker lives, after waiting to see whether one elsewhere does."""
-    until = time.monotonic() + STALE_SECONDS + 5
-    said = False
-    while owners := list(leases.owners().values()):
-        here = [owner for owner in owners if is_of_this_machine(owner)]
-        if here or time.monotonic() > until:
-            raise UserError(
-                f"{(here or owners)[0]} works at {leases.study}: end it, or give `python -m "
-                f"mcalc.sweep cancel {leases.study}` and wait, before remove"
-            )
-        if not said:
-            console.print(f"waiting up to {STALE_SECONDS:.0f} s to see whether {owners[0]} lives")
-            said = True
-        time.sleep(1)
+    for owner in leases.settled_owners():
+        raise UserError(
+            f"{owner} works at {leases.study}: end it, or give `python -m mcalc.sweep cancel "
+            f"{leases.study}` and wait, before remove"
+        )

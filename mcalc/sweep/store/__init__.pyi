@@ -3,11 +3,9 @@ from .halts import HaltKind as HaltKind
 from .halts import Halts as Halts
 from .jobs import Job as Job
 from .jobs import Jobs as Jobs
-from .leases import STALE_SECONDS as STALE_SECONDS
 from .leases import Lease as Lease
 from .leases import Leases as Leases
 from .leases import Owner as Owner
-from .leases import is_of_this_machine as is_of_this_machine
 from .retry import shown as shown
 from .samplers import rehearse as rehearse
 from .storage import Storage as Storage

@@ -13,6 +13,7 @@ looked up by number and start time; one of another machine is dead when its hear
 
 from __future__ import annotations
 
+import logging
 import os
 import socket
 import threading
@@ -34,6 +35,7 @@ HEARTBEAT_SECONDS = 10.0
 STALE_SECONDS = 90.0
 """A worker on another machine whose heartbeat is older than this is taken for dead."""
 
+_log = logging.getLogger(__name__)
 _metadata = sa.MetaData()
 # the names in the database are those of the first version, whose records are still used
 _leases = sa.Table(
@@ -95,6 +97,25 @@ class Leases:
     def owners(self) -> dict[str, Owner]:
         """Living owners by their work."""
         return self.storage.retry(self._owners)
+
+    def settled_owners(self) -> list[Owner]:
+        """Living owners, after waiting until those on other machines are known to live.
+
+        At most a little longer than STALE_SECONDS; not at all where one on this machine lives, or
+        there is none.
+        """
+        until, said = time.monotonic() + STALE_SECONDS + 2, False
+        while owners := list(self.owners().values()):
+            here = [owner for owner in owners if owner.host == socket.gethostname()]
+            if here or time.monotonic() > until:
+                return here or owners
+            if not said:
+                _log.warning(
+                    f"waiting up to {STALE_SECONDS:.0f} s to see whether {owners[0]} lives"
+                )
+                said = True
+            time.sleep(0.5)
+        return []
 
     def _owners(self) -> dict[str, Owner]:
         with self.storage.engine.connect() as connection:
@@ -233,11 +254,6 @@ class Lease:
                     return
             except (UnreachableError, OperationalError):
                 continue  # the worker itself reports it when it next needs the store
-
-
-def is_of_this_machine(owner: Owner) -> bool:
-    """Whether an owner is known dead or alive at once."""
-    return owner.host == socket.gethostname()
 
 
 def _owner(row: sa.Row[tuple[object, ...]]) -> Owner:

@@ -13,3 +13,6 @@ from .remote import remote_job as remote_job
 from .resources import cores_here as cores_here
 from .search import NO_OBJECTIVE as NO_OBJECTIVE
 from .search import work_of as work_of
+from .shared_files import refuse_another_machine as refuse_another_machine
+from .shared_files import refuse_network_files as refuse_network_files
+from .shared_files import warn_of_network_files as warn_of_network_files
