@@ -79,7 +79,10 @@ def test_an_argument_without_a_value_is_named(command: Command, argument: str, s
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        ((), "a command is missing (there are list, check, show, url, send)"),
+        (
+            (),
+            f"a command is missing (there are {', '.join(SWEEP.actions)})",
+        ),
         (("lsit",), "unknown command 'lsit'; did you mean 'list'? (there are "),
         (("tracking.dir=x",), "a command is missing"),
         (("list", ""), "'' is not understood"),
