@@ -20,6 +20,7 @@ from mcalc.tracking import RunSpace, read_space, read_unsent
 _NETWORK = "network.pth"
 _KEPT = re.compile(r"(.+\.db)(-\w+)?\.(half-made|damaged|before-repair|left)-\d+.*")
 _NO = "no"
+_DELETE = "with the run: delete it on MLflow's page, then `mlflow gc`"
 _REMOVE = "`python -m mcalc.sweep remove NAME`"
 _RERUN = "yes: what counts stands in other runs; delete the run's folder"
 
@@ -83,10 +84,10 @@ def _of_run(run: RunSpace | None, name: str) -> Use:
         return Use(f"{where}: replaced and abandoned runs", _RERUN)
     if run.state == "deleted":
         return Use(f"{where}: runs deleted in MLflow", "yes: `mlflow gc` removes them")
+    how = f"with the sweep: {_REMOVE}" if run.sweep else _DELETE
     if name == _NETWORK:
-        how = f"with the sweep: {_REMOVE}; tracking.save_network=false keeps none"
-        return Use(f"{where}: networks", how)
-    return Use(f"{where}: other files", f"with the sweep: {_REMOVE}")
+        return Use(f"{where}: networks", f"{how}; tracking.save_network=false keeps none")
+    return Use(f"{where}: other files", how)
 
 
 def _of_checkpoint(is_open: bool) -> Use:
