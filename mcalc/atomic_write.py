@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
 import io
 import os
+import re
 import secrets
+import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO, TextIO
 
@@ -18,22 +21,81 @@ def write_binary(path: Path) -> Iterator[BinaryIO]:
     """A new file that takes the place of `path` when the block ends without an error.
 
     It is written beside its place, forced to disk and renamed. After an error or Ctrl-C the old
-    file stays as it was and nothing lies beside it. Folders are made as needed; the file's rights
-    are those that the user's umask gives to any file.
+    file stays as it was and nothing lies beside it; what a killed process left is removed. Folders
+    are made as needed; the file's rights are those that the user's umask gives to any file.
 
     Raises OSError where it cannot be written.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    # not tempfile.mkstemp, whose files only their owner may read
-    draft = path.with_name(f".{path.name}-{secrets.token_hex(6)}")
+    remove_abandoned(path)
+    draft, file = _new_draft(path)
     try:
-        with draft.open("xb") as file:
+        with file:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        draft.replace(path)
+            # before it is closed, as nobody holds a closed draft
+            draft.replace(path)
     finally:
         draft.unlink(missing_ok=True)
+
+
+def _new_draft(path: Path) -> tuple[Path, BinaryIO]:
+    while True:
+        # not tempfile.mkstemp, whose files only their owner may read
+        draft = path.with_name(f".{path.name}-{secrets.token_hex(6)}")
+        file = draft.open("xb")
+        hold(file.fileno())
+        # another process may have taken it for abandoned before it was held
+        if draft.exists():
+            return draft, file
+        file.close()
+
+
+@contextmanager
+def held_folder(draft: Path) -> Iterator[None]:
+    """Make a folder in which a draft is written; while inside, it counts as not abandoned."""
+    while True:
+        draft.mkdir(parents=True)
+        handle = os.open(draft, os.O_RDONLY)
+        hold(handle)
+        if draft.exists():
+            break
+        os.close(handle)
+    try:
+        yield
+    finally:
+        os.close(handle)
+
+
+def hold(draft: int) -> None:
+    """Mark an open draft, a file or a folder, as one of a living process, until it is closed."""
+    # some network file systems have no locks: there nothing is held, and nothing removed
+    with suppress(OSError):
+        fcntl.flock(draft, fcntl.LOCK_SH)
+
+
+def remove_abandoned(path: Path, pattern: str = "-[0-9a-f]{12}") -> None:
+    """Remove drafts of `path` that killed processes left: those that nobody holds.
+
+    `pattern`: what follows `.NAME` in the name of a draft.
+    """
+    drafts = re.compile(rf"\.{re.escape(path.name)}{pattern}")
+    try:
+        left = [each for each in path.parent.iterdir() if drafts.fullmatch(each.name)]
+    except OSError:
+        return
+    for draft in left:
+        with suppress(OSError):
+            handle = os.open(draft, os.O_RDONLY)
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                if draft.is_dir():
+                    shutil.rmtree(draft)
+                else:
+                    draft.unlink()
+            finally:
+                os.close(handle)
 
 
 @contextmanager

@@ -7,6 +7,7 @@ afterwards. Here the tables are made in a draft beside the file's place, which i
 from __future__ import annotations
 
 import logging
+import re
 import secrets
 import sqlite3
 from collections.abc import Callable, Collection, Iterator
@@ -53,14 +54,17 @@ def ensure_database(path: Path, make: Callable[[str], None], filled: str) -> Non
         make: makes all tables in the database of the address that it is given.
         filled: a table that has a row as soon as a database of this kind is whole.
 
-    A half-made file is set aside. The database keeps a write-ahead log: readers do not block the
-    writer, and a commit is one sync.
+    A half-made file is set aside, and drafts of killed processes are removed. The database keeps a
+    write-ahead log: readers do not block the writer, and a commit is one sync.
 
     Raises UserError where the file is damaged, or another program's, or cannot be opened.
     """
-    if path.exists() and has_rows(path, filled):
+    if path.exists() and has_rows(path, filled) and not _drafts(path):
         return
     with FileLock(path.with_name(f".{path.stem}.lock")):
+        # of killed processes: a living one would hold the lock
+        for left in _drafts(path):
+            left.unlink(missing_ok=True)
         if path.exists() and has_rows(path, filled):
             return  # another process made it meanwhile
         with _draft(path, make) as draft:
@@ -188,6 +192,12 @@ def has_rows(path: Path, table: str) -> bool:
         if table not in _tables(connection):
             return False
         return connection.execute(f'SELECT 1 FROM "{table}" LIMIT 1').fetchone() is not None
+
+
+def _drafts(path: Path) -> list[Path]:
+    """Drafts of a database, and what SQLite keeps beside them."""
+    name = re.compile(rf"\.{re.escape(path.name)}-[0-9a-f]{{12}}(-made)?(-\w+)?")
+    return [each for each in path.parent.iterdir() if name.fullmatch(each.name)]
 
 
 @contextmanager

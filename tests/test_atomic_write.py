@@ -1,13 +1,21 @@
 from __future__ import annotations
 
+import multiprocessing
 import os
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from mcalc.atomic_write import make_record_folder, write_binary, write_text
+from mcalc.atomic_write import (
+    held_folder,
+    make_record_folder,
+    remove_abandoned,
+    write_binary,
+    write_text,
+)
 from mcalc.errors import UserError
 
 
@@ -80,3 +88,38 @@ def test_the_folder_of_a_record_is_made_or_its_place_is_named(tmp_path: Path) ->
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match=r"record folder .*file/mlruns cannot be made \(Not a dir"):
         make_record_folder(tmp_path / "file" / "mlruns")
+
+
+def write_and_die(path: str) -> None:
+    with write_binary(Path(path)) as file:
+        file.write(b"half")
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_the_next_writer_removes_what_a_killed_one_left_and_nothing_of_a_living_one(
+    tmp_path: Path,
+) -> None:
+    path, other = tmp_path / "file [1]", tmp_path / "file [1]-0123456789ab"
+    process = multiprocessing.get_context("fork").Process(target=write_and_die, args=(str(path),))
+    process.start()
+    process.join()
+    assert process.exitcode == -signal.SIGKILL
+    (left,) = tmp_path.iterdir()
+    with write_binary(path) as first:
+        assert not left.exists()
+        first.write(b"first")
+        with write_binary(path) as second, write_binary(other) as third:
+            second.write(b"second")
+            third.write(b"third")
+    assert path.read_bytes() == b"first"
+    assert {*tmp_path.iterdir()} == {path, other}
+
+
+def test_a_folder_that_is_written_is_kept_and_an_abandoned_one_removed(tmp_path: Path) -> None:
+    place = tmp_path / "place"
+    with held_folder(tmp_path / ".place-0123456789ab"):
+        remove_abandoned(place)
+        assert [*tmp_path.iterdir()] == [tmp_path / ".place-0123456789ab"]
+    (tmp_path / ".place-0123456789ab" / "file").touch()
+    remove_abandoned(place)
+    assert [*tmp_path.iterdir()] == []

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from mcalc.atomic_write import write_binary
+from mcalc.atomic_write import remove_abandoned, write_binary
 from mcalc.errors import UserError, shown
 from mcalc.models.bounded_zip import DamagedFileError
 from mcalc.models.torch_file import open_torch_file
@@ -107,7 +107,8 @@ class CheckpointFile:
             ) from error
 
     def remove(self) -> None:
-        """Delete the file, if there is one."""
+        """Delete the file, if there is one, and what killed processes left of earlier ones."""
+        remove_abandoned(self.path)
         if self.path.is_file():
             self.path.unlink()
 

@@ -22,7 +22,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from mcalc.atomic_write import sync
+from mcalc.atomic_write import held_folder, remove_abandoned, sync
 from mcalc.config import PhantomConfig, hashed_settings
 from mcalc.data.phantom.calcifications import calcification_density, expose
 from mcalc.data.phantom.case_csv import (
@@ -72,17 +72,18 @@ def write_phantom(root: Path, settings: PhantomConfig, progress: Progress | None
         UserError: `root` holds something else, or cannot be written, or defects are asked for and
             there are too few lesions to carry them.
     """
+    # A link is followed, so that the folder it names is replaced and not the link.
+    target = root.resolve()
+    remove_abandoned(target, r"\.[0-9a-f]{32}\.partial")
     if _is_there_already(root, settings):
         return root
     if settings.defects:
         check_enough_lesions(settings)
-    # A link is followed, so that the folder it names is replaced and not the link.
-    target = root.resolve()
     draft = target.parent / f".{target.name}.{uuid.uuid4().hex}.partial"
     try:
-        draft.mkdir(parents=True)
-        _write_download(draft, settings, progress)
-        _move_into_place(draft, target, settings)
+        with held_folder(draft):
+            _write_download(draft, settings, progress)
+            _move_into_place(draft, target, settings)
     except OSError as error:
         raise UserError(
             f"the phantom cannot be written to {root}: {error.strerror or error}; free some "
