@@ -96,8 +96,9 @@ def _make_tables(url: str) -> None:
 
 def _client(url: str) -> MlflowClient:
     # each step of making the tables would be a line
-    for name in ("alembic", "mlflow.store.db.utils"):
-        logging.getLogger(name).setLevel(logging.WARNING)
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+    # and each error of the database a traceback, before it is raised
+    logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
     return MlflowClient(tracking_uri=url)
 
 
