@@ -13,7 +13,7 @@ import sqlite3
 from collections.abc import Callable, Collection, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 from filelock import FileLock
 from sqlalchemy.engine import URL
@@ -26,6 +26,7 @@ LOCK_SECONDS = 60.0
 _HEADER_BYTES = 100
 _BESIDE = ("-wal", "-shm", "-journal")
 """Ends of the names of the files that SQLite keeps beside a database."""
+_BEYOND_ASCII = re.compile(r"(%[89A-F][0-9A-F])+")
 _log = logging.getLogger(__name__)
 
 
@@ -42,8 +43,9 @@ class DamagedDatabaseError(UserError):
 
 def url_of(path: Path) -> str:
     """SQLAlchemy's address of a file, whatever characters its path has."""
-    address = URL.create("sqlite", database=str(path))
-    return address.render_as_string(hide_password=False)
+    address = URL.create("sqlite", database=str(path)).render_as_string(hide_password=False)
+    # MLflow takes it for a path too, and a name of 255 bytes would be one of up to 765
+    return _BEYOND_ASCII.sub(lambda found: unquote(found[0]), address)
 
 
 def ensure_database(path: Path, make: Callable[[str], None], filled: str) -> None:
@@ -78,6 +80,8 @@ def ensure_database(path: Path, make: Callable[[str], None], filled: str) -> Non
                 _log.warning(f"{left[0]} was left without its database: kept beside {aside.name}")
             draft.replace(path)
             sync_folder(path.parent)
+            # now, as a look at it after the first connection would drop that one's locks
+            check_readable(path)
 
 
 def check_readable(path: Path) -> None:

@@ -84,3 +84,25 @@ def test_a_look_at_a_file_leaves_the_locks_of_open_connections(tmp_path: Path) -
         mine.execute("INSERT INTO t VALUES (1)")
         mine.commit()
         assert other_process(path) == "[1, 2, 2]"
+
+
+def make(url: str) -> None:
+    with closing(sqlite3.connect(url.removeprefix("sqlite:///"))) as made:
+        made.execute("CREATE TABLE t (n INTEGER)")
+        made.execute("INSERT INTO t VALUES (1)")
+        made.commit()
+
+
+def test_who_made_a_file_keeps_the_locks_of_its_connections_too(tmp_path: Path) -> None:
+    path = tmp_path / "store.db"
+    ensure_database(path, make, "t")
+    with closing(sqlite3.connect(path)) as mine:
+        mine.execute("SELECT count(*) FROM t").fetchone()
+        with opened(path):
+            pass
+        assert other_process(path) == "[1, 2]"
+        # else the other one, thinking itself the last, takes the log away
+        assert path.with_name("store.db-wal").exists()
+        mine.execute("INSERT INTO t VALUES (3)")
+        mine.commit()
+    assert other_process(path) == "[1, 2, 2, 3]"
