@@ -46,6 +46,7 @@ def run_trajectory(
 
     Signals stop it after the iteration under way, on a checkpoint: SIGINT with KeyboardInterrupt,
     those of a scheduler with PreemptedError. A second SIGINT or SIGTERM stops it at once.
+    After the last iteration the results are recorded first.
 
     Raises StoppedError where a listener wants it to stop, and DivergedError when a loss is not a
     number; trials that had stopped before keep their results (the listeners have them).
@@ -93,6 +94,9 @@ def run_trajectory(
                 listener.stopped()
     if checkpointing:
         checkpointing.file.remove()
+    if schedule.stop:
+        # while its last results were recorded: they are kept, and nothing else begins
+        raise schedule.stop
     return schedule.results
 
 

@@ -18,9 +18,9 @@ from tiny_training import SETTINGS, Keeper, PowerCut, PowerCutError, train
 
 from mcalc.config import Network, PlannedTrial, TrainerConfig
 from mcalc.errors import PreemptedError, StoppedError
-from mcalc.results import CurvePoint, Predictions
+from mcalc.results import CurvePoint, Predictions, TrialResult
 from mcalc.training import validation
-from mcalc.training.checkpoint import FORMAT, Checkpoint, CheckpointFile, Snapshot
+from mcalc.training.checkpoint import FORMAT, Checkpoint, CheckpointFile, Snapshot, Weights
 from mcalc.training.device import Setup
 from mcalc.training.listener import Listener
 from mcalc.training.validation import Checkpointing
@@ -324,6 +324,21 @@ def test_a_listener_stops_training_on_a_checkpoint(tmp_path: Path) -> None:
     assert file.written == [whole.curve[1].iteration]
     (resumed,), _ = train([None], checkpointing=Checkpointing(file, 0))
     assert resumed.curve == whole.curve
+
+
+class SignalAtTheEnd(Keeper):
+    """Sends a signal while the result is recorded."""
+
+    def finished(self, result: TrialResult, weights: Weights) -> None:
+        super().finished(result, weights)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+
+def test_a_signal_while_the_last_result_is_recorded_keeps_it_and_stops(tmp_path: Path) -> None:
+    file, keeper = Recording(tmp_path / "c.pth"), SignalAtTheEnd()
+    with pytest.raises(PreemptedError):
+        train([None], checkpointing=Checkpointing(file, 1e-9), listener=keeper)
+    assert not file.path.exists(), "nothing is left to resume"
 
 
 def test_a_signal_without_checkpoints_stops_too() -> None:
