@@ -15,6 +15,7 @@ DATA   ?=
 ARGS   ?=
 TESTS  ?= tests
 FAULTS ?=
+ENDURE ?=
 RUNS   ?= mlruns
 STORAGE ?= sqlite:///$(RUNS)/optuna.db
 REPORT ?= report
@@ -35,7 +36,7 @@ TABLES := $(RUN) -m mcalc.report 'tracking.dir=$(RUNS)' 'out=$(REPORT)'
 
 .DEFAULT_GOAL := help
 .PHONY: help install sweeps tables table1 table2 table3 table4 table5 table6 report ui dashboard \
-        test test-all test-fuzz coverage faults lint format bench clean-cache
+        test test-all test-fuzz test-faults coverage faults lint format bench clean-cache
 
 help:  ## Show this list
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## */\1\t/' | expand -t 14
@@ -97,6 +98,9 @@ faults: $(READY)  ## Replay the planted faults of tests/faults (FAULTS="plan che
 
 test-fuzz: $(READY)  ## Read 10,000 damaged inputs (FUZZ="count=500 seed=7 dicom": fewer, others, one kind)
 	$(RUN) tests/fuzz/run.py $(FUZZ)
+
+test-faults: $(READY)  ## Kill, fill disks, send signals: nothing is lost (ENDURE="kills=10 seed=7 disk": a part)
+	$(RUN) tests/durability/run.py $(ENDURE)
 
 lint: $(READY)  ## Check format, lint and types
 	$(RUN) -m ruff format --check .

@@ -285,7 +285,8 @@ def test_no_module_is_longer_than_it_may_be(module: str) -> None:
 def test_tests_mirror_the_packages() -> None:
     """A test module lies in the folder of the package that it tests."""
     folders = {Path(*package.split(".")[1:]) for package in PACKAGES if package.startswith("mcalc")}
-    others = {Path(name) for name in ("recipes", "records", "launchers", "commands", "fuzz")}
+    names = ("recipes", "records", "launchers", "commands", "fuzz", "durability")
+    others = {Path(name) for name in names}
     for file in (ROOT / "tests").rglob("test_*.py"):
         assert file.parent.relative_to(ROOT / "tests") in folders | others, file
 
