@@ -65,8 +65,8 @@ def ensure_database(path: Path, make: Callable[[str], None], filled: str) -> Non
         return
     with FileLock(path.with_name(f".{path.stem}.lock")):
         # of killed processes: a living one would hold the lock
-        for left in _drafts(path):
-            left.unlink(missing_ok=True)
+        for draft_left in _drafts(path):
+            draft_left.unlink(missing_ok=True)
         if path.exists() and has_rows(path, filled):
             return  # another process made it meanwhile
         with _draft(path, make) as draft:
@@ -80,8 +80,6 @@ def ensure_database(path: Path, make: Callable[[str], None], filled: str) -> Non
                 _log.warning(f"{left[0]} was left without its database: kept beside {aside.name}")
             draft.replace(path)
             sync_folder(path.parent)
-            # now, as a look at it after the first connection would drop that one's locks
-            check_readable(path)
 
 
 def check_readable(path: Path) -> None:

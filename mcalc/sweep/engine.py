@@ -44,12 +44,13 @@ from mcalc.sweep.worker import (
     skipped,
     warn_of_network_files,
 )
-from mcalc.trials import raise_disk_full, run_trials
+from mcalc.trials import forget_checkpoint, raise_disk_full, run_trials
 
 _POLL_SECONDS = 1.0
 _PARENT_LEASE = "parent run"
 _MANY = 64
 """Jobs that a search without a limit of configurations would like to run at once."""
+_RECORDED = ("finished", "pruned", "skipped")
 _log = logging.getLogger(__name__)
 
 
@@ -244,6 +245,9 @@ class _SweepRun:
                 self.outcomes[trial.key] = replace(skipped(newest[trial.key]), name=trial.name)
         self._work(self._open_runs())
         self._wait_for_others()
+        for run in self.plan.trajectories():
+            if all(self.outcomes[trial.key].state in _RECORDED for trial in run):
+                forget_checkpoint(run[0])
 
     def _open_runs(self) -> list[tuple[PlannedTrial, ...]]:
         """Training runs with their trials that have no outcome in this process yet."""

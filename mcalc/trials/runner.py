@@ -117,6 +117,14 @@ def run_trials(
     return recorder.outcomes
 
 
+def forget_checkpoint(trial: PlannedTrial) -> None:
+    """Remove the checkpoint of a training run all of whose trials are recorded.
+
+    A worker that is killed after it recorded the last one leaves it behind.
+    """
+    CheckpointFile(checkpoint_path(Path(trial.config.tracking.dir), trial.trajectory)).remove()
+
+
 def _train(
     trials: Sequence[PlannedTrial],
     data: IndexedData,

@@ -29,10 +29,11 @@ from mcalc.sweep.start import run_sweep
 from mcalc.sweep.store.jobs import Jobs
 from mcalc.sweep.store.leases import Leases
 from mcalc.sweep.store.storage import Storage, storage_url
-from mcalc.sweep.store.study import SweepStudy
+from mcalc.sweep.store.study import SweepStudy, trajectory_of
 from mcalc.sweep.worker.context import WorkerContext
 from mcalc.sweep.worker.job import run_job
 from mcalc.sweep.worker.search import work_of
+from mcalc.training.checkpoint import checkpoint_path
 from mcalc.trials.runner import open_tracker
 
 pytestmark = pytest.mark.slow
@@ -126,6 +127,23 @@ def test_wherever_a_worker_is_killed_no_trial_is_lost_or_repeated(
     # and once more: nothing is left to do
     sweep(tmp_path, RATES)
     assert begun(tmp_path)[2:] == again
+
+
+def test_a_checkpoint_that_a_kill_left_of_a_recorded_run_is_removed(tmp_path: Path) -> None:
+    failing = Instant(tmp_path / "log", failures={NAMES[3]: 9})
+    with pytest.raises(UserError):
+        sweep(tmp_path, RATES, "retries=0", instant=failing)
+    left = {
+        attempt.user_attrs["name"]: checkpoint_path(tmp_path / "mlruns", trajectory_of(attempt))
+        for attempt in study_of(tmp_path).attempts()
+    }
+    for file in left.values():
+        file.parent.mkdir(exist_ok=True)
+        file.touch()
+    with pytest.raises(UserError):
+        sweep(tmp_path, RATES, "retries=0", instant=failing)
+    kept = [name for name, file in left.items() if file.exists()]
+    assert kept == [NAMES[3]], "the one that failed begins from there"
 
 
 def test_three_workers_share_a_sweep_and_one_is_killed(tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from mcalc.results import CurvePoint, Outcome
 from mcalc.sweep.planning import Search, Values
 from mcalc.sweep.store import DEFINITION, Job, Lease, result
 from mcalc.sweep.worker.context import LeaseListener, WorkerContext, with_retries
+from mcalc.trials import forget_checkpoint
 
 _log = logging.getLogger(__name__)
 
@@ -163,6 +164,7 @@ class _Configuration:
         """One trial; a search with several seeds prunes by the first one's evaluations."""
         known = self.context.tracker.run(self.runs[trial.key]) if trial.key in self.runs else None
         if known is not None and known.state in ("finished", "pruned"):
+            forget_checkpoint(trial)
             return Outcome(
                 trial.name,
                 trial.key,
