@@ -23,6 +23,8 @@ from durability.proof import (
     settled,
 )
 
+from mcalc.errors import PREEMPTED
+
 BLOWS = ("SIGTERM", "SIGINT", "SIGINT SIGINT")
 STAGES = ("training", "validation", "checkpoint", "artifacts")
 
@@ -43,8 +45,9 @@ def _interrupted(reference: Undisturbed, folder: Path, instant: Instant) -> Resu
     place = copied(reference, folder, ".cache")
     status, said = ended(place.sweep(instant))
     wrong = []
-    if status != 130:
-        wrong.append(f"ended with {status}, not 130: {last_line(said)}")
+    expected = PREEMPTED if instant.blow == "SIGTERM" else 130
+    if status != expected:
+        wrong.append(f"ended with {status}, not {expected}: {last_line(said)}")
     if "Traceback" in said:
         wrong.append("printed a traceback")
     if "the same command" not in said:
