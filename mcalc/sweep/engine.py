@@ -15,7 +15,7 @@ from mcalc.config import BudgetConfig, PlannedTrial, flatten
 from mcalc.config.compose import GROUPS
 from mcalc.console import Display, console
 from mcalc.data import DataCache
-from mcalc.errors import UserError
+from mcalc.errors import CutOffError, UserError
 from mcalc.results import Outcome, RecordedTrial
 from mcalc.sweep.checking.attempt import run_ids
 from mcalc.sweep.display import SweepView, dry_run, print_outcomes, print_plan, summarise
@@ -121,7 +121,7 @@ class _SweepRun:
         self.outcomes: dict[str, Outcome] = {}
 
     def run(self) -> list[Outcome]:
-        complete = False
+        complete, taken_over = False, False
         try:
             self._reconcile()
             print_plan(self.plan, self.study)
@@ -139,8 +139,13 @@ class _SweepRun:
             with suppress(UserError):  # as for the summary: the next worker does it
                 self._abandon_orphans()
             complete = all(outcome.state != "failed" for outcome in self.outcomes.values())
+        except CutOffError:
+            taken_over = True
+            raise
         finally:
-            self._close(complete)
+            # the sweep's summary is the other worker's too
+            if not taken_over:
+                self._close(complete)
         outcomes = list(self.outcomes.values())
         print_outcomes(self.plan, outcomes)
         return outcomes
