@@ -77,7 +77,7 @@ def ensure_database(path: Path, make: Callable[[str], None], filled: str) -> Non
             elif left := family(path):
                 # SQLite would add the log of a database that is gone to the new one
                 aside = move_aside(path, "left")
-                _log.warning(f"{left[0]} was left without its database: kept beside {aside.name}")
+                _log.warning(f"{left[0]} was left without its database: set aside, as {aside.name}")
             draft.replace(path)
             sync_folder(path.parent)
 

@@ -120,6 +120,7 @@ def jobs_in(storage: Storage) -> list[str]:
         return [str(row.token) for row in connection.execute(text("SELECT token FROM mcalc_jobs"))]
 
 
+@pytest.mark.whole
 @pytest.mark.slow
 @pytest.mark.parametrize("action", ["pause", "cancel"])
 def test_training_stops_at_an_evaluation_on_a_checkpoint_and_resumes_to_the_same_numbers(

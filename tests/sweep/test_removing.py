@@ -120,6 +120,7 @@ def test_killed_halfway_the_same_command_finishes_it(
     gone(tmp_path, others, checkpoints)
 
 
+@pytest.mark.whole
 def test_a_sweep_at_work_is_not_removed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     worker = start(tmp_path, RATES, "name=mine", instant=Instant(tmp_path / "log", seconds=5))
     wait_for((tmp_path / "log").exists, worker)
