@@ -146,6 +146,19 @@ def test_a_checkpoint_that_a_kill_left_of_a_recorded_run_is_removed(tmp_path: Pa
     assert kept == [NAMES[3]], "the one that failed begins from there"
 
 
+def test_what_mlflow_has_is_not_run_again_where_the_study_was_lost(tmp_path: Path) -> None:
+    # in processes of their own: the file is gone for all who had it open
+    for _ in range(2):
+        worker = start(tmp_path, RATES, instant=Instant(tmp_path / "log"))
+        worker.join(120)
+        assert worker.exitcode == 0
+        assert begun(tmp_path) == NAMES
+        study = tmp_path / "mlruns" / "optuna.db"
+        study.rename(tmp_path / "optuna.db")
+    (tmp_path / "optuna.db").rename(study)
+    each_once(tmp_path)
+
+
 def test_three_workers_share_a_sweep_and_one_is_killed(tmp_path: Path) -> None:
     rates = "head.weight_lr=range(1,13)"
     names = [f"head.weight_lr={rate}" for rate in range(1, 13)]
