@@ -15,7 +15,7 @@ LINES = r"""
 36 35 259:4 /scratch /home/me/fast rw,relatime shared:21 master:3 - xfs /dev/nvme1n1 rw
 37 22 0:50 / /mnt/a\\040share rw,relatime - cifs //server/share rw,vers=3.1.1
 38 22 0:51 / /data rw,relatime - lustre 10.1.1.1@o2ib:/scratch rw,flock
-39 22 0:52 / /gpfs/work rw,relatime - gpfs work rw
+39 22 0:52 / /gpfs/projects rw,relatime - gpfs projects rw
 40 22 0:53 / /remote rw,nosuid,nodev,relatime - fuse.sshfs me@host:/home rw,user_id=0
 41 22 0:54 / /win rw,relatime - 9p drvfs rw
 42 22 0:55 / /usb rw,relatime - fuse.ntfs-3g /dev/sdb1 rw
@@ -34,7 +34,7 @@ LINES = r"""
         ("/home/me/fast/mlruns/optuna.db", ""),
         ("/mnt/a share/optuna.db", "cifs"),
         ("/data/x", "lustre"),
-        ("/gpfs/work/x", "gpfs"),
+        ("/gpfs/projects/x", "gpfs"),
         ("/gpfs/x", ""),
         ("/remote/x", "fuse.sshfs"),
         ("/win/x", "9p"),
