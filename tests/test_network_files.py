@@ -13,7 +13,7 @@ LINES = r"""
 23 22 0:21 / /proc rw,nosuid,nodev,noexec,relatime shared:12 - proc proc rw
 35 22 0:44 / /home rw,relatime shared:20 - nfs4 10.0.0.1:/export/home rw,vers=4.2,addr=10.0.0.1
 36 35 259:4 /scratch /home/me/fast rw,relatime shared:21 master:3 - xfs /dev/nvme1n1 rw
-37 22 0:50 / /mnt/a\\040share rw,relatime - cifs //server/share rw,vers=3.1.1
+37 22 0:50 / /mnt/a\040share rw,relatime - cifs //server/share rw,vers=3.1.1
 38 22 0:51 / /data rw,relatime - lustre 10.1.1.1@o2ib:/scratch rw,flock
 39 22 0:52 / /gpfs/projects rw,relatime - gpfs projects rw
 40 22 0:53 / /remote rw,nosuid,nodev,relatime - fuse.sshfs me@host:/home rw,user_id=0
@@ -21,7 +21,7 @@ LINES = r"""
 42 22 0:55 / /usb rw,relatime - fuse.ntfs-3g /dev/sdb1 rw
 43 22 0:56 / /twice rw,relatime - nfs server:/old rw
 44 43 0:57 / /twice rw,relatime - tmpfs tmpfs rw
-""".replace("\\\\", "\\")
+"""
 
 
 @pytest.mark.parametrize(

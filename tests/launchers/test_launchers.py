@@ -52,11 +52,6 @@ TIME_AND_LEVEL = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} (INFO   |WARN
 
 
 @pytest.fixture(scope="module")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> str:
-    return f"data.cache={tmp_path_factory.mktemp('cache')}"
-
-
-@pytest.fixture(scope="module")
 def alone(tmp_path_factory: pytest.TempPathFactory, cache: str) -> dict[str, dict[str, str]]:
     """Predictions of the sweep's four trials, run one after another in this process."""
     runs = tmp_path_factory.mktemp("alone")

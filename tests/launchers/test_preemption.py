@@ -40,11 +40,6 @@ SWEEP = (
 
 
 @pytest.fixture(scope="module")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> str:
-    return f"data.cache={tmp_path_factory.mktemp('cache')}"
-
-
-@pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory, cache: str) -> dict[str, dict[str, str]]:
     runs = tmp_path_factory.mktemp("undisturbed")
     run_sweep([*SMALL, *SWEEP, cache, f"tracking.dir={runs}"], compose_config)
