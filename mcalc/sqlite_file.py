@@ -16,7 +16,7 @@ from pathlib import Path
 from urllib.parse import quote, unquote
 
 from filelock import FileLock
-from sqlalchemy.engine import URL
+from sqlalchemy.engine import URL, make_url
 
 from mcalc.atomic_write import sync, sync_folder
 from mcalc.errors import UserError
@@ -46,6 +46,16 @@ def url_of(path: Path) -> str:
     address = URL.create("sqlite", database=str(path)).render_as_string(hide_password=False)
     # MLflow takes it for a path too, and a name of 255 bytes would be one of up to 765
     return _BEYOND_ASCII.sub(lambda found: unquote(found[0]), address)
+
+
+def file_of(url: str) -> Path | None:
+    """The file of an address; None for a server, memory, or a name in SQLite's own URI form.
+
+    Raises sqlalchemy.exc.ArgumentError or ValueError for what is no address.
+    """
+    address = make_url(url)
+    name = address.database if address.get_backend_name() == "sqlite" else None
+    return Path(name) if name and name != ":memory:" and not name.startswith("file:") else None
 
 
 def ensure_database(path: Path, make: Callable[[str], None], filled: str) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mcalc.tracking.run_writer import STATE_TAG
+from mcalc.tracking.run_writer import mark_unfinished
 from mcalc.tracking.tracker import Tracker
 
 
@@ -13,6 +13,5 @@ def interrupt(tracker: Tracker, run_id: str, why: str) -> None:
     # what a server did not take stays open: a worker that resumes it begins it anew
     if run is None or run.state != "running" or run.run_id in kept:
         return
-    tracker.client.set_tag(run.run_id, "mcalc.error", why)
-    tracker.client.set_tag(run.run_id, STATE_TAG, "interrupted")
+    mark_unfinished(tracker.client, run.run_id, why, "interrupted")
     tracker.client.set_terminated(run.run_id, "KILLED")

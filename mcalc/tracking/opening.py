@@ -9,11 +9,12 @@ from filelock import FileLock
 from mlflow.entities import LifecycleStage
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
-from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError
 
 from mcalc.atomic_write import make_record_folder
 from mcalc.config import TrackingConfig
 from mcalc.errors import UserError
+from mcalc.sqlite_file import file_of
 from mcalc.tracking.moved import rebase
 from mcalc.tracking.server import (
     ServerClient,
@@ -40,14 +41,14 @@ def open_record(
     """
     if uri is None:
         client = open_local(directory)
-        with _alone(directory):
-            rebase(directory)
-    elif (database := _file_of(uri)) is not None:
+    elif (database := _database_file(uri)) is not None:
         make_record_folder(database.parent)
         client = open_database(database)
     else:
         return _open_server(directory, experiment, uri, wait)
     with _alone(directory):
+        if uri is None:
+            rebase(directory)
         return client, _experiment(client, experiment, artifacts_uri(directory))
 
 
@@ -60,7 +61,7 @@ def open_unsent(directory: Path, experiment: str) -> tuple[MlflowClient, str]:
 
 def tracking_file(tracking: TrackingConfig) -> Path | None:
     """The file of MLflow's store that the settings name; None for a server."""
-    return database_of(Path(tracking.dir)) if tracking.uri is None else _file_of(tracking.uri)
+    return database_of(Path(tracking.dir)) if tracking.uri is None else _database_file(tracking.uri)
 
 
 def _open_server(
@@ -101,9 +102,9 @@ def _experiment(client: MlflowClient, name: str, place: str | None) -> str:
     return str(found.experiment_id)
 
 
-def _file_of(uri: str) -> Path | None:
-    """The file of a SQLite address; None for any other."""
-    if not uri.startswith("sqlite:"):
+def _database_file(uri: str) -> Path | None:
+    """The file of a SQLite address; None for any other, which `check_address` looks at."""
+    try:
+        return file_of(uri)
+    except (ArgumentError, ValueError):
         return None
-    name = make_url(uri).database
-    return Path(name) if name and name != ":memory:" and not name.startswith("file:") else None

@@ -11,10 +11,12 @@ from urllib.parse import unquote, urlsplit
 from mlflow.entities import LifecycleStage, Run, ViewType
 from mlflow.tracking import MlflowClient
 
-from mcalc.tracking.runs import PARENT_TAG
+from mcalc.tracking.runs import PARENT_TAG, every
 from mcalc.tracking.server import ServerClient
 from mcalc.tracking.store import ARTIFACTS
 from mcalc.tracking.tracker import Tracker
+
+_BY_TIME = "attributes.start_time DESC"
 
 
 @dataclass(frozen=True)
@@ -58,16 +60,7 @@ class Removal:
         self.client._tracking_client.store._hard_delete_run(run.run_id)
 
     def _found(self, query: str) -> list[RunPlace]:
-        found: list[Run] = []
-        token = None
-        while True:
-            page = self.client.search_runs(
-                [self.experiment], query, ViewType.ALL, max_results=5000, page_token=token
-            )
-            found += page
-            token = page.token
-            if not token:
-                break
+        found = every(self.client, [self.experiment], query, _BY_TIME, ViewType.ALL)
         places = [place_of(run) for run in found]
         # a server marks runs, and those that are marked already are done
         return [each for each in places if self.final or not each.deleted]
@@ -85,11 +78,4 @@ def place_of(run: Run) -> RunPlace:
 def every_run(client: MlflowClient) -> list[Run]:
     """All runs of all experiments of a store, deleted ones included."""
     experiments = [each.experiment_id for each in client.search_experiments(ViewType.ALL)]
-    found: list[Run] = []
-    token = None
-    while True:
-        page = client.search_runs(experiments, "", ViewType.ALL, max_results=5000, page_token=token)
-        found += page
-        token = page.token
-        if not token:
-            return found
+    return every(client, experiments, "", _BY_TIME, ViewType.ALL)

@@ -133,8 +133,7 @@ class RunWriter:
     def fail(self, error: str, trace: str, *, killed: bool = False) -> None:
         """Close the run as FAILED (or KILLED) with its error."""
         self._flush()
-        self.client.set_tag(self.run_id, "mcalc.error", error[:5000])
-        self.client.set_tag(self.run_id, STATE_TAG, "interrupted" if killed else "failed")
+        mark_unfinished(self.client, self.run_id, error, "interrupted" if killed else "failed")
         if trace:
             self.text(trace, "traceback.txt")
         self._terminate("KILLED" if killed else "FAILED")
@@ -203,6 +202,12 @@ class RunWriter:
         staged.write_bytes(content)
         self.client.log_artifact(self.run_id, str(staged), None if folder == "." else folder)
         self._files[name] = digest(content)
+
+
+def mark_unfinished(client: MlflowClient, run_id: str, error: str, state: str) -> None:
+    """Note why a run ended without a result; `state`: `interrupted` or `failed`."""
+    client.set_tag(run_id, "mcalc.error", error[:5000])
+    client.set_tag(run_id, STATE_TAG, state)
 
 
 def is_lasting(tag: str) -> bool:

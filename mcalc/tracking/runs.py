@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from mlflow.entities import Run
+from mlflow.entities import Run, ViewType
 from mlflow.tracking import MlflowClient
 
 from mcalc.results import Artifacts, RecordedTrial, check_format
@@ -32,12 +32,22 @@ def search(
     conditions = [f"tags.`{name}` = '{value}'" for name, value in tags.items()]
     if state:
         conditions.append(f"attributes.status = '{state}'")
-    query, by_time = " and ".join(conditions), [f"attributes.start_time {order}"]
+    return every(client, experiments, " and ".join(conditions), f"attributes.start_time {order}")
+
+
+def every(
+    client: MlflowClient,
+    experiments: list[str],
+    query: str,
+    order: str,
+    view: int = ViewType.ACTIVE_ONLY,
+) -> list[Run]:
+    """All runs that a query of MLflow finds, of however many pages."""
     found: list[Run] = []
     token = None
     while True:
         page = client.search_runs(
-            experiments, query, max_results=5000, order_by=by_time, page_token=token
+            experiments, query, view, max_results=5000, order_by=[order], page_token=token
         )
         found += page
         token = page.token

@@ -138,6 +138,8 @@ class ServerClient(WaitingClient):
         self._local: tuple[MlflowClient, str] | None = None
         self._journals: dict[str, _Journal] = {}
         self._next_attempt = 0.0
+        self._said = False
+        """Whether a user knows that the server is away now."""
 
     def create_run(self, experiment: str, *, run_name: str, tags: dict[str, str]) -> Run:
         """A new run: on the server, or on this machine while the server is away."""
@@ -191,8 +193,15 @@ class ServerClient(WaitingClient):
             return
         try:
             self._send(run_id, journal, self._retry.once)
-        except UnreachableError:
-            self._next_attempt = time.monotonic() + _PAUSE_SECONDS
+        except UnreachableError as error:
+            if not self._said:
+                _log.warning(
+                    f"  {self._retry.what} does not answer ({error}); training continues, and the "
+                    "curve follows when it is back"
+                )
+            self._said, self._next_attempt = True, time.monotonic() + _PAUSE_SECONDS
+        else:
+            self._said = False
 
     def _send(self, run_id: str, journal: _Journal, how: Callable[..., Any]) -> None:
         while journal.sent < len(journal.calls):

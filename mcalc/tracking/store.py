@@ -80,6 +80,8 @@ def open_database(database: Path) -> MlflowClient:
         client = _client(url_of(database))
         client.search_experiments(max_results=1)
     except (MlflowException, CommandError) as error:
+        if isinstance(error, MlflowException) and "schema" not in str(error):
+            raise
         raise UserError(
             f"{database} was written by another version of MLflow ({_first_line(error)}): use the "
             "version that wrote it, or copy the file and run `mlflow db upgrade "

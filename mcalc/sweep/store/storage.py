@@ -19,7 +19,7 @@ from mcalc.atomic_write import make_record_folder
 from mcalc.config import Config
 from mcalc.errors import UserError, without_password
 from mcalc.retry import Retry
-from mcalc.sqlite_file import LOCK_SECONDS, ensure_database, url_of
+from mcalc.sqlite_file import LOCK_SECONDS, ensure_database, file_of, url_of
 from mcalc.sweep.store.retry import database_retry, shown
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -43,7 +43,9 @@ def storage_url(config: Config) -> str:
 
 def database_file(config: Config) -> Path | None:
     """The file of the store that a config names; None for a server."""
-    return _file_of(_address(storage_url(config)))
+    url = storage_url(config)
+    _address(url)
+    return file_of(url)
 
 
 def exists(config: Config) -> bool:
@@ -63,7 +65,7 @@ class Storage:
         self.retry = database_retry(url, wait)
         arguments: dict[str, Any] = {"pool_pre_ping": True}
         if address.get_backend_name() == "sqlite":
-            if file := _file_of(address):
+            if file := file_of(url):
                 make_record_folder(file.parent)
                 ensure_database(file, _make_tables, _FILLED)
             arguments["connect_args"] = {"timeout": LOCK_SECONDS}
@@ -79,12 +81,6 @@ class Storage:
     def create_tables(self, metadata: MetaData) -> None:
         """Create the tables that are not there yet."""
         self.retry(create_tables_once, functools.partial(metadata.create_all, self.engine))
-
-
-def _file_of(address: URL) -> Path | None:
-    """The file of a SQLite address; None for one in memory, or written as SQLite's own URI."""
-    name = address.database if address.get_backend_name() == "sqlite" else None
-    return Path(name) if name and name != ":memory:" and not name.startswith("file:") else None
 
 
 def _make_tables(url: str) -> None:
