@@ -84,7 +84,7 @@ def ensure_database(path: Path, make: Callable[[str], None], filled: str) -> Non
                 if has_rows(path, filled):
                     return  # put there meanwhile, as by a user who restores a copy
                 _set_aside(path, known=table_names(draft))
-            elif left := family(path):
+            elif left := [each for each in family(path) if each != path]:
                 # SQLite would add the log of a database that is gone to the new one
                 aside = move_aside(path, "left")
                 _log.warning(f"{left[0]} was left without its database: set aside, as {aside.name}")

@@ -8,6 +8,8 @@ import sys
 from contextlib import closing
 from pathlib import Path
 
+import pytest
+
 from mcalc.sqlite_file import check_readable, ensure_database, opened
 
 OTHER = """
@@ -65,6 +67,17 @@ def test_the_log_of_a_database_that_is_gone_is_not_added_to_a_new_one(tmp_path: 
         path.unlink()
         assert other_ensures(path) == "[0]"
     assert [each.name for each in tmp_path.glob("store.db.left-1*")]
+
+
+def test_an_empty_file_in_its_place_is_replaced_without_a_word(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "store.db"
+    path.touch()  # as by a connection that looked for it before it was made
+    assert other_ensures(path) == "[0]"
+    ensure_database(path, lambda url: None, "t")
+    assert {each.name for each in tmp_path.iterdir()} == {"store.db", ".store.lock"}
+    assert not caplog.text
 
 
 def test_a_look_at_a_file_leaves_the_locks_of_open_connections(tmp_path: Path) -> None:
