@@ -51,14 +51,17 @@ class Worker:
         return self.process.wait(PATIENCE_SECONDS)
 
 
-def start(*arguments: str, log: Path, folder: Path = ROOT, **environment: str) -> Worker:
+def start(
+    *arguments: str, log: Path, folder: Path = ROOT, launches: bool = False, **environment: str
+) -> Worker:
     """Start a sweep of small trials in a folder.
 
-    With a launcher in a new interpreter, as joblib's workers hang below a forked process.
+    With a launcher in a new interpreter, as joblib's workers hang below a forked process;
+    `launches` says so where a sweep file chooses one.
     """
     words = ["mcalc.train", "-m", *SMALL, *arguments]
     given = {**os.environ, **environment}
-    if not any("launcher" in word for word in arguments):
+    if not launches and not any("launcher" in word for word in arguments):
         return Worker(processes.start(*words, folder=folder, environment=given, log=log), log)
     with log.open("wb") as out:
         process = subprocess.Popen(

@@ -129,7 +129,9 @@ def test_a_sweep_file_chooses_the_launcher_unless_the_command_line_does(
     path = f"{tmp_path}{os.pathsep}{ROOT}"
     for runs, further, logs in (("by file", (), 2), ("here", ("hydra/launcher=basic",), 0)):
         arguments = ("sweep=mine", *further, cache, f"tracking.dir={tmp_path / runs}")
-        worker = start(*arguments, log=tmp_path / "log", folder=tmp_path, PYTHONPATH=path)
+        worker = start(
+            *arguments, log=tmp_path / "log", folder=tmp_path, launches=True, PYTHONPATH=path
+        )
         assert worker.ended() == 0, worker.printed()
         all_done_once(tmp_path / runs, 2)
         # workers in processes of their own have logs of their own
