@@ -131,12 +131,14 @@ def _not_found(
     known = {str(run.info.run_name) for run in runs}
     if re.fullmatch("[0-9a-f]{6,}", word):
         known |= {str(run.info.run_id) for run in runs}
-    place = f"tracking.uri={tracking.uri}" if tracking.uri else f"tracking.dir={tracking.dir}"
+    place = f"tracking.dir={tracking.dir}"
+    if tracking.uri:
+        place = f"tracking.uri={without_password(tracking.uri)}"
     short = ""
     if re.fullmatch("[0-9a-f]{1,5}", word):
         short = "; of an id give at least six digits"
     return UserError(
-        f"from_run={word}: under {without_password(place)} no run has this id and no trial this "
+        f"from_run={word}: under {place} no run has this id and no trial this "
         f"name{nearest(word, known)}{short} (`python -m mcalc.sweep list` and `make ui` show what "
         "is recorded)"
     )

@@ -103,7 +103,9 @@ def test_digits_that_begin_a_run_and_are_the_name_of_another(
 
 def test_what_is_not_there_gets_the_nearest(tracker: Tracker, tracking: TrackingConfig) -> None:
     run = finished(tracker, "alexnet-15", "k1")
-    assert "did you mean 'alexnet-15'?" in refusal(tracking, "alexnet-51")
+    said = refusal(tracking, "alexnet-51")
+    assert "did you mean 'alexnet-15'?" in said
+    assert f"under tracking.dir={tracking.dir} no run" in said
     wrong = ("0" if run[0] != "0" else "1") + run[1:]
     assert f"did you mean '{run}'?" in refusal(tracking, wrong)
     assert "of an id give at least six digits" in refusal(tracking, run[:5])
