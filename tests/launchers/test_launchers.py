@@ -21,7 +21,7 @@ import psutil
 import pytest
 from optuna.trial import TrialState
 from servers import served
-from sqlalchemy import create_engine, text
+from sqlalchemy import create_engine, inspect, text
 from submitit.core.utils import DelayedSubmission
 from sweep_processes import (
     ROOT,
@@ -69,6 +69,8 @@ def store(runs: Path) -> str:
 def stored_jobs(storage: str) -> int:
     engine = create_engine(storage)
     try:
+        if not inspect(engine).has_table("mcalc_jobs"):
+            return 0  # no launcher was used here
         with engine.connect() as connection:
             return int(connection.execute(text("SELECT count(*) FROM mcalc_jobs")).scalar_one())
     finally:
