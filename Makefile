@@ -8,6 +8,8 @@
 PYTHON ?= python3
 VENV   := .venv
 RUN    := $(VENV)/bin/python
+# tests start many processes, each of which would compile all modules anew
+TEST   := env -u PYTHONDONTWRITEBYTECODE $(RUN)
 READY  := $(VENV)/.installed
 PORT   ?= 5000
 DASHBOARD_PORT ?= 8080
@@ -82,25 +84,25 @@ dashboard: $(READY)  ## Open Optuna's dashboard on 127.0.0.1:DASHBOARD_PORT (808
 	@$(VENV)/bin/optuna-dashboard '$(STORAGE)' --host 127.0.0.1 --port $(DASHBOARD_PORT)
 
 test: $(READY)  ## Run the tests, but for launchers, Ray, PostgreSQL and the longest
-	$(RUN) -m pytest -n auto --dist loadgroup -m 'not distributed and not whole' $(TESTS)
+	$(TEST) -m pytest -n auto --dist loadgroup -m 'not distributed and not whole' $(TESTS)
 
 test-all: $(READY)  ## Run every test
-	$(RUN) -m pytest -n auto --dist loadgroup $(TESTS)
+	$(TEST) -m pytest -n auto --dist loadgroup $(TESTS)
 
 coverage: $(READY)  ## Run the tests of `make test` and print line and branch coverage by package
 	@rm -f .coverage .coverage.*
-	$(RUN) -m coverage run -m pytest -n auto --dist loadgroup -m 'not distributed and not whole' -q $(TESTS)
+	$(TEST) -m coverage run -m pytest -n auto --dist loadgroup -m 'not distributed and not whole' -q $(TESTS)
 	@$(RUN) -m coverage combine --quiet && $(RUN) -m coverage json --quiet -o .coverage.json
 	@$(RUN) tests/coverage_by_package.py .coverage.json
 
 faults: $(READY)  ## Replay the planted faults of tests/faults (FAULTS="plan check": those names)
-	$(RUN) tests/faults/replay.py $(FAULTS)
+	$(TEST) tests/faults/replay.py $(FAULTS)
 
 test-fuzz: $(READY)  ## Read 10,000 damaged inputs (FUZZ="count=500 seed=7 dicom": fewer, others, one kind)
-	$(RUN) tests/fuzz/run.py $(FUZZ)
+	$(TEST) tests/fuzz/run.py $(FUZZ)
 
 test-faults: $(READY)  ## Kill, fill disks, send signals: nothing is lost (ENDURE="kills=10 seed=7 disk": a part)
-	$(RUN) tests/durability/run.py $(ENDURE)
+	$(TEST) tests/durability/run.py $(ENDURE)
 
 lint: $(READY)  ## Check format, lint and types
 	$(RUN) -m ruff format --check .

@@ -67,7 +67,7 @@ RULES: dict[str, tuple[str, ...]] = {
         "mcalc.config", "mcalc.data.records", "mcalc.data.phantom",
     ),
     "mcalc.data.phantom.source": (
-        "mcalc.config", "mcalc.data.phantom.download", "mcalc.data.sources", *DATA,
+        "mcalc.config", "mcalc.data.phantom", "mcalc.data.sources", *DATA,
     ),
     "mcalc.data.loading": ("mcalc.config", "mcalc.data.splits"),
     "mcalc.data.pipeline": ("mcalc.config", "mcalc.data.sources", *DATA),
@@ -260,6 +260,33 @@ def test_importing_a_package_imports_nothing_heavy() -> None:
     )
     packages = ",".join(name for name in PACKAGES if name.startswith("mcalc"))
     subprocess.run([sys.executable, "-c", program, packages], cwd=ROOT, check=True)
+
+
+OF_TRAINING = (
+    "torch", "pytorch_lightning", "torchvision", "albumentations", "sklearn", "scipy.stats",
+)  # fmt: skip
+OF_STORES = ("mlflow", "optuna", "pandas", "sqlalchemy")
+
+
+@pytest.mark.parametrize(
+    ("module", "later"),
+    [
+        ("mcalc.trials.single", (*OF_TRAINING, *OF_STORES)),
+        ("mcalc.sweep.start", (*OF_TRAINING, *OF_STORES)),
+        ("mcalc.sweep.engine", OF_TRAINING),
+        ("hydra_plugins.mcalc_sweeper", OF_TRAINING),
+        ("mcalc.data.phantom.source", (*OF_TRAINING, *OF_STORES, "cv2")),
+    ],
+)
+def test_what_takes_seconds_to_import_is_imported_when_it_is_needed(
+    module: str, later: tuple[str, ...]
+) -> None:
+    """So that a mistake, a plan and a finished sweep are answered at once."""
+    program = f"import sys, {module}\nprint(*({{*{later}}} & {{*sys.modules}}))"
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, check=True, capture_output=True, text=True
+    )
+    assert done.stdout.split() == []
 
 
 def test_the_config_package_does_not_hand_on_composing() -> None:

@@ -68,6 +68,7 @@ def test_a_terminal_shows_warnings_in_yellow_and_errors_in_red(
     assert shown == ["plain", "\x1b[33myellow\x1b[0m", "\x1b[31mred\x1b[0m"]
 
 
+@pytest.mark.whole
 def test_other_programs_that_import_mcalc_keep_their_logging() -> None:
     done = subprocess.run(
         [

@@ -242,10 +242,9 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, RecordedT
     }
 
 
+@pytest.mark.whole
 @pytest.mark.xdist_group("undisturbed")
-@pytest.mark.parametrize(
-    "blow", [signal.SIGINT, pytest.param(signal.SIGKILL, marks=pytest.mark.whole)]
-)
+@pytest.mark.parametrize("blow", [signal.SIGINT, signal.SIGKILL])
 def test_a_sweep_that_was_stopped_goes_on_from_its_checkpoint_to_the_same_numbers(
     tmp_path: Path,
     undisturbed: dict[str, RecordedTrial],
@@ -304,6 +303,7 @@ def test_a_full_disk_stops_the_sweep_and_the_same_command_goes_on(
     agree(tmp_path, capsys, "mine: 2 complete")
 
 
+@pytest.mark.whole
 def test_the_saved_network_gives_the_recorded_predictions(tmp_path: Path) -> None:
     network = "stopping.network=best"
     ended_well(run(tmp_path, *SMALL, network, "tracking.save_network=true", "name=mine"))
@@ -324,6 +324,7 @@ def test_the_saved_network_gives_the_recorded_predictions(tmp_path: Path) -> Non
     np.testing.assert_allclose(trial.predictions.probabilities, probabilities.numpy(), atol=1e-6)
 
 
+@pytest.mark.whole
 def test_three_classes_train_and_are_scored_as_malignant_against_the_rest(tmp_path: Path) -> None:
     ended_well(run(tmp_path, *SMALL, "name=three", "data.benign_without_callback=own_class"))
     (trial,) = read_trials(TrackingConfig(dir=str(tmp_path / "mlruns")))
@@ -374,6 +375,7 @@ def test_a_mistake_looks_the_same_from_outside(tmp_path: Path) -> None:
     assert "did you mean 'head.weight_lr'" in message
 
 
+@pytest.mark.whole
 def test_imagenet_without_a_network_fails_with_the_remedy_or_falls_back_loudly(
     tmp_path: Path,
 ) -> None:

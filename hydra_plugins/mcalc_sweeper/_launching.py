@@ -14,7 +14,6 @@ from collections.abc import Sequence
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
-import torch
 from hydra.core.plugins import Plugins
 from hydra.core.utils import JobReturn
 from hydra.types import HydraContext
@@ -60,6 +59,8 @@ class HydraLauncher:
             return 1  # a scheduler gives each job a machine, or a part of one, to itself
         wanted = int(self.master.hydra.launcher.get("n_jobs", -1))
         if wanted <= 0 and uses_gpu(config.trainer):
+            import torch
+
             wanted = torch.cuda.device_count() * config.trials_per_gpu
         elif wanted <= 0:
             wanted = max(1, cores_here() // (config.trainer.threads or 1))

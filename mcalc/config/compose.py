@@ -6,6 +6,7 @@ import re
 import shlex
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 
 import yaml
@@ -33,6 +34,7 @@ GROUPS = ("backbone", "data", "head", "protocol", "augment", "trainer")
 """Sections of the config that are chosen by file name."""
 
 
+@cache
 def register_schema() -> None:
     """Make the dataclasses of `mcalc.config.schema` the schema of `conf/train.yaml`."""
     ConfigStore.instance().store(name="schema", node=Config, provider="mcalc")
@@ -189,8 +191,13 @@ def to_config(composed: DictConfig) -> Config:
                 "hydra.job.chdir=true would put each record into a folder of its own, where report "
                 "and sweep do not look: leave it false; tracking.dir=PATH says where the record is"
             )
-        plain = OmegaConf.masked_copy(composed, [str(key) for key in composed if key != "hydra"])
-        config = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(Config), plain))
+        if "hydra" in composed or OmegaConf.get_type(composed) is not Config:
+            # of a conf/ that does not name the schema, or from Hydra's own sweepers
+            keys = [str(key) for key in composed if key != "hydra"]
+            plain = OmegaConf.masked_copy(composed, keys)
+            config = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(Config), plain))
+        else:
+            config = OmegaConf.to_object(composed)
     assert isinstance(config, Config)
     return config
 

@@ -24,18 +24,11 @@ from torchvision.models import (
 )
 
 from mcalc.config import BackboneConfig, MissingWeights
-from mcalc.errors import UserError, nearest
 from mcalc.file_digest import file_sha256
 from mcalc.models.backbone import Backbone, InputContract
 from mcalc.models.googlenet_bvlc import BvlcGoogLeNet, caffe_key
-from mcalc.models.weights import (
-    NPZ_SUFFIX,
-    PICKLE_SUFFIXES,
-    WeightsUnavailableError,
-    download,
-    initialise,
-    load_file,
-)
+from mcalc.models.weight_path import NPZ_SUFFIX, weight_path
+from mcalc.models.weights import WeightsUnavailableError, download, initialise, load_file
 from mcalc.plugins import find
 
 RANDOM = "random (Glorot)"
@@ -195,23 +188,23 @@ def _fill(
     model: nn.Module, entry: Backbone, backbone: BackboneConfig, stream: torch.Generator
 ) -> tuple[str, tuple[str, ...]]:
     """Fill the 1000-class network; return the weights' origin and the fallbacks taken."""
+    if path := weight_path(backbone.weights):
+        return _fill_from_path(model, entry, path), ()
     if backbone.weights == "none":
         initialise(model, stream)
         return RANDOM, ()
-    if backbone.weights == "imagenet":
-        try:
-            return _fill_from_imagenet(model, entry), ()
-        except WeightsUnavailableError as error:
-            if backbone.on_missing_weights is not MissingWeights.random:
-                raise
-            initialise(model, stream)
-            cause = f" ({error.__cause__})" if error.__cause__ else ""
-            warning = (
-                f"the ImageNet weights of backbone={entry.name} are not available{cause}: random "
-                "(Glorot) weights are used instead, as backbone.on_missing_weights=random allows"
-            )
-            return RANDOM, (warning,)
-    return _fill_from_path(model, entry, backbone.weights), ()
+    try:
+        return _fill_from_imagenet(model, entry), ()
+    except WeightsUnavailableError as error:
+        if backbone.on_missing_weights is not MissingWeights.random:
+            raise
+        initialise(model, stream)
+        cause = f" ({error.__cause__})" if error.__cause__ else ""
+        warning = (
+            f"the ImageNet weights of backbone={entry.name} are not available{cause}: random "
+            "(Glorot) weights are used instead, as backbone.on_missing_weights=random allows"
+        )
+        return RANDOM, (warning,)
 
 
 def _fill_from_imagenet(model: nn.Module, entry: Backbone) -> str:
@@ -227,13 +220,6 @@ def _fill_from_imagenet(model: nn.Module, entry: Backbone) -> str:
     return f"imagenet (torchvision {type(enum).__name__}.{enum.name})"
 
 
-def _fill_from_path(model: nn.Module, entry: Backbone, weights: str) -> str:
-    path = Path(weights).expanduser()
-    if not path.suffix and not path.exists():
-        raise UserError(
-            f"backbone.weights={weights!r} is not understood: expected imagenet, none, or the path "
-            f"of a {', '.join((*PICKLE_SUFFIXES, NPZ_SUFFIX))} file"
-            f"{nearest(weights, ('imagenet', 'none'))}"
-        )
+def _fill_from_path(model: nn.Module, entry: Backbone, path: Path) -> str:
     load_file(model, path, npz_key=entry.npz_key, optional=entry.optional)
     return f"file {path.name} sha256:{file_sha256(path)[:12]}"

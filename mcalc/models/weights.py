@@ -28,9 +28,7 @@ from mcalc.models.bounded_zip import DamagedFileError
 from mcalc.models.npz_file import NpzFile, open_npz
 from mcalc.models.torch_file import TorchFile, open_torch_file
 from mcalc.models.torch_pickle import Declared
-
-PICKLE_SUFFIXES = (".pth", ".pt")
-NPZ_SUFFIX = ".npz"
+from mcalc.models.weight_path import NPZ_SUFFIX, PICKLE_SUFFIXES, require_file
 
 STALL_SECONDS = 10.0
 """A download is given up when the server is silent for longer than this."""
@@ -148,11 +146,7 @@ def load_file(
             f"backbone.weights={path}: {type(model).__name__} reads {', '.join(readable)} files, "
             f"not {suffix or 'one without an ending'}; give a file of one of these kinds"
         )
-    if not path.is_file():
-        raise UserError(
-            f"backbone.weights={path}: no such file; give the path of an existing weight file, "
-            "backbone.weights=imagenet or backbone.weights=none"
-        )
+    require_file(path)
     kept: Mapping[str, _Entry]
     try:
         if suffix == NPZ_SUFFIX and npz_key:

@@ -44,7 +44,7 @@ from mcalc.sweep.worker import (
     skipped,
     warn_of_network_files,
 )
-from mcalc.trials import forget_checkpoint, raise_disk_full, run_trials
+from mcalc.trials import forget_checkpoint, raise_disk_full
 
 _POLL_SECONDS = 1.0
 _PARENT_LEASE = "parent run"
@@ -78,7 +78,7 @@ def run_plan(
     if plan.search:
         rehearse(plan.title, plan.search)
     with raise_disk_full(plan.base):
-        return _SweepRun(plan, compose, data, launcher, execute or run_trials).run()
+        return _SweepRun(plan, compose, data, launcher, execute).run()
 
 
 def _open_storage(plan: Plan) -> Storage:
@@ -95,7 +95,7 @@ class _SweepRun:
         compose: Compose,
         data: DataCache,
         launcher: Launcher | None,
-        execute: Execute,
+        execute: Execute | None,
     ) -> None:
         self.plan = plan
         self.compose = compose

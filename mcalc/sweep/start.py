@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import cache
 from typing import TYPE_CHECKING, Protocol
 
 from mcalc.config import Config
@@ -46,6 +47,7 @@ def run_sweep(
     Raises UserError for a mistake in the arguments, and at the end if any trial failed.
     """
     log_to_console()
+    compose = _once_each(compose)
     data = DataCache()
     plans = make_plans(arguments, compose, lambda settings: data(settings).fingerprint)
     for plan in plans:
@@ -67,6 +69,16 @@ def run_sweep(
             f"same command tries them again); the first, {failed[0].name}: {failed[0].error}"
         )
     return outcomes
+
+
+def _once_each(compose: Compose) -> Compose:
+    """The same, with a config that was composed before given again: composing takes its time."""
+
+    @cache
+    def composed(overrides: tuple[str, ...]) -> Config:
+        return compose(overrides)
+
+    return lambda overrides: composed(tuple(overrides))
 
 
 def _refuse_from_run(plan: Plan) -> None:

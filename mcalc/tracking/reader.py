@@ -7,6 +7,7 @@ of `tracking.uri`.
 from __future__ import annotations
 
 import statistics
+from dataclasses import dataclass
 from http.client import HTTPException
 from pathlib import Path
 from urllib.error import HTTPError
@@ -27,6 +28,8 @@ from mcalc.tracking.store import read_local
 
 _HARDWARE = ("device", "precision", "threads", "memory_format")
 """Tags of what a trial's speed depends on."""
+NETWORK_BYTES_TAG = "mcalc.network_bytes"
+"""Size of the weights of a trial's network."""
 
 
 def reading_client(tracking: TrackingConfig) -> MlflowClient | None:
@@ -52,10 +55,20 @@ def reading_client(tracking: TrackingConfig) -> MlflowClient | None:
     return MlflowClient(tracking_uri=tracking.uri)
 
 
-def read_speeds(tracking: TrackingConfig, host: str) -> dict[tuple[str, ...], float]:
-    """Seconds an iteration that trials on this host took, evaluations included.
+@dataclass(frozen=True)
+class Speed:
+    """How fast trials of one kind were."""
 
-    By backbone, batch, device, precision, threads and memory format; the median of the newest.
+    seconds: float
+    """An iteration, evaluations included: the median of the newest trials."""
+    network_bytes: int | None
+    """Size of the network's weights; None where the record does not have it."""
+
+
+def read_speeds(tracking: TrackingConfig, host: str) -> dict[tuple[str, ...], Speed]:
+    """How fast trials on this host were.
+
+    By backbone, batch, device, precision, threads and memory format.
     """
     client = reading_client(tracking)
     if client is None:
@@ -67,6 +80,7 @@ def read_speeds(tracking: TrackingConfig, host: str) -> dict[tuple[str, ...], fl
         order_by=["attributes.start_time DESC"],
     )
     found: dict[tuple[str, ...], list[float]] = {}
+    sizes: dict[tuple[str, ...], int] = {}
     for run in runs:
         tags, params, metrics = run.data.tags, run.data.params, run.data.metrics
         kind = (
@@ -75,7 +89,9 @@ def read_speeds(tracking: TrackingConfig, host: str) -> dict[tuple[str, ...], fl
         )
         if metrics.get("iterations"):
             found.setdefault(kind, []).append(metrics["seconds"] / metrics["iterations"])
-    return {kind: statistics.median(each) for kind, each in found.items()}
+            if (size := tags.get(NETWORK_BYTES_TAG, "")).isdecimal():
+                sizes.setdefault(kind, int(size))
+    return {kind: Speed(statistics.median(each), sizes.get(kind)) for kind, each in found.items()}
 
 
 def read_trials(tracking: TrackingConfig, sweep: str | None = None) -> list[RecordedTrial]:

@@ -11,13 +11,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import astuple, dataclass, fields, replace
 from io import BytesIO
 from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from matplotlib.figure import Figure
 from mlflow.entities import Metric, RunTag
 from mlflow.tracking import MlflowClient
 
@@ -26,6 +25,9 @@ from mcalc.file_digest import file_sha256
 from mcalc.results import CurvePoint, Predictions
 from mcalc.tracking import manifest
 from mcalc.tracking.manifest import MANIFEST_TAG, Manifest, digest
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 BATCH = 900
 """Metrics that are written in a call: MLflow takes at most 1000."""
@@ -182,6 +184,8 @@ class RunWriter:
 
     def crops(self, crops: Mapping[str, npt.NDArray[np.uint8]]) -> None:
         """Small PNGs by lesion, for the report's sheets."""
+        import cv2  # late: a run is opened long before
+
         for lesion, image in crops.items():
             # ids may be paths (data=folder)
             encoded = cv2.imencode(".png", image)[1].tobytes()

@@ -1,12 +1,15 @@
 from .checkpoint import Checkpoint as Checkpoint
 from .checkpoint import CheckpointFile as CheckpointFile
 from .checkpoint import Weights as Weights
-from .checkpoint import checkpoint_path as checkpoint_path
-from .device import ALL_CORES as ALL_CORES
+from .checkpoint_place import checkpoint_path as checkpoint_path
+from .checkpoint_place import remove_checkpoint as remove_checkpoint
 from .device import Placement as Placement
 from .device import Setup as Setup
+from .device import all_cores as all_cores
 from .device import resolve_precision as resolve_precision
+from .device import sees_gpu as sees_gpu
 from .device import setup_of as setup_of
+from .device import use_threads as use_threads
 from .device import uses_gpu as uses_gpu
 from .listener import Listener as Listener
 from .progress import TrainingProgress as TrainingProgress

@@ -15,12 +15,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from mcalc.atomic_write import remove_abandoned, write_binary
+from mcalc.atomic_write import write_binary
 from mcalc.errors import UserError, shown
 from mcalc.models.bounded_zip import DamagedFileError
 from mcalc.models.torch_file import open_torch_file
 from mcalc.models.weights import bytes_of
 from mcalc.results import CurvePoint, Predictions
+from mcalc.training.checkpoint_place import remove_checkpoint
 from mcalc.training.device import Setup
 
 FORMAT = 1
@@ -108,9 +109,7 @@ class CheckpointFile:
 
     def remove(self) -> None:
         """Delete the file, if there is one, and what killed processes left of earlier ones."""
-        remove_abandoned(self.path)
-        if self.path.is_file():
-            self.path.unlink()
+        remove_checkpoint(self.path)
 
 
 def most_bytes(model: nn.Module) -> int:
@@ -150,11 +149,6 @@ def _rates(optimizer: torch.optim.Optimizer) -> list[tuple[Any, ...]]:
         tuple(group.get(name) for name in ("lr", "weight_decay", "momentum"))
         for group in optimizer.param_groups
     ]
-
-
-def checkpoint_path(directory: Path, trajectory: str) -> Path:
-    """Where the run with this trajectory key keeps its checkpoint."""
-    return directory / "checkpoints" / f"{trajectory}.pth"
 
 
 def _plain(checkpoint: Checkpoint) -> dict[str, Any]:

@@ -1,17 +1,16 @@
-"""What computes a training run: device, precision, CPU threads."""
+"""What computes a training run: device, precision, CPU threads.
+
+PyTorch is imported where it is asked: a plan, or a run on the CPU alone, is described without it.
+"""
 
 from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-
-import torch
+from functools import cache
 
 from mcalc.config import Accelerator, Precision, TrainerConfig
 from mcalc.errors import UserError
-
-ALL_CORES = torch.get_num_threads()
-"""CPU threads that PyTorch takes by default, read before any run sets a number."""
 
 _OF_THE_LIBRARIES = (
     "ATEN_CPU_CAPABILITY",
@@ -52,6 +51,22 @@ class Setup:
     """CPU threads of the arithmetic."""
 
 
+@cache
+def all_cores() -> int:
+    """CPU threads that PyTorch takes by default, as they were before any run set a number."""
+    import torch
+
+    return torch.get_num_threads()
+
+
+def use_threads(threads: int) -> None:
+    """Compute with so many CPU threads from now on."""
+    import torch
+
+    all_cores()  # the default is known no longer once it is changed
+    torch.set_num_threads(threads)
+
+
 def setup_of(settings: TrainerConfig, cores: int | None = None) -> Setup:
     """What this machine and these settings make of device, precision and threads.
 
@@ -60,25 +75,36 @@ def setup_of(settings: TrainerConfig, cores: int | None = None) -> Setup:
     return Setup(
         device="cuda" if uses_gpu(settings) else "cpu",
         precision=resolve_precision(settings).value,
-        threads=settings.threads or cores or ALL_CORES,
+        threads=settings.threads or cores or all_cores(),
     )
+
+
+def sees_gpu() -> bool:
+    """Whether PyTorch sees a CUDA device."""
+    import torch
+
+    return torch.cuda.is_available()
 
 
 def uses_gpu(settings: TrainerConfig) -> bool:
     """Whether training runs on a GPU here. Raises UserError if one is asked for but absent."""
-    available = torch.cuda.is_available()
+    if settings.accelerator is Accelerator.cpu:
+        return False
+    available = sees_gpu()
     if settings.accelerator is Accelerator.gpu and not available:
         raise UserError(
             "trainer.accelerator=gpu, but PyTorch sees no CUDA device here: use auto or cpu, or "
             "check the driver with nvidia-smi"
         )
-    return available and settings.accelerator is not Accelerator.cpu
+    return available
 
 
 def resolve_precision(settings: TrainerConfig) -> Precision:
     """The precision that `auto` means on this machine: bf16 where the hardware computes in it."""
     if settings.precision is not Precision.auto:
         return settings.precision
+    import torch
+
     if uses_gpu(settings):
         fast = torch.cuda.is_bf16_supported()
     else:

@@ -5,14 +5,17 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from rich.progress import TaskID
 
 from mcalc.config import PlannedTrial
 from mcalc.console import QUIET_SECONDS, Display, console
 from mcalc.results import CurvePoint
-from mcalc.training.checkpoint import Checkpoint
 from mcalc.training.listener import Listener
+
+if TYPE_CHECKING:
+    from mcalc.training.checkpoint import Checkpoint
 
 _log = logging.getLogger(__name__)
 

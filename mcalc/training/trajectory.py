@@ -25,7 +25,7 @@ from mcalc.models import Classifier
 from mcalc.preemption import PREEMPTING, handled
 from mcalc.results import TrialResult
 from mcalc.training.checkpoint import Checkpoint, CheckpointFile, fits, most_bytes
-from mcalc.training.device import Placement, Setup, arithmetic_variables, setup_of
+from mcalc.training.device import Placement, Setup, arithmetic_variables, setup_of, use_threads
 from mcalc.training.lightning import ignored_variables, make_trainer, one_process
 from mcalc.training.listener import Listener
 from mcalc.training.validation import Checkpointing, ValidationSchedule, resumable
@@ -67,7 +67,7 @@ def run_trajectory(
                 listener.noted(reason)
     if start:
         setup = start.setup
-    torch.set_num_threads(setup.threads)
+    use_threads(setup.threads)
     pl.seed_everything(config.seed, workers=True, verbose=False)
     if settings.channels_last:
         module = module.to(memory_format=torch.channels_last)

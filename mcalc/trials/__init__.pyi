@@ -1,10 +1,10 @@
 from .disk_full import raise_disk_full as raise_disk_full
+from .places import forget_checkpoint as forget_checkpoint
+from .places import open_tracker as open_tracker
 from .provenance import hardware as hardware
 from .recorded_settings import refuse_other_settings as refuse_other_settings
 from .recorded_settings import settings_again as settings_again
-from .recorder import SweepRecord as SweepRecord
 from .rerun import rerun as rerun
-from .runner import forget_checkpoint as forget_checkpoint
-from .runner import open_tracker as open_tracker
-from .runner import run as run
 from .runner import run_trials as run_trials
+from .single import run as run
+from .sweep_record import SweepRecord as SweepRecord

@@ -6,12 +6,10 @@ import json
 import os
 from typing import Any
 
-import torch
-
 from mcalc.config import Accelerator, Precision, TrainerConfig
 from mcalc.errors import UserError
 from mcalc.results import RecordedTrial
-from mcalc.training import Setup, resolve_precision, uses_gpu
+from mcalc.training import Setup, resolve_precision, sees_gpu, uses_gpu
 from mcalc.trials.provenance import CPU, device_name, memory_format
 
 _MOST_THREADS = 1024
@@ -51,9 +49,7 @@ def _other_device(settings: TrainerConfig, device: str, recorded: str) -> str:
         return _device_here(settings)
     if device == "cpu" and settings.accelerator is Accelerator.gpu:
         return _device_here(settings)
-    if device == "cuda" and (
-        settings.accelerator is Accelerator.cpu or not torch.cuda.is_available()
-    ):
+    if device == "cuda" and (settings.accelerator is Accelerator.cpu or not sees_gpu()):
         return device_name("cpu")
     return ""
 
@@ -75,7 +71,7 @@ def _other_precision(settings: TrainerConfig, device: str, recorded: str) -> str
         return here if here != recorded else ""
     if recorded == Precision.fp32.value:
         return ""
-    if device == "cuda" and not torch.cuda.is_available():
+    if device == "cuda" and not sees_gpu():
         # the GPU that is missing is named already; whether another one has bf16 is not known
         return "" if recorded == Precision.bf16.value else "unknown"
     on = Accelerator.gpu if device == "cuda" else Accelerator.cpu

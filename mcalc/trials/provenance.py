@@ -8,8 +8,6 @@ from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 
-import torch
-
 from mcalc.config import TrainerConfig
 from mcalc.training import Placement, setup_of
 
@@ -75,6 +73,8 @@ def hardware(settings: TrainerConfig, placement: Placement | None = None) -> dic
 def device_name(device: str) -> str:
     """What a record calls this machine's `cpu` or `cuda`."""
     if device == "cuda":
+        import torch
+
         return torch.cuda.get_device_name()
     return f"{CPU} ({platform.machine()})"
 

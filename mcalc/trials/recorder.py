@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import replace
 
 from mcalc.config import PlannedTrial, flatten, identity_parts, is_numeric, plugins_of
 from mcalc.data import PreparedData
 from mcalc.results import CurvePoint, Outcome, TrialResult
 from mcalc.secret_text import hidden
-from mcalc.tracking import RunWriter, Tracker
+from mcalc.tracking import NETWORK_BYTES_TAG, RunWriter, Tracker
 from mcalc.training import Checkpoint, Listener, Placement, Weights
 from mcalc.trials.artifacts import (
     config_yaml,
@@ -20,25 +20,12 @@ from mcalc.trials.artifacts import (
     write_artifacts,
 )
 from mcalc.trials.provenance import git_revision, hardware, versions
+from mcalc.trials.sweep_record import SweepRecord
 
 _log = logging.getLogger(__name__)
 
 _ALSO_SHOWN = ("name", "data.source", "data.csv_split", "data.phantom.lesions", "trainer.workers")
 """Parameters in MLflow beside those that change numbers."""
-
-
-@dataclass(frozen=True)
-class SweepRecord:
-    """What runs belong to, as they name it: a sweep, an earlier run; a single trial has neither."""
-
-    sweep: str | None = None
-    """The sweep's identity."""
-    parent: str | None = None
-    """The sweep's MLflow run."""
-    known_runs: Mapping[str, str] = field(default_factory=dict)
-    """MLflow runs of earlier attempts by trial key, to be resumed."""
-    from_run: str | None = None
-    """The MLflow run that the one trial repeats (`from_run=ID`)."""
 
 
 class Recorder(Listener):
@@ -139,6 +126,7 @@ class Recorder(Listener):
             "mcalc.leak": data.split.leak,
             "mcalc.stop_reason": result.stop_reason,
             "mcalc.warnings": json_tag(notes),
+            NETWORK_BYTES_TAG: str(sum(each.nbytes for each in weights.values())),
         }
         sealed = writer.finish(metrics, tags)
         self._end(

@@ -31,10 +31,11 @@ from mcalc.training import CheckpointFile, Placement, Setup, TrainingProgress, c
 from mcalc.trials.artifacts import json_tag
 from mcalc.trials.comparison import as_table, compare
 from mcalc.trials.conditions import notes, setup_to_keep
+from mcalc.trials.places import open_tracker
 from mcalc.trials.provenance import git_revision, versions
 from mcalc.trials.recorded_settings import identity_differences, recorded_config
-from mcalc.trials.recorder import SweepRecord
-from mcalc.trials.runner import open_tracker, run_trials
+from mcalc.trials.runner import run_trials
+from mcalc.trials.sweep_record import SweepRecord
 
 _log = logging.getLogger(__name__)
 

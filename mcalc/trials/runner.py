@@ -1,17 +1,15 @@
-"""One trial, or the trials of one training run, from data to record."""
+"""The trials of one training run, from data to record."""
 
 from __future__ import annotations
 
-import logging
 import traceback
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from mcalc.allocator import give_back_memory
-from mcalc.config import Config, PlannedTrial, plan_trial
+from mcalc.config import PlannedTrial
 from mcalc.console import console, counting
-from mcalc.data import IndexedData, index_data, prepare_data
+from mcalc.data import IndexedData, prepare_data
 from mcalc.data.loading import CropData
 from mcalc.data.splits import class_count
 from mcalc.errors import CancelledError, CutOffError, StoppedError, UserError
@@ -24,45 +22,12 @@ from mcalc.training import (
     DivergedError,
     Listener,
     Placement,
-    TrainingProgress,
     checkpoint_path,
     run_trajectory,
 )
 from mcalc.trials.disk_full import is_disk_full, raise_disk_full
-from mcalc.trials.recorder import Recorder, SweepRecord
-
-_log = logging.getLogger(__name__)
-
-
-def trial_name(config: Config) -> str:
-    """The name given, or one made from backbone and head rates."""
-    head = f"{config.head.weight_lr:g}-{config.head.bias_lr:g}-{config.head.weight_l2:g}"
-    return config.name or f"{config.backbone.name}-{head}-seed{config.seed}"
-
-
-def run(config: Config) -> list[Outcome]:
-    """Run one trial. One that is finished already is not run again, unless `rerun`.
-
-    An error of the trial is recorded with it and returned in its outcome. Ctrl-C closes the record
-    and is raised again.
-
-    Raises UserError where nothing can be run at all: the data cannot be opened, or the record
-    cannot be written.
-    """
-    data = index_data(config.data)
-    tracker = open_tracker(config)
-    trial = plan_trial(trial_name(config), config, data.fingerprint)
-    done = None if config.rerun else tracker.finished(trial.key)
-    if done:
-        _log.info(f"{trial.name} is finished already (run {done.run_id}); rerun=true runs it anew")
-        return [replace(done, name=trial.name, state="skipped")]
-    return run_trials([trial], data, tracker, [TrainingProgress(trial.name)])
-
-
-def open_tracker(config: Config) -> Tracker:
-    """The record that a config names."""
-    tracking = config.tracking
-    return Tracker(Path(tracking.dir), tracking.experiment, tracking.uri, config.storage_wait)
+from mcalc.trials.recorder import Recorder
+from mcalc.trials.sweep_record import SweepRecord
 
 
 def run_trials(
@@ -115,14 +80,6 @@ def run_trials(
         finally:
             give_back_memory()
     return recorder.outcomes
-
-
-def forget_checkpoint(trial: PlannedTrial) -> None:
-    """Remove the checkpoint of a training run all of whose trials are recorded.
-
-    A worker that is killed after it recorded the last one leaves it behind.
-    """
-    CheckpointFile(checkpoint_path(Path(trial.config.tracking.dir), trial.trajectory)).remove()
 
 
 def _train(

@@ -71,6 +71,7 @@ def test_train_takes_it(own: Path, capsys: pytest.CaptureFixture[str]) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.whole
 def test_a_sweep_takes_it(own: Path) -> None:
     done = processes.run(
         "mcalc.train", "backbone=mynet,squeezenet", "-m", "dry_run=true", "backbone.weights=none",

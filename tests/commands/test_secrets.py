@@ -10,6 +10,7 @@ from pathlib import Path
 
 import processes
 import pytest
+from parameters import most_are_whole
 
 CANARY = "cAn4ry"
 PARTS = (CANARY, "xyZZy77")
@@ -48,12 +49,6 @@ SERVERS = (
 )
 
 
-def most_are_whole(addresses: Sequence[str], fast: int) -> list[object]:
-    """All as parameters; but for the first ones they run with `make test-all`."""
-    rest = [pytest.param(each, marks=pytest.mark.whole) for each in addresses[fast:]]
-    return [*addresses[:fast], *rest]
-
-
 def check(tmp_path: Path, *arguments: str) -> str:
     """Run a command; returns what it printed, in which, as in every file, nothing is secret."""
     runs = tmp_path / "runs"
@@ -81,7 +76,7 @@ def commands(tmp_path: Path, setting: str) -> Sequence[Sequence[str]]:
     )
 
 
-@pytest.mark.parametrize("address", most_are_whole(STORES, 2))
+@pytest.mark.parametrize("address", most_are_whole(STORES, 1))
 def test_a_stores_password_is_printed_and_written_nowhere(tmp_path: Path, address: str) -> None:
     setting = f"storage={address}"
     for arguments in (*commands(tmp_path, setting), ("mcalc.sweep", "url", setting)):
@@ -89,7 +84,7 @@ def test_a_stores_password_is_printed_and_written_nowhere(tmp_path: Path, addres
     check(tmp_path, "mcalc.sweep", "list", setting, "storage_wait=0")
 
 
-@pytest.mark.parametrize("address", most_are_whole(SERVERS, 2))
+@pytest.mark.parametrize("address", most_are_whole(SERVERS, 1))
 def test_a_servers_password_is_printed_and_written_nowhere(tmp_path: Path, address: str) -> None:
     setting = f"tracking.uri={address}"
     for arguments in commands(tmp_path, setting):

@@ -127,6 +127,7 @@ def test_a_word_of_the_standard_is_repeated(tmp_path: Path, dicom: Write) -> Non
         read_image(path)
 
 
+@pytest.mark.whole
 def test_commands_neither_print_nor_record_a_name(tmp_path: Path) -> None:
     """A whole download with the name in an element of each file: checked, prepared, trained on."""
     cache = f"data.cache={tmp_path / 'cache'}"

@@ -185,7 +185,7 @@ def test_a_trial_that_uses_them_is_run_again_and_another_version_is_named(work: 
 
 
 def test_a_package_that_is_not_as_it_should_be_is_named(work: Path) -> None:
-    arguments = ("backbone.name=broken", "data.phantom.lesions=8", "backbone.weights=none")
+    arguments = ("backbone.name=broken", "data.phantom.lesions=32", "backbone.weights=none")
     printed = run(work, "train", *arguments, status=2)
     assert "mypackage 1.2 cannot be loaded" in printed
     assert "Traceback" not in printed
@@ -193,5 +193,5 @@ def test_a_package_that_is_not_as_it_should_be_is_named(work: Path) -> None:
     for command in ("data", "train"):
         assert missed in run(work, command, "data.source=myclinic", status=2)
     assert "did you mean 'mynet'" in run(
-        work, "train", "backbone.name=mynett", "data.phantom.lesions=8", status=2
+        work, "train", "backbone.name=mynett", "data.phantom.lesions=32", status=2
     )

@@ -30,10 +30,11 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("cache")
 
 
+@pytest.mark.whole
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("protocol", "lesions"),
-    [("paper_augment_first", 24), pytest.param("cv", 40, marks=pytest.mark.whole)],
+    [("paper_augment_first", 24), ("cv", 40)],
 )
 @pytest.mark.xdist_group("dry run")
 def test_the_planned_iterations_are_those_that_run(

@@ -16,6 +16,7 @@ import optuna
 import pytest
 from engine import Instant, score, settings, start, sweep
 from optuna.trial import TrialState
+from parameters import most_are_whole
 from processes import wait_for
 
 from mcalc.config import Config
@@ -33,8 +34,8 @@ from mcalc.sweep.store.study import SweepStudy, trajectory_of
 from mcalc.sweep.worker.context import WorkerContext
 from mcalc.sweep.worker.job import run_job
 from mcalc.sweep.worker.search import work_of
-from mcalc.training.checkpoint import checkpoint_path
-from mcalc.trials.runner import open_tracker
+from mcalc.training.checkpoint_place import checkpoint_path
+from mcalc.trials.places import open_tracker
 
 pytestmark = pytest.mark.slow
 
@@ -101,12 +102,15 @@ def states(outcomes: list[Outcome]) -> dict[str, str]:
 
 @pytest.mark.parametrize(
     ("place", "again"),
-    [
-        # the trial that was under way is begun again, unless MLflow has its result
-        ("began", ["head.weight_lr=2", "head.weight_lr=3", "head.weight_lr=4"]),
-        ("recorded", ["head.weight_lr=3", "head.weight_lr=4"]),
-        ("told", ["head.weight_lr=3", "head.weight_lr=4"]),
-    ],
+    most_are_whole(
+        [
+            # the trial that was under way is begun again, unless MLflow has its result
+            ("recorded", ["head.weight_lr=3", "head.weight_lr=4"]),
+            ("began", ["head.weight_lr=2", "head.weight_lr=3", "head.weight_lr=4"]),
+            ("told", ["head.weight_lr=3", "head.weight_lr=4"]),
+        ],
+        1,
+    ),
 )
 def test_wherever_a_worker_is_killed_no_trial_is_lost_or_repeated(
     tmp_path: Path, place: str, again: list[str]
@@ -159,6 +163,7 @@ def test_what_mlflow_has_is_not_run_again_where_the_study_was_lost(tmp_path: Pat
     each_once(tmp_path)
 
 
+@pytest.mark.whole
 def test_three_workers_share_a_sweep_and_one_is_killed(tmp_path: Path) -> None:
     rates = "head.weight_lr=range(1,13)"
     names = [f"head.weight_lr={rate}" for rate in range(1, 13)]
@@ -177,6 +182,7 @@ def test_three_workers_share_a_sweep_and_one_is_killed(tmp_path: Path) -> None:
     assert len(repeated) <= 1
 
 
+@pytest.mark.whole
 def test_a_run_that_a_dead_worker_opened_is_closed_by_a_living_one(tmp_path: Path) -> None:
     living = start(tmp_path, RATES, instant=Instant(tmp_path / "log", seconds=1.5))
     wait_for((tmp_path / "log").exists, living)
@@ -202,6 +208,7 @@ def test_a_living_workers_trial_is_left_to_it(tmp_path: Path) -> None:
     each_once(tmp_path)
 
 
+@pytest.mark.whole
 def test_the_end_of_a_sweep_waits_for_the_last_trial_of_another_worker(tmp_path: Path) -> None:
     slow = Instant(tmp_path / "log", seconds=4)
     worker = start(tmp_path, "head.weight_lr=1,2", instant=slow)
@@ -378,13 +385,16 @@ def test_one_name_is_one_sweep_and_another_is_refused_with_the_difference(tmp_pa
 
 @pytest.mark.parametrize(
     "sampler",
-    [
-        "tpe",
-        "random",
-        "qmc",
-        "cmaes",
-        "{_target_: optuna.samplers.TPESampler, multivariate: true, n_startup_trials: 2}",
-    ],
+    most_are_whole(
+        [
+            "tpe",
+            "random",
+            "qmc",
+            "cmaes",
+            "{_target_: optuna.samplers.TPESampler, multivariate: true, n_startup_trials: 2}",
+        ],
+        1,
+    ),
 )
 def test_a_search_ends_with_its_budget_and_goes_on_with_more(
     tmp_path: Path, sweeps: Path, sampler: str
@@ -410,16 +420,19 @@ def test_a_search_ends_with_its_budget_and_goes_on_with_more(
 
 @pytest.mark.parametrize(
     "sampler",
-    [
-        "gp",
-        "{_target_: optuna.samplers.QMCSampler, qmc_type: halton}",
-        "{_target_: optuna.samplers.CmaEsSampler, use_separable_cma: true}",
-        "{_target_: optuna.samplers.NSGAIISampler, population_size: 2, "
-        "crossover: {_target_: optuna.samplers.nsgaii.UniformCrossover}}",
-        "{_target_: optuna.samplers.NSGAIIISampler, population_size: 2}",
-        "{_target_: optuna.samplers.PartialFixedSampler, fixed_params: {trainer.lr: 0.01}, "
-        "base_sampler: {_target_: optuna.samplers.GPSampler, n_startup_trials: 1}}",
-    ],
+    most_are_whole(
+        [
+            "{_target_: optuna.samplers.QMCSampler, qmc_type: halton}",
+            "{_target_: optuna.samplers.PartialFixedSampler, fixed_params: {trainer.lr: 0.01}, "
+            "base_sampler: {_target_: optuna.samplers.GPSampler, n_startup_trials: 1}}",
+            "gp",
+            "{_target_: optuna.samplers.CmaEsSampler, use_separable_cma: true}",
+            "{_target_: optuna.samplers.NSGAIISampler, population_size: 2, "
+            "crossover: {_target_: optuna.samplers.nsgaii.UniformCrossover}}",
+            "{_target_: optuna.samplers.NSGAIIISampler, population_size: 2}",
+        ],
+        2,
+    ),
 )
 def test_any_of_optunas_samplers_draws(tmp_path: Path, sweeps: Path, sampler: str) -> None:
     (sweeps / "mine.yaml").write_text(
@@ -486,12 +499,15 @@ def test_a_budget_in_hours_counts_the_training_of_all(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "pruner",
-    [
-        "hyperband",
-        "median",
-        "patient",
-        "{_target_: optuna.pruners.PercentilePruner, percentile: 30.0, n_startup_trials: 3}",
-    ],
+    most_are_whole(
+        [
+            "median",
+            "{_target_: optuna.pruners.PercentilePruner, percentile: 30.0, n_startup_trials: 3}",
+            "hyperband",
+            "patient",
+        ],
+        2,
+    ),
 )
 def test_pruned_trials_are_marked_in_both_stores_and_not_run_again(
     tmp_path: Path, sweeps: Path, pruner: str
@@ -579,6 +595,7 @@ def test_a_configuration_that_its_worker_ended_meanwhile_is_left(
     assert [a.value for a in study.attempts()] == [0.6]
 
 
+@pytest.mark.whole
 def test_workers_that_search_together_do_not_overdraw(tmp_path: Path) -> None:
     arguments = ("head.weight_lr=interval(1,30)", "budget.trials=7")
     slow = Instant(tmp_path / "log", seconds=0.2)
@@ -626,6 +643,7 @@ def test_the_check_says_what_differs(tmp_path: Path) -> None:
     assert NAMES[2] not in differences
 
 
+@pytest.mark.whole
 def test_the_check_finds_small_differences_doubles_and_broken_seeds(
     tmp_path: Path, sweeps: Path
 ) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from engine import Instant, start, sweep
+from parameters import most_are_whole
 from processes import wait_for
 from sqlalchemy import create_engine, text
 from sqlalchemy.exc import OperationalError
@@ -40,6 +41,7 @@ def states_in_optuna(folder: Path) -> list[str]:
     return sorted(a.state.name for a in attempts(url_of(folder / "mlruns" / "optuna.db")))
 
 
+@pytest.mark.whole
 def test_a_paused_sweep_stops_between_trials_and_goes_on_after_resume(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -84,7 +86,7 @@ def test_a_search_that_is_paused_keeps_to_its_budget(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "arguments",
-    [(RATES,), ("head.weight_lr=interval(1,30)", "budget.trials=4")],
+    most_are_whole([[RATES], ["head.weight_lr=interval(1,30)", "budget.trials=4"]], 1),
     ids=["rows", "search"],
 )
 def test_cancel_closes_what_a_dead_worker_left_and_loses_nothing(

@@ -29,7 +29,7 @@ from mcalc.tracking.reader import read_trials
 from mcalc.tracking.tracker import Tracker
 from mcalc.train import main
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("rerun")]
+pytestmark = [pytest.mark.slow, pytest.mark.whole, pytest.mark.xdist_group("rerun")]
 WITHOUT_NETWORK = "tracking.save_network=false"
 
 

@@ -14,10 +14,10 @@ from torch.utils.data import DataLoader, Dataset
 
 from mcalc.config import AugmentConfig, ProtocolName, TrainerConfig
 from mcalc.data.loading.augment import Augment
+from mcalc.data.loading.checks import check_trainable
 from mcalc.data.loading.length import RunLength, run_length
 from mcalc.data.loading.sampler import MiniBatches
 from mcalc.data.splits import Sample, Split
-from mcalc.errors import UserError
 
 Batch = tuple[Tensor, Tensor]
 """Images (B, 1, S, S) uint8 0..255 and labels (B,) int64, 1 malignant."""
@@ -63,22 +63,13 @@ class CropData(pl.LightningDataModule):
         seed: int,
     ) -> None:
         super().__init__()
-        if len(split.train) < trainer.batch_size:
-            raise UserError(
-                f"trainer.batch_size={trainer.batch_size} is more than the {len(split.train)} "
-                "training images, and a partial batch is dropped: take a smaller batch or more data"
-            )
+        check_trainable(split, augment, trainer)
         self.settings = trainer
         self.seed = seed
         self.start = 0
         """Iterations that a resumed run has done already."""
         copies = Augment(augment, split.seed)
         copied = split.protocol is ProtocolName.paper_augment_first
-        if copied and not augment.enabled:
-            raise UserError(
-                "protocol=paper_augment_first makes its copies with augment.*, which "
-                "augment.enabled=false switches off: leave it on, or take protocol=paper"
-            )
         # there the copies are the augmentation, made before the split: none is drawn on top
         online = None if copied else Augment(augment, seed)
         self.train = Crops(images, [samples[i] for i in split.train], online, copies)

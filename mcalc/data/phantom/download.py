@@ -22,8 +22,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from mcalc.atomic_write import held_folder, remove_abandoned, sync
-from mcalc.config import PhantomConfig, hashed_settings
+from mcalc.atomic_write import held_folder, sync
+from mcalc.config import PhantomConfig
 from mcalc.data.phantom.calcifications import calcification_density, expose
 from mcalc.data.phantom.case_csv import (
     crop_path,
@@ -38,15 +38,12 @@ from mcalc.data.phantom.defects import check_enough_lesions, plant_defects, writ
 from mcalc.data.phantom.dicom import CROP, FULL, MASK, write_dicom
 from mcalc.data.phantom.film import breast_film
 from mcalc.data.phantom.grid import FilmGrid, film_grid
+from mcalc.data.phantom.marker import MARKER, is_written, marker_content
 from mcalc.data.phantom.outline import outline_mask
 from mcalc.data.phantom.texture import FloatImage, add_film_noise, magnify
 from mcalc.data.records import Split, View
 from mcalc.errors import UserError
 from mcalc.iteration import Progress, in_threads
-
-MARKER = "phantom.json"
-FORMAT_VERSION = 2
-"""Raised whenever the same settings would give other bytes."""
 
 _FOR_FILM, _FOR_LESION, _FOR_FILM_NOISE, _FOR_OUTLINE = 11, 12, 13, 14
 _PIXELS_AT_ONCE = 64_000_000
@@ -74,8 +71,7 @@ def write_phantom(root: Path, settings: PhantomConfig, progress: Progress | None
     """
     # A link is followed, so that the folder it names is replaced and not the link.
     target = root.resolve()
-    remove_abandoned(target, r"\.[0-9a-f]{32}\.partial")
-    if _is_there_already(root, settings):
+    if is_written(root, settings):
         return root
     if settings.defects:
         check_enough_lesions(settings)
@@ -99,45 +95,8 @@ def _move_into_place(draft: Path, target: Path, settings: PhantomConfig) -> None
         draft.rename(target)
     except OSError:
         # Another process may have finished first; anything else in the way is an error.
-        if not _is_there_already(target, settings):
+        if not is_written(target, settings):
             raise
-
-
-def _marker_content(settings: PhantomConfig) -> dict[str, object]:
-    # 1 and 1.0 are one difficulty, and must be one text.
-    difficulty = float(settings.difficulty)
-    return {"format_version": FORMAT_VERSION, **hashed_settings(settings), "difficulty": difficulty}
-
-
-def _is_there_already(root: Path, settings: PhantomConfig) -> bool:
-    """Whether `root` holds this phantom; UserError where it holds anything else."""
-    if not root.exists():
-        return False
-    remedy = "delete that folder or name another one with data.root=PATH"
-    if not root.is_dir():
-        raise UserError(
-            f"{root} is a file where the phantom's folder is expected: name another folder with "
-            "data.root=PATH"
-        )
-    if not any(root.iterdir()):
-        return False
-    marker = root / MARKER
-    if not marker.is_file():
-        raise UserError(
-            f"{root} holds files that are no phantom (it has no {MARKER}), and they are not "
-            "overwritten: name another folder with data.root=PATH"
-        )
-    try:
-        found = json.loads(marker.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise UserError(f"{marker} is not valid JSON ({error}): {remedy}") from error
-    wanted = _marker_content(settings)
-    if found != wanted:
-        raise UserError(
-            f"{root} holds a phantom made with other settings ({json.dumps(found)}) than the "
-            f"ones asked for ({json.dumps(wanted)}): {remedy}"
-        )
-    return True
 
 
 def _write_download(root: Path, settings: PhantomConfig, progress: Progress | None) -> None:
@@ -150,7 +109,7 @@ def _write_download(root: Path, settings: PhantomConfig, progress: Progress | No
     if settings.defects:
         write_expected(root, plant_defects(root, rows, records, tables, settings))
     write_case_csvs(root, tables)
-    text = json.dumps(_marker_content(settings), indent=2) + "\n"
+    text = json.dumps(marker_content(settings), indent=2) + "\n"
     (root / MARKER).write_text(text, encoding="utf-8", newline="\n")
     sync(root / MARKER)
 

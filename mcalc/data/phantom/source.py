@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from mcalc.config import DataConfig, PhantomConfig, hashed_settings
-from mcalc.data.phantom.download import FORMAT_VERSION, write_phantom
+from mcalc.data.phantom.marker import FORMAT_VERSION, is_written
 from mcalc.data.records import Index
 from mcalc.data.sources import Source
 from mcalc.data.sources.cbis_ddsm import read_index
@@ -34,7 +34,11 @@ def _settings_hash(settings: PhantomConfig) -> str:
 def _read(data: DataConfig, progress: Progress | None) -> Index:
     """Write the phantom where it is not there yet, and index it."""
     root = phantom_root(data)
-    write_phantom(root, data.phantom, progress)
+    if not is_written(root, data.phantom):
+        # late: OpenCV, SciPy and pydicom's writer, which reading does without
+        from mcalc.data.phantom.download import write_phantom
+
+        write_phantom(root, data.phantom, progress)
     # its CSVs lie in it: data.csv_dir is about downloads
     index = read_index(root, None, data.csv_split, progress, data.region)
     defects = ", with defects" if data.phantom.defects else ""

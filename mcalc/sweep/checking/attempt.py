@@ -8,7 +8,6 @@ from typing import Any
 
 from optuna.trial import FrozenTrial, TrialState
 
-from mcalc.evaluation import all_scores
 from mcalc.results import CurvePoint, Predictions, RecordedTrial
 from mcalc.sweep.store import DEFINITION, SweepStudy, result
 
@@ -74,6 +73,9 @@ def score_problems(run: RecordedTrial, predictions: Predictions | None) -> Itera
     if predictions is None:
         yield "its predictions are missing"
         return
+    # late: SciPy, which a sweep that only looks at runs' ids does without
+    from mcalc.evaluation import all_scores
+
     for name, value in all_scores(predictions.labels, predictions.probabilities).items():
         recorded = run.metrics.get(name)
         # a figure that was recorded by an earlier version may have had another interval

@@ -3,22 +3,16 @@
 from __future__ import annotations
 
 import platform
-import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-import torch
-
-from mcalc.config import Config, DataConfig, MissingWeights, PlannedTrial
+from mcalc.config import Config, DataConfig, PlannedTrial
 from mcalc.data import IndexedData, split_of
 from mcalc.data.loading import run_length
 from mcalc.data.splits import Split
-from mcalc.models import Classifier, build_classifier
 from mcalc.tracking import read_speeds
-from mcalc.training import ALL_CORES, resolve_precision, uses_gpu
 from mcalc.trials import hardware
 
-_MEASURED_STEPS = 2
 _EVALUATION_SHARE = 1 / 3
 """Of a training step's work, a forward pass."""
 _RECORD_BYTES = 2_000_000
@@ -84,41 +78,18 @@ def _speed(config: Config, kind: tuple[str, ...], evaluated: int) -> tuple[float
 
     `evaluated`: images of a validation evaluation.
     """
-    # random weights are as fast, and need no network
-    plain = replace(config.backbone, weights="none", on_missing_weights=MissingWeights.error)
-    built = build_classifier(plain, 0)
-    size = sum(v.numel() * v.element_size() for v in built.model.state_dict().values())
     recorded = read_speeds(config.tracking, platform.node()).get(kind)
-    if recorded is not None:
-        return recorded, size, True
-    torch.set_num_threads(config.trainer.threads or ALL_CORES)
-    device = torch.device("cuda" if uses_gpu(config.trainer) else "cpu")
-    module = Classifier(built, config.backbone, config.head, config.trainer).to(device)
-    if config.trainer.channels_last:
-        module = module.to(memory_format=torch.channels_last)
-    optimizer = module.configure_optimizers()
-    width, batch = built.contract.size, config.trainer.batch_size
-    images = torch.zeros(batch, 1, width, width, dtype=torch.uint8, device=device)
-    labels = torch.zeros(batch, dtype=torch.int64, device=device)
-    low = resolve_precision(config.trainer).value == "bf16"
-    began = 0.0
-    for step in range(1 + _MEASURED_STEPS):
-        if step == 1:  # the first one allocates
-            began = _now(device)
-        with torch.autocast(device.type, torch.bfloat16, enabled=low):
-            loss = module.training_step((images, labels), 0)
-        optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        optimizer.step()
-    each = (_now(device) - began) / _MEASURED_STEPS
-    evaluation = each / batch * _EVALUATION_SHARE * evaluated
+    if recorded and recorded.network_bytes is not None:
+        return recorded.seconds, recorded.network_bytes, True
+    # late: PyTorch and the networks, which a plan whose speeds are recorded does without
+    from mcalc.sweep.display.measured_step import measured_step, network_bytes
+
+    size = network_bytes(config)
+    if recorded:
+        return recorded.seconds, size, True
+    each = measured_step(config)
+    evaluation = each / config.trainer.batch_size * _EVALUATION_SHARE * evaluated
     return each + evaluation / config.trainer.val_every, size, False
-
-
-def _now(device: torch.device) -> float:
-    if device.type == "cuda":
-        torch.cuda.synchronize()
-    return time.perf_counter()
 
 
 def format_time(seconds: float) -> str:

@@ -26,7 +26,7 @@ from mcalc.sweep.store import (
 from mcalc.sweep.worker.resources import cpu_share, gpu_slot
 from mcalc.tracking import Tracker
 from mcalc.training import Listener, Placement, TrainingProgress
-from mcalc.trials import SweepRecord, open_tracker, run_trials
+from mcalc.trials import SweepRecord, open_tracker
 
 _log = logging.getLogger(__name__)
 
@@ -50,7 +50,7 @@ class WorkerContext:
         *,
         storage: Storage | None = None,
         study: SweepStudy | None = None,
-        execute: Execute = run_trials,
+        execute: Execute | None = None,
         display: Display | None = None,
         data: DataCache | None = None,
     ) -> None:
@@ -62,7 +62,7 @@ class WorkerContext:
         self.leases = Leases(self.storage, sweep)
         self.halts = Halts(self.storage, sweep)
         self.tracker = open_tracker(config)
-        self.execute = execute
+        self._execute = execute
         self.display = display
         self.data = data or DataCache()
 
@@ -82,7 +82,7 @@ class WorkerContext:
         within = SweepRecord(job.sweep, job.parent, known_runs)
         with gpu_slot(config.trainer, config.trials_per_gpu) as gpu:
             placement = Placement(gpu, cpu_share(config.trainer, job.beside))
-            return self.execute(
+            return self._execute_or_train()(
                 trials,
                 self.data(config.data),
                 self.tracker,
@@ -90,6 +90,14 @@ class WorkerContext:
                 within,
                 placement,
             )
+
+    def _execute_or_train(self) -> Execute:
+        if self._execute:
+            return self._execute
+        # late: PyTorch and Lightning, which a sweep that is finished does not need
+        from mcalc.trials import run_trials
+
+        return run_trials
 
 
 class LeaseListener(Listener):

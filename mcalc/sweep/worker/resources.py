@@ -10,11 +10,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
-import torch
 from filelock import FileLock, Timeout
 
 from mcalc.config import TrainerConfig
-from mcalc.training import ALL_CORES, uses_gpu
+from mcalc.training import all_cores, uses_gpu
 
 _PAUSE = 0.5
 
@@ -33,7 +32,7 @@ def cpu_share(settings: TrainerConfig, beside: int) -> int | None:
     """
     if beside <= 1 or uses_gpu(settings):
         return None
-    return share_of(cores_here(), ALL_CORES, beside)
+    return share_of(cores_here(), all_cores(), beside)
 
 
 def share_of(cores: int, limit: int, beside: int) -> int:
@@ -51,6 +50,8 @@ def gpu_slot(settings: TrainerConfig, trials_per_gpu: int) -> Iterator[int]:
     if not uses_gpu(settings):
         yield 0
         return
+    import torch
+
     places = [
         (device, f"{_name(device)}-{place}")
         for place in range(trials_per_gpu)
@@ -89,4 +90,6 @@ def _folder() -> Path:
 
 
 def _name(device: int) -> str:
+    import torch
+
     return str(getattr(torch.cuda.get_device_properties(device), "uuid", device))

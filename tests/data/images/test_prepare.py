@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 from builders import make_lesion
+from parameters import most_are_whole
 
 from mcalc.config import ClaheConfig, DataConfig, Fit, Region, ScaleUnit, Unit
 from mcalc.data.images.file_hashes import file_digests
@@ -423,7 +424,7 @@ def test_a_cache_that_cannot_be_written_is_named(lesions: list[Lesion], tmp_path
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("region", [Region.full, Region.patch])
+@pytest.mark.parametrize("region", most_are_whole([Region.full, Region.patch], 1))
 def test_memory_stays_flat_over_full_size_mammograms(
     tmp_path: Path, dicom: Write, region: Region
 ) -> None:

@@ -89,5 +89,6 @@ def test_patients_of_a_table_are_compared(tmp_path: Path) -> None:
     assert "'1' (1 lesion) and '01' (1 lesion) differ only" in row.detail
 
 
+@pytest.mark.whole
 def test_phantoms_have_none(tmp_path: Path) -> None:
     assert _alike(open_source(DataConfig(cache=str(tmp_path)))) == []

@@ -14,7 +14,7 @@ import torch
 
 from mcalc.config import Accelerator, TrainerConfig
 from mcalc.sweep.worker.resources import cores_here, cpu_share, first_free, gpu_slot, share_of
-from mcalc.training.device import ALL_CORES
+from mcalc.training.device import all_cores
 
 CPU = TrainerConfig(accelerator=Accelerator.cpu)
 
@@ -106,7 +106,7 @@ def test_cores_are_split_between_jobs_that_run_at_once() -> None:
     physical = psutil.cpu_count(logical=False) or allowed
     assert cores_here() == min(allowed, physical)
     assert cpu_share(CPU, 1) is None
-    assert cpu_share(CPU, 2) == max(1, min(ALL_CORES, cores_here() // 2))
+    assert cpu_share(CPU, 2) == max(1, min(all_cores(), cores_here() // 2))
     assert cpu_share(CPU, 10_000) == 1
 
 

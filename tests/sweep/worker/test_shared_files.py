@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from engine import settings, sweep
+from parameters import most_are_whole
 from sqlalchemy import text
 
 from mcalc import network_files
@@ -50,7 +51,7 @@ def test_several_machines_are_refused(on_nfs: Path) -> None:
     refuse_network_files(compose_config([*settings(on_nfs), *served]), "jobs of SlurmLauncher")
 
 
-@pytest.mark.parametrize("lives", [True, False])
+@pytest.mark.parametrize("lives", most_are_whole([True, False], 1))
 def test_a_living_worker_of_another_machine_on_the_same_file_is_refused(
     on_nfs: Path, monkeypatch: pytest.MonkeyPatch, lives: bool
 ) -> None:

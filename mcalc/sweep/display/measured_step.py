@@ -1,0 +1,58 @@
+"""A training step's time on this machine, and a network's size, for the estimate of a plan."""
+
+from __future__ import annotations
+
+import time
+from functools import lru_cache
+
+import torch
+
+from mcalc.config import BackboneConfig, Config
+from mcalc.models import Classifier, build_classifier
+from mcalc.models.backbones import Built
+from mcalc.training import all_cores, resolve_precision, use_threads, uses_gpu
+
+_MEASURED_STEPS = 3
+
+
+@lru_cache(maxsize=1)
+def _built(backbone: str) -> Built:
+    # random weights are as fast, and need no network
+    return build_classifier(BackboneConfig(name=backbone, weights="none"), 0)
+
+
+def network_bytes(config: Config) -> int:
+    """Bytes of the network's weights."""
+    state = _built(config.backbone.name).model.state_dict()
+    return sum(value.numel() * value.element_size() for value in state.values())
+
+
+def measured_step(config: Config) -> float:
+    """Seconds of a training step: the fastest of a few, as what runs beside only slows one."""
+    use_threads(config.trainer.threads or all_cores())
+    device = torch.device("cuda" if uses_gpu(config.trainer) else "cpu")
+    built = _built(config.backbone.name)
+    module = Classifier(built, config.backbone, config.head, config.trainer).to(device)
+    if config.trainer.channels_last:
+        module = module.to(memory_format=torch.channels_last)
+    optimizer = module.configure_optimizers()
+    width, batch = built.contract.size, config.trainer.batch_size
+    images = torch.zeros(batch, 1, width, width, dtype=torch.uint8, device=device)
+    labels = torch.zeros(batch, dtype=torch.int64, device=device)
+    low = resolve_precision(config.trainer).value == "bf16"
+    times = []
+    for _ in range(1 + _MEASURED_STEPS):
+        began = _now(device)
+        with torch.autocast(device.type, torch.bfloat16, enabled=low):
+            loss = module.training_step((images, labels), 0)
+        optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+        times.append(_now(device) - began)
+    return min(times[1:])  # the first one allocates
+
+
+def _now(device: torch.device) -> float:
+    if device.type == "cuda":
+        torch.cuda.synchronize()
+    return time.perf_counter()

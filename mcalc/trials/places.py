@@ -1,0 +1,23 @@
+"""Where trials are recorded, and where a training run keeps its state."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from mcalc.config import Config, PlannedTrial
+from mcalc.tracking import Tracker
+from mcalc.training import checkpoint_path, remove_checkpoint
+
+
+def open_tracker(config: Config) -> Tracker:
+    """The record that a config names."""
+    tracking = config.tracking
+    return Tracker(Path(tracking.dir), tracking.experiment, tracking.uri, config.storage_wait)
+
+
+def forget_checkpoint(trial: PlannedTrial) -> None:
+    """Remove the checkpoint of a training run all of whose trials are recorded.
+
+    A worker that is killed after it recorded the last one leaves it behind.
+    """
+    remove_checkpoint(checkpoint_path(Path(trial.config.tracking.dir), trial.trajectory))

@@ -1,0 +1,60 @@
+"""One trial, as the command line gives it.
+
+What can be wrong with it is looked at first, and answered before anything heavy is imported:
+Lightning and all that it brings along take seconds.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+
+from mcalc.config import Accelerator, Config, plan_trial
+from mcalc.data import IndexedData, index_data, split_of
+from mcalc.data.loading import check_trainable
+from mcalc.models import weight_path
+from mcalc.results import Outcome
+from mcalc.training import uses_gpu
+
+_log = logging.getLogger(__name__)
+
+
+def trial_name(config: Config) -> str:
+    """The name given, or one made from backbone and head rates."""
+    head = f"{config.head.weight_lr:g}-{config.head.bias_lr:g}-{config.head.weight_l2:g}"
+    return config.name or f"{config.backbone.name}-{head}-seed{config.seed}"
+
+
+def run(config: Config) -> list[Outcome]:
+    """Run one trial. One that is finished already is not run again, unless `rerun`.
+
+    An error of the trial is recorded with it and returned in its outcome. Ctrl-C closes the record
+    and is raised again.
+
+    Raises UserError where nothing can be run at all: the data cannot be opened or split as the
+    settings say, a weight file or a GPU is not there, or the record cannot be written.
+    """
+    data = index_data(config.data)
+    _check(config, data)
+    # late: MLflow
+    from mcalc.trials.places import open_tracker
+
+    tracker = open_tracker(config)
+    trial = plan_trial(trial_name(config), config, data.fingerprint)
+    done = None if config.rerun else tracker.finished(trial.key)
+    if done:
+        _log.info(f"{trial.name} is finished already (run {done.run_id}); rerun=true runs it anew")
+        return [replace(done, name=trial.name, state="skipped")]
+    # late: PyTorch, torchvision and Lightning
+    from mcalc.training import TrainingProgress
+    from mcalc.trials.runner import run_trials
+
+    return run_trials([trial], data, tracker, [TrainingProgress(trial.name)])
+
+
+def _check(config: Config, data: IndexedData) -> None:
+    """Raise UserError for what training would fail of, as far as settings and files show it."""
+    weight_path(config.backbone.weights)
+    check_trainable(split_of(data.index, config).split, config.augment, config.trainer)
+    if config.trainer.accelerator is Accelerator.gpu:
+        uses_gpu(config.trainer)
