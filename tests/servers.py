@@ -6,6 +6,7 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 import urllib.request
@@ -68,3 +69,18 @@ def _answers(process: subprocess.Popen[bytes], address: str) -> bool:
         else:
             return process.poll() is None
     return False
+
+
+@contextmanager
+def tracking_server(folder: Path) -> Iterator[str]:
+    """A real MLflow server while the block runs, with its database and artifacts in a folder."""
+    with served(
+        lambda port: [
+            *(sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1"),
+            *("--port", str(port), "--workers", "1", "--backend-store-uri", "sqlite:///server.db"),
+            *("--artifacts-destination", str(folder / "artifacts")),
+        ],
+        folder,
+        "/health",
+    ) as (address, _):
+        yield address

@@ -59,8 +59,9 @@ def cases(
             continue
         life = reference.report if stage == "report" else reference.sweep
         events = draw.randint(1, max(1, life.counts[stage]))
-        # half of them between two events: amid a step, a write or a commit
-        delay = draw.uniform(0.0, _LONGEST_DELAY) if draw.random() < 0.5 else 0.0
+        # half of them between two events: amid a step, a write or a commit; imports are too quick
+        amid = draw.random() < 0.5 and stage != "start-up"
+        delay = draw.uniform(0.0, _LONGEST_DELAY) if amid else 0.0
         instant = Instant(stage, events, delay)
         yield _case(_in_report if stage == "report" else _in_sweep, reference, place, instant)
 

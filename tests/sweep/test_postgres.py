@@ -175,6 +175,38 @@ def test_three_workers_share_a_sweep_and_one_is_killed(
         assert "mcalc:***@127.0.0.1" in file.read_text()
 
 
+@pytest.mark.parametrize("action", ["pause", "cancel"])
+def test_workers_that_share_a_store_stop_when_told_and_go_on_after_resume(
+    server: Server, tmp_path: Path, cache: str, capsys: pytest.CaptureFixture[str], action: str
+) -> None:
+    storage, runs = server.database(action), tmp_path / "runs"
+    arguments = (
+        "head.weight_lr=1,10", "seed=0,1", "name=mine", "trainer.max_iterations=16",
+        f"storage={storage}", f"tracking.dir={runs}", cache,
+    )  # fmt: skip
+    told = [f"storage={storage}", f"tracking.dir={runs}"]
+    workers = [start(*arguments, log=tmp_path / f"{i}.log") for i in range(2)]
+    wait_for(lambda: len(running(storage)) == 2, *workers)
+    assert main([action, "mine", *told]) == 0
+    said = {"pause": "paused", "cancel": "cancelled"}[action]
+    for worker in workers:
+        assert worker.ended() == 2, worker.printed()
+        assert said in worker.printed()
+        assert PASSWORD not in worker.printed()
+    assert sum(a.state is TrialState.COMPLETE for a in attempts(storage)) < 4
+    assert at_work(storage) == {}
+    assert main(["check", *told]) == 0
+    late = start(*arguments, log=tmp_path / "late.log")
+    assert late.ended() == 2
+    assert f"is {said}" in late.printed()
+    assert main(["resume", "mine", *told]) == 0
+    again = start(*arguments, log=tmp_path / "again.log")
+    assert again.ended() == 0, again.printed()
+    assert "4 complete" in check(storage, runs, capsys)
+    finished = Counter(run.key for run in recorded(runs) if run.state == "finished")
+    assert sorted(finished.values()) == [1] * 4
+
+
 def running(storage: str) -> list[str]:
     """Trials that Optuna has as running, with an MLflow run open."""
     return [

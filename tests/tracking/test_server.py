@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
+import base64
 import socket
 import sys
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
 
+import engine
+import processes
 import pytest
 from mlflow.tracking import MlflowClient
-from servers import served
+from servers import served, tracking_server
 from small_record import CURVE, PREDICTIONS, record
+from sweep_processes import SMALL
 
 from mcalc.config import TrackingConfig
 from mcalc.errors import UserError
 from mcalc.retry import UnreachableError
+from mcalc.sweep.__main__ import main as sweep_command
 from mcalc.tracking.reader import read_trials
 from mcalc.tracking.tracker import Tracker
 
@@ -78,16 +86,7 @@ def _pipe(source: socket.socket, target: socket.socket) -> None:
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    folder = tmp_path_factory.mktemp("server")
-    with served(
-        lambda port: [
-            *(sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1"),
-            *("--port", str(port), "--workers", "1", "--backend-store-uri", "sqlite:///server.db"),
-            *("--artifacts-destination", str(folder / "artifacts")),
-        ],
-        folder,
-        "/health",
-    ) as (address, _):
+    with tracking_server(tmp_path_factory.mktemp("server")) as address:
         yield address
 
 
@@ -224,3 +223,102 @@ def test_a_deleted_experiment_and_another_server_are_said(server: str, tmp_path:
         pytest.raises(UserError, match=r"refuses \(.*40"),
     ):
         Tracker(tmp_path, "mcalc", address, 1)
+
+
+class _Guard(BaseHTTPRequestHandler):
+    """Passes on what names the user and the password, and refuses all else, as a proxy does."""
+
+    protocol_version = "HTTP/1.1"
+    server_address = ""
+    expected = "Basic " + base64.b64encode(b"ann:cAn4ry").decode()
+
+    def _pass_on(self) -> None:
+        length = int(self.headers.get("Content-Length", 0))
+        body = self.rfile.read(length)
+        if self.headers.get("Authorization") != self.expected:
+            self._answer(401, b"who is there?", "text/plain")
+            return
+        kept = {k: v for k, v in self.headers.items() if k in ("Content-Type", "Accept")}
+        address = f"{self.server_address}{self.path}"
+        asked = Request(address, body or None, kept, method=self.command)
+        try:
+            with urlopen(asked) as answer:
+                self._answer(answer.status, answer.read(), answer.headers.get_content_type())
+        except HTTPError as error:
+            self._answer(error.code, error.read(), "application/json")
+
+    def _answer(self, status: int, content: bytes, kind: str) -> None:
+        self.send_response(status)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+
+    do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = _pass_on  # noqa: N815
+
+    def log_message(self, *_: object) -> None:
+        """Nothing."""
+
+
+@pytest.fixture
+def guarded(server: str) -> Iterator[str]:
+    """A server behind a proxy that asks for a password."""
+    handler = type("Handler", (_Guard,), {"server_address": server})
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as proxy:
+        threading.Thread(target=proxy.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{proxy.server_address[1]}"
+        proxy.shutdown()
+
+
+def test_a_password_of_the_environment_opens_a_server(
+    guarded: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_USERNAME", "ann")
+    monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", "cAn4ry")
+    record(Tracker(tmp_path, "guarded", guarded, 5), "one", "k1", None)
+    read(guarded, "guarded")
+    for wrong in ("cAn4ryX", ""):
+        monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", wrong)
+        with pytest.raises(UserError, match="check MLFLOW_TRACKING_USERNAME") as refused:
+            Tracker(tmp_path / "other", "guarded", guarded, 5)
+        assert "cAn4ry" not in str(refused.value)
+        with pytest.raises(UserError, match="check MLFLOW_TRACKING_USERNAME"):
+            read_trials(TrackingConfig(uri=guarded, experiment="guarded"))
+
+
+def test_a_trial_on_a_server_is_run_again_and_compared(server: str, tmp_path: Path) -> None:
+    there = [f"tracking.uri={server}", "tracking.experiment=again", f"data.cache={tmp_path / 'c'}"]
+    trained = processes.run("mcalc.train", *SMALL, *there, "name=mine", folder=tmp_path)
+    assert trained.returncode == 0, trained.stderr
+    again = processes.run("mcalc.train", "from_run=mine", *there, folder=tmp_path)
+    assert again.returncode == 0, again.stdout + again.stderr
+    client = MlflowClient(tracking_uri=server)
+    experiment = client.get_experiment_by_name("again")
+    new, old = client.search_runs([experiment.experiment_id], order_by=["start_time DESC"])
+    assert new.data.tags["mcalc.from_run"] == old.info.run_id
+    assert new.data.tags["mcalc.same_as_from_run"] == "true"
+    # a number that somebody changed on the server
+    client.log_metric(old.info.run_id, "accuracy", 0.123)
+    changed = processes.run("mcalc.train", "from_run=mine", *there, folder=tmp_path)
+    assert changed.returncode == 1, changed.stdout + changed.stderr
+    assert "accuracy" in changed.stdout
+
+
+def test_a_sweep_on_a_server_is_removed(
+    server: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    there = [f"tracking.uri={server}", "tracking.experiment=removed"]
+    for name in ("mine", "other"):
+        engine.sweep(tmp_path, *there, "head.weight_lr=1,2", f"name={name}")
+    words = [*there, f"tracking.dir={tmp_path / 'mlruns'}"]
+    assert sweep_command(["remove", "mine", "confirm=true", *words]) == 0
+    names = set(on_server(server, "removed"))
+    assert names == {"other", "head.weight_lr=1", "head.weight_lr=2"}
+    assert sweep_command(["check", "other", *words]) == 0
+    with pytest.raises(SystemExit):
+        sweep_command(["check", "mine", *words])
+    capsys.readouterr()
+    # the name is free
+    engine.sweep(tmp_path, *there, "head.weight_lr=1,2", "name=mine")
+    assert sweep_command(["check", *words]) == 0
+    assert "mine: 2 complete" in capsys.readouterr().out
