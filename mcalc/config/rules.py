@@ -98,13 +98,16 @@ class Section:
     def __post_init__(self) -> None:
         """Check every number against its range and replace `~` in paths.
 
-        Raises UserError for a number out of range or not finite.
+        Raises UserError for a number out of range or not finite, and for an empty path.
         """
         for entry in fields(self):  # type: ignore[arg-type]
             value, rules = getattr(self, entry.name), rules_of(entry)
             if isinstance(value, int | float) and not rules.allow(value):
                 or_null = ", or null" if "None" in str(entry.type) else ""
                 raise self.out_of_range(entry.name, f"a number {rules.range()}{or_null}")
+            if rules.path and isinstance(value, str) and not value.strip():
+                or_null = ", or null for none" if "None" in str(entry.type) else ""
+                raise UserError(f"{self._prefix}{entry.name}= is empty: give a path{or_null}")
             if rules.path and isinstance(value, str) and value.startswith("~"):
                 setattr(self, entry.name, str(Path(value).expanduser()))
 

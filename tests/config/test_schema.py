@@ -16,6 +16,7 @@ from mcalc.errors import UserError
 
 SECTIONS = [kind for kind in vars(schema).values() if isinstance(kind, type) and is_dataclass(kind)]
 RANGED = [key for key, entry in entries().items() if entry.rules.range()]
+PATHS = [key for key, entry in entries().items() if entry.rules.path]
 
 NOT_NUMERIC = {
     # names and places
@@ -119,3 +120,10 @@ def test_every_key_is_listed_with_its_sections() -> None:
     keys = key_paths()
     assert keys.index("data") < keys.index("data.clahe") < keys.index("data.clahe.tiles")
     assert len(keys) == len(set(keys)) > 100
+
+
+@pytest.mark.parametrize("key", PATHS)
+@pytest.mark.parametrize("value", ["", "  "])
+def test_an_empty_path_is_refused(key: str, value: str) -> None:
+    with pytest.raises(UserError, match=rf"{key}= is empty: give a path"):
+        updated(Config(), {key: value})
