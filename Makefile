@@ -10,6 +10,8 @@ VENV   := .venv
 RUN    := $(VENV)/bin/python
 # tests start many processes, each of which would compile all modules anew
 TEST   := env -u PYTHONDONTWRITEBYTECODE $(RUN)
+# the longest tests wait for processes, servers and locks more than they compute
+MORE_THAN_CORES = $(shell $(RUN) -c 'import os; print(3 * (os.cpu_count() or 1) // 2 or 1)')
 READY  := $(VENV)/.installed
 PORT   ?= 5000
 DASHBOARD_PORT ?= 8080
@@ -87,7 +89,7 @@ test: $(READY)  ## Run the tests, but for launchers, Ray, PostgreSQL and the lon
 	$(TEST) -m pytest -n auto --dist loadgroup -m 'not distributed and not whole' $(TESTS)
 
 test-all: $(READY)  ## Run every test
-	$(TEST) -m pytest -n auto --dist loadgroup $(TESTS)
+	$(TEST) -m pytest -n $(MORE_THAN_CORES) --dist loadgroup $(TESTS)
 
 coverage: $(READY)  ## Run the tests of `make test` and print line and branch coverage by package
 	@rm -f .coverage .coverage.*
