@@ -243,6 +243,22 @@ class Counted:
         return found
 
 
+@pytest.mark.whole
+def test_a_launcher_is_given_nothing_that_another_worker_runs(tmp_path: Path) -> None:
+    slow = Instant(tmp_path / "log", seconds=8)
+    worker = start(tmp_path, "head.weight_lr=1,2", instant=slow)
+    wait_for(lambda: (tmp_path / "log").exists() and len(begun(tmp_path)) == 2, worker)
+    launcher = Counted(tmp_path)
+    run_sweep(
+        [*settings(tmp_path), "head.weight_lr=1,2"], compose_config, launcher=lambda _: launcher
+    )
+    # the open one once at the beginning, and once more when nobody holds it
+    assert launcher.given in ([1], [1, 1])
+    assert begun(tmp_path) == NAMES[:2]
+    worker.join(60)
+    assert worker.exitcode == 0
+
+
 def test_a_launcher_gets_as_many_jobs_as_a_budget_has_left(tmp_path: Path) -> None:
     search = ("head.weight_lr=interval(1,30)", "name=tries")
     sweep(tmp_path, *search, "budget.trials=3")
