@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from mcalc.errors import UserError
+from mcalc.errors import UserError, shown
 
 RECORD_FORMAT = 1
 """Format of the record in MLflow and Optuna. A record without a number is older than the first."""
@@ -22,6 +22,11 @@ def check_format(number: object, what: str) -> None:
 
     `what` names the part of the record, for the message; None is a record before the first format.
     """
+    if number is not None and not str(number).isdecimal():
+        raise UserError(
+            f"{what} says that its format is {shown(number)}, and no format is called so: put a "
+            "copy of the record back"
+        )
     if number is not None and int(str(number)) > RECORD_FORMAT:
         raise UserError(
             f"{what} was recorded in format {number}, but this mcalc reads formats up to "

@@ -11,11 +11,16 @@ from mlflow.entities import Run
 from mlflow.tracking import MlflowClient
 
 from mcalc.file_digest import file_sha256
+from mcalc.results import SAME_TAG, SUPERSEDED_TAG
 from mcalc.tracking.files import CURVE_FILE, read_curve
 from mcalc.tracking.manifest import FILE, MANIFEST_TAG, Manifest, digest, read_manifest
-from mcalc.tracking.run_writer import CURVE_COLUMNS
+from mcalc.tracking.run_writer import CURVE_COLUMNS, STATUS, is_lasting
 from mcalc.tracking.runs import recorded_trial
+from mcalc.tracking.server import LOCAL_TAG, SERVER_TAG
 
+_LATER = (MANIFEST_TAG, SUPERSEDED_TAG, SAME_TAG, LOCAL_TAG, SERVER_TAG, "mcalc.sent")
+"""Tags that a closed run may get."""
+_NAME_TAG = "mlflow.runName"
 _CUT = 5000
 """MLflow cuts a longer value of a parameter or tag."""
 
@@ -45,6 +50,8 @@ def inspect(client: MlflowClient, run: Run, folder: Path, sealed: str = "") -> I
     """
     tagged = run.data.tags.get(MANIFEST_TAG, "")
     known = sealed or tagged
+    if not known and (folder / FILE).is_file():
+        return Inspection(["the digest of its manifest is gone"])
     if not known:
         return Inspection()
     found = inspect_files(folder, known)
@@ -59,7 +66,7 @@ def inspect(client: MlflowClient, run: Run, folder: Path, sealed: str = "") -> I
 def inspect_files(folder: Path, sealed: str) -> Inspection:
     """Compare a run's files in `folder` with its manifest, whose digest is `sealed`."""
     try:
-        content = (folder / FILE).read_bytes()
+        content = _file(folder / FILE).read_bytes()
     except OSError:
         return Inspection(["its manifest is missing"])
     if digest(content) != sealed:
@@ -72,11 +79,18 @@ def inspect_files(folder: Path, sealed: str) -> Inspection:
     return Inspection(damaged, manifest, None if damaged else folder)
 
 
+def _file(file: Path) -> Path:
+    """The same. Raises OSError where it is none: a pipe would never end."""
+    if not file.is_file():
+        raise FileNotFoundError(file)
+    return file
+
+
 def _damaged_files(manifest: Manifest, folder: Path) -> list[str]:
     found = []
     for name, known in manifest.files.items():
         try:
-            if file_sha256(folder / name) != known:
+            if file_sha256(_file(folder / name)) != known:
                 found.append(f"its file {name} was changed")
         except OSError:
             found.append(f"its file {name} is missing")
@@ -85,14 +99,23 @@ def _damaged_files(manifest: Manifest, folder: Path) -> list[str]:
 
 def _changed(manifest: Manifest, run: Run, tagged: str, known: str) -> list[str]:
     found = []
-    if run.info.run_name != manifest.name:
-        found.append(f"its name is {run.info.run_name}, and was {manifest.name}")
+    # MLflow's page reads one of them, its searches the other
+    for name in sorted({str(run.info.run_name), run.data.tags.get(_NAME_TAG, manifest.name)}):
+        if name != manifest.name:
+            found.append(f"its name is {name}, and was {manifest.name}")
     state = recorded_trial(run).state
+    status = STATUS[manifest.state]
     if state != manifest.state:
         found.append(f"it is {state}, and was {manifest.state}")
+    elif run.info.status != status:
+        found.append(f"its status is {run.info.status}, and was {status}")
     if tagged != known:
         found.append("the digest of its manifest was changed")
-    tags = {name: run.data.tags.get(name) for name in manifest.tags}
+    tags = {
+        name: text
+        for name, text in run.data.tags.items()
+        if name in manifest.tags or (is_lasting(name) and name not in _LATER)
+    }
     # those of the curve are compared with its file
     metrics = {n: value for n, value in run.data.metrics.items() if n not in CURVE_COLUMNS}
     found += _differing("parameter", run.data.params, manifest.params)

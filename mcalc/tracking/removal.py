@@ -11,6 +11,7 @@ from urllib.parse import unquote, urlsplit
 from mlflow.entities import LifecycleStage, Run, ViewType
 from mlflow.tracking import MlflowClient
 
+from mcalc.tracking.moved import lost_folder
 from mcalc.tracking.runs import PARENT_TAG, every
 from mcalc.tracking.server import ServerClient
 from mcalc.tracking.store import ARTIFACTS
@@ -36,6 +37,7 @@ class Removal:
     def __init__(self, tracker: Tracker) -> None:
         self.client = tracker.client
         self.experiment = tracker.experiment_id
+        self._directory = tracker.directory
         self.final = not isinstance(tracker.client, ServerClient)
         """Whether runs are gone for good; a server marks them as deleted (`mlflow gc`)."""
 
@@ -61,18 +63,25 @@ class Removal:
 
     def _found(self, query: str) -> list[RunPlace]:
         found = every(self.client, [self.experiment], query, _BY_TIME, ViewType.ALL)
-        places = [place_of(run) for run in found]
+        places = [place_of(run, self._directory) for run in found]
         # a server marks runs, and those that are marked already are done
         return [each for each in places if self.final or not each.deleted]
 
 
-def place_of(run: Run) -> RunPlace:
-    """Where a run lies."""
+def place_of(run: Run, directory: Path | None) -> RunPlace:
+    """Where a run lies; `directory` is that of a record on this machine.
+
+    There nothing outside it is a run's, whatever address MLflow has.
+    """
     run_id, address = str(run.info.run_id), urlsplit(str(run.info.artifact_uri))
     place = Path(unquote(address.path))
     ours = address.scheme == "file" and (place.name, place.parent.name) == (ARTIFACTS, run_id)
     deleted = str(run.info.lifecycle_stage) == LifecycleStage.DELETED
-    return RunPlace(run_id, dict(run.data.tags), deleted, place.parent if ours else None)
+    folder = place.parent if ours else None
+    if directory:
+        here = lost_folder(directory, run_id).parent
+        folder = here if here.is_dir() else None
+    return RunPlace(run_id, dict(run.data.tags), deleted, folder)
 
 
 def every_run(client: MlflowClient) -> list[Run]:

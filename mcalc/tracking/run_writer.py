@@ -35,6 +35,8 @@ PARAMS = 100
 """Parameters that MLflow takes in a call."""
 STATE_TAG = "mcalc.state"
 """Set where MLflow's own states do not say enough: it has none for a pruned run."""
+STATUS = {"finished": "FINISHED", "pruned": "KILLED"}
+"""What MLflow says of a closed run, by its state."""
 _TABLES_TAG = "mlflow.loggedArtifacts"
 """MLflow's list of the files that its UI shows as tables (`MlflowClient.log_table` sets it too)."""
 _FLUSH_SECONDS = 2.0
@@ -94,15 +96,13 @@ class RunWriter:
 
         Returns the digest of its manifest.
         """
-        return self._close(metrics, tags, "finished", "FINISHED")
+        return self._close(metrics, tags, "finished")
 
     def prune(self, metrics: Mapping[str, float], tags: Mapping[str, str]) -> str:
         """Close the run of a trial that the pruner ended; returns the digest of its manifest."""
-        return self._close(metrics, tags, "pruned", "KILLED")
+        return self._close(metrics, tags, "pruned")
 
-    def _close(
-        self, metrics: Mapping[str, float], tags: Mapping[str, str], state: str, status: str
-    ) -> str:
+    def _close(self, metrics: Mapping[str, float], tags: Mapping[str, str], state: str) -> str:
         self._flush()
         opened = {name: text for name, text in self._opening.tags.items() if is_lasting(name)}
         content = Manifest(
@@ -120,7 +120,7 @@ class RunWriter:
             metrics=entries(metrics),
             tags=[RunTag(name, value) for name, value in written.items()],
         )
-        self._terminate(status)
+        self._terminate(STATUS[state])
         return digest(content)
 
     def copy(self, closed: Manifest, files: Path, curve: Sequence[CurvePoint]) -> None:
@@ -130,7 +130,7 @@ class RunWriter:
         self._flush()
         self.client.log_artifacts(self.run_id, str(files))
         self.client.log_batch(self.run_id, metrics=entries(closed.metrics))
-        self._terminate("FINISHED" if closed.state == "finished" else "KILLED")
+        self._terminate(STATUS[closed.state])
 
     def fail(self, error: str, trace: str, *, killed: bool = False) -> None:
         """Close the run as FAILED (or KILLED) with its error."""

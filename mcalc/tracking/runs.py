@@ -4,16 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import cast
 
 from mlflow.entities import Run, ViewType
+from mlflow.exceptions import MlflowException, RestException
 from mlflow.tracking import MlflowClient
 
+from mcalc.errors import UserError
 from mcalc.results import Artifacts, RecordedTrial, check_format
-from mcalc.tracking.moved import artifact_folder
+from mcalc.tracking.moved import artifact_folder, lost_folder
 from mcalc.tracking.run_writer import STATE_TAG
 
 PARENT_TAG = "mlflow.parentRunId"
 FORMAT_TAG = "mcalc.format"
+_INTERNAL = "INTERNAL_ERROR"
+"""MLflow's code for an error that it did not foresee."""
 RERUN = "rerun"
 """Kind of a run that repeats another one (`from_run`); those of trials are `trial`."""
 
@@ -29,6 +34,8 @@ def search(
 
     `order`: DESC, or ASC for the oldest first.
     """
+    if any("'" in value for value in tags.values()):
+        return []  # nothing of mcalc's has one, and MLflow's queries cannot quote it
     conditions = [f"tags.`{name}` = '{value}'" for name, value in tags.items()]
     if state:
         conditions.append(f"attributes.status = '{state}'")
@@ -46,9 +53,17 @@ def every(
     found: list[Run] = []
     token = None
     while True:
-        page = client.search_runs(
-            experiments, query, view, max_results=5000, order_by=[order], page_token=token
-        )
+        try:
+            page = client.search_runs(
+                experiments, query, view, max_results=5000, order_by=[order], page_token=token
+            )
+        except MlflowException as error:
+            if isinstance(error, RestException) or error.error_code != _INTERNAL:
+                raise
+            raise UserError(
+                f"MLflow cannot read a run of the record ({error.message}): `python -m mcalc.sweep "
+                "check` names it, and repair=true mends it"
+            ) from error
         found += page
         token = page.token
         if not token:
@@ -73,7 +88,19 @@ def recorded_trial(run: Run, artifacts: Artifacts | None = None) -> RecordedTria
 
 
 def artifacts_of(client: MlflowClient, run: Run, directory: Path | None) -> Path:
-    """Folder with the artifacts of a run; `directory` is that of a record on this machine."""
+    """Folder with the artifacts of a run; `directory` is that of a record on this machine.
+
+    There the folder of the run counts, whatever address MLflow has: it may be wrong, and another
+    run's. The folder is not there where its files are gone.
+    """
     run_id, address = str(run.info.run_id), str(run.info.artifact_uri)
     place = artifact_folder(directory, run_id, address) if directory else None
-    return place or Path(client.download_artifacts(run_id, ""))
+    here = lost_folder(directory, run_id) if directory else None
+    if place or (here and here.is_dir()):
+        return place or cast(Path, here)
+    try:
+        return Path(client.download_artifacts(run_id, ""))
+    except (MlflowException, OSError):
+        if here is None:
+            raise
+        return here

@@ -38,25 +38,26 @@ def read_space(tracking: TrackingConfig) -> dict[str, RunSpace]:
         return {}
     uri = tracking.uri
     client = MlflowClient(tracking_uri=uri) if uri else read_local(Path(tracking.dir))
-    return _described(client)
+    return _described(client, None if uri else Path(tracking.dir))
 
 
 def read_unsent(tracking: TrackingConfig) -> dict[str, RunSpace]:
     """Every run that a server did not take at first, by id."""
-    return _described(read_local(Path(tracking.dir) / UNSENT))
+    place = Path(tracking.dir) / UNSENT
+    return _described(read_local(place), place)
 
 
-def _described(client: MlflowClient | None) -> dict[str, RunSpace]:
+def _described(client: MlflowClient | None, directory: Path | None) -> dict[str, RunSpace]:
     runs = every_run(client) if client else []
     titles = {str(run.info.run_id): run.data.tags.get("mcalc.sweep_id", "") for run in runs}
-    return {str(run.info.run_id): _of(run, titles) for run in runs}
+    return {str(run.info.run_id): _of(run, titles, directory) for run in runs}
 
 
-def _of(run: Run, titles: Mapping[str, str]) -> RunSpace:
+def _of(run: Run, titles: Mapping[str, str], directory: Path | None) -> RunSpace:
     tags = run.data.tags
     own = tags.get("mcalc.sweep_id", "")
     state = recorded_trial(run).state
-    if place_of(run).deleted:
+    if place_of(run, directory).deleted:
         state = "deleted"
     elif SUPERSEDED_TAG in tags:
         state = "replaced"

@@ -32,6 +32,7 @@ from mcalc.tracking.inspection import Inspection, inspect, inspect_files
 from mcalc.tracking.manifest import MANIFEST_TAG
 from mcalc.tracking.moved import lost_folder
 from mcalc.tracking.opening import open_record
+from mcalc.tracking.rows import WrongRow, mend_rows, wrong_rows
 from mcalc.tracking.run_writer import PARAMS, Opening, RunWriter, entries
 from mcalc.tracking.runs import FORMAT_TAG, PARENT_TAG, RERUN, artifacts_of, recorded_trial, search
 from mcalc.tracking.server import LOCAL_TAG, SERVER_TAG, ServerClient
@@ -55,7 +56,8 @@ class Tracker:
         make_record_folder(directory)
         self.client, self.experiment_id = open_record(directory, experiment, uri, wait)
         self.unsent = Unsent(directory, experiment)
-        self._local = directory if uri is None else None
+        self.directory = directory if uri is None else None
+        """Folder of a record on this machine; None of a server's."""
 
     def _search(self, tags: Mapping[str, str], state: str = "", order: str = "DESC") -> list[Run]:
         return search(self.client, [self.experiment_id], tags, state, order)
@@ -74,7 +76,8 @@ class Tracker:
             if SUPERSEDED_TAG in run.data.tags:
                 continue
             name, metrics = str(run.info.run_name), dict(run.data.metrics)
-            return Outcome(name, key, "finished", str(run.info.run_id), metrics)
+            sealed = run.data.tags.get(MANIFEST_TAG, "")
+            return Outcome(name, key, "finished", str(run.info.run_id), metrics, manifest=sealed)
         return None
 
     def open_sweep(
@@ -88,6 +91,13 @@ class Tracker:
             return known[0]
         return self._create_run(sweep, {**tags, **own, "mcalc.sweep": title})
 
+    def title_sweep(self, run_id: str, sweep: str, title: str) -> None:
+        """Write the name and the tags by which a sweep's parent run is found."""
+        self.client.update_run(run_id, name=sweep)
+        own = {"mcalc.kind": "sweep", "mcalc.sweep_id": sweep, "mcalc.sweep": title}
+        for name, text in own.items():
+            self.client.set_tag(run_id, name, text)
+
     def close_sweep(
         self, run_id: str, metrics: Mapping[str, float], texts: Mapping[str, str], *, complete: bool
     ) -> None:
@@ -99,7 +109,9 @@ class Tracker:
 
     def runs_of(self, parent: str) -> list[RecordedTrial]:
         """Every trial's run of a sweep, in the order in which they began, without artifacts."""
-        found = self._search({PARENT_TAG: parent}, order="ASC")
+        # whatever experiment they are in: its name may be another one now
+        experiments = [each.experiment_id for each in self.client.search_experiments()]
+        found = search(self.client, experiments, {PARENT_TAG: parent}, order="ASC")
         kept = {run.data.tags.get(SERVER_TAG, run.info.run_id): run for run in self._kept(parent)}
         runs = [kept.pop(run.info.run_id, run) for run in found]
         return [recorded_trial(run) for run in (*runs, *kept.values())]
@@ -121,6 +133,29 @@ class Tracker:
             sent = self._search({LOCAL_TAG: run_id})
             return recorded_trial(sent[0]) if sent else None
 
+    def single_runs(self) -> list[RecordedTrial]:
+        """The closed runs that count and belong to no sweep, re-runs among them."""
+        runs = [run for kind in ("trial", RERUN) for run in self._search({"mcalc.kind": kind})]
+        found = [recorded_trial(run) for run in runs if PARENT_TAG not in run.data.tags]
+        return [run for run in found if run.manifest and not run.superseded]
+
+    def sweeps(self) -> dict[str, int]:
+        """How many trials of each recorded sweep have finished, by its name."""
+        found = {}
+        for parent in self._search({"mcalc.kind": "sweep"}):
+            runs = self._search({PARENT_TAG: str(parent.info.run_id)}, state="FINISHED")
+            found[parent.data.tags.get("mcalc.sweep_id", "")] = len(runs)
+        return found
+
+    def wrong_rows(self) -> list[WrongRow]:
+        """Values that MLflow cannot read, or not as the record has it; none of a server's."""
+        return wrong_rows(self.directory) if self.directory else []
+
+    def mend_rows(self, rows: list[WrongRow]) -> None:
+        """Let these values be what the rest of the record says."""
+        if self.directory and rows:
+            mend_rows(self.directory, rows)
+
     def is_deleted(self, run_id: str) -> bool:
         """Whether MLflow has the run marked as deleted, from which it can be restored."""
         try:
@@ -140,13 +175,13 @@ class Tracker:
     def curve_of(self, run_id: str) -> tuple[CurvePoint, ...]:
         """The curve in the files of a closed run; none where it has none."""
         run = self.client.get_run(run_id)
-        return read_curve(artifacts_of(self.client, run, self._local))
+        return read_curve(artifacts_of(self.client, run, self.directory))
 
     def predictions_of(self, run_id: str) -> Predictions | None:
         """The predictions in the files of a finished run; None where they are gone."""
         run = self.client.get_run(run_id)
         try:
-            return read_predictions(artifacts_of(self.client, run, self._local))
+            return read_predictions(artifacts_of(self.client, run, self.directory))
         except (OSError, MlflowException):
             return None
 
@@ -157,7 +192,8 @@ class Tracker:
 
         Raises UserError where these were changed too.
         """
-        folder = self._files_of(run_id)
+        folder, old = self._files_of(run_id), self.run(run_id)
+        sealed = sealed or (old.manifest if old else "")
         found = inspect_files(folder, sealed) if folder else Inspection()
         if found.manifest is None or found.files is None:
             raise UserError(f"run {run_id} cannot be written anew: its files were changed too")
@@ -169,7 +205,7 @@ class Tracker:
             self.client.log_batch(new, params=batch)
         writer = RunWriter(self.client, new, opening)
         writer.copy(found.manifest, found.files, read_curve(found.files))
-        if self.run(run_id) is not None:
+        if old is not None:
             self.supersede(run_id, new)
         return recorded_trial(self.client.get_run(new))
 
@@ -180,14 +216,14 @@ class Tracker:
 
     def _files_of(self, run_id: str) -> Path | None:
         try:
-            return artifacts_of(self.client, self.client.get_run(run_id), self._local)
+            return artifacts_of(self.client, self.client.get_run(run_id), self.directory)
         except MlflowException:
-            return lost_folder(self._local, run_id) if self._local else None
+            return lost_folder(self.directory, run_id) if self.directory else None
 
     def inspect(self, run_id: str, sealed: str = "") -> Inspection:
         """What of a closed run is no longer as it was; `sealed` is its digest from elsewhere."""
         run = self.client.get_run(run_id)
-        return inspect(self.client, run, artifacts_of(self.client, run, self._local), sealed)
+        return inspect(self.client, run, artifacts_of(self.client, run, self.directory), sealed)
 
     def open_trial(
         self,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from mcalc.config import Config, Line
@@ -9,11 +10,21 @@ from mcalc.console import console
 from mcalc.errors import UserError
 from mcalc.sqlite_file import copy_database, damage_of, free_name, move_aside
 from mcalc.sweep.actions.opening import open_sweeps
-from mcalc.sweep.checking.compare import Remedy, check
+from mcalc.sweep.checking.compare import Finding, Remedy, check, check_single_runs
 from mcalc.sweep.checking.repair import repair
-from mcalc.sweep.store import Leases, Storage, SweepStudy, database_file
+from mcalc.sweep.store import (
+    Leases,
+    Storage,
+    SweepStudy,
+    database_file,
+    remove_unreadable_rows,
+    unreadable_rows,
+)
 from mcalc.tracking import Tracker, tracking_file
 from mcalc.trials import open_tracker
+
+_ROUNDS = 4
+"""One mend may bring to light what the next one mends."""
 
 
 def check_sweeps(config: Config, line: Line) -> int:
@@ -27,24 +38,26 @@ def check_sweeps(config: Config, line: Line) -> int:
         _set_damaged_aside(config)
     else:
         _refuse_damaged(config)
-    storage, studies = open_sweeps(config, line.names)
+    copies = _Copies(config) if mends else None
+    unread = _unreadable(config, copies)
     tracker = open_tracker(config)
-    copied = not mends
+    if unread or _wrong_rows(tracker, copies):
+        console.print("the rest is compared once repair=true has mended this", style="red")
+        return 1
+    storage, studies = open_sweeps(config, line.names)
+    if copies:
+        copies.before = lambda: _refuse_workers(storage, studies)
     status = 0
     for study in studies:
         report = check(study, tracker, Leases(storage, study.name))
-        if report.findings and not copied:
-            _refuse_workers(storage, studies)
-            _copy_stores(config)
-            copied = True
+        if report.findings and copies:
+            copies.make()
         counts = ", ".join(f"{number} {state}" for state, number in report.counts.items())
         console.print(f"{study.name}: {counts or 'no trials'}")
         for name in report.unfinished:
             console.print(f"  {name} was cut off: the same command resumes it")
         if mends:
-            for text, remedy in repair(study, tracker, report.findings):
-                console.print(f"  {text}: {remedy.value}", style="yellow")
-            left = _left(study, tracker, storage)
+            left = _mended(study, tracker, storage, report.findings)
         else:
             left = [(each.text, each.remedy) for each in report.findings]
         for text, remedy in left:
@@ -56,13 +69,79 @@ def check_sweeps(config: Config, line: Line) -> int:
             status = 1
         elif not left:
             console.print("  Optuna and MLflow agree")
+    if not line.names:
+        _say_unknown(studies, tracker)
+        status = max(status, _check_single_runs(studies, tracker, copies))
     return status
 
 
-def _left(study: SweepStudy, tracker: Tracker, storage: Storage) -> list[tuple[str, Remedy]]:
-    """What a check finds after a repair."""
-    report = check(study, tracker, Leases(storage, study.name))
-    return [(each.text, each.remedy) for each in report.findings]
+def _mended(
+    study: SweepStudy, tracker: Tracker, storage: Storage, findings: Sequence[Finding]
+) -> list[tuple[str, Remedy]]:
+    """Mend what was found, and what is found thereafter; gives what a check finds in the end."""
+    for _ in range(_ROUNDS):
+        texts = [finding.text for finding in findings]
+        for text, remedy in repair(study, tracker, findings):
+            console.print(f"  {text}: {remedy.value}", style="yellow")
+        findings = check(study, tracker, Leases(storage, study.name)).findings
+        if [finding.text for finding in findings] == texts:
+            break
+        if not [each for each in findings if each.remedy not in (Remedy.none, Remedy.command)]:
+            break
+    return [(each.text, each.remedy) for each in findings]
+
+
+def _say_unknown(studies: Sequence[SweepStudy], tracker: Tracker) -> None:
+    """Name sweeps that MLflow has alone: Optuna's store was lost, or is another one."""
+    known = {study.name for study in studies}
+    for name, finished in tracker.sweeps().items():
+        if name not in known and finished:
+            console.print(
+                f"{name}: MLflow has {finished} finished runs of this sweep, and Optuna has no "
+                "such study: the command that made it takes over those of explicit trials",
+                style="yellow",
+            )
+
+
+def _check_single_runs(
+    studies: Sequence[SweepStudy], tracker: Tracker, copies: _Copies | None
+) -> int:
+    """The runs of no sweep; exit status 1 where something is wrong and was not mended."""
+    findings = check_single_runs(tracker)
+    if not findings:
+        return 0
+    console.print("runs of no sweep:")
+    if copies and studies:
+        copies.make()
+        for text, remedy in repair(studies[0], tracker, findings):
+            console.print(f"  {text}: {remedy.value}", style="yellow")
+        findings = check_single_runs(tracker)
+    for finding in findings:
+        console.print(f"  {finding.text} (repair=true: {finding.remedy.value})", style="red")
+    return int(bool(findings))
+
+
+def _unreadable(config: Config, copies: _Copies | None) -> bool:
+    """Whether Optuna's file has rows that it cannot read, which were not removed."""
+    file = database_file(config)
+    found = unreadable_rows(file) if file is not None and file.is_file() else []
+    for text in found:
+        console.print(f"{file}: {text}", style="yellow" if copies else "red")
+    if found and copies and file is not None:
+        copies.make()
+        remove_unreadable_rows(file)
+    return bool(found) and copies is None
+
+
+def _wrong_rows(tracker: Tracker, copies: _Copies | None) -> bool:
+    """Whether MLflow's file has values that cannot be right, which were not mended."""
+    rows = tracker.wrong_rows()
+    for row in rows:
+        console.print(row.text, style="yellow" if copies else "red")
+    if rows and copies:
+        copies.make()
+        tracker.mend_rows(rows)
+    return bool(rows) and copies is None
 
 
 def _files(config: Config) -> list[Path]:
@@ -98,8 +177,22 @@ def _refuse_workers(storage: Storage, studies: list[SweepStudy]) -> None:
             )
 
 
-def _copy_stores(config: Config) -> None:
-    for file in _files(config):
-        copy = free_name(file, "before-repair")
-        copy_database(file, copy)
-        console.print(f"{file.name} as it was: {copy}")
+class _Copies:
+    """Copies of both stores, made before the first thing is mended."""
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self.before: Callable[[], None] = lambda: None
+        """Called before they are made: raises UserError where nothing may be mended."""
+        self._made = False
+
+    def make(self) -> None:
+        """Make them, once."""
+        if self._made:
+            return
+        self.before()
+        for file in _files(self.config):
+            copy = free_name(file, "before-repair")
+            copy_database(file, copy)
+            console.print(f"{file.name} as it was: {copy}")
+        self._made = True

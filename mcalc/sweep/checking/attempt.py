@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -9,9 +10,10 @@ from typing import Any
 from optuna.trial import FrozenTrial, TrialState
 
 from mcalc.results import CurvePoint, Predictions, RecordedTrial
-from mcalc.sweep.store import DEFINITION, SweepStudy, result
+from mcalc.sweep.store import DEFINITION, RESULTS, SweepStudy, result
 
 _TOLERANCE = 1e-12
+_TAGS = ("trajectory", "fingerprint")
 _EXACT = ("accuracy", "auc")
 """Figures that every version computed alike."""
 
@@ -25,15 +27,22 @@ def run_ids(attempt: FrozenTrial) -> list[str]:
     return [str(facts["mlflow_run"])] if facts.get("mlflow_run") else []
 
 
+def identity_known(attempt: FrozenTrial) -> bool:
+    """Whether an entry says what its trial is."""
+    return "identity" in attempt.user_attrs
+
+
 def identity_problems(study: SweepStudy, attempt: FrozenTrial, run: RecordedTrial) -> Iterator[str]:
     """Where an attempt says that it is another trial than its run is."""
     facts = attempt.user_attrs
     if facts.get("key") != run.key:
         yield f"its key is {facts.get('key')} in Optuna, {run.key} in MLflow"
+    if not identity_known(attempt):
+        yield "what the trial is is gone in Optuna"
     if facts.get("name") != run.name:
         yield f"its run is called {run.name} in MLflow"
     identity: Mapping[str, Any] = facts.get("identity", {})
-    for tag in ("trajectory", "fingerprint"):
+    for tag in _TAGS:
         known, ours = run.tags.get(f"mcalc.{tag}"), identity.get(tag)
         if known is not None and ours is not None and known != ours:
             yield f"its {tag} is {ours} in Optuna, {known} in MLflow"
@@ -41,10 +50,73 @@ def identity_problems(study: SweepStudy, attempt: FrozenTrial, run: RecordedTria
     for name, value in settings.items():
         if name in run.params and run.params[name] != str(value):
             yield f"its {name} is {value} in Optuna, {run.params[name]} in MLflow"
+    yield from _parameter_problems(study, attempt, identity)
+    numerics = _numerics(run)
+    if numerics is not None and identity.get("numerics", numerics) != numerics:
+        yield f"its numerics are {identity['numerics']} in Optuna, {numerics} in MLflow"
+
+
+def _parameter_problems(
+    study: SweepStudy, attempt: FrozenTrial, identity: Mapping[str, Any]
+) -> Iterator[str]:
     values: Mapping[str, Any] = identity.get("values", {})
     for name, drawn in attempt.params.items():
-        if name in values and values[name] != drawn:
+        if name not in values:
+            yield f"its parameter {name} was not planned"
+        elif values[name] != drawn:
             yield f"its parameter {name} is {drawn}, and was planned as {values[name]}"
+    # of explicit trials it may be missing: a category that came later
+    for name in values if DEFINITION in study.facts() else ():
+        if name not in attempt.params:
+            yield f"its parameter {name} is missing"
+
+
+def identity_of(study: SweepStudy, attempt: FrozenTrial, run: RecordedTrial) -> dict[str, Any]:
+    """What a trial is by its run, and by its entry where the run does not say."""
+    known: Mapping[str, Any] = attempt.user_attrs.get("identity", {})
+    planned: Mapping[str, Any] = known.get("values", {})
+    space = study.facts().get(DEFINITION, {}).get("space", planned)
+    values = {
+        name: _recorded(run, name, planned.get(name), attempt.params.get(name))
+        for name in (space or {**attempt.params, **planned})
+    }
+    settings = {
+        name: value
+        for name, value in {**known.get("settings", {}), **values}.items()
+        if run.params.get(name, str(value)) == str(value)
+    }
+    facts = {tag: run.tags.get(f"mcalc.{tag}", known.get(tag, "")) for tag in _TAGS}
+    numerics = _numerics(run)
+    numerics = known.get("numerics", 0) if numerics is None else numerics
+    attempts = known.get("attempt", 1)
+    return {
+        "attempt": attempts,
+        **facts,
+        "numerics": numerics,
+        "values": values,
+        "settings": settings,
+    }
+
+
+def _recorded(run: RecordedTrial, name: str, *candidates: Any) -> Any:
+    """A setting of a run, as the first candidate that its text is of; else as a number, or text."""
+    text = run.params.get(name)
+    given = [each for each in candidates if each is not None]
+    for each in given:
+        if text is None or text == str(each):
+            return each
+        if isinstance(each, int | float) and text == str(float(each)):
+            return each
+    return run.param(name)
+
+
+def _numerics(run: RecordedTrial) -> object:
+    """The version of the numerics that a run was computed with; None where it does not say."""
+    try:
+        known = json.loads(run.tags.get("mcalc.identity", "{}"))
+    except ValueError:
+        return None
+    return known.get("numerics") if isinstance(known, dict) else None
 
 
 def attempt_problems(
@@ -58,10 +130,19 @@ def attempt_problems(
         recorded = run.metrics.get(name)
         if not _is_same(attempt.value, recorded):
             yield f"value {attempt.value} in Optuna, and {name} {recorded} in MLflow"
-    for name, value in result(attempt).items():
+    kept, sealed = result(attempt), str(attempt.user_attrs.get("manifest", ""))
+    if sealed != run.manifest:
+        yield f"the digest of its manifest is {sealed or 'gone'} in Optuna"
+    for name in {**dict.fromkeys(RESULTS if sealed else ()), **kept}:
+        value = kept.get(name)
         if not _is_same(value, run.metrics.get(name)):
             yield f"{name} {value} in Optuna, {run.metrics.get(name)} in MLflow"
+    if not objective and attempt.intermediate_values:
+        yield "it has evaluations in Optuna, which no trial but a search's has"
     if objective and curve:
+        missing = {*range(1, len(curve) + 1)} - {*attempt.intermediate_values}
+        if sealed and missing:
+            yield f"its evaluation {min(missing)} is not in Optuna"
         for evaluation, value in attempt.intermediate_values.items():
             point = curve[evaluation - 1] if 0 < evaluation <= len(curve) else None
             if not _is_same(value, getattr(point, str(objective), None)):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -43,6 +44,11 @@ class Remedy(Enum):
     supersede = "the run that is not Optuna's is marked as replaced"
     refile = "the run is filed under its sweep again"
     restore = "it is restored in MLflow"
+    void = "the earlier entry counts no longer"
+    rename = "the study gets that name again"
+    title = "its name and tags are written anew"
+    single = "it is written anew from its files, and replaces this one"
+    single_again = "it is marked as replaced: the same command runs it again"
     parent = "a new parent run is made, and the trials' runs are filed under it"
 
 
@@ -74,6 +80,11 @@ class Report:
         return [finding.text for finding in self.findings]
 
 
+def title_of(sweep: str) -> str:
+    """A sweep's name without the hash that tells sweeps of one title apart."""
+    return re.sub(r"-[0-9a-f]{8}$", "", sweep)
+
+
 def check(study: SweepStudy, tracker: Tracker, leases: Leases) -> Report:
     """Compare the two stores of one sweep, each run with what it was when it was closed."""
     owners = leases.owners()
@@ -84,6 +95,7 @@ def check(study: SweepStudy, tracker: Tracker, leases: Leases) -> Report:
     found += _doubles(study, runs)
     unfinished, mentioned = [], set()
     by_id = {run.run_id: run for run in runs}
+    found += _nameless(study, by_id)
     for attempt in newest.values():
         mentioned |= set(run_ids(attempt))
         found += _compare(study, attempt, by_id, tracker)
@@ -99,8 +111,33 @@ def check(study: SweepStudy, tracker: Tracker, leases: Leases) -> Report:
     return Report(dict(counts), found, unfinished)
 
 
+def check_single_runs(tracker: Tracker) -> list[Finding]:
+    """What of the runs that belong to no sweep is no longer as it was when they were closed."""
+    found = []
+    for run in tracker.single_runs():
+        inspection = tracker.inspect(run.run_id)
+        remedy = Remedy.single if inspection.files else Remedy.single_again
+        found += [
+            Finding(f"{run.name}: {text} (run {run.run_id})", remedy, run_id=run.run_id)
+            for text in inspection.problems
+        ]
+    return found
+
+
+def _nameless(study: SweepStudy, by_id: Mapping[str, RecordedTrial]) -> Iterator[Finding]:
+    """Entries that have ended and do not say of which trial they are."""
+    for attempt in study.attempts():
+        if attempt.state in DONE and "key" not in attempt.user_attrs:
+            text = f"Optuna's entry {attempt.number} does not say of which trial it is"
+            ids = run_ids(attempt)
+            if len(ids) == 1 and ids[0] in by_id:
+                yield Finding(text, Remedy.attempt, attempt, ids[0])
+            else:
+                yield Finding(text, Remedy.again, attempt)
+
+
 def _name(attempt: FrozenTrial) -> str:
-    return str(attempt.user_attrs.get("name"))
+    return str(attempt.user_attrs.get("name") or f"Optuna's entry {attempt.number}")
 
 
 def _remedy_of_unknown(
@@ -125,6 +162,26 @@ def _parent(study: SweepStudy, tracker: Tracker) -> Iterator[Finding]:
         yield Finding(
             f"the sweep's parent run ({parent}) is deleted in MLflow", Remedy.restore, None, parent
         )
+    elif run := tracker.run(parent):
+        yield from _title(study, run)
+
+
+def _title(study: SweepStudy, run: RecordedTrial) -> Iterator[Finding]:
+    """Where the parent run and the study are not called the same."""
+    sweep = run.tags.get("mcalc.sweep_id")
+    if run.name == sweep != study.name:  # two of three
+        text = f"the study is called {study.name}, and was {sweep}"
+        yield Finding(text, Remedy.rename, None, run.run_id)
+        return
+    for what, now, then in (
+        ("name", run.name, study.name),
+        ("kind", run.tags.get("mcalc.kind"), "sweep"),
+        ("sweep", sweep, study.name),
+        ("title", run.tags.get("mcalc.sweep"), title_of(study.name)),
+    ):
+        if now != then:
+            text = f"the {what} of the sweep's parent run is {now}, and was {then}"
+            yield Finding(text, Remedy.title, None, run.run_id)
 
 
 def _doubles(study: SweepStudy, runs: Sequence[RecordedTrial]) -> Iterator[Finding]:
@@ -140,6 +197,14 @@ def _doubles(study: SweepStudy, runs: Sequence[RecordedTrial]) -> Iterator[Findi
                 yield Finding(text, Remedy.supersede, None, run_id)
             if not others:
                 yield Finding(text, Remedy.none)
+    seen: dict[str, FrozenTrial] = {}
+    for attempt in study.attempts():
+        for run_id in run_ids(attempt) if attempt.state in DONE else ():
+            if run_id in seen:
+                earlier = seen[run_id]
+                text = f"{_name(attempt)}: Optuna's entries {earlier.number} and {attempt.number}"
+                yield Finding(f"{text} are both of run {run_id}", Remedy.void, earlier)
+            seen[run_id] = attempt
     living = Counter(
         str(attempt.user_attrs.get("key", ""))
         for attempt in study.attempts()
@@ -177,10 +242,16 @@ def _compare(
             continue
         if run.state not in allowed:
             text = f"{_name(attempt)}: {attempt.state.name} in Optuna, {run.state} in MLflow"
-            yield Finding(text, Remedy.again if is_done else Remedy.none, attempt, run_id)
+            remedy = Remedy.again if is_done else Remedy.none
+            # its run is as it was when it was closed
+            if len(ids) == 1 and run.state in ("finished", "pruned") and run.manifest:
+                remedy = Remedy.attempt if attempt.state.is_finished() else remedy
+            yield Finding(text, remedy, attempt, run_id)
         elif len(ids) == 1 and is_done:
+            # a search takes no finished run over
+            remedy = Remedy.attempt if DEFINITION in study.facts() else Remedy.adopt
             for text in identity_problems(study, attempt, run):
-                yield Finding(f"{_name(attempt)}: {text}", Remedy.adopt, attempt, run_id)
+                yield Finding(f"{_name(attempt)}: {text}", remedy, attempt, run_id)
             for text in attempt_problems(study, attempt, run, tracker.curve_of(run_id)):
                 yield Finding(f"{_name(attempt)}: {text}", Remedy.attempt, attempt, run_id)
 

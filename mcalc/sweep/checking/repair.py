@@ -5,12 +5,13 @@ Nothing is deleted: an entry that is wrong is marked, and a right one is added.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator
 
+from optuna.trial import FrozenTrial
+
 from mcalc.results import RecordedTrial
-from mcalc.sweep.checking.attempt import run_ids
-from mcalc.sweep.checking.compare import Finding, Remedy
+from mcalc.sweep.checking.attempt import identity_of, run_ids
+from mcalc.sweep.checking.compare import Finding, Remedy, title_of
 from mcalc.sweep.store import DEFINITION, SweepStudy
 from mcalc.tracking import Tracker
 
@@ -53,31 +54,44 @@ def _mend(study: SweepStudy, tracker: Tracker, finding: Finding) -> None:
     elif attempt is not None and run_id is not None and finding.remedy is Remedy.attempt:
         run = tracker.run(run_id)
         assert run is not None  # it was read a moment ago
-        _rewrite_attempt(study, tracker, attempt.number, run)
+        _rewrite_attempt(study, tracker, attempt, run)
     elif attempt is not None and run_id is not None and finding.remedy is Remedy.run:
         sealed = str(attempt.user_attrs.get("manifest", ""))
         run = tracker.run(run_id)
         sealed = sealed or (run.manifest if run else "")
         new = tracker.rewrite(run_id, sealed, study.parent())
-        _rewrite_attempt(study, tracker, attempt.number, new)
+        _rewrite_attempt(study, tracker, attempt, new)
+    elif attempt is not None and finding.remedy is Remedy.void:
+        study.void(attempt.number, finding.text)
+    elif run_id is not None and finding.remedy is Remedy.rename:
+        if run := tracker.run(run_id):
+            study.rename(run.name)
+    elif finding.remedy is Remedy.title:
+        tracker.title_sweep(str(study.parent()), study.name, title_of(study.name))
+    elif run_id is not None and finding.remedy is Remedy.single:
+        tracker.rewrite(run_id, "", None)
+    elif run_id is not None and finding.remedy is Remedy.single_again:
+        tracker.supersede(run_id, _REPAIRED)
 
 
-def _rewrite_attempt(study: SweepStudy, tracker: Tracker, number: int, run: RecordedTrial) -> None:
+def _rewrite_attempt(
+    study: SweepStudy, tracker: Tracker, attempt: FrozenTrial, run: RecordedTrial
+) -> None:
     """Add an entry of a trial with the figures of its run; the one before counts no longer."""
+    number, identity = attempt.number, identity_of(study, attempt, run)
     definition = study.facts().get(DEFINITION)
     if definition is None:
-        study.rewrite(number, run.outcome, run.metrics.get("accuracy"), ())
+        study.rewrite(number, run.outcome, run.metrics.get("accuracy"), (), identity)
         return
     objective = str(definition["objective"])
     evaluations = [float(getattr(point, objective)) for point in tracker.curve_of(run.run_id)]
-    study.rewrite(number, run.outcome, run.metrics.get(f"reported_{objective}"), evaluations)
+    value = run.metrics.get(f"reported_{objective}")
+    study.rewrite(number, run.outcome, value, evaluations, identity)
 
 
 def _new_parent(study: SweepStudy, tracker: Tracker) -> None:
     runs = [run_id for attempt in study.attempts() for run_id in run_ids(attempt)]
-    # without the hash that tells sweeps of one title apart
-    title = re.sub(r"-[0-9a-f]{8}$", "", study.name)
-    parent = tracker.open_sweep(study.name, title, {})
+    parent = tracker.open_sweep(study.name, title_of(study.name), {})
     for run_id in runs:
         if tracker.run(run_id) is not None:
             tracker.file_under(run_id, parent)

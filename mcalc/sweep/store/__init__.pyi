@@ -6,6 +6,9 @@ from .jobs import Jobs as Jobs
 from .leases import Lease as Lease
 from .leases import Leases as Leases
 from .leases import Owner as Owner
+from .readable import remove_unreadable_rows as remove_unreadable_rows
+from .readable import unreadable_rows as unreadable_rows
+from .reasons import why_new as why_new
 from .retry import shown as shown
 from .samplers import rehearse as rehearse
 from .storage import Storage as Storage
@@ -14,7 +17,7 @@ from .storage import exists as exists
 from .storage import storage_url as storage_url
 from .study import DEFINITION as DEFINITION
 from .study import DONE as DONE
+from .study import RESULTS as RESULTS
 from .study import SweepStudy as SweepStudy
 from .study import result as result
 from .study import trajectory_of as trajectory_of
-from .study import why_new as why_new

@@ -12,10 +12,12 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from mcalc.config import NUMERICS_VERSION, Config, PlannedTrial, differences, numeric_settings
+from mcalc.config import NUMERICS_VERSION, PlannedTrial, differences, numeric_settings
 from mcalc.errors import UserError
 from mcalc.results import RECORD_FORMAT, Outcome, check_format
 from mcalc.sweep.planning import OBJECTIVES, Plan, Search, Values
+from mcalc.sweep.store.readable import rename_study, with_sound_attributes
+from mcalc.sweep.store.reasons import formatted
 from mcalc.sweep.store.samplers import distributions, pruner_of, sampler_of
 from mcalc.sweep.store.storage import Storage
 
@@ -119,7 +121,7 @@ class SweepStudy:
         for attempt in self.attempts():
             varied.update(attempt.user_attrs.get("identity", {}).get("values", {}))
         differing = [
-            f"{key}: {_formatted(before)} before, {_formatted(now)} now"
+            f"{key}: {formatted(before)} before, {formatted(now)} now"
             for key, (before, now) in differences(recorded, wanted, varied).items()
         ]
         if plan.search and DEFINITION in known:
@@ -138,7 +140,7 @@ class SweepStudy:
 
     def attempts(self) -> list[FrozenTrial]:
         """Every attempt at every trial that counts, in the order in which they began."""
-        every = self.study.get_trials(deepcopy=False)
+        every = [with_sound_attributes(each) for each in self.study.get_trials(deepcopy=False)]
         void = {number for attempt in every for number in attempt.user_attrs.get(VOIDS, ())}
         return [a for a in every if a.number not in void and VOIDS not in a.user_attrs]
 
@@ -216,29 +218,50 @@ class SweepStudy:
         self.study.add_trial(create_trial(state=TrialState.FAIL, user_attrs=facts))
 
     def rewrite(
-        self, number: int, outcome: Outcome, value: float | None, evaluations: Sequence[float]
+        self,
+        number: int,
+        outcome: Outcome,
+        value: float | None,
+        evaluations: Sequence[float],
+        identity: Mapping[str, Any],
     ) -> None:
         """Add an attempt as another one is, but with this outcome; the other counts no longer.
 
-        `evaluations`: the objective at each evaluation of a search's run.
+        `evaluations`: the objective at each evaluation of a search's run. `identity`: what
+        the trial is.
         """
-        old = self._trial(number)
+        old = with_sound_attributes(self._trial(number))
         facts, state = _ended(outcome)
-        facts["mlflow_run"] = outcome.run_id
+        facts |= {"mlflow_run": outcome.run_id, "key": outcome.key, "name": outcome.name}
+        params, distributions = self._as_planned(old, identity["values"])
         if "runs" in old.user_attrs:
             facts["runs"] = {outcome.key: outcome.run_id}
-        steps = [step for step in old.intermediate_values if step <= len(evaluations)]
         self.void(number, "its figures were not those of its run")
         self.study.add_trial(
             create_trial(
                 state=state,
                 value=value if state is TrialState.COMPLETE else None,
-                params=old.params,
-                distributions=old.distributions,
-                user_attrs={**old.user_attrs, **facts},
-                intermediate_values={step: evaluations[step - 1] for step in steps},
+                params=params,
+                distributions=distributions,
+                user_attrs={**old.user_attrs, **facts, "identity": identity},
+                intermediate_values=dict(enumerate(evaluations, 1)),
             )
         )
+
+    def _as_planned(
+        self, attempt: FrozenTrial, values: Mapping[str, Any]
+    ) -> tuple[dict[str, Any], dict[str, BaseDistribution]]:
+        """The parameters that an attempt was planned with; of a lost one others tell the range."""
+        known = dict(attempt.distributions)
+        if DEFINITION in self.facts():
+            for other in self.attempts():
+                known |= {n: each for n, each in other.distributions.items() if n not in known}
+        params = {
+            name: float(values[name]) if isinstance(each, FloatDistribution) else values[name]
+            for name, each in known.items()
+            if name in values and _is_within(values[name], each)
+        }
+        return params, {name: known[name] for name in params}
 
     def report(self, number: int, step: int, value: float) -> bool:
         """Add an evaluation of a running trial; True where the pruner ends it.
@@ -263,6 +286,12 @@ class SweepStudy:
         found = self.facts().get(PARENT)
         return str(found) if found else None
 
+    def rename(self, name: str) -> None:
+        """Give the study another name, unless there is one of that name. Optuna itself cannot."""
+        if name not in optuna.get_all_study_names(self.storage.optuna):
+            rename_study(self.storage.engine, self.name, name)
+            self.name = name
+
     # --- searching --------------------------------------------------------------------------
 
     def search_with(self, search: Search, evaluations: int) -> None:
@@ -278,6 +307,13 @@ class SweepStudy:
     def describe(self, number: int, trial: PlannedTrial) -> None:
         """Record what a drawn configuration is."""
         self.set(number, _identity(trial, self.shared, 1))
+
+
+def _is_within(value: Any, given: BaseDistribution) -> bool:
+    try:
+        return given._contains(given.to_internal_repr(value))
+    except (TypeError, ValueError):  # no category of it, or no number
+        return False
 
 
 def _ended(outcome: Outcome) -> tuple[dict[str, Any], TrialState]:
@@ -323,36 +359,6 @@ def result(attempt: FrozenTrial) -> dict[str, float]:
     return dict(attempt.user_attrs.get("result", {}))
 
 
-def why_new(plan: Plan, recorded: Sequence[FrozenTrial]) -> dict[str, str]:
-    """By key, why a planned trial that is not recorded has to run: against the last of its name."""
-    by_name = {
-        attempt.user_attrs.get("name"): attempt.user_attrs.get("identity", {})
-        for attempt in recorded
-    }
-    keys = {attempt.user_attrs.get("key") for attempt in recorded}
-    reasons = {}
-    for trial in plan.trials:
-        if trial.key in keys:
-            continue
-        known = by_name.get(trial.name)
-        reasons[trial.key] = "new" if known is None else _difference(plan, trial.config, known)
-    return reasons
-
-
-def _difference(plan: Plan, config: Config, known: Mapping[str, Any]) -> str:
-    if known.get("numerics") != NUMERICS_VERSION:
-        return f"the code's numerics changed ({known.get('numerics')} to {NUMERICS_VERSION})"
-    now = numeric_settings(config)
-    was = {**plan.shared, **known.get("settings", {})}
-    changed = [
-        f"{key} {_formatted(before)} to {_formatted(value)}"
-        for key, (before, value) in differences(was, now).items()
-    ]
-    if known.get("fingerprint") != plan.fingerprint:
-        changed.append("the data changed")
-    return "changed: " + ", ".join(changed) if changed else "its settings changed"
-
-
 def _identity(trial: PlannedTrial, shared: Mapping[str, Any], number: int) -> dict[str, Any]:
     settings = numeric_settings(trial.config)
     return {
@@ -388,7 +394,3 @@ def _another(title: str, differing: Sequence[str]) -> UserError:
         f"a sweep {title!r} is recorded with other settings ({'; '.join(differing[:8])}{more}): "
         "give this one a name of its own with name=NAME, or another tracking.dir"
     )
-
-
-def _formatted(value: Any) -> str:
-    return "null" if value is None else str(value)
