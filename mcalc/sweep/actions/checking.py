@@ -11,12 +11,13 @@ from mcalc.errors import UserError
 from mcalc.sqlite_file import copy_database, damage_of, free_name, move_aside
 from mcalc.sweep.actions.opening import open_sweeps
 from mcalc.sweep.checking.compare import Finding, Remedy, check, check_single_runs
-from mcalc.sweep.checking.repair import repair
+from mcalc.sweep.checking.repair import repair, repair_single_runs
 from mcalc.sweep.store import (
     Leases,
     Storage,
     SweepStudy,
     database_file,
+    exists,
     remove_unreadable_rows,
     unreadable_rows,
 )
@@ -40,6 +41,10 @@ def check_sweeps(config: Config, line: Line) -> int:
         _refuse_damaged(config)
     copies = _Copies(config) if mends else None
     unread = _unreadable(config, copies)
+    trackings = tracking_file(config.tracking)
+    if not exists(config) and not line.names and trackings and trackings.is_file():
+        # single trials alone
+        return _check_single_runs(open_tracker(config), copies)
     tracker = open_tracker(config)
     if unread or _wrong_rows(tracker, copies):
         console.print("the rest is compared once repair=true has mended this", style="red")
@@ -71,7 +76,7 @@ def check_sweeps(config: Config, line: Line) -> int:
             console.print("  Optuna and MLflow agree")
     if not line.names:
         _say_unknown(studies, tracker)
-        status = max(status, _check_single_runs(studies, tracker, copies))
+        status = max(status, _check_single_runs(tracker, copies))
     return status
 
 
@@ -103,17 +108,15 @@ def _say_unknown(studies: Sequence[SweepStudy], tracker: Tracker) -> None:
             )
 
 
-def _check_single_runs(
-    studies: Sequence[SweepStudy], tracker: Tracker, copies: _Copies | None
-) -> int:
+def _check_single_runs(tracker: Tracker, copies: _Copies | None) -> int:
     """The runs of no sweep; exit status 1 where something is wrong and was not mended."""
     findings = check_single_runs(tracker)
     if not findings:
         return 0
     console.print("runs of no sweep:")
-    if copies and studies:
+    if copies:
         copies.make()
-        for text, remedy in repair(studies[0], tracker, findings):
+        for text, remedy in repair_single_runs(tracker, findings):
             console.print(f"  {text}: {remedy.value}", style="yellow")
         findings = check_single_runs(tracker)
     for finding in findings:

@@ -33,6 +33,21 @@ def repair(
         yield finding.text, finding.remedy
 
 
+def repair_single_runs(
+    tracker: Tracker, findings: Iterable[Finding]
+) -> Iterator[tuple[str, Remedy]]:
+    """The same for what was found of runs that belong to no sweep."""
+    done: set[str | None] = set()
+    for finding in findings:
+        if finding.run_id is not None and finding.run_id not in done:
+            if finding.remedy is Remedy.single:
+                tracker.rewrite(finding.run_id, "", None)
+            else:
+                tracker.supersede(finding.run_id, _REPAIRED)
+            done.add(finding.run_id)
+        yield finding.text, finding.remedy
+
+
 def _mend(study: SweepStudy, tracker: Tracker, finding: Finding) -> None:
     attempt, run_id = finding.attempt, finding.run_id
     if finding.remedy is Remedy.parent:
@@ -68,10 +83,6 @@ def _mend(study: SweepStudy, tracker: Tracker, finding: Finding) -> None:
             study.rename(run.name)
     elif finding.remedy is Remedy.title:
         tracker.title_sweep(str(study.parent()), study.name, title_of(study.name))
-    elif run_id is not None and finding.remedy is Remedy.single:
-        tracker.rewrite(run_id, "", None)
-    elif run_id is not None and finding.remedy is Remedy.single_again:
-        tracker.supersede(run_id, _REPAIRED)
 
 
 def _rewrite_attempt(

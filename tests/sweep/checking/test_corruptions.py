@@ -243,6 +243,9 @@ MENDED: dict[str, Change] = {
         "WHERE trial_id = :trial AND step = 2",
         search=True,
     ),
+    "an evaluation gone in Optuna": optuna(
+        "DELETE FROM trial_intermediate_values WHERE trial_id = :trial AND step = 1", search=True
+    ),
 }
 """What the other store, or the run's own files, still have."""
 RUN_AGAIN: dict[str, Change] = {
