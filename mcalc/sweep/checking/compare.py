@@ -10,7 +10,7 @@ from enum import Enum
 
 from optuna.trial import FrozenTrial, TrialState
 
-from mcalc.results import RecordedTrial
+from mcalc.results import SUPERSEDED_TAG, RecordedTrial
 from mcalc.sweep.checking.attempt import (
     attempt_problems,
     identity_problems,
@@ -98,7 +98,9 @@ def check(study: SweepStudy, tracker: Tracker, leases: Leases) -> Report:
     found += _nameless(study, by_id)
     for attempt in newest.values():
         mentioned |= set(run_ids(attempt))
-        found += _compare(study, attempt, by_id, tracker)
+        compared = list(_compare(study, attempt, by_id, tracker))
+        mentioned |= {each.run_id for each in compared if each.run_id}
+        found += compared
         if attempt.state is TrialState.RUNNING and not _is_owned(study, attempt, owners):
             unfinished.append(_name(attempt))
     earlier = {run_id for attempt in study.attempts() for run_id in run_ids(attempt)}
@@ -270,6 +272,12 @@ def _missing(attempt: FrozenTrial, run_id: str, tracker: Tracker) -> Finding:
         if remedy is Remedy.again and tracker.is_recoverable(run_id, sealed):
             remedy = Remedy.run
         return Finding(text, remedy, attempt, run_id)
+    by = tracker.run(run.tags.get(SUPERSEDED_TAG, ""))
+    sealed = str(attempt.user_attrs.get("manifest", ""))
+    if by and not by.superseded and (by.key, by.manifest) == (run.key, sealed):
+        # a repair was killed after it wrote the run anew
+        text = f"{name}: its run {run_id} was written anew as {by.run_id}"
+        return Finding(text, Remedy.attempt, attempt, by.run_id)
     if run.superseded:
         return Finding(f"{name}: its run {run_id} is marked as replaced", Remedy.again, attempt)
     text = f"{name}: its run {run_id} is not filed under its sweep"

@@ -236,7 +236,7 @@ class SweepStudy:
         params, distributions = self._as_planned(old, identity["values"])
         if "runs" in old.user_attrs:
             facts["runs"] = {outcome.key: outcome.run_id}
-        self.void(number, "its figures were not those of its run")
+        # before the other one is void: a kill in between leaves two, and not none
         self.study.add_trial(
             create_trial(
                 state=state,
@@ -247,6 +247,7 @@ class SweepStudy:
                 intermediate_values=dict(enumerate(evaluations, 1)),
             )
         )
+        self.void(number, "its figures were not those of its run")
 
     def _as_planned(
         self, attempt: FrozenTrial, values: Mapping[str, Any]

@@ -229,6 +229,23 @@ def test_a_run_of_no_sweep_is_checked(tmp_path: Path, how: str) -> None:
     assert left is None or left.metrics["accuracy"] == 2 / 3
 
 
+@pytest.mark.whole
+def test_a_repair_that_was_killed_after_a_run_was_written_anew_goes_on(
+    record: Path, original: Path
+) -> None:
+    tracker = Tracker(record, "mcalc")
+    found = SweepStudy.find(Storage(f"sqlite:///{record / 'optuna.db'}", 0), "mine")
+    assert found is not None
+    attempt, *_ = found.attempts()
+    facts = attempt.user_attrs
+    tracker.rewrite(facts["mlflow_run"], facts["manifest"], found.parent())
+    status, printed = check(record, "repair=true")
+    assert status == 0, printed
+    assert check(record)[0] == 0
+    assert values(record) == values(original)
+    assert figures(record) == figures(original)
+
+
 def test_a_removal_touches_nothing_outside_the_record(tmp_path: Path) -> None:
     record, other = tmp_path / "mlruns", tmp_path / "other"
     tracker = Tracker(record, "mcalc")
