@@ -43,8 +43,10 @@ def check_sweeps(config: Config, line: Line) -> int:
     unread = _unreadable(config, copies)
     trackings = tracking_file(config.tracking)
     if not exists(config) and not line.names and trackings and trackings.is_file():
-        # single trials alone
-        return _check_single_runs(open_tracker(config), copies)
+        # single trials alone, or a study that was lost
+        tracker = open_tracker(config)
+        lacks = _lacks_sweeps((), tracker)
+        return max(int(lacks), _check_single_runs(tracker, copies))
     tracker = open_tracker(config)
     if unread or _wrong_rows(tracker, copies):
         console.print("the rest is compared once repair=true has mended this", style="red")
@@ -75,7 +77,7 @@ def check_sweeps(config: Config, line: Line) -> int:
         elif not left:
             console.print("  Optuna and MLflow agree")
     if not line.names:
-        _say_unknown(studies, tracker)
+        status = max(status, int(_lacks_sweeps(studies, tracker)))
         status = max(status, _check_single_runs(tracker, copies))
     return status
 
@@ -96,16 +98,18 @@ def _mended(
     return [(each.text, each.remedy) for each in findings]
 
 
-def _say_unknown(studies: Sequence[SweepStudy], tracker: Tracker) -> None:
-    """Name sweeps that MLflow has alone: Optuna's store was lost, or is another one."""
+def _lacks_sweeps(studies: Sequence[SweepStudy], tracker: Tracker) -> bool:
+    """Whether MLflow has sweeps that Optuna's store lacks: it was lost, or is another one."""
     known = {study.name for study in studies}
-    for name, finished in tracker.sweeps().items():
-        if name not in known and finished:
-            console.print(
-                f"{name}: MLflow has {finished} finished runs of this sweep, and Optuna has no "
-                "such study: the command that made it takes over those of explicit trials",
-                style="yellow",
-            )
+    unknown = {n: finished for n, finished in tracker.sweeps().items() if finished}
+    for name in sorted(unknown.keys() - known):
+        console.print(
+            f"{name}: MLflow has {unknown[name]} finished runs of this sweep, and Optuna has no "
+            "such study: name the store that it was made with (storage=ADDRESS); if that is lost, "
+            "the command that made the sweep takes over those of explicit trials",
+            style="red",
+        )
+    return bool(unknown.keys() - known)
 
 
 def _check_single_runs(tracker: Tracker, copies: _Copies | None) -> int:

@@ -19,6 +19,7 @@ from optuna.trial import TrialState
 
 from mcalc.config import TrackingConfig
 from mcalc.errors import UserError
+from mcalc.sweep.__main__ import main
 from mcalc.sweep.store import Storage, SweepStudy, remove_unreadable_rows, unreadable_rows
 from mcalc.tracking.reader import read_trials
 from mcalc.tracking.removal import Removal
@@ -261,3 +262,23 @@ def test_a_removal_touches_nothing_outside_the_record(tmp_path: Path) -> None:
         removal.remove(run)
     assert kept.read_text() == "of another record"
     assert not (record / "artifacts" / run_id).exists()
+
+
+def test_a_study_that_was_lost_is_said_and_taken_over(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    engine.sweep(tmp_path, *ROWS)
+    record = tmp_path / "mlruns"
+    for file in record.glob("optuna.db*"):
+        file.unlink()
+    assert main(["check", f"tracking.dir={record}"]) == 1
+    said = " ".join(capsys.readouterr().out.split())
+    assert "mine: MLflow has 2 finished runs of this sweep, and Optuna has no such study" in said
+    # another sweep makes the store anew
+    engine.sweep(tmp_path, "head.weight_lr=3,4", "name=other")
+    assert main(["check", f"tracking.dir={record}"]) == 1
+    engine.sweep(tmp_path, *ROWS)
+    assert (tmp_path / "log").read_text().split() == [
+        "head.weight_lr=1", "head.weight_lr=10", "head.weight_lr=3", "head.weight_lr=4",
+    ]  # fmt: skip
+    assert main(["check", f"tracking.dir={record}"]) == 0
