@@ -7,6 +7,7 @@ Everything of a trial is written in a few batches: one by one, 600 values take t
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
@@ -44,6 +45,23 @@ _ORIGIN = {
     FORMAT_TAG: str(RECORD_FORMAT),
 }
 """Tags of every run."""
+
+
+_WITHOUT_STUDY_TAG = "mcalc.without_study"
+"""Of a sweep's own run: that its study is lost is known."""
+
+
+@dataclass(frozen=True)
+class SweepRuns:
+    """A sweep as MLflow has it."""
+
+    name: str
+    parent: str
+    """Its MLflow run."""
+    finished: int
+    """Trials that have finished."""
+    without_study: bool
+    """Whether it is known that Optuna's part of it is lost."""
 
 
 class Tracker:
@@ -139,13 +157,22 @@ class Tracker:
         found = [recorded_trial(run) for run in runs if PARENT_TAG not in run.data.tags]
         return [run for run in found if run.manifest and not run.superseded]
 
-    def sweeps(self) -> dict[str, int]:
-        """How many trials of each recorded sweep have finished, by its name."""
-        found = {}
+    def sweeps(self) -> list[SweepRuns]:
+        """The recorded sweeps, the newest first."""
+        found = []
         for parent in self._search({"mcalc.kind": "sweep"}):
-            runs = self._search({PARENT_TAG: str(parent.info.run_id)}, state="FINISHED")
-            found[parent.data.tags.get("mcalc.sweep_id", "")] = len(runs)
+            run_id, tags = str(parent.info.run_id), parent.data.tags
+            runs = self._search({PARENT_TAG: run_id}, state="FINISHED")
+            found.append(
+                SweepRuns(
+                    tags.get("mcalc.sweep_id", ""), run_id, len(runs), _WITHOUT_STUDY_TAG in tags
+                )
+            )
         return found
+
+    def mark_without_study(self, parent: str) -> None:
+        """Keep with a sweep that its study is lost, and that this is known."""
+        self.client.set_tag(parent, _WITHOUT_STUDY_TAG, "true")
 
     def wrong_rows(self) -> list[WrongRow]:
         """Values that MLflow cannot read, or not as the record has it; none of a server's."""

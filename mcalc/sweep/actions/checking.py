@@ -45,7 +45,7 @@ def check_sweeps(config: Config, line: Line) -> int:
     if not exists(config) and not line.names and trackings and trackings.is_file():
         # single trials alone, or a study that was lost
         tracker = open_tracker(config)
-        lacks = _lacks_sweeps((), tracker)
+        lacks = _lacks_sweeps((), tracker, mends=mends)
         return max(int(lacks), _check_single_runs(tracker, copies))
     tracker = open_tracker(config)
     if unread or _wrong_rows(tracker, copies):
@@ -77,7 +77,7 @@ def check_sweeps(config: Config, line: Line) -> int:
         elif not left:
             console.print("  Optuna and MLflow agree")
     if not line.names:
-        status = max(status, int(_lacks_sweeps(studies, tracker)))
+        status = max(status, int(_lacks_sweeps(studies, tracker, mends=mends)))
         status = max(status, _check_single_runs(tracker, copies))
     return status
 
@@ -98,18 +98,30 @@ def _mended(
     return [(each.text, each.remedy) for each in findings]
 
 
-def _lacks_sweeps(studies: Sequence[SweepStudy], tracker: Tracker) -> bool:
-    """Whether MLflow has sweeps that Optuna's store lacks: it was lost, or is another one."""
+def _lacks_sweeps(studies: Sequence[SweepStudy], tracker: Tracker, *, mends: bool) -> bool:
+    """Whether MLflow has sweeps that Optuna's store lacks: it was lost, or is another one.
+
+    With `mends` that is marked as known.
+    """
     known = {study.name for study in studies}
-    unknown = {n: finished for n, finished in tracker.sweeps().items() if finished}
-    for name in sorted(unknown.keys() - known):
+    lacking = False
+    for sweep in tracker.sweeps():
+        if sweep.name in known or not sweep.finished:
+            continue
+        text = f"{sweep.name}: MLflow has {sweep.finished} finished runs of this sweep, and Optuna"
+        if sweep.without_study:
+            console.print(f"{text}'s part of it is lost")
+            continue
         console.print(
-            f"{name}: MLflow has {unknown[name]} finished runs of this sweep, and Optuna has no "
-            "such study: name the store that it was made with (storage=ADDRESS); if that is lost, "
-            "the command that made the sweep takes over those of explicit trials",
-            style="red",
+            f"{text} has no such study: name the store that it was made with (storage=ADDRESS); if "
+            "that is lost, the command that made the sweep takes over those of explicit trials "
+            "(repair=true: marked as known)",
+            style="yellow" if mends else "red",
         )
-    return bool(unknown.keys() - known)
+        if mends:
+            tracker.mark_without_study(sweep.parent)
+        lacking = lacking or not mends
+    return lacking
 
 
 def _check_single_runs(tracker: Tracker, copies: _Copies | None) -> int:

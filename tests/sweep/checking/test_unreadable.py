@@ -277,6 +277,9 @@ def test_a_study_that_was_lost_is_said_and_taken_over(
     # another sweep makes the store anew
     engine.sweep(tmp_path, "head.weight_lr=3,4", "name=other")
     assert main(["check", f"tracking.dir={record}"]) == 1
+    assert main(["check", "repair=true", f"tracking.dir={record}"]) == 0
+    assert main(["check", f"tracking.dir={record}"]) == 0
+    assert "mine: MLflow has 2 finished runs" in capsys.readouterr().out
     engine.sweep(tmp_path, *ROWS)
     assert (tmp_path / "log").read_text().split() == [
         "head.weight_lr=1", "head.weight_lr=10", "head.weight_lr=3", "head.weight_lr=4",
