@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import statistics
 from dataclasses import dataclass
+from functools import partial
 from http.client import HTTPException
 from pathlib import Path
+from typing import cast
 from urllib.error import HTTPError
 from urllib.parse import unquote
 from urllib.request import urlopen
@@ -23,7 +25,13 @@ from mcalc.results import SUPERSEDED_TAG, Artifacts, RecordedTrial
 from mcalc.secret_text import hidden
 from mcalc.tracking.files import read_curve, read_predictions
 from mcalc.tracking.runs import PARENT_TAG, artifacts_of, recorded_trial, search
-from mcalc.tracking.server import check_address, is_served
+from mcalc.tracking.server import (
+    WaitingClient,
+    check_address,
+    is_served,
+    refusal,
+    server_retry,
+)
 from mcalc.tracking.store import read_local
 
 _HARDWARE = ("device", "precision", "threads", "memory_format")
@@ -35,7 +43,8 @@ NETWORK_BYTES_TAG = "mcalc.network_bytes"
 def reading_client(tracking: TrackingConfig) -> MlflowClient | None:
     """The store's client; None where nothing is recorded yet.
 
-    Raises UserError at once for a server that cannot be reached: MLflow would try for minutes.
+    Raises UserError at once for a server that cannot be reached: MLflow would try for minutes. The
+    client raises it where the server refuses, as without its password.
     """
     if tracking.uri:
         check_address(tracking.uri)
@@ -52,7 +61,12 @@ def reading_client(tracking: TrackingConfig) -> MlflowClient | None:
             ) from error
     if tracking.uri is None:
         return read_local(Path(tracking.dir))
-    return MlflowClient(tracking_uri=tracking.uri)
+    asking = WaitingClient(
+        MlflowClient(tracking_uri=tracking.uri),
+        server_retry(tracking.uri, 0.0),
+        partial(refusal, tracking.uri),
+    )
+    return cast(MlflowClient, asking)
 
 
 @dataclass(frozen=True)

@@ -186,6 +186,7 @@ def test_workers_that_share_a_store_stop_when_told_and_go_on_after_resume(
     )  # fmt: skip
     told = [f"storage={storage}", f"tracking.dir={runs}"]
     workers = [start(*arguments, log=tmp_path / f"{i}.log") for i in range(2)]
+    wait_for(lambda: len(set(at_work(storage).values())) == 2, *workers)
     wait_for(lambda: len(running(storage)) == 2, *workers)
     assert main([action, "mine", *told]) == 0
     said = {"pause": "paused", "cancel": "cancelled"}[action]
