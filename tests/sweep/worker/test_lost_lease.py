@@ -17,7 +17,7 @@ def test_training_stops_at_the_next_evaluation_and_writes_nothing_more(tmp_path:
     runs = tmp_path / "runs"
     begin_with_tables(runs)
     worker = start(
-        "seed=0,1", f"tracking.dir={runs}", "trainer.max_iterations=100000",
+        "seed=0,1", f"tracking.dir={runs}", "trainer.max_iterations=400",
         "trainer.max_epochs=100000", "trainer.val_every=1", "tracking.checkpoint_minutes=0.001",
         log=tmp_path / "log",
     )  # fmt: skip
