@@ -126,10 +126,9 @@ def read_trials(tracking: TrackingConfig, sweep: str | None = None) -> list[Reco
         trials = search(client, experiments, {"mcalc.kind": "trial"}, "FINISHED")
         runs = [run for run in trials if PARENT_TAG not in run.data.tags]
     else:
-        title = sweep.replace("'", "")
         parents: list[Run] = []
         for tag in ("mcalc.sweep", "mcalc.sweep_id"):
-            parents += search(client, experiments, {"mcalc.kind": "sweep", tag: title})
+            parents += search(client, experiments, {"mcalc.kind": "sweep", tag: sweep})
         for parent in parents:
             runs = search(client, experiments, {PARENT_TAG: parent.info.run_id}, "FINISHED")
             if runs:

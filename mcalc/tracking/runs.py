@@ -34,12 +34,19 @@ def search(
 
     `order`: DESC, or ASC for the oldest first.
     """
-    if any("'" in value for value in tags.values()):
-        return []  # nothing of mcalc's has one, and MLflow's queries cannot quote it
-    conditions = [f"tags.`{name}` = '{value}'" for name, value in tags.items()]
+    quoted = {name: _quoted(value) for name, value in tags.items()}
+    conditions = [f"tags.`{name}` = {text}" for name, text in quoted.items() if text]
     if state:
         conditions.append(f"attributes.status = '{state}'")
-    return every(client, experiments, " and ".join(conditions), f"attributes.start_time {order}")
+    found = every(client, experiments, " and ".join(conditions), f"attributes.start_time {order}")
+    rest = [name for name, text in quoted.items() if not text]
+    return [run for run in found if all(run.data.tags.get(name) == tags[name] for name in rest)]
+
+
+def _quoted(value: str) -> str:
+    """A value as MLflow's queries take it; empty for one with quotes of both kinds."""
+    quotes = [quote for quote in "'\"" if quote not in value]
+    return f"{quotes[0]}{value}{quotes[0]}" if quotes else ""
 
 
 def every(

@@ -20,6 +20,7 @@ from parameters import most_are_whole
 from processes import wait_for
 
 from mcalc.config import Config
+from mcalc.config.arguments import as_typed
 from mcalc.config.compose import compose_config
 from mcalc.data.pipeline import index_data
 from mcalc.errors import UserError
@@ -266,6 +267,21 @@ def test_a_launcher_gets_as_many_jobs_as_a_budget_has_left(tmp_path: Path) -> No
     run_sweep([*settings(tmp_path), *search, "budget.trials=5"], compose_config, lambda _: launcher)
     assert launcher.given == [2]
     assert len(begun(tmp_path)) == 5
+
+
+@pytest.mark.parametrize("name", most_are_whole(["it's", 'the "mine"', 'it\'s "mine"'], 1))
+def test_a_sweep_of_any_name_goes_on_and_is_read(tmp_path: Path, name: str) -> None:
+    arguments = ("head.weight_lr=1,2", as_typed(f"name={name}"))
+    sweep(tmp_path, *arguments)
+    assert set(states(sweep(tmp_path, *arguments)).values()) == {"skipped"}
+    for file in (tmp_path / "mlruns").glob("optuna.db*"):
+        file.unlink()
+    # found by the name of its run
+    sweep(tmp_path, *arguments)
+    assert begun(tmp_path) == NAMES[:2]
+    tracker = open_tracker(compose_config(settings(tmp_path)))
+    assert [(each.name, each.finished) for each in tracker.sweeps()] == [(name, 2)]
+    assert checked(tmp_path).differences == []
 
 
 def test_more_rows_extend_a_sweep_and_an_edited_value_runs_alone(tmp_path: Path) -> None:
