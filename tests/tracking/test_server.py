@@ -25,6 +25,7 @@ from mcalc.config import TrackingConfig
 from mcalc.errors import UserError
 from mcalc.retry import UnreachableError
 from mcalc.sweep.__main__ import main as sweep_command
+from mcalc.tracking import run_writer
 from mcalc.tracking.reader import read_trials
 from mcalc.tracking.tracker import Tracker
 
@@ -116,8 +117,10 @@ def read(server: str, experiment: str) -> None:
 
 
 def test_a_server_that_is_away_for_a_while_has_everything_afterwards(
-    server: str, road: Road, tmp_path: Path
+    server: str, road: Road, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # each point is sent at once, as those are that come seconds apart
+    monkeypatch.setattr(run_writer, "_FLUSH_SECONDS", 0.0)
     tracker = Tracker(tmp_path, "for a while", road.address, 60)
     run = tracker.open_trial("one", "k1", {"head.weight_lr": 10.0}, {}, None)
     road.close()
