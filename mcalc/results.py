@@ -24,8 +24,8 @@ def check_format(number: object, what: str) -> None:
     """
     if number is not None and not str(number).isdecimal():
         raise UserError(
-            f"{what} says that its format is {shown(number)}, and no format is called so: put a "
-            "copy of the record back"
+            f"{what} says that its format is {shown(number)}, which is no number: put a copy of "
+            "the record back"
         )
     if number is not None and int(str(number)) > RECORD_FORMAT:
         raise UserError(

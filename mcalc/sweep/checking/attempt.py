@@ -38,7 +38,7 @@ def identity_problems(study: SweepStudy, attempt: FrozenTrial, run: RecordedTria
     if facts.get("key") != run.key:
         yield f"its key is {facts.get('key')} in Optuna, {run.key} in MLflow"
     if not identity_known(attempt):
-        yield "what the trial is is gone in Optuna"
+        yield "its identity is missing in Optuna"
     if facts.get("name") != run.name:
         yield f"its run is called {run.name} in MLflow"
     identity: Mapping[str, Any] = facts.get("identity", {})
