@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
-from processes import fork
+from processes import fork, wait_for
 from stores import begin_with_tables
 
 from mcalc.config.compose import compose_config
@@ -43,6 +43,12 @@ class Instant:
     """By name, how often a trial fails before it does not."""
     seconds: float = 0.0
     """How long each takes."""
+    gate: Path | None = None
+    """A file that is waited for, so that a trial is at work however slow the test is ..."""
+    gate_name: str | None = None
+    """... by the trial of this name; None: by each."""
+    together: int = 0
+    """How many trials have to have begun before one goes on."""
     single_class: bool = False
     """Whether the subset that stops training has one class, which has no AUC."""
     evaluations: int = 0
@@ -79,6 +85,9 @@ class Instant:
             listener.opened(trial, writer.run_id)
         self._die(trial, "began")
         time.sleep(self.seconds)
+        if self.gate and self.gate_name in (None, trial.name):
+            wait_for(self.gate.exists)
+        wait_for(lambda: len(self.log.read_text().splitlines()) >= self.together)
         accuracy = score(trial.key)
 
         def end(

@@ -122,11 +122,14 @@ def test_killed_halfway_the_same_command_finishes_it(
 
 @pytest.mark.whole
 def test_a_sweep_at_work_is_not_removed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    worker = start(tmp_path, RATES, "name=mine", instant=Instant(tmp_path / "log", seconds=5))
+    worker = start(
+        tmp_path, RATES, "name=mine", instant=Instant(tmp_path / "log", gate=tmp_path / "gate")
+    )
     wait_for((tmp_path / "log").exists, worker)
     with pytest.raises(SystemExit):
         told(tmp_path, "remove", "mine", "confirm=true")
     assert "works at mine" in capsys.readouterr().err
+    (tmp_path / "gate").touch()
     worker.join(120)
     assert worker.exitcode == 0
     assert told(tmp_path, "check") == 0
