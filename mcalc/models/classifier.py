@@ -52,7 +52,7 @@ class Classifier(pl.LightningModule):
         """Logits (B, classes) of images (B, 1, S, S), grey 0..255."""
         grey = images.to(self.mean.dtype)  # (B, 1, S, S)
         channels = (grey - self.mean) / self.std  # (B, 3, S, S)
-        if self.settings.channels_last:
+        if self.settings.channels_last is True:
             channels = channels.contiguous(memory_format=torch.channels_last)
         logits: Tensor = self.model(channels)  # (B, classes)
         return logits.float()

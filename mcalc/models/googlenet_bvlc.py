@@ -26,6 +26,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from mcalc.models.local_response_norm import LocalResponseNorm
+
 
 class InceptionWidths(NamedTuple):
     """Output channels of an inception block's convolutions (columns of Szegedy's Table 1)."""
@@ -96,7 +98,7 @@ class BvlcGoogLeNet(nn.Module):
         self.classifier = nn.Linear(1024, classes)
         # Caffe rounds pooled sizes up. PyTorch divides alpha by the window as Caffe does.
         self.pool = nn.MaxPool2d(3, stride=2, ceil_mode=True)
-        self.lrn = nn.LocalResponseNorm(size=5, alpha=1e-4, beta=0.75, k=1.0)
+        self.lrn = LocalResponseNorm(size=5, alpha=1e-4, k=1.0)
         self.average = nn.AdaptiveAvgPool2d(1)
         self.dropout = nn.Dropout(dropout)
 
