@@ -267,15 +267,17 @@ def predict(
     """
     was_training = module.training
     module.eval()
-    batches, truths = [], []
-    with torch.inference_mode():
-        for images, truth in data.evaluation_dataloader(subset):
-            with trainer.precision_plugin.forward_context():
-                batches.append(module(images.to(module.device, non_blocking=True)).double().cpu())
-            truths.append(truth)
+    # one context around all: on leaving it, weights that were cast to bf16 are forgotten
+    with torch.inference_mode(), trainer.precision_plugin.forward_context():
+        found = [
+            module(images.to(module.device, non_blocking=True)).double()
+            for images in data.evaluation_batches(subset)
+        ]
+        # read at the end: reading each batch would stall a GPU
+        gathered = torch.cat(found).cpu()
     module.train(was_training)
     # cloned, as tensors of inference mode could not be used with autograd by a caller
-    logits, labels = torch.cat(batches).clone(), torch.cat(truths).clone()
+    logits, labels = gathered.clone(), torch.tensor([sample.label for sample in subset.members])
     probabilities = torch.softmax(logits, dim=1)[:, MALIGNANT].numpy()
     truth = (labels == MALIGNANT).long().numpy()
     ids = tuple(sample.id for sample in subset.members)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -38,13 +38,22 @@ class Crops(Dataset[Batch]):
     def __len__(self) -> int:
         return len(self.members)
 
+    def unaugmented(self, positions: Sequence[int]) -> Tensor:
+        """Images (B, 1, S, S) uint8 at these positions, as evaluation sees them."""
+        images = np.stack([self._image(self.members[position]) for position in positions])
+        return torch.from_numpy(images)[:, None]
+
+    def _image(self, sample: Sample) -> npt.NDArray[np.uint8]:
+        image: npt.NDArray[np.uint8] = self.images[sample.image]
+        if sample.copy and self.copies:
+            image = self.copies(np.array(image), sample.copy, sample.image)
+        return image
+
     def __getitem__(self, draw: tuple[int, int]) -> Batch:
         """Image (1, S, S) uint8 and its label."""
         epoch, position = draw
         sample = self.members[position]
-        image = np.array(self.images[sample.image])
-        if sample.copy and self.copies:
-            image = self.copies(image, sample.copy, sample.image)
+        image = np.array(self._image(sample))
         if self.augment:
             image = self.augment(image, epoch, position)
         return torch.from_numpy(image)[None], torch.tensor(sample.label)
@@ -95,18 +104,12 @@ class CropData(pl.LightningDataModule):
             pin_memory=torch.cuda.is_available(),
         )
 
-    def evaluation_dataloader(self, subset: Crops) -> DataLoader[Batch]:
-        """`validation` or `reported` in the split's order.
-
-        Not called val_dataloader, as Lightning would then validate on its schedule.
-        """
-        return DataLoader(
-            subset,
-            batch_size=self.settings.eval_batch_size,
-            sampler=[(0, position) for position in range(len(subset))],
-            generator=_own_generator(),
-            pin_memory=torch.cuda.is_available(),
-        )
+    def evaluation_batches(self, subset: Crops) -> Iterator[Tensor]:
+        """Images (B, 1, S, S) uint8 of `validation` or `reported`, in the split's order."""
+        size = self.settings.eval_batch_size
+        for start in range(0, len(subset), size):
+            batch = subset.unaugmented(range(start, min(start + size, len(subset))))
+            yield batch.pin_memory() if torch.cuda.is_available() else batch
 
 
 def _own_generator() -> torch.Generator:

@@ -99,6 +99,8 @@ def test_what_is_reported_is_apart_where_validation_is() -> None:
     assert data.reported_apart
     seen = {sample.id for sample in data.reported.members}
     assert not seen & {sample.id for sample in data.validation.members}
-    batches = list(data.evaluation_dataloader(data.reported))
-    labels = torch.cat([labels for _, labels in batches]).tolist()
-    assert labels == [SAMPLES[i].label for i in parts.reported]
+    batches = list(data.evaluation_batches(data.reported))
+    assert all(len(batch) == TRAINER.eval_batch_size for batch in batches[:-1])
+    images = torch.cat(batches)
+    assert images.shape == (len(parts.reported), 1, *IMAGES.shape[1:])
+    assert np.array_equal(images[:, 0], IMAGES[[SAMPLES[i].image for i in parts.reported]])
