@@ -20,7 +20,7 @@ from mcalc.results import Outcome
 from mcalc.sweep import run_sweep
 from mcalc.sweep.planning import make_plans
 from mcalc.tracking import Tracker
-from mcalc.training import Listener, Placement
+from mcalc.training import Listener, Placement, resolved
 from mcalc.trials import SweepRecord
 
 PLANNED, RUN, EDGE = 10_000, 1_000, 100
@@ -36,7 +36,7 @@ def planning_seconds() -> float:
     """Time to plan `PLANNED` trials from a product on the command line."""
     arguments = [axis(PLANNED // 100), "seed=range(100)"]
     began = time.perf_counter()
-    (plan,) = make_plans(arguments, compose_config, lambda _: "data")
+    (plan,) = make_plans(arguments, compose_config, resolved, lambda _: "data")
     seconds = time.perf_counter() - began
     if len(plan.trials) != PLANNED:
         raise RuntimeError(f"{len(plan.trials)} trials were planned, not {PLANNED}")

@@ -17,6 +17,7 @@ from mcalc.config import (
     Config,
     HeadConfig,
     Network,
+    Precision,
     ProtocolName,
     StoppingConfig,
     TrainerConfig,
@@ -35,7 +36,14 @@ from mcalc.training.validation import Checkpointing
 
 SIZE = 16
 SETTINGS = TrainerConfig(
-    lr=0.02, batch_size=4, max_epochs=5, val_every=3, threads=1, accelerator=Accelerator.cpu
+    lr=0.02,
+    batch_size=4,
+    max_epochs=5,
+    val_every=3,
+    threads=1,
+    accelerator=Accelerator.cpu,
+    precision=Precision.fp32,
+    channels_last=False,
 )
 
 

@@ -3,6 +3,10 @@ from .assign import convert as convert
 from .assign import read as read
 from .assign import settled as settled
 from .assign import updated as updated
+from .automatic import AUTO as AUTO
+from .automatic import AUTOMATIC as AUTOMATIC
+from .automatic import automatic as automatic
+from .automatic import check_resolved as check_resolved
 from .choices import Accelerator as Accelerator
 from .choices import CsvSplit as CsvSplit
 from .choices import Fit as Fit

@@ -92,7 +92,7 @@ class Shuffle(StrEnum):
 
 
 class Precision(StrEnum):
-    """Arithmetic of the forward and backward pass. `auto` is decided when a trial starts."""
+    """Arithmetic of the forward and backward pass (`mcalc.config.automatic`)."""
 
     fp32 = "fp32"
     bf16 = "bf16"

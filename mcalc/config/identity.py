@@ -15,7 +15,7 @@ from mcalc.config.schema import Config
 from mcalc.file_digest import file_sha256
 from mcalc.plugins import versions
 
-NUMERICS_VERSION = 4
+NUMERICS_VERSION = 5
 """Raised when a change of the code changes the numbers that a trial gives."""
 
 

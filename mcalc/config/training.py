@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from mcalc.config.automatic import AUTO
 from mcalc.config.choices import Accelerator, Network, Precision, ProtocolName, Shuffle
 from mcalc.config.rules import Section, setting
 
@@ -84,18 +85,28 @@ class TrainerConfig(Section, prefix="trainer."):
     """Iterations between two validation evaluations. MATLAB: ValidationFrequency."""
     shuffle: Shuffle = Shuffle.every_epoch
     """When the order of training images is drawn. MATLAB: Shuffle."""
-    precision: Precision = Precision.fp32
-    """Arithmetic of both passes. `auto`: bf16 where the device computes in it, else fp32."""
+    precision: Precision = Precision.auto
+    """Arithmetic of both passes. `auto`: bf16 where the hardware computes in it, else fp32, decided
+    when trials are planned (docs/speed.md)."""
     accelerator: Accelerator = Accelerator.auto
     """What computes. `auto` takes a GPU where there is one."""
     threads: int | None = setting(None, low=1, high=1024)
     """CPU threads of the arithmetic; null takes all cores. Another number changes last bits."""
-    channels_last: bool = False
-    """Memory format of images and weights. Faster on most devices; changes last bits."""
+    channels_last: bool | str = AUTO
+    """Memory format of images and weights: true, false or `auto`, which is true. Changes last
+    bits."""
     workers: int = setting(0, low=0, high=256, numeric=False)
     """Processes that augment ahead. Augmentation is drawn by image and epoch, whoever draws it."""
     eval_batch_size: int = setting(64, low=1)
     """Images per step in evaluation."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        written: dict[str, bool | str] = {"true": True, "false": False, AUTO: AUTO}
+        if isinstance(self.channels_last, str):
+            if self.channels_last not in written:
+                raise self.out_of_range("channels_last", "true, false or auto")
+            self.channels_last = written[self.channels_last]
 
 
 @dataclass

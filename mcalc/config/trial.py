@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from mcalc.config.automatic import check_resolved
 from mcalc.config.identity import keys_of, numeric_settings
 from mcalc.config.schema import Config
 
@@ -34,6 +35,11 @@ class PlannedTrial:
 def plan_trial(
     name: str, config: Config, fingerprint: str, values: Mapping[str, Any] | None = None
 ) -> PlannedTrial:
-    """The trial that a config makes on data with this fingerprint."""
-    key, trajectory = keys_of(numeric_settings(config), fingerprint)
+    """The trial that a config makes on data with this fingerprint.
+
+    Raises ValueError where a setting is still `auto` (`mcalc.config.automatic`).
+    """
+    settings = numeric_settings(config)
+    check_resolved(settings)
+    key, trajectory = keys_of(settings, fingerprint)
     return PlannedTrial(name, key, trajectory, config, fingerprint, values or {})

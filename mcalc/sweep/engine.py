@@ -29,8 +29,10 @@ from mcalc.sweep.store import (
     Lease,
     Storage,
     SweepStudy,
+    beside_older,
     exists,
     rehearse,
+    say_older,
     storage_url,
 )
 from mcalc.sweep.worker import (
@@ -44,6 +46,7 @@ from mcalc.sweep.worker import (
     skipped,
     warn_of_network_files,
 )
+from mcalc.training import resolved
 from mcalc.trials import forget_checkpoint, raise_disk_full
 
 _POLL_SECONDS = 1.0
@@ -61,6 +64,7 @@ def show_plan(plan: Plan, data: DataCache) -> None:
         rehearse(plan.title, plan.search)
     if exists(plan.base):
         storage = _open_storage(plan)
+        plan = _beside_older(plan, storage)
         study = SweepStudy.find(storage, plan.sweep)
         if study and (halt := Halts(storage, plan.sweep).now()):
             _log.warning(str(halt.error()))
@@ -86,6 +90,16 @@ def _open_storage(plan: Plan) -> Storage:
         return Storage(storage_url(plan.base), plan.base.storage_wait)
 
 
+def _beside_older(plan: Plan, storage: Storage) -> Plan:
+    study = SweepStudy.find(storage, plan.sweep)
+    if study:
+        return beside_older(plan, study.facts())
+    if plan.automatic:
+        others = SweepStudy.all_beginning(storage, f"{plan.title}-")
+        say_older(plan, {other.name: other.facts() for other in others})
+    return plan
+
+
 class _SweepRun:
     """One sweep in one process."""
 
@@ -97,11 +111,11 @@ class _SweepRun:
         launcher: Launcher | None,
         execute: Execute | None,
     ) -> None:
-        self.plan = plan
         self.compose = compose
         self.launcher = launcher
         self.display = Display(console)
         storage = _open_storage(plan)
+        plan = self.plan = _beside_older(plan, storage)
         self.study = SweepStudy.create(plan, storage)
         self.context = WorkerContext(
             plan.base,
@@ -336,7 +350,7 @@ class _SweepRun:
                 found[group] = {}
                 for choice in space.values:
                     config = self.compose((*self.plan.fixed, override_of(group, choice)))
-                    found[group][str(choice)] = flatten(getattr(config, group))
+                    found[group][str(choice)] = flatten(getattr(resolved(config), group))
         return found
 
     def _others_search(self) -> bool:

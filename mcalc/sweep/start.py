@@ -12,6 +12,7 @@ from mcalc.errors import UserError
 from mcalc.logs import log_to_console
 from mcalc.results import Outcome
 from mcalc.sweep.planning import Compose, Plan, make_plans
+from mcalc.training import resolved
 
 if TYPE_CHECKING:
     from mcalc.sweep.worker import Execute
@@ -49,7 +50,7 @@ def run_sweep(
     log_to_console()
     compose = _once_each(compose)
     data = DataCache()
-    plans = make_plans(arguments, compose, lambda settings: data(settings).fingerprint)
+    plans = make_plans(arguments, compose, resolved, lambda settings: data(settings).fingerprint)
     for plan in plans:
         _refuse_from_run(plan)
     planning = compose([word for word in arguments if word.startswith("dry_run=")]).dry_run

@@ -6,7 +6,9 @@ from .checkpoint_place import remove_checkpoint as remove_checkpoint
 from .device import Placement as Placement
 from .device import Setup as Setup
 from .device import all_cores as all_cores
+from .device import refuse_precision as refuse_precision
 from .device import resolve_precision as resolve_precision
+from .device import resolved as resolved
 from .device import sees_gpu as sees_gpu
 from .device import setup_of as setup_of
 from .device import use_threads as use_threads

@@ -6,10 +6,21 @@ PyTorch is imported where it is asked: a plan, or a run on the CPU alone, is des
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+import platform
+import sys
+from dataclasses import dataclass, replace
 from functools import cache
+from pathlib import Path
 
-from mcalc.config import Accelerator, Precision, TrainerConfig
+from mcalc.config import (
+    AUTO,
+    Accelerator,
+    Config,
+    Precision,
+    TrainerConfig,
+    automatic,
+    flatten,
+)
 from mcalc.errors import UserError
 
 _OF_THE_LIBRARIES = (
@@ -20,6 +31,9 @@ _OF_THE_LIBRARIES = (
     "TORCH_ALLOW_TF32_CUBLAS_OVERRIDE",
 )
 """Variables by which the libraries below PyTorch compute as another processor would."""
+_GPU_DEVICES = ("/dev/nvidiactl", "/dev/nvhost-ctrl", "/dev/nvmap", "/dev/dxg", "/dev/kfd")
+"""One of them is there where a program on Linux can use a GPU: NVIDIA's cards, its boards with one
+on the chip, Windows' GPU under WSL, AMD's."""
 
 
 def arithmetic_variables() -> list[str]:
@@ -81,6 +95,8 @@ def setup_of(settings: TrainerConfig, cores: int | None = None) -> Setup:
 
 def sees_gpu() -> bool:
     """Whether PyTorch sees a CUDA device."""
+    if sys.platform == "linux" and not any(Path(device).exists() for device in _GPU_DEVICES):
+        return False  # known without PyTorch, whose import takes seconds
     import torch
 
     return torch.cuda.is_available()
@@ -99,14 +115,56 @@ def uses_gpu(settings: TrainerConfig) -> bool:
     return available
 
 
+def resolved(config: Config) -> Config:
+    """The config with the values that `auto` comes to on this machine (`mcalc.config.automatic`).
+
+    Raises UserError as `uses_gpu`.
+    """
+    if not automatic(flatten(config)):
+        return config
+    settings = config.trainer
+    # every device computes in it, none slower (docs/speed.md)
+    channels_last = True if settings.channels_last == AUTO else settings.channels_last
+    precision = resolve_precision(settings)
+    trainer = replace(settings, precision=precision, channels_last=channels_last)
+    return replace(config, trainer=trainer)
+
+
 def resolve_precision(settings: TrainerConfig) -> Precision:
     """The precision that `auto` means on this machine: bf16 where the hardware computes in it."""
     if settings.precision is not Precision.auto:
         return settings.precision
+    return Precision.bf16 if _computes_in_bf16(gpu=uses_gpu(settings)) else Precision.fp32
+
+
+def refuse_precision(settings: TrainerConfig) -> None:
+    """Raise UserError where this machine cannot compute in the precision that is set."""
+    gpu = settings.precision is Precision.bf16 and uses_gpu(settings)
+    if settings.precision is not Precision.bf16 or _computes_in_bf16(gpu=gpu):
+        return
+    raise UserError(
+        f"{platform.node()} does not compute in bf16 (its {'GPU' if gpu else 'processor'} has no "
+        "instructions for it), which trainer.precision=bf16 asks for: take a machine that does, or "
+        "trainer.precision=fp32, which makes another sweep"
+    )
+
+
+def _computes_in_bf16(*, gpu: bool) -> bool:
+    if gpu:
+        import torch
+
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    if sys.platform == "linux" and platform.machine() in ("x86_64", "aarch64"):
+        return "avx512_bf16" in _processor_flags()  # as PyTorch finds it, without its import
     import torch
 
-    if uses_gpu(settings):
-        fast = torch.cuda.is_bf16_supported()
-    else:
-        fast = torch.cpu._is_avx512_bf16_supported()
-    return Precision.bf16 if fast else Precision.fp32
+    return torch.cpu._is_avx512_bf16_supported()
+
+
+def _processor_flags() -> list[str]:
+    """Instruction sets of the first core, as Linux lists them."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return []
+    return next((line.split() for line in lines if line.startswith("flags")), [])

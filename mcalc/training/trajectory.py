@@ -69,7 +69,7 @@ def run_trajectory(
         setup = start.setup
     use_threads(setup.threads)
     pl.seed_everything(config.seed, workers=True, verbose=False)
-    if settings.channels_last:
+    if settings.channels_last is True:
         module = module.to(memory_format=torch.channels_last)
     if start:
         module.model.load_state_dict(start.weights)

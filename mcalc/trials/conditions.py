@@ -66,9 +66,8 @@ def _other_precision(settings: TrainerConfig, device: str, recorded: str) -> str
 
     A device that computes in bf16 computes in fp32 too.
     """
-    if settings.precision is not Precision.auto:
-        here = settings.precision.value
-        return here if here != recorded else ""
+    if settings.precision not in (Precision.auto, recorded):
+        return settings.precision.value
     if recorded == Precision.fp32.value:
         return ""
     if device == "cuda" and not sees_gpu():

@@ -81,7 +81,7 @@ def device_name(device: str) -> str:
 
 def memory_format(settings: TrainerConfig) -> str:
     """What a record calls the memory format of images and weights."""
-    return "channels_last" if settings.channels_last else "contiguous"
+    return "channels_last" if settings.channels_last is True else "contiguous"
 
 
 @cache

@@ -14,7 +14,7 @@ from mcalc.data import IndexedData, index_data, split_of
 from mcalc.data.loading import check_trainable
 from mcalc.models import weight_path
 from mcalc.results import Outcome
-from mcalc.training import uses_gpu
+from mcalc.training import refuse_precision, resolved, uses_gpu
 
 _log = logging.getLogger(__name__)
 
@@ -34,6 +34,7 @@ def run(config: Config) -> list[Outcome]:
     Raises UserError where nothing can be run at all: the data cannot be opened or split as the
     settings say, a weight file or a GPU is not there, or the record cannot be written.
     """
+    config = resolved(config)
     data = index_data(config.data)
     _check(config, data)
     # late: MLflow
@@ -60,3 +61,4 @@ def _check(config: Config, data: IndexedData) -> None:
         check_trainable(split_of(data.index, config).split, config.augment, config.trainer)
     if config.trainer.accelerator is Accelerator.gpu:
         uses_gpu(config.trainer)
+    refuse_precision(config.trainer)

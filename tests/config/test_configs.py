@@ -12,6 +12,7 @@ from mcalc.models.backbones import BACKBONES
 from mcalc.sweep.planning.plan import make_plans
 from mcalc.sweep.planning.search_space import Choices
 from mcalc.sweep.planning.sweep_file import available, load
+from mcalc.training import resolved
 
 CHOICES = [f"{group}={choice}" for group in GROUPS for choice in choices(group)]
 
@@ -38,7 +39,7 @@ def test_every_sweep_file_is_planned_whole(name: str) -> None:
     file = load(name)
     assert file.name == name
     assert file.description
-    (plan,) = make_plans([f"sweep={name}"], compose_config, lambda _: "data")
+    (plan,) = make_plans([f"sweep={name}"], compose_config, resolved, lambda _: "data")
     assert plan.trials or plan.search
     # the values of a search hold at both ends of their ranges
     for key, entry in plan.search.space.items() if plan.search else ():

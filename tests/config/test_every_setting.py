@@ -45,7 +45,8 @@ OTHER: dict[str, Any] = {
 
 def config() -> Config:
     """A protocol under which every setting has a meaning."""
-    base = updated(Config(), {"protocol.name": "cv"})
+    hardware = {"trainer.precision": "fp32", "trainer.channels_last": False}
+    base = updated(Config(), {"protocol.name": "cv", **hardware})
     return replace(base, backbone=replace(base.backbone, on_missing_weights=MissingWeights.random))
 
 

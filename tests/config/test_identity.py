@@ -10,7 +10,12 @@ from mcalc.config.assign import updated
 from mcalc.config.compose import compose_config
 from mcalc.config.trial import plan_trial
 
-BASE = ["backbone=squeezenet", "backbone.weights=none"]
+BASE = [
+    "backbone=squeezenet",
+    "backbone.weights=none",
+    "trainer.precision=fp32",
+    "trainer.channels_last=false",
+]
 
 
 def key(*overrides: str, fingerprint: str = "data") -> str:

@@ -23,6 +23,7 @@ from mcalc.errors import UserError
 from mcalc.sweep.planning.plan import make_plans
 from mcalc.sweep.store.storage import Storage
 from mcalc.sweep.store.study import SweepStudy
+from mcalc.training import resolved
 
 SECTIONS = [e.name for e in fields(Config) if is_dataclass(getattr(Config(), e.name))]
 NUMERIC = ["", "backbone", "head", "data", "data.clahe", "protocol", "augment", "trainer",
@@ -74,13 +75,13 @@ def plan_with(section: str, amount: float, *arguments: str) -> Any:
         config: Config = with_toy(compose_config(overrides), section, given)
         return config
 
-    (plan,) = make_plans([*arguments, "seed=3"], compose, lambda _: "data")
+    (plan,) = make_plans([*arguments, "seed=3"], compose, resolved, lambda _: "data")
     return plan
 
 
 @pytest.mark.parametrize("section", [*NUMERIC, "data.phantom"])
 def test_a_sweeps_identity_and_shared_settings(section: str) -> None:
-    (before,) = make_plans(["sweep=alexnet", "seed=3"], compose_config, lambda _: "data")
+    (before,) = make_plans(["sweep=alexnet", "seed=3"], compose_config, resolved, lambda _: "data")
     same = plan_with(section, 0.0, "sweep=alexnet")
     assert (same.sweep, same.shared) == (before.sweep, before.shared)
     assert [trial.key for trial in same.trials] == [trial.key for trial in before.trials]
@@ -121,7 +122,7 @@ def study(tmp_path: Path) -> Recorded:
     storage = Storage(f"sqlite:///{tmp_path / 'optuna.db'}", 1.0)
 
     def open_with(*arguments: str) -> None:
-        (plan,) = make_plans(["name=mine", *arguments], compose_config, lambda _: "data")
+        (plan,) = make_plans(["name=mine", *arguments], compose_config, resolved, lambda _: "data")
         SweepStudy.create(plan, storage)
 
     return open_with
@@ -168,18 +169,18 @@ def test_rows_with_lists_and_neutral_values_are_keyed_as_composed(
     (tmp_path / "sweeps").mkdir()
     row = values.replace("}", ", seed: 1}") if values != "{}" else "{seed: 1}"
     (tmp_path / "sweeps" / "mine.yaml").write_text(f"rows:\n  A: {row}\n")
-    (plan,) = make_plans(["sweep=mine"], compose_config, lambda _: "data")
+    (plan,) = make_plans(["sweep=mine"], compose_config, resolved, lambda _: "data")
     (trial,) = plan.trials
     assert trial.key == keys(trial.config)[0]
-    assert (trial.key == keys(compose_config(["seed=1"]))[0]) == neutral
+    assert (trial.key == keys(resolved(compose_config(["seed=1"])))[0]) == neutral
     assert json.dumps(trial.values)
 
 
 def test_a_neutral_value_in_a_row_is_no_part_of_its_key() -> None:
-    (plan,) = make_plans(["backbone.lr_decay=0.5,1"], compose_config, lambda _: "data")
+    (plan,) = make_plans(["backbone.lr_decay=0.5,1"], compose_config, resolved, lambda _: "data")
     half, one = plan.trials
-    assert one.key == keys(compose_config())[0]
-    assert half.key == keys(compose_config(["backbone.lr_decay=0.5"]))[0]
+    assert one.key == keys(resolved(compose_config()))[0]
+    assert half.key == keys(resolved(compose_config(["backbone.lr_decay=0.5"])))[0]
     assert "backbone.lr_decay" not in numeric_settings(one.config)
 
 

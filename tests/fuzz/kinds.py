@@ -33,6 +33,7 @@ from mcalc.data.splits import Sample, read_split, write_split
 from mcalc.data.splits.protocols import make_split
 from mcalc.models.weights import load_file
 from mcalc.sweep.planning import make_plans
+from mcalc.training import resolved
 from mcalc.training.checkpoint import CheckpointFile
 from mcalc.training.validation import Checkpointing
 
@@ -220,7 +221,7 @@ def _sweeps() -> list[bytes]:
 
 def _sweep_file(path: Path) -> bool:
     path.replace(Path("sweeps") / f"{path.stem}.yaml")
-    make_plans([f"sweep={path.stem}"], compose_config, lambda _: "fingerprint")
+    make_plans([f"sweep={path.stem}"], compose_config, resolved, lambda _: "fingerprint")
     return False
 
 

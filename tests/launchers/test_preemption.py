@@ -82,7 +82,7 @@ def finished_as_undisturbed(runs: Path, undisturbed: dict[str, dict[str, str]]) 
     assert list((runs / "checkpoints").iterdir()) == []
 
 
-@pytest.mark.parametrize("number", [signal.SIGUSR1, signal.SIGUSR2, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGUSR1, signal.SIGTERM])
 def test_a_job_of_submitit_that_gets_a_signal_is_finished_by_another(
     tmp_path: Path, cache: str, undisturbed: dict[str, dict[str, str]], number: int
 ) -> None:

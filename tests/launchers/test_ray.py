@@ -49,8 +49,7 @@ def test_a_sweep_on_several_nodes_outlives_a_killed_worker(
     runs = tmp_path / "runs"
     storage = f"sqlite:///{runs / 'optuna.db'}"
     arguments = (
-        "head.weight_lr=1,10",
-        "seed=0,1",
+        "head.weight_lr=1,10,20",
         "trainer.max_iterations=10",
         f"data.cache={tmp_path / 'cache'}",
     )
@@ -74,11 +73,11 @@ def test_a_sweep_on_several_nodes_outlives_a_killed_worker(
     os.kill(processes.pop(), signal.SIGKILL)
     assert worker.ended() == 0, worker.printed()
     made = attempts(storage)
-    assert [attempt.state for attempt in made] == [TrialState.COMPLETE] * 4
-    assert [run.state for run in recorded(runs)] == ["finished"] * 4
+    assert [attempt.state for attempt in made] == [TrialState.COMPLETE] * 3
+    assert [run.state for run in recorded(runs)] == ["finished"] * 3
     assert main(["check", f"tracking.dir={runs}"]) == 0
     assert "Optuna and MLflow agree" in capsys.readouterr().out
-    assert len(predictions(runs)) == 4
+    assert len(predictions(runs)) == 3
 
 
 def test_a_cluster_that_is_not_there_is_named_at_once() -> None:

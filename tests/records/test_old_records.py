@@ -26,6 +26,8 @@ COMMON = (
     "tracking.save_network=false",
     "tracking.checkpoint_minutes=0",
 )
+OLD = ("trainer.precision=fp32", "trainer.channels_last=false")
+"""What was the default, and is `auto` now."""
 SINGLE = (*COMMON, "backbone=squeezenet", "trainer.max_iterations=6", "trainer.lr=0.001")
 SWEEP = ("-m", "sweep=alexnet", *COMMON, "trainer.max_iterations=6", "trainer.lr=0.001")
 SEARCH = ("-m", "name=hunt", *COMMON, "backbone=squeezenet", "trainer.max_iterations=4")
@@ -99,7 +101,7 @@ def test_its_trial_cannot_come_out_the_same_which_is_said(record: Path) -> None:
 
 @pytest.mark.whole
 def test_its_sweep_goes_on_under_todays_numerics_and_what_is_recorded_stays(record: Path) -> None:
-    named = (*SWEEP, "name=alexnet-650338fe")
+    named = (*SWEEP, "name=alexnet-650338fe", *OLD)
     before = command(record, "train", *named, "dry_run=true")
     assert "0 finished, 4 to run" in before
     assert before.count(f"the code's numerics changed (2 to {NUMERICS_VERSION})") == 4
@@ -113,10 +115,28 @@ def test_its_sweep_goes_on_under_todays_numerics_and_what_is_recorded_stays(reco
     assert "Optuna and MLflow agree" in command(record, "sweep", "check", "alexnet-650338fe")
 
 
+def test_by_default_another_sweep_begins_which_says_why_and_how_the_old_one_goes_on(
+    record: Path,
+) -> None:
+    done = run(record, "train", *SWEEP, "dry_run=true")
+    assert done.returncode == 0, done.stdout + done.stderr
+    (said,) = [line for line in (done.stdout + done.stderr).splitlines() if "another sweep" in line]
+    assert "alexnet-650338fe was recorded when trainer.precision=fp32" in said
+    advice = f"name=alexnet-650338fe {' '.join(OLD)}"
+    assert said.endswith(f"add {advice}")
+    followed = command(record, "train", *SWEEP, *advice.split(), "dry_run=true")
+    assert "alexnet-650338fe (alexnet-650338fe): 4 trials" in followed
+    named = run(record, "train", *SWEEP, "name=alexnet-650338fe", "dry_run=true")
+    assert named.returncode == 0
+    assert (
+        "alexnet-650338fe was recorded with trainer.precision=fp32" in named.stdout + named.stderr
+    )
+
+
 @pytest.mark.whole
 def test_its_search_resumes(record: Path) -> None:
     interval = "head.weight_lr=interval(1,20)"
-    printed = command(record, "train", *SEARCH, interval, "budget.trials=3")
+    printed = command(record, "train", *SEARCH, *OLD, interval, "budget.trials=3")
     assert "2 tried" in printed
     assert "#2: accuracy" in printed
     assert "#1: accuracy" not in printed

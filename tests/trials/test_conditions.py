@@ -37,6 +37,11 @@ def test_the_recorded_threads_are_taken_whatever_this_machine_has() -> None:
     assert (setup, found) == (Setup("cpu", "fp32", 64), ())
 
 
+def processor_with(monkeypatch: pytest.MonkeyPatch, *flags: str) -> None:
+    """Let this machine's processor have these instruction sets, whatever it has."""
+    monkeypatch.setattr("mcalc.training.device._processor_flags", lambda: list(flags))
+
+
 def test_a_cpu_stays_one_where_there_is_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     setup, _ = setup_to_keep(TrainerConfig(accelerator=Accelerator.auto), recorded())
@@ -44,22 +49,24 @@ def test_a_cpu_stays_one_where_there_is_a_gpu(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_auto_gave_fp32_then_and_gives_it_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: True)
+    processor_with(monkeypatch, "avx512_bf16")
     setup, _ = setup_to_keep(TrainerConfig(precision=Precision.auto), recorded())
     assert setup == Setup("cpu", "fp32", 3)
 
 
 def test_bf16_that_the_processor_lacks_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     settings = TrainerConfig(precision=Precision.auto)
-    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)
-    assert reasons(settings, precision="bf16") == ("precision was bf16, here it is fp32",)
-    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: True)
+    processor_with(monkeypatch, "avx512f")
+    named = TrainerConfig(precision=Precision.bf16)
+    for each in (settings, named):
+        assert reasons(each, precision="bf16") == ("precision was bf16, here it is fp32",)
+    processor_with(monkeypatch, "avx512_bf16")
     assert reasons(settings, precision="bf16") == ()
 
 
 @no_gpu
 def test_all_that_cannot_be_met_is_named_with_both_values() -> None:
-    settings = TrainerConfig(threads=2, channels_last=True)
+    settings = TrainerConfig(precision=Precision.fp32, threads=2, channels_last=True)
     found = reasons(settings, device="NVIDIA H100", precision="bf16")
     assert found == (
         "device was NVIDIA H100, here it is CPU (x86_64)",

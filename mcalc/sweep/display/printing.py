@@ -12,7 +12,7 @@ from mcalc.console import console
 from mcalc.data import IndexedData
 from mcalc.results import Outcome
 from mcalc.sweep.planning import Plan, label
-from mcalc.sweep.store import DONE, SweepStudy, why_new
+from mcalc.sweep.store import DONE, SweepStudy, check_same_definition, why_new
 
 
 def dry_run(
@@ -23,7 +23,7 @@ def dry_run(
     from mcalc.sweep.display.estimate import estimate, format_bytes, format_time
 
     if study is not None:
-        study.check_same_definition(plan)
+        check_same_definition(plan, study.facts(), study.attempts())
     print_plan(plan, study)
     newest = study.newest() if study else {}
     runs = [
@@ -45,7 +45,7 @@ def dry_run(
     how = (
         "from this machine's record"
         if found.recorded == found.runs
-        else "from a few steps measured now"
+        else "from the processor time of a few steps, measured now"
         if not found.recorded
         else f"{found.recorded} of {found.runs} runs from this machine's record"
     )

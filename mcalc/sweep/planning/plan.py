@@ -11,12 +11,16 @@ from typing import Any
 from hydra.core.override_parser.types import Glob, IntervalSweep, Override, QuotedString
 
 from mcalc.config import (
+    AUTO,
+    AUTOMATIC,
     NOT_BY_VALUE,
     BudgetConfig,
     Config,
     DataConfig,
     PlannedTrial,
+    automatic,
     digest,
+    flatten,
     keys_of,
     leaves,
     numeric_settings,
@@ -29,7 +33,14 @@ from mcalc.config.swept import check_count, swept_count
 from mcalc.errors import UserError
 from mcalc.iteration import grouped
 from mcalc.secret_text import ADDRESSES, argument_shown
-from mcalc.sweep.planning.search_space import Interval, Range, Search, check_budget, parse_range
+from mcalc.sweep.planning.search_space import (
+    Choices,
+    Interval,
+    Range,
+    Search,
+    check_budget,
+    parse_range,
+)
 from mcalc.sweep.planning.sweep_file import (
     Lists,
     SweepFile,
@@ -42,6 +53,8 @@ from mcalc.sweep.planning.values import check_choice, override_of
 
 Compose = Callable[[Sequence[str]], Config]
 """Overrides to the config that they give."""
+Resolve = Callable[[Config], Config]
+"""A config to the same without `auto`, as the hardware of this process decides."""
 Fingerprint = Callable[[DataConfig], str]
 """The fingerprint of the data that a config names."""
 
@@ -73,6 +86,8 @@ class Plan:
     search: Search | None = None
     launcher: tuple[str, ...] = ()
     """What the sweep file says of the launcher: `hydra/launcher=joblib` and options."""
+    automatic: tuple[str, ...] = ()
+    """Settings that were `auto` (`mcalc.config.automatic`), here as the hardware decided."""
 
     def trajectories(self) -> list[tuple[PlannedTrial, ...]]:
         """Trials by the training run they share, in the order of each one's first trial."""
@@ -80,7 +95,9 @@ class Plan:
         return [tuple(run) for run in runs.values()]
 
 
-def make_plans(arguments: Sequence[str], compose: Compose, fingerprint: Fingerprint) -> list[Plan]:
+def make_plans(
+    arguments: Sequence[str], compose: Compose, resolve: Resolve, fingerprint: Fingerprint
+) -> list[Plan]:
     """One plan a named sweep file, or one for what the command line varies.
 
     Raises UserError for anything in the arguments or the files that is not allowed.
@@ -93,7 +110,7 @@ def make_plans(arguments: Sequence[str], compose: Compose, fingerprint: Fingerpr
     varied = {o.get_key_element(): o for o in own if o.is_sweep_override()}
     title = " x ".join(varied)
     check_count(title, math.prod(swept_count(override) for override in varied.values()))
-    planner = _Planner(given, compose, fingerprint, name)
+    planner = _Planner(given, compose, resolve, fingerprint, name)
     if sweeps:
         if name and len(sweeps) > 1:
             raise UserError(
@@ -120,6 +137,7 @@ class _Planner:
 
     given: Sequence[str]
     compose: Compose
+    resolve: Resolve
     fingerprint: Fingerprint
     name: str | None
 
@@ -137,7 +155,8 @@ class _Planner:
                 )
         # the command line has the last word
         fixed = (*file.overrides, *self.given)
-        base = self.compose(fixed)
+        composed = self.compose(fixed)
+        base = self.resolve(composed)
         varied = file.varied | set(times)
         if file.search:
             if varied:
@@ -158,14 +177,16 @@ class _Planner:
             base=base,
             fingerprint=data,
             launcher=file.launcher,
+            automatic=tuple(key for key in automatic(flatten(composed)) if key in shared),
         )
         if file.search:
+            _refuse_automatic(title, file.search)
             search = replace(file.search, seeds=file.seeds)
             return replace(plan, search=_budgeted(title, search, base.budget))
         rows = _times(file.rows, product(times)) if times else file.rows
         if file.seeds:
             rows = _times(rows, product({"seed": list(file.seeds)}))
-        return replace(plan, trials=tuple(self._trials(title, fixed, base, rows)))
+        return replace(plan, trials=tuple(self._trials(title, fixed, rows)))
 
     def _identity(
         self,
@@ -177,14 +198,14 @@ class _Planner:
         data: str,
     ) -> str:
         """The title, with a hash where the command line makes another sweep of it than its own."""
-        if self.name or _shared(self.compose(file.overrides), varied) == shared:
+        if self.name or _shared(self.resolve(self.compose(file.overrides)), varied) == shared:
             return title
         return f"{title}-{digest([data, numeric_settings(base)], 8)}"
 
     def _trials(
-        self, title: str, fixed: Sequence[str], base: Config, rows: Mapping[str, Values]
+        self, title: str, fixed: Sequence[str], rows: Mapping[str, Values]
     ) -> list[PlannedTrial]:
-        bases = _Bases(fixed, base, self.compose, self.fingerprint)
+        bases = _Bases(fixed, self.compose, self.resolve, self.fingerprint)
         trials: dict[str, PlannedTrial] = {}
         for name, values in rows.items():
             try:
@@ -211,18 +232,42 @@ def _budgeted(title: str, search: Search, budget: BudgetConfig) -> Search:
     return replace(search, trials=trials, hours=hours)
 
 
+def _refuse_automatic(title: str, search: Search) -> None:
+    """Raise UserError for a search among values of which one is another on each machine."""
+    for key, space in search.space.items():
+        if key in AUTOMATIC and isinstance(space, Choices) and AUTO in space.values:
+            raise UserError(
+                f"{title} searches {key} among {AUTO}, which is another value on each machine: "
+                "name the values"
+            )
+
+
+@dataclass(frozen=True)
+class _Base:
+    """What rows of one choice of groups begin with."""
+
+    composed: Config
+    config: Config
+    """The same without `auto`."""
+    settings: dict[str, Any]
+    """Those that change numbers."""
+
+
 class _Bases:
     """Configs by choice of groups: composed once each, as composing takes milliseconds."""
 
     def __init__(
-        self, fixed: Sequence[str], base: Config, compose: Compose, fingerprint: Fingerprint
+        self,
+        fixed: Sequence[str],
+        compose: Compose,
+        resolve: Resolve,
+        fingerprint: Fingerprint,
     ) -> None:
         self.fixed = fixed
         self.compose = compose
+        self.resolve = resolve
         self.fingerprint = fingerprint
-        self._known: dict[tuple[str, ...], tuple[Config, dict[str, Any]]] = {
-            (): (base, numeric_settings(base))
-        }
+        self._known: dict[tuple[str, ...], _Base] = {}
 
     def trial(self, name: str, values: Values) -> PlannedTrial:
         """The trial that these values make."""
@@ -231,15 +276,22 @@ class _Bases:
             for key, value in values.items():
                 check_choice(key, value)
             composed = self.compose((*self.fixed, *groups))
-            self._known[groups] = composed, numeric_settings(composed)
-        base, settings = self._known[groups]
+            config = self.resolve(composed)
+            self._known[groups] = _Base(composed, config, numeric_settings(config))
+        base = self._known[groups]
         single = {key: value for key, value in values.items() if key not in GROUPS}
-        config = updated(base, single)
-        data = self.fingerprint(config.data)
-        if single.keys() & set(NOT_BY_VALUE):
+        # what `auto` comes to depends on what a row says beside it
+        config = updated(base.config, single)
+        if single.keys() & {*AUTOMATIC, "trainer.accelerator"}:
+            config = self.resolve(updated(base.composed, single))
+            settings = numeric_settings(config)
+        elif single.keys() & set(NOT_BY_VALUE):
             settings = numeric_settings(config)
         else:
-            settings = with_values(settings, {key: _plain(read(config, key)) for key in single})
+            settings = with_values(
+                base.settings, {key: _plain(read(config, key)) for key in single}
+            )
+        data = self.fingerprint(config.data)
         key, trajectory = keys_of(settings, data)
         return PlannedTrial(name, key, trajectory, config, data, values)
 

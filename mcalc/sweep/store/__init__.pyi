@@ -1,3 +1,7 @@
+from .definition import DEFINITION as DEFINITION
+from .definition import beside_older as beside_older
+from .definition import check_same_definition as check_same_definition
+from .definition import say_older as say_older
 from .halts import Halt as Halt
 from .halts import HaltKind as HaltKind
 from .halts import Halts as Halts
@@ -15,7 +19,6 @@ from .storage import Storage as Storage
 from .storage import database_file as database_file
 from .storage import exists as exists
 from .storage import storage_url as storage_url
-from .study import DEFINITION as DEFINITION
 from .study import DONE as DONE
 from .study import RESULTS as RESULTS
 from .study import SweepStudy as SweepStudy

@@ -13,17 +13,21 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from mcalc.config import NUMERICS_VERSION, PlannedTrial, differences, numeric_settings
-from mcalc.errors import UserError
 from mcalc.results import RECORD_FORMAT, Outcome, check_format
 from mcalc.sweep.planning import OBJECTIVES, Plan, Search, Values
+from mcalc.sweep.store.definition import (
+    AUTOMATIC_FACT,
+    DEFINITION,
+    FORMAT,
+    SHARED,
+    check_same_definition,
+)
 from mcalc.sweep.store.readable import rename_study, with_sound_attributes
-from mcalc.sweep.store.reasons import formatted
 from mcalc.sweep.store.samplers import distributions, pruner_of, sampler_of
 from mcalc.sweep.store.storage import Storage
 
-SHARED, DEFINITION, RANGES, PARENT = "mcalc:shared", "mcalc:search", "mcalc:ranges", "mcalc:parent"
-FORMAT = "mcalc:format"
-"""User attributes of a study."""
+RANGES, PARENT = "mcalc:ranges", "mcalc:parent"
+"""User attributes of a study, beside those of its definition."""
 RESULTS = ("accuracy_low", "accuracy_high", "auc", "iterations", "seconds")
 """Metrics of a trial that the study keeps beside its value."""
 VOIDS = "voids"
@@ -58,7 +62,7 @@ class SweepStudy:
             direction=StudyDirection[direction.upper()],
         )
         made = cls(storage, plan.sweep, study)
-        made.check_same_definition(plan)
+        check_same_definition(plan, made.facts(), made.attempts())
         made._describe(plan)
         return made
 
@@ -70,6 +74,13 @@ class SweepStudy:
         found = cls(storage, name, optuna.load_study(study_name=name, storage=storage.optuna))
         check_format(found.facts().get(FORMAT), f"the sweep {name!r}")
         return found
+
+    @classmethod
+    def all_beginning(cls, storage: Storage, start: str) -> list[SweepStudy]:
+        """The studies whose names begin so."""
+        names = optuna.get_all_study_names(storage.optuna)
+        found = [cls.find(storage, name) for name in names if name.startswith(start)]
+        return [each for each in found if each is not None]
 
     def facts(self) -> dict[str, Any]:
         """The study's user attributes, read anew."""
@@ -90,6 +101,7 @@ class SweepStudy:
         entries: dict[str, Any] = {
             FORMAT: RECORD_FORMAT,
             SHARED: {**known.get(SHARED, {}), **plan.shared},
+            AUTOMATIC_FACT: known.get(AUTOMATIC_FACT, list(plan.automatic)),
         }
         if plan.search:
             entries[DEFINITION] = plan.search.definition()
@@ -102,33 +114,6 @@ class SweepStudy:
         for name, value in entries.items():
             if known.get(name) != value:
                 self.study.set_user_attr(name, value)
-
-    def check_same_definition(self, plan: Plan) -> None:
-        """Raise UserError, with the difference, where what is recorded is another sweep."""
-        known = self.facts()
-        check_format(known.get(FORMAT), f"the sweep {plan.sweep!r}")
-        if SHARED not in known:
-            return
-        recorded = {**known.get(SHARED, {}), **_flat(known.get(DEFINITION, {}))}
-        wanted = {**plan.shared, **_flat(plan.search.definition() if plan.search else {})}
-        if bool(plan.search) != (DEFINITION in known):
-            kinds = ("explicit trials", "a search")
-            raise _another(
-                plan.title, [f"{kinds[not plan.search]} before, {kinds[bool(plan.search)]} now"]
-            )
-        varied = {key for trial in plan.trials for key in trial.values}
-        varied.update(plan.search.space if plan.search else ())
-        for attempt in self.attempts():
-            varied.update(attempt.user_attrs.get("identity", {}).get("values", {}))
-        differing = [
-            f"{key}: {formatted(before)} before, {formatted(now)} now"
-            for key, (before, now) in differences(recorded, wanted, varied).items()
-        ]
-        if plan.search and DEFINITION in known:
-            differing += [f"{key}: new" for key in wanted if key not in recorded and ":" in key]
-            differing += [f"{key}: gone" for key in recorded if key not in wanted and ":" in key]
-        if differing:
-            raise _another(plan.title, differing)
 
     def of_other_numbers(self, plan: Plan) -> int:
         """How many recorded attempts had other data or numerics than the plan has."""
@@ -379,19 +364,3 @@ def _identity(trial: PlannedTrial, shared: Mapping[str, Any], number: int) -> di
             },
         },
     }
-
-
-def _flat(definition: Mapping[str, Any]) -> dict[str, Any]:
-    """`{"space: head.weight_lr": {...}, "search: sampler": "tpe"}`."""
-    flat = {f"search: {key}": value for key, value in definition.items() if key != "space"}
-    for key, entry in definition.get("space", {}).items():
-        flat[f"space: {key}"] = entry
-    return flat
-
-
-def _another(title: str, differing: Sequence[str]) -> UserError:
-    more = f"; and {len(differing) - 8} more" if len(differing) > 8 else ""
-    return UserError(
-        f"a sweep {title!r} is recorded with other settings ({'; '.join(differing[:8])}{more}): "
-        "give this one a name of its own with name=NAME, or another tracking.dir"
-    )

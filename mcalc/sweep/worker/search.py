@@ -21,6 +21,7 @@ from mcalc.results import CurvePoint, Outcome
 from mcalc.sweep.planning import Search, Values
 from mcalc.sweep.store import DEFINITION, Job, Lease, result
 from mcalc.sweep.worker.context import LeaseListener, WorkerContext, with_retries
+from mcalc.training import refuse_precision
 from mcalc.trials import forget_checkpoint
 
 _log = logging.getLogger(__name__)
@@ -47,6 +48,8 @@ class SearchStep:
 
     def run(self) -> list[Outcome]:
         """The configuration's outcome; nothing where the budget is used up."""
+        if not is_used_up(self.search, self.context.study.attempts()):
+            refuse_precision(self.config.trainer)
         self.context.study.search_with(self.search, self._evaluations())
         with contextlib.ExitStack() as until_done:
             drawn = self._draw(until_done)

@@ -11,6 +11,7 @@ from mcalc.errors import UserError
 from mcalc.sweep.planning.launcher_choice import chosen
 from mcalc.sweep.planning.plan import make_plans
 from mcalc.sweep.planning.sweep_file import load
+from mcalc.training import resolved
 
 ROWS = "rows:\n  A: {seed: 1}\n"
 
@@ -88,11 +89,11 @@ def test_a_launcher_is_part_of_the_plan_and_of_no_trial(
     given = "overrides: [trainer.lr=0.02, hydra/launcher=joblib, hydra.launcher.n_jobs=2]\n"
     read(tmp_path, monkeypatch, f"{given}{ROWS}")
     arguments = ["sweep=mine", "name=same"]
-    (plan,) = make_plans(arguments, compose_config, lambda _: "data")
+    (plan,) = make_plans(arguments, compose_config, resolved, lambda _: "data")
     assert plan.launcher == ("hydra/launcher=joblib", "hydra.launcher.n_jobs=2")
     assert plan.fixed == ("trainer.lr=0.02",)
     (tmp_path / "sweeps" / "mine.yaml").write_text(f"overrides: [trainer.lr=0.02]\n{ROWS}")
-    (without,) = make_plans(arguments, compose_config, lambda _: "data")
+    (without,) = make_plans(arguments, compose_config, resolved, lambda _: "data")
     assert [each.key for each in without.trials] == [each.key for each in plan.trials]
     assert without.sweep == plan.sweep
 

@@ -14,13 +14,14 @@ from mcalc.paper.tables import PAPER_TRIALS
 from mcalc.sweep.planning.plan import Plan, make_plans
 from mcalc.sweep.planning.search_space import Choices, Interval
 from mcalc.sweep.planning.values import override_of
+from mcalc.training import resolved
 
 
 def plans(*arguments: str, data: str = "data") -> list[Plan]:
     def fingerprint(settings: DataConfig) -> str:
         return f"{data} {settings.phantom.lesions}"
 
-    return make_plans(arguments, compose_config, fingerprint)
+    return make_plans(arguments, compose_config, resolved, fingerprint)
 
 
 def test_the_papers_twenty_rows_are_fourteen_training_runs() -> None:
@@ -117,7 +118,8 @@ def test_planned_keys_are_those_of_the_composed_config() -> None:
     )
     for trial in plan.trials:
         overrides = [override_of(key, value) for key, value in trial.values.items()]
-        composed = plan_trial(trial.name, compose_config(overrides), plan.fingerprint)
+        config = resolved(compose_config(overrides))
+        composed = plan_trial(trial.name, config, plan.fingerprint)
         assert trial.key == composed.key
         assert trial.trajectory == composed.trajectory
 

@@ -24,6 +24,7 @@ from mcalc.sweep.planning.plan import make_plans
 from mcalc.sweep.store.jobs import Job, Jobs
 from mcalc.sweep.store.leases import Leases
 from mcalc.sweep.store.storage import Storage
+from mcalc.training import resolved
 
 SECRET = "SECRET"
 UGLY = '/data/it\'s "mine", (copy) #1 = ~ä\\n/with  spaces'
@@ -51,7 +52,7 @@ def restored(jobs: Jobs, job: Job, places: Config) -> Job:
 
 
 def planned(*overrides: str) -> PlannedTrial:
-    config = compose_config(overrides)
+    config = resolved(compose_config(overrides))
     return plan_trial("a trial", config, "fingerprint", {"head.weight_lr": 0.1, "backbone": "x"})
 
 
@@ -90,6 +91,7 @@ def test_odd_values_survive(jobs: Jobs) -> None:
             "stopping.patience=null",
             "trainer.lr=1e-300",
             "trainer.precision=bf16",
+            "trainer.channels_last=true",
             "augment.noise=0.30000000000000004",
         ]
     )
@@ -110,6 +112,7 @@ def test_a_planned_sweep_survives(jobs: Jobs) -> None:
     (plan,) = make_plans(
         ["backbone=alexnet,squeezenet", "head.weight_lr=1,0.1", "stopping.patience=5,null"],
         compose_config,
+        resolved,
         lambda _: "fingerprint",
     )
     assert len(plan.trials) == 8
@@ -118,7 +121,10 @@ def test_a_planned_sweep_survives(jobs: Jobs) -> None:
 
 def test_a_list_of_texts_may_be_swept(jobs: Jobs) -> None:
     (plan,) = make_plans(
-        ['metrics=[],["x y"]', "backbone=squeezenet"], compose_config, lambda _: "fingerprint"
+        ['metrics=[],["x y"]', "backbone=squeezenet"],
+        compose_config,
+        resolved,
+        lambda _: "fingerprint",
     )
     same_after_storing(jobs, *plan.trials)
 
@@ -153,7 +159,7 @@ def test_no_password_is_stored(jobs: Jobs, file: Path) -> None:
         ]
     )
     sections = {"backbone": {"squeezenet": flatten(config.backbone)}}
-    explicit = Job("sweep", "parent", (plan_trial("a", config, "fingerprint"),))
+    explicit = Job("sweep", "parent", (plan_trial("a", resolved(config), "fingerprint"),))
     search = Job("sweep", "parent", base=config, sections=sections)
     tokens = jobs.add([explicit, search])
     with closing(sqlite3.connect(file)) as connection:
@@ -205,6 +211,9 @@ import json, sys
 from mcalc.config import Config, plan_trial
 from mcalc.sweep.store.jobs import Jobs
 from mcalc.sweep.store.storage import Storage
+from mcalc.training import resolved
+from mcalc.training import resolved
+from mcalc.training import resolved
 job = Jobs(Storage(sys.argv[1], 5)).find(sys.argv[2], Config())
 keys = [plan_trial(t.name, t.config, t.fingerprint).key for t in job.trials]
 print(json.dumps([[t.name, t.key, key] for t, key in zip(job.trials, keys)]))
