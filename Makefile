@@ -115,8 +115,8 @@ format: $(READY)  ## Put the code in its format
 	$(RUN) -m ruff format .
 	$(RUN) -m ruff check --fix .
 
-bench: $(READY)  ## Measure speed on this machine
-	$(RUN) -m benchmarks
+bench: $(READY)  ## Measure speed on this machine, beside a peer and a limit (BENCH="short": in five minutes)
+	$(RUN) -m benchmarks $(BENCH)
 
 clean-cache:  ## Remove prepared images and phantoms (they are made again when needed)
 	rm -rf .cache

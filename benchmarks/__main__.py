@@ -1,101 +1,95 @@
-"""Cost of training, preparation and the sweep engine on this machine: `make bench`.
+"""Speed on this machine: `make bench`, or `make bench BENCH="short"`, or some of its parts.
 
-Training runs on random weights and images, as the arithmetic is the same. Medians; run it on a
-quiet machine.
+    step      a training step beside a peer and a limit, every backbone, batch 10 and 32
+    run       whole training runs with validations beside both
+    sweep     the paper's ten AlexNet rows beside ten runs of the peer and seven of the limit
+    prepare   reading and preparing images
+    engine    planning, and a trial that trains nothing
+
+`short` takes one backbone's step and the engine, under five minutes. Numbers are kept as JSON below
+`.cache/bench`. The machine has to be quiet: the share of others is shown.
 """
 
 from __future__ import annotations
 
-import itertools
-import statistics
+import json
+import platform
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
 
 import torch
 from rich.console import Console
-from rich.progress import track
-from rich.table import Table
 
-from benchmarks import prepare as preparation
-from benchmarks import sweep as engine
-from mcalc.allocator import keep_freed_memory
-from mcalc.config import BackboneConfig, HeadConfig, TrainerConfig
-from mcalc.models import BACKBONES, Classifier, build_classifier
+from benchmarks import prepare, sweep
+from benchmarks.training import compare, paper_rows
 
-BATCH = 10
-STEPS = 9
-WARM_UP = 2
+REPEATS = 5
+KEPT = Path(".cache/bench")
+Part = Callable[[Console], Any]
 
 
-def median_ms(action: Callable[[], None]) -> float:
-    times = []
-    for _ in range(WARM_UP + STEPS):
-        began = time.perf_counter()
-        action()
-        if torch.cuda.is_available():
-            torch.cuda.synchronize()
-        times.append(time.perf_counter() - began)
-    return 1000 * statistics.median(times[WARM_UP:])
+def parts() -> dict[str, Part]:
+    """What can be measured, by name."""
+    return {
+        "step": lambda console: compare.report(compare.every_step(), REPEATS, console),
+        "run": lambda console: compare.report(compare.runs(), REPEATS, console),
+        "sweep": paper_rows.report,
+        "prepare": prepare.report,
+        "engine": sweep.report,
+    }
 
 
-def measure(name: str, channels_last: bool, bf16: bool) -> tuple[float, float]:
-    """Milliseconds a training step and an evaluation of BATCH images."""
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    built = build_classifier(BackboneConfig(name=name, weights="none"), seed=0)
-    settings = TrainerConfig(channels_last=channels_last, batch_size=BATCH)
-    module = Classifier(built, BackboneConfig(name=name), HeadConfig(), settings).to(device)
-    if channels_last:
-        module = module.to(memory_format=torch.channels_last)
-    optimiser = module.configure_optimizers()
-    size = built.contract.size
-    images = torch.randint(0, 256, (BATCH, 1, size, size), dtype=torch.uint8, device=device)
-    labels = torch.randint(0, 2, (BATCH,), device=device)
-
-    def step() -> None:
-        with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
-            loss = module.training_step((images, labels), 0)
-        optimiser.zero_grad()
-        loss.backward()
-        optimiser.step()
-
-    def evaluate() -> None:
-        with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=bf16):
-            module(images)
-
-    module.train()
-    training = median_ms(step)
-    module.eval()
-    return training, median_ms(evaluate)
+def short() -> dict[str, Part]:
+    """A part of it in less than five minutes."""
+    works = compare.steps(["alexnet"], [10])
+    return {
+        "step": lambda console: compare.report(works, REPEATS, console),
+        "engine": sweep.report,
+    }
 
 
-def main() -> None:
-    """Print one row a backbone, memory format and precision."""
-    keep_freed_memory()
+def hardware() -> dict[str, Any]:
+    """What it was measured on."""
+    cuda = torch.cuda.get_device_name() if torch.cuda.is_available() else None
+    return {
+        "processor": _processor(),
+        "threads": torch.get_num_threads(),
+        "gpu": cuda,
+        "torch": torch.__version__,
+        "python": platform.python_version(),
+    }
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.processor() or platform.machine()
+    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(names, platform.machine())
+
+
+def main(arguments: Sequence[str] = ()) -> None:
+    """Measure the named parts, or all, print their tables and keep their numbers."""
+    known = parts()
+    chosen = short() if list(arguments) == ["short"] else known
+    for name in arguments:
+        if name not in (*known, "short"):
+            sys.exit(f"no part {name!r}: there are short, {', '.join(known)}")
+    if arguments and list(arguments) != ["short"]:
+        chosen = {name: known[name] for name in arguments}
     console = Console()
-    where = torch.cuda.get_device_name() if torch.cuda.is_available() else "CPU"
-    table = Table(
-        "backbone",
-        "memory format",
-        "precision",
-        "training step, ms",
-        "evaluation, ms",
-        title=f"batch {BATCH}, median of {STEPS}, {where}, {torch.get_num_threads()} threads, "
-        f"torch {torch.__version__}",
-    )
-    cases = list(itertools.product(BACKBONES, (False, True), (False, True)))
-    for name, channels_last, bf16 in track(cases, "measuring", console=console, transient=True):
-        training, evaluation = measure(name, channels_last, bf16)
-        table.add_row(
-            name,
-            "channels_last" if channels_last else "contiguous",
-            "bf16" if bf16 else "fp32",
-            f"{training:.0f}",
-            f"{evaluation:.0f}",
-        )
-    console.print(table)
-    preparation.report(console)
-    engine.report(console)
+    made = {"hardware": hardware(), "began": time.strftime("%Y-%m-%d %H:%M:%S%z")}
+    console.print(" · ".join(f"{key} {value}" for key, value in made["hardware"].items()))
+    found = {name: part(console) for name, part in chosen.items()}
+    KEPT.mkdir(parents=True, exist_ok=True)
+    file = KEPT / f"{time.strftime('%Y%m%d-%H%M%S')}.json"
+    file.write_text(json.dumps({**made, **found}, indent=1))
+    console.print(f"kept in {file}")
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

@@ -1,27 +1,86 @@
-"""`make bench` runs; what it measures is asserted nowhere."""
+"""`make bench` measures what it says; how long things take is asserted nowhere."""
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
+import numpy as np
 import pytest
+from rich.console import Console
 
 import benchmarks.__main__ as bench
 from benchmarks import sweep as engine
+from benchmarks.training import compare, limit, ours, peer
+from benchmarks.training.stopwatch import Stopwatch
+from benchmarks.training.workload import Workload
+
+TINY = Workload("squeezenet", batch=2, iterations=5, val_every=2, val_images=6)
 
 
-def test_the_benchmark_prints_a_row_a_case(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("kind", [ours, limit, peer], ids=lambda each: each.__name__.split(".")[-1])
+@pytest.mark.filterwarnings("ignore::UserWarning", "ignore::DeprecationWarning")
+@pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::ResourceWarning")
+def test_all_three_do_the_same_work(kind: object) -> None:
+    watch = Stopwatch()
+    kind.run(TINY, watch)  # type: ignore[attr-defined]
+    assert len(watch.marks) == 5
+    # after the first, second, fourth and last; the peer's framework has none after the last
+    assert len(watch.validations) == (3 if kind is peer else 4)
+    assert watch.total > sum(watch.validations) > 0
+    assert len(watch.result()["steps"]) == 1
+
+
+def result(seconds: float, validation: float) -> dict[str, object]:
+    return {"total": seconds, "others": 0.1, "validations": [validation], "steps": [seconds]}
+
+
+def test_ratios_are_of_what_was_measured_in_the_same_turn() -> None:
+    measured = {
+        "peer": [result(8, 3), result(12, 3), result(30, 3)],
+        "ours": [result(4, 1), result(4, 2), result(10, 3)],
+        "limit": [result(2, 1), result(3, 1), result(5, 1)],
+    }
+    found = compare.summary(TINY, measured)
+    assert found["seconds"]["peer"] == [10, 12, 21]
+    assert found["peer / ours"] == [2.5, 3, 3]
+    assert found["limit / ours"] == [0.5, 0.5, 0.625]
+    assert found["validation / forward"] == [1.5, 2, 2.5]
+    assert found["others"] == 0.1
+
+
+def test_a_case_is_measured_in_a_process_of_its_own_and_printed(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # one small network is enough to see that it runs
-    monkeypatch.setattr(bench, "BACKBONES", {"squeezenet": bench.BACKBONES["squeezenet"]})
-    monkeypatch.setattr(bench, "STEPS", 1)
-    monkeypatch.setattr(bench, "WARM_UP", 0)
-    # these have tests of their own
-    monkeypatch.setattr(bench.preparation, "report", lambda console: None)
-    monkeypatch.setattr(bench.engine, "report", lambda console: None)
-    bench.main()
-    printed = capsys.readouterr().out
-    assert printed.count("squeezenet") == 4
-    assert "bf16" in printed
+    monkeypatch.setattr(compare, "KINDS", ("ours", "limit"))
+    with pytest.raises(RuntimeError, match="ours of nothing, batch 10 failed"):
+        compare.measure("ours", Workload("nothing"))
+    step = Workload("squeezenet", batch=2, iterations=5)
+    found = compare.compare(step, 1, Console())
+    assert [len(found[kind]) for kind in ("ours", "limit")] == [1, 1]
+    assert all(seconds > 0 for kind in found.values() for seconds in kind[0]["steps"])
+
+
+def test_the_numbers_are_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(bench, "parts", lambda: {"engine": lambda console: {"median": 3}})
+    bench.main(["engine"])
+    (file,) = (tmp_path / ".cache" / "bench").iterdir()
+    kept = json.loads(file.read_text())
+    assert kept["engine"] == {"median": 3}
+    assert kept["hardware"]["threads"] >= 1
+    assert str(file.relative_to(tmp_path)) in capsys.readouterr().out
+    with pytest.raises(SystemExit, match="no part 'speed': there are short, engine"):
+        bench.main(["speed"])
+
+
+def test_workloads_have_images_for_training_and_validation() -> None:
+    pixels, labels = TINY.images()
+    assert pixels.shape == (TINY.trained + 6, 224, 224)
+    assert len(labels) == len(pixels)
+    assert np.array_equal(pixels, TINY.images()[0])
 
 
 def test_the_engines_benchmark_runs_every_trial() -> None:

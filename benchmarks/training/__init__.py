@@ -1,0 +1,1 @@
+"""Training measured beside a peer and a limit: the same network, images and schedule."""

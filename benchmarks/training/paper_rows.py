@@ -1,0 +1,84 @@
+"""The paper's ten AlexNet rows as one sweep, beside ten runs of the peer and seven of the limit.
+
+Ten rows are seven training runs, as trials that differ in patience alone share one.
+"""
+
+from __future__ import annotations
+
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.training.compare import measure
+from benchmarks.training.workload import Workload
+
+ROWS, RUNS = 10, 7
+REPEATS = 3
+LESIONS = 1546
+"""Of which the paper's protocol holds 464 out."""
+WORK = Workload("alexnet", iterations=100, val_every=50)
+
+
+def command(folder: Path, cache: Path) -> list[str]:
+    """The sweep, of random weights on phantoms."""
+    return [
+        sys.executable, "-m", "mcalc.train", "-m", "sweep=alexnet", "data=phantom",
+        f"data.phantom.lesions={LESIONS}", "backbone.weights=none", "trainer=default",
+        f"trainer.max_iterations={WORK.iterations}", f"trainer.val_every={WORK.val_every}",
+        f"tracking.dir={folder / 'mlruns'}", f"data.cache={cache}",
+    ]  # fmt: skip
+
+
+def sweep_seconds(cache: Path) -> float:
+    """Wall clock of the whole command."""
+    with tempfile.TemporaryDirectory() as folder:
+        began = time.perf_counter()
+        done = subprocess.run(
+            command(Path(folder), cache), capture_output=True, text=True, check=False
+        )
+        seconds = time.perf_counter() - began
+    if done.returncode:
+        raise RuntimeError(f"the sweep failed:\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
+    return seconds
+
+
+def _timed(kind: str) -> tuple[float, float]:
+    """Seconds of a process and of its training."""
+    began = time.perf_counter()
+    found = measure(kind, WORK)
+    return time.perf_counter() - began, float(found["total"])
+
+
+def report(console: Console) -> dict[str, Any]:
+    """Measure in turns, print a table, and return what it is made of."""
+    cache = Path(".cache/bench-phantom").absolute()
+    with tempfile.TemporaryDirectory() as folder:
+        # phantoms are drawn and prepared once, as data is; one iteration of one row
+        subprocess.run(
+            [*command(Path(folder), cache), "trainer.max_iterations=1"],
+            capture_output=True,
+            check=True,
+        )
+    ours, peers, limits = [], [], []
+    for _ in range(REPEATS):
+        peers.append(_timed("peer"))
+        limits.append(_timed("limit"))
+        ours.append(sweep_seconds(cache))
+    peer = statistics.median(whole for whole, _ in peers)
+    limit = statistics.median(training for _, training in limits)
+    sweep = statistics.median(ours)
+    table = Table(
+        "sweep of ten rows", "seconds", "", title=f"{WORK.name}; medians of {REPEATS}, in turns"
+    )
+    table.add_row("mcalc, the whole command", f"{sweep:.0f}", f"{min(ours):.0f}-{max(ours):.0f}")
+    table.add_row(f"{ROWS} runs of the peer", f"{ROWS * peer:.0f}", f"{ROWS * peer / sweep:.2f} x")
+    table.add_row(f"{RUNS} of the limit", f"{RUNS * limit:.0f}", f"{sweep / (RUNS * limit):.2f} x")
+    console.print(table)
+    return {"ours": ours, "peer": peers, "limit": limits}
