@@ -305,13 +305,14 @@ def test_a_full_disk_stops_the_sweep_and_the_same_command_goes_on(
 
 @pytest.mark.whole
 def test_the_saved_network_gives_the_recorded_predictions(tmp_path: Path) -> None:
-    network = "stopping.network=best"
-    ended_well(run(tmp_path, *SMALL, network, "tracking.save_network=true", "name=mine"))
+    # in the arithmetic of the look below
+    network = ("stopping.network=best", "trainer.precision=fp32", "trainer.channels_last=false")
+    ended_well(run(tmp_path, *SMALL, *network, "tracking.save_network=true", "name=mine"))
     (trial,) = read_trials(TrackingConfig(dir=str(tmp_path / "mlruns")))
     client = MlflowClient(tracking_uri=database_uri(tmp_path / "mlruns"))
     file = client.download_artifacts(trial.run_id, "network.pth")
     # built from the settings with other random weights, all of which the file has to replace
-    config = compose_config([*SMALL, network, f"data.cache={tmp_path / '.cache'}"])
+    config = compose_config([*SMALL, *network, f"data.cache={tmp_path / '.cache'}"])
     built = build_classifier(config.backbone, seed=99)
     built.model.load_state_dict(torch.load(file, weights_only=True))
     module = Classifier(built, config.backbone, config.head, config.trainer).eval()

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from types import MethodType
 from typing import Self
 
 import pytorch_lightning as pl
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from mcalc.config import BackboneConfig, HeadConfig, TrainerConfig
 from mcalc.models.backbones import Built
@@ -32,6 +33,7 @@ class Classifier(pl.LightningModule):
         self.model = built.model
         # in a list: it is registered as a part of the model already
         self.head_module = [built.head]
+        _compute_in_float32(built.head)
         self.stages = Stages(built.stages, backbone)
         self.backbone = backbone
         self.head = head
@@ -95,3 +97,19 @@ class Classifier(pl.LightningModule):
             stages=self.stages,
         )
         return sgd(groups, momentum=self.settings.momentum)
+
+
+def _compute_in_float32(head: nn.Module) -> None:
+    """Let a layer compute in float32 inside of autocast too, whatever it is given.
+
+    The head is small. In bf16 its logits would have 8 binary digits: many lesions would share one
+    probability, which is a tie to every rank and AUC.
+    """
+    # a bound method, which goes along with the layer where that is copied
+    head.forward = MethodType(_forward_in_float32, head)
+
+
+def _forward_in_float32(head: nn.Module, x: Tensor) -> Tensor:
+    with torch.autocast(x.device.type, enabled=False):
+        logits: Tensor = type(head).forward(head, x.float())
+    return logits

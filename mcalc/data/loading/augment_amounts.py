@@ -31,17 +31,9 @@ class Amounts:
         """Whether pixels move otherwise than by a flip."""
         return bool(self.rotation or self.scale or self.translate)
 
-    @property
-    def any(self) -> bool:
-        """Whether anything is on."""
-        flips = self.flip_horizontal or self.flip_vertical
-        return bool(flips or self.moves or self.brightness or self.contrast or self.noise)
-
 
 def amounts(settings: AugmentConfig) -> Amounts:
     """The amounts of settings, times `strength` up to the limit beyond which none has sense."""
-    if not settings.enabled:
-        return Amounts(False, False, 0, 0, 0, 0, 0, 0)
     strength = settings.strength
     return Amounts(
         flip_horizontal=settings.flip_horizontal,
