@@ -47,7 +47,7 @@ help:  ## Show this list
 
 $(READY): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit("mcalc needs Python 3.11 or newer, this is " + sys.version.split()[0] + ": name another with make PYTHON=python3.11") if sys.version_info < (3, 11) else None'
-	@echo "installing into $(VENV) (about 6.5 GB, a few minutes; once)"
+	@echo "installing into $(VENV) (about 7 GB, a few minutes; once)"
 	@$(PYTHON) -m venv $(VENV)
 	@$(RUN) -m pip install --quiet --disable-pip-version-check -r requirements.lock
 	@$(RUN) -m pip install --quiet --disable-pip-version-check --no-deps --editable .

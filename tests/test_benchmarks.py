@@ -10,10 +10,12 @@ import pytest
 from rich.console import Console
 
 import benchmarks.__main__ as bench
+from benchmarks import precision
 from benchmarks import sweep as engine
 from benchmarks.training import compare, limit, ours, peer
 from benchmarks.training.stopwatch import Stopwatch
 from benchmarks.training.workload import Workload
+from mcalc.results import Artifacts, Predictions, RecordedTrial
 
 TINY = Workload("squeezenet", batch=2, iterations=5, val_every=2, val_images=6)
 
@@ -89,3 +91,25 @@ def test_the_engines_benchmark_runs_every_trial() -> None:
 
 def test_planning_is_measured_on_the_trials_it_says() -> None:
     assert engine.planning_seconds() > 0
+
+
+def recorded(seed: int, precision: str, probabilities: list[float]) -> RecordedTrial:
+    labels = np.array([0, 0, 1, 1])
+    predictions = Predictions(("a", "b", "c", "d"), labels, np.array(probabilities))
+    params = {"seed": str(seed), "trainer.precision": precision}
+    return RecordedTrial("id", "x", "finished", params, {}, {}, Artifacts(predictions))
+
+
+def test_precisions_are_compared_seed_by_seed() -> None:
+    sure, wrong = [0.1, 0.2, 0.8, 0.9], [0.1, 0.85, 0.8, 0.9]
+    trials = [recorded(seed, "bf16", wrong) for seed in (1, 0)]
+    trials += [recorded(seed, "fp32", sure) for seed in (0, 1)]
+    found = precision.pairs(trials)
+    assert list(found) == [0, 1]
+    assert [precision.scores(each)[0] for each in found[1]] == [1.0, 0.75]
+    assert precision.scores(found[0][0])[1] == pytest.approx(-np.log([0.9, 0.8, 0.8, 0.9]).mean())
+    with pytest.raises(ValueError, match=r"seeds \[2\] were not run in both"):
+        precision.pairs([*trials, recorded(2, "fp32", sure)])
+    # by hand: mean 0.02, standard deviation 0.01, t of two degrees of freedom 4.3027
+    mean, low, high = precision.interval(np.array([0.01, 0.02, 0.03]))
+    assert (mean, low, high) == pytest.approx((0.02, 0.02 - 0.02484, 0.02 + 0.02484), abs=1e-5)

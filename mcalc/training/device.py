@@ -108,6 +108,11 @@ def uses_gpu(settings: TrainerConfig) -> bool:
         return False
     available = sees_gpu()
     if settings.accelerator is Accelerator.gpu and not available:
+        if sys.platform == "darwin":
+            raise UserError(
+                "trainer.accelerator=gpu: mcalc trains on CUDA devices and not on Apple's (MPS), "
+                "whose results nobody has compared with the others': use auto or cpu"
+            )
         raise UserError(
             "trainer.accelerator=gpu, but PyTorch sees no CUDA device here: use auto or cpu, or "
             "check the driver with nvidia-smi"

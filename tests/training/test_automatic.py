@@ -12,7 +12,7 @@ import torch
 from mcalc.config import Accelerator, Config, Precision, TrainerConfig, plan_trial
 from mcalc.errors import UserError
 from mcalc.training import device
-from mcalc.training.device import refuse_precision, resolve_precision, resolved
+from mcalc.training.device import refuse_precision, resolve_precision, resolved, uses_gpu
 
 CPU = TrainerConfig(accelerator=Accelerator.cpu)
 
@@ -94,3 +94,24 @@ def test_other_words_than_true_false_and_auto_are_refused() -> None:
     with pytest.raises(UserError, match="expected true, false or auto"):
         TrainerConfig(channels_last="maybe")
     assert TrainerConfig(channels_last="true").channels_last is True
+
+
+def test_apples_gpu_is_not_used_and_that_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(device.sys, "platform", "darwin")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert not uses_gpu(TrainerConfig())
+    with pytest.raises(UserError, match=r"not on Apple's \(MPS\).*use auto or cpu"):
+        uses_gpu(TrainerConfig(accelerator=Accelerator.gpu))
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_linux_without_a_gpus_device_needs_no_pytorch_to_know(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, there: bool
+) -> None:
+    file = tmp_path / "nvidiactl"
+    monkeypatch.setattr(device, "_GPU_DEVICES", (str(file),))
+    monkeypatch.setattr(device.sys, "platform", "linux")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    if there:
+        file.touch()
+    assert device.sees_gpu() == there
