@@ -98,6 +98,17 @@ def test_machines_of_different_kinds_name_it(tmp_path: Path, machine: Machine) -
     assert len(sweep(tmp_path, "head.weight_lr=1,2,3", "name=mine")) == 3
 
 
+def test_sweeps_that_the_command_line_changes_have_one_name_everywhere(
+    tmp_path: Path, machine: Machine
+) -> None:
+    machine(BF16)
+    sweep(tmp_path, RATES, "head.bias_lr=7")
+    machine(FP32)
+    with pytest.raises(UserError, match="machines of different kinds"):
+        sweep(tmp_path, RATES, "head.bias_lr=7")
+    assert len(studies(tmp_path)) == 1
+
+
 def test_a_faster_machine_joins_a_sweep_that_names_fp32(tmp_path: Path, machine: Machine) -> None:
     machine(FP32)
     sweep(tmp_path, RATES, "name=mine")
@@ -147,6 +158,10 @@ def test_an_older_record_of_a_changed_sweep_is_named_too(
     with caplog.at_level("WARNING", logger="mcalc"):
         sweep(tmp_path, *changed)
     text = " ".join(record.getMessage() for record in caplog.records)
+    caplog.clear()
+    with caplog.at_level("WARNING", logger="mcalc"):
+        sweep(tmp_path, RATES, "head.bias_lr=8")
+    assert "another sweep" not in caplog.text, "that one differs in more"
     assert f"add name={older} {' '.join(OLD)}" in text
     again = sweep(tmp_path, *changed, f"name={older}", *OLD)
     assert {outcome.state for outcome in again} == {"skipped"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from functools import lru_cache
 
@@ -35,6 +36,7 @@ def measured_step(config: Config) -> float:
     """
     threads = config.trainer.threads or all_cores()
     use_threads(threads)
+    shared_among = min(threads, os.cpu_count() or 1)
     device = torch.device("cuda" if uses_gpu(config.trainer) else "cpu")
     built = _built(config.backbone.name)
     module = Classifier(built, config.backbone, config.head, config.trainer).to(device)
@@ -47,18 +49,18 @@ def measured_step(config: Config) -> float:
     low = resolve_precision(config.trainer).value == "bf16"
     times = []
     for _ in range(1 + _MEASURED_STEPS):
-        began = _now(device, threads)
+        began = _now(device, shared_among)
         with torch.autocast(device.type, torch.bfloat16, enabled=low):
             loss = module.training_step((images, labels), 0)
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
-        times.append(_now(device, threads) - began)
+        times.append(_now(device, shared_among) - began)
     return min(times[1:])  # the first one allocates
 
 
-def _now(device: torch.device, threads: int) -> float:
+def _now(device: torch.device, shared_among: int) -> float:
     if device.type == "cuda":
         torch.cuda.synchronize()
         return time.perf_counter()
-    return time.process_time() / threads
+    return time.process_time() / shared_among

@@ -170,7 +170,7 @@ class _Planner:
         data = self.fingerprint(base.data)
         plan = Plan(
             title=title,
-            sweep=self._identity(title, file, base, shared, varied, data),
+            sweep=self._identity(title, file, composed, shared, varied, data),
             description=file.description,
             fixed=fixed,
             shared=shared,
@@ -192,15 +192,18 @@ class _Planner:
         self,
         title: str,
         file: SweepFile,
-        base: Config,
+        composed: Config,
         shared: dict[str, Any],
         varied: set[str],
         data: str,
     ) -> str:
-        """The title, with a hash where the command line makes another sweep of it than its own."""
+        """The title, with a hash where the command line makes another sweep of it than its own.
+
+        The hash is of what was said, `auto` included: the same on machines of every kind.
+        """
         if self.name or _shared(self.resolve(self.compose(file.overrides)), varied) == shared:
             return title
-        return f"{title}-{digest([data, numeric_settings(base)], 8)}"
+        return f"{title}-{digest([data, numeric_settings(composed)], 8)}"
 
     def _trials(
         self, title: str, fixed: Sequence[str], rows: Mapping[str, Values]

@@ -38,8 +38,7 @@ def check_same_definition(
         raise _another(
             plan.title, [f"{kinds[not plan.search]} before, {kinds[bool(plan.search)]} now"]
         )
-    varied = {key for trial in plan.trials for key in trial.values}
-    varied.update(plan.search.space if plan.search else ())
+    varied = _varied(plan)
     for attempt in attempts:
         varied.update(attempt.user_attrs.get("identity", {}).get("values", {}))
     found = differences(recorded, wanted, varied)
@@ -88,6 +87,9 @@ def say_older(plan: Plan, others: Mapping[str, Mapping[str, Any]]) -> None:
         if AUTOMATIC_FACT in known or SHARED not in known:
             continue
         recorded = {**AUTOMATIC, **known[SHARED]}
+        as_recorded = {**plan.shared, **{key: recorded[key] for key in plan.automatic}}
+        if differences(recorded, as_recorded, _varied(plan)):
+            continue  # something else was changed too
         _log.warning(
             f"  warning: {name} was recorded when {_listed(plan.automatic, AUTOMATIC)} was the "
             f"default; now that is auto, here {_listed(plan.automatic, plan.shared)}: this is "
@@ -103,6 +105,12 @@ def _another_kind_of_machine(plan: Plan, recorded: Mapping[str, Any]) -> UserErr
         f"{_listed(plan.automatic, plan.shared)}: machines of different kinds share a sweep that "
         f"names the value, as this one with {_named(plan, recorded)}; or give this one a name of "
         "its own with name=NAME"
+    )
+
+
+def _varied(plan: Plan) -> set[str]:
+    return {key for trial in plan.trials for key in trial.values}.union(
+        plan.search.space if plan.search else ()
     )
 
 
