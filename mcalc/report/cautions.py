@@ -98,7 +98,7 @@ def provenance(trials: Sequence[RecordedTrial]) -> tuple[str, ...]:
         f"Protocol: {tag('protocol')}; leak: {tag('leak')}.",
         f"Weights: {tag('weights')}.",
         f"Data: {tag('data')}; fingerprint {tag('fingerprint')}.",
-        f"Device: {tag('device')}.",
+        f"Device: {tag('device')}; arithmetic: {tag('precision')}.",
         f"Format of the record: {tag('format')}; code: {tag('git')}.",
         f"Scale: {grouped(trials, _scale)}.",
         f"Iterations trained: {_spread(trials, 'iterations')}; stopped by {tag('stop_reason')}.",

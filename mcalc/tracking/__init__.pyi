@@ -6,6 +6,7 @@ from .lookup import unfinished_rerun as unfinished_rerun
 from .lookup import with_results as with_results
 from .opening import tracking_file as tracking_file
 from .reader import NETWORK_BYTES_TAG as NETWORK_BYTES_TAG
+from .reader import Speed as Speed
 from .reader import read_speeds as read_speeds
 from .reader import read_trials as read_trials
 from .removal import Removal as Removal

@@ -34,7 +34,7 @@ from mcalc.tracking.server import (
 )
 from mcalc.tracking.store import read_local
 
-_HARDWARE = ("device", "precision", "threads", "memory_format")
+_HARDWARE = ("device", "precision", "memory_format", "threads")
 """Tags of what a trial's speed depends on."""
 NETWORK_BYTES_TAG = "mcalc.network_bytes"
 """Size of the weights of a trial's network."""
@@ -82,7 +82,7 @@ class Speed:
 def read_speeds(tracking: TrackingConfig, host: str) -> dict[tuple[str, ...], Speed]:
     """How fast trials on this host were.
 
-    By backbone, batch, device, precision, threads and memory format.
+    By backbone, batch, device, precision, memory format and threads.
     """
     client = reading_client(tracking)
     if client is None:

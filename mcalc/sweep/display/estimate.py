@@ -6,12 +6,13 @@ import platform
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from mcalc.config import Config, DataConfig, PlannedTrial
+from mcalc.config import Config, DataConfig, PlannedTrial, TrackingConfig
 from mcalc.data import IndexedData, split_of
 from mcalc.data.loading import run_length
 from mcalc.data.splits import Split
-from mcalc.tracking import read_speeds
-from mcalc.trials import hardware
+from mcalc.tracking import Speed, read_speeds
+from mcalc.training import resolve_precision, uses_gpu
+from mcalc.trials import device_name, memory_format
 
 _EVALUATION_SHARE = 1 / 3
 """Of a training step's work, a forward pass."""
@@ -64,13 +65,31 @@ def estimate(
 
 
 def _kind(config: Config) -> tuple[str, ...]:
-    """What a training step's time depends on."""
-    here = hardware(config.trainer)
+    """What a training step's time depends on: the fields of `read_speeds`, threads last.
+
+    PyTorch, which would say how many threads are its default, is not asked, as its import takes
+    seconds.
+    """
+    trainer = config.trainer
     return (
         config.backbone.name,
-        str(config.trainer.batch_size),
-        *(here[f"mcalc.{name}"] for name in ("device", "precision", "threads", "memory_format")),
+        str(trainer.batch_size),
+        device_name("cuda" if uses_gpu(trainer) else "cpu"),
+        resolve_precision(trainer).value,
+        memory_format(trainer),
+        str(trainer.threads or ""),
     )
+
+
+def _recorded(tracking: TrackingConfig, kind: tuple[str, ...]) -> Speed | None:
+    """This machine's recorded speed; with as many threads as it ever used, where none are set."""
+    *others, threads = kind
+    found = {
+        int(number): speed
+        for (*fields, number), speed in read_speeds(tracking, platform.node()).items()
+        if fields == others and number.isdecimal() and threads in ("", number)
+    }
+    return found[max(found)] if found else None
 
 
 def _speed(config: Config, kind: tuple[str, ...], evaluated: int) -> tuple[float, int, bool]:
@@ -78,7 +97,7 @@ def _speed(config: Config, kind: tuple[str, ...], evaluated: int) -> tuple[float
 
     `evaluated`: images of a validation evaluation.
     """
-    recorded = read_speeds(config.tracking, platform.node()).get(kind)
+    recorded = _recorded(config.tracking, kind)
     if recorded and recorded.network_bytes is not None:
         return recorded.seconds, recorded.network_bytes, True
     # late: PyTorch and the networks, which a plan whose speeds are recorded does without

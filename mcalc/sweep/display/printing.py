@@ -120,7 +120,9 @@ def _print_search(plan: Plan, study: SweepStudy | None) -> None:
 
 def print_outcomes(plan: Plan, outcomes: Sequence[Outcome]) -> None:
     """A table of what became of each trial, in the plan's order."""
-    table = Table("trial", "state", "accuracy", "AUC", title=plan.title, title_justify="left")
+    # the sweep's own name is what `sweep show`, `pause` and `remove` take
+    title = plan.title if plan.sweep == plan.title else f"{plan.title} ({plan.sweep})"
+    table = Table("trial", "state", "accuracy", "AUC", title=title, title_justify="left")
     order = {trial.key: place for place, trial in enumerate(plan.trials)}
     for outcome in sorted(outcomes, key=lambda o: order.get(o.key, 0)):
         scores = [outcome.metrics.get(name) for name in ("accuracy", "auc")]
