@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import processes
 import pytest
 
 HEAVY = {"torch", "pytorch_lightning", "mlflow", "optuna", "cv2"}
@@ -64,3 +65,18 @@ def test_a_dry_run_imports_what_measures_a_step_and_reads_the_record(tmp_path: P
         "backbone.weights=none", "data.phantom.lesions=24", "trainer.batch_size=4",
     )  # fmt: skip
     assert found & HEAVY == HEAVY, "less is better: shorten this set where a dry run needs less"
+
+
+@pytest.mark.whole
+def test_a_dry_run_on_recorded_speeds_imports_no_pytorch(tmp_path: Path) -> None:
+    sweep = (
+        "mcalc.train", "-m", "backbone=squeezenet", "backbone.weights=none", "trainer.batch_size=4",
+        "data.phantom.lesions=24", "trainer.max_iterations=2",
+    )  # fmt: skip
+    done = processes.run(*sweep, "seed=0,1", folder=tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    found = imported(tmp_path, *sweep, "seed=0,1,2", "dry_run=true")
+    assert found & {"torch", "pytorch_lightning", "torchvision"} == set()
+    printed = processes.run(*sweep, "seed=0,1,2", "dry_run=true", folder=tmp_path).stdout
+    assert "2 finished, 1 to run" in printed
+    assert "from this machine's record" in printed

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import sys
 import time
 import traceback
@@ -138,6 +139,8 @@ def read_options(arguments: Sequence[str]) -> Options:
 
 def main(arguments: Sequence[str]) -> int:
     options = read_options(arguments)
+    # a shell lets its background jobs ignore Ctrl-C, and what they start inherits that
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     began = time.monotonic()
     results = endure(options)
     seconds = time.monotonic() - began
