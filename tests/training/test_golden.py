@@ -6,8 +6,9 @@ by
     python tests/training/test_golden.py
 
 which is to be run where `NUMERICS_VERSION` is raised. Other processors, threads and versions of
-PyTorch sum in another order: measured over one and two threads and both memory formats, losses
-differ by the tenth of `TOLERANCE` at most.
+PyTorch sum in another order. Over one and two threads and both memory formats (`... spread`) the
+losses differed by a tenth of `TOLERANCE` at most. In GoogLeNet, batch normalisation over four
+images magnifies a last bit tenfold every other iteration: only its first losses are compared.
 """
 
 from __future__ import annotations
@@ -39,8 +40,10 @@ from mcalc.models.classifier import Classifier
 from mcalc.training.trajectory import run_trajectory
 
 FILE = Path(__file__).parent / "cases" / "golden.json"
-TOLERANCE = {"alexnet": 1e-3, "googlenet": 5e-2, "squeezenet": 1e-3, "googlenet_bvlc": 1e-3}
-"""Relative, of a loss. Batch normalisation over four images magnifies a last bit."""
+TOLERANCE = {"googlenet": 1e-2}
+"""Relative, of a loss; 1e-3 for the others."""
+COMPARED = {"googlenet": 4}
+"""How many losses; all of the others'."""
 BATCH, ITERATIONS, HELD_OUT = 4, 20, 8
 
 
@@ -53,7 +56,7 @@ def losses(name: str, *, threads: int = 1, channels_last: bool = False) -> list[
     pixels = draw.normal(110, 40, (count, contract.size, contract.size))
     pixels += 30 * np.array(labels)[:, None, None]
     settings = TrainerConfig(
-        lr=1e-4,
+        lr=1e-5,
         batch_size=BATCH,
         max_epochs=ITERATIONS,
         max_iterations=ITERATIONS,
@@ -82,7 +85,11 @@ def losses(name: str, *, threads: int = 1, channels_last: bool = False) -> list[
 @pytest.mark.parametrize("name", BACKBONES)
 def test_losses_are_what_they_were(name: str) -> None:
     recorded = json.loads(FILE.read_text())[name]
-    np.testing.assert_allclose(losses(name), recorded, rtol=TOLERANCE[name])
+    compared = COMPARED.get(name, len(recorded))
+    found = losses(name)
+    assert len(found) == len(recorded) == 10
+    tolerance = TOLERANCE.get(name, 1e-3)
+    np.testing.assert_allclose(found[:compared], recorded[:compared], rtol=tolerance)
 
 
 if __name__ == "__main__":
@@ -90,7 +97,8 @@ if __name__ == "__main__":
     if sys.argv[1:] == ["spread"]:
         for name, expected in found.items():
             others = [losses(name, threads=2), losses(name, channels_last=True)]
-            spread = np.abs(np.array(others) / np.array(expected) - 1).max()
+            compared = COMPARED.get(name, len(expected))
+            spread = np.abs(np.array(others) / np.array(expected) - 1)[:, :compared].max()
             print(f"{name}: losses differ by {spread:.1e} at most")
     else:
         FILE.write_text(json.dumps(found, indent=1) + "\n")
