@@ -12,12 +12,15 @@ from sweep_processes import at_work, start, wait_for
 from mcalc.sqlite_file import url_of
 from mcalc.tracking.store import database_uri
 
+LAST = 2000
+"""Minutes of training, where the lease is lost after a second of it."""
+
 
 def test_training_stops_at_the_next_evaluation_and_writes_nothing_more(tmp_path: Path) -> None:
     runs = tmp_path / "runs"
     begin_with_tables(runs)
     worker = start(
-        "seed=0,1", f"tracking.dir={runs}", "trainer.max_iterations=400",
+        "seed=0,1", f"tracking.dir={runs}", f"trainer.max_iterations={LAST}",
         "trainer.max_epochs=100000", "trainer.val_every=1", "tracking.checkpoint_minutes=0.001",
         log=tmp_path / "log",
     )  # fmt: skip
@@ -53,6 +56,7 @@ def test_training_stops_at_the_next_evaluation_and_writes_nothing_more(tmp_path:
     assert "took this one for dead" in worker.printed()
     written = steps()
     assert len(written) == len(set(written)), "no evaluation is written twice"
+    assert max(written) < LAST, "it did not train on to its end"
     (experiment,) = client.search_experiments(filter_string="name = 'mcalc'")
     (run,) = client.search_runs([experiment.experiment_id], "tags.`mcalc.kind` = 'trial'")
     assert run.info.status == "RUNNING", "the other worker closes it"
