@@ -12,8 +12,8 @@ from sweep_processes import at_work, start, wait_for
 from mcalc.sqlite_file import url_of
 from mcalc.tracking.store import database_uri
 
-LAST = 2000
-"""Minutes of training, where the lease is lost after a second of it."""
+LAST = 600
+"""A minute of training, where the lease is lost after a second of it."""
 
 
 def test_training_stops_at_the_next_evaluation_and_writes_nothing_more(tmp_path: Path) -> None:
@@ -56,7 +56,8 @@ def test_training_stops_at_the_next_evaluation_and_writes_nothing_more(tmp_path:
     assert "took this one for dead" in worker.printed()
     written = steps()
     assert len(written) == len(set(written)), "no evaluation is written twice"
-    assert max(written) < LAST, "it did not train on to its end"
+    # what was not written yet is lost with the lease, so the end itself would not be seen
+    assert max(written) < LAST / 2, "it did not train on"
     (experiment,) = client.search_experiments(filter_string="name = 'mcalc'")
     (run,) = client.search_runs([experiment.experiment_id], "tags.`mcalc.kind` = 'trial'")
     assert run.info.status == "RUNNING", "the other worker closes it"
