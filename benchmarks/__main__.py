@@ -25,6 +25,7 @@ from rich.console import Console
 
 from benchmarks import prepare, sweep
 from benchmarks.training import compare, paper_rows
+from mcalc.trials.provenance import cpu_model
 
 REPEATS = 5
 KEPT = Path(".cache/bench")
@@ -55,21 +56,12 @@ def hardware() -> dict[str, Any]:
     """What it was measured on."""
     cuda = torch.cuda.get_device_name() if torch.cuda.is_available() else None
     return {
-        "processor": _processor(),
+        "processor": cpu_model(),
         "threads": torch.get_num_threads(),
         "gpu": cuda,
         "torch": torch.__version__,
         "python": platform.python_version(),
     }
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return platform.processor() or platform.machine()
-    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    return next(names, platform.machine())
 
 
 def main(arguments: Sequence[str] = ()) -> None:

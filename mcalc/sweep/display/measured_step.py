@@ -31,8 +31,8 @@ def network_bytes(config: Config) -> int:
 def measured_step(config: Config) -> float:
     """Seconds of a training step on a quiet machine: the fastest of a few.
 
-    On a CPU it is the processor's time, shared among the threads: what runs beside takes turns with
-    a step for as long as it runs, and makes the clock say hours where it is minutes.
+    On a CPU the processor's time is taken, divided by the threads. Wall-clock time would count the
+    turns of other processes too.
     """
     threads = config.trainer.threads or all_cores()
     use_threads(threads)

@@ -54,7 +54,7 @@ from mcalc.sweep.planning.values import check_choice, override_of
 Compose = Callable[[Sequence[str]], Config]
 """Overrides to the config that they give."""
 Resolve = Callable[[Config], Config]
-"""A config to the same without `auto`, as the hardware of this process decides."""
+"""Replaces `auto` in a config by the values that this process's hardware gives."""
 Fingerprint = Callable[[DataConfig], str]
 """The fingerprint of the data that a config names."""
 

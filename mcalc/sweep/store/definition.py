@@ -58,8 +58,8 @@ def check_same_definition(
 def beside_older(plan: Plan, known: Mapping[str, Any]) -> Plan:
     """The plan, as a new sweep where an older one of its name was computed in another way.
 
-    Before `auto` was the default of `AUTOMATIC`, sweeps had fixed values of it. Such a sweep stays
-    as it is, and the same command begins another; the reason is printed.
+    An older sweep ran with fixed defaults where `auto` is the default now. It stays as it is, and
+    the same command begins another sweep; the reason is printed.
 
     `known`: user attributes of the study that is recorded under the plan's name.
     """

@@ -48,8 +48,6 @@ class SearchStep:
 
     def run(self) -> list[Outcome]:
         """The configuration's outcome; nothing where the budget is used up."""
-        if not is_used_up(self.search, self.context.study.attempts()):
-            refuse_precision(self.config.trainer)
         self.context.study.search_with(self.search, self._evaluations())
         with contextlib.ExitStack() as until_done:
             drawn = self._draw(until_done)
@@ -80,9 +78,11 @@ class SearchStep:
                             held = until_done.enter_context(leases.acquire(work_of(attempt.number)))
                             # its worker may have ended it since
                             if isinstance(held, Lease) and study.is_running(attempt.number):
+                                refuse_precision(self.config.trainer)
                                 return attempt.number, dict(attempt.params), held
                     if is_used_up(self.search, attempts):
                         return None
+                    refuse_precision(self.config.trainer)
                     # again, as what is drawn follows from how many have been drawn
                     study.search_with(self.search, self._evaluations())
                     number, values = study.ask(self.search)

@@ -7,20 +7,10 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 import pytest
+from augment_case import NOTHING
 
 from mcalc.config import AugmentConfig
 from mcalc.data.loading.augment import Augment
-
-NOTHING = AugmentConfig(
-    rotation=0,
-    flip_horizontal=False,
-    flip_vertical=False,
-    scale=0,
-    translate=0,
-    brightness=0,
-    contrast=0,
-    noise=0,
-)
 
 
 @pytest.fixture

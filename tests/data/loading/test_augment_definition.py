@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 import pytest
+from augment_case import NOTHING
 from scipy.stats import chisquare, ks_2samp
 
 from mcalc.config import AugmentConfig
@@ -18,16 +19,6 @@ from mcalc.data.loading.augment_amounts import amounts
 from mcalc.data.loading.augment_definition import transforms
 
 Image = npt.NDArray[np.uint8]
-NOTHING = AugmentConfig(
-    rotation=0,
-    flip_horizontal=False,
-    flip_vertical=False,
-    scale=0,
-    translate=0,
-    brightness=0,
-    contrast=0,
-    noise=0,
-)
 DRAWS = 1500
 CHANGES: dict[str, dict[str, float | bool]] = {
     "flips": {"flip_horizontal": True, "flip_vertical": True},
