@@ -29,13 +29,18 @@ def keep_freed_memory() -> bool:
     return all(mallopt(option, _KEEP) == 1 for option in (_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD))
 
 
-def give_back_memory() -> None:
-    """Give what is free back to the system, after a training run and before the next.
+def free_networks() -> None:
+    """Free what a training run leaves, for the next one in this process to use.
 
     A network that is no longer used stays in reference cycles until they are collected; several of
     them would add up.
     """
     gc.collect()
+
+
+def give_back_memory() -> None:
+    """Give what is free back to the system, when no other training run follows at once."""
+    free_networks()
     trim_freed_memory()
 
 

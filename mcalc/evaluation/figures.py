@@ -15,7 +15,6 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.patches import Rectangle
 
 from mcalc.evaluation.metrics import Confusion
@@ -30,6 +29,9 @@ _INK = "#222222"
 _GREY = "#8a8a8a"
 _WIDTH = 4.0  # inches: 400 pixels at 100 dots an inch
 
+# of the sheet of crops, inches: above and below all rows, a row, and its part above the crop
+_ABOVE, _BELOW, _ROW, _CAPTION = 0.3, 0.22, 1.2, 0.3
+
 
 def curve_figure(curve: Sequence[CurvePoint], title: str, stopped_at: int | None) -> Figure:
     """Accuracy above loss over iterations, as in MATLAB's training-progress window.
@@ -39,9 +41,11 @@ def curve_figure(curve: Sequence[CurvePoint], title: str, stopped_at: int | None
         title: of the whole figure.
         stopped_at: iteration at which training stopped, marked in both panels; None marks none.
     """
-    figure = Figure(figsize=(_WIDTH, 4.6), layout="constrained")
+    figure = Figure(figsize=(_WIDTH, 4.6))
     _title(figure, title)
-    accuracy, loss = figure.subplots(2, 1, sharex=True)
+    # fixed margins, as on all pages: a layout that is solved for takes longer than all the rest
+    margins = {"left": 0.155, "right": 0.965, "top": 0.925, "bottom": 0.165, "hspace": 0.1}
+    accuracy, loss = figure.subplots(2, 1, sharex=True, gridspec_kw=margins)
     iterations = [point.iteration for point in curve]
     train = [100 * point.train_accuracy for point in curve]
     validation = [100 * point.val_accuracy for point in curve]
@@ -61,7 +65,7 @@ def curve_figure(curve: Sequence[CurvePoint], title: str, stopped_at: int | None
         if not curve:
             panel.text(0.5, 0.5, "no validation yet", ha="center", transform=panel.transAxes)
     handles, labels = accuracy.get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=3, fontsize=8, frameon=False)
+    figure.legend(handles, labels, loc="lower center", ncols=3, fontsize=8, frameon=False)
     return figure
 
 
@@ -73,9 +77,9 @@ def confusion_figure(confusion: Confusion, title: str) -> Figure:
     nothing is shown as a dash.
     """
     counts = np.array([[confusion.tn, confusion.fp], [confusion.fn, confusion.tp]])
-    figure = Figure(figsize=(_WIDTH, 3.7), layout="constrained")
+    figure = Figure(figsize=(_WIDTH, 3.7))
     _title(figure, title)
-    axes = figure.subplots()
+    axes = figure.add_axes((0.21, 0.125, 0.77, 0.79))
     largest = max(int(counts.max()), 1)
     for (row, column), count in np.ndenumerate(counts):
         depth = 0.12 + 0.68 * count / largest
@@ -122,32 +126,40 @@ def crops_figure(
         ValueError: the three sequences differ in length.
     """
     rows = max(1, math.ceil(len(images) / columns))
-    tight = ConstrainedLayoutEngine(w_pad=0.02, h_pad=0.04)  # inches; crops take what is left
-    figure = Figure(figsize=(_WIDTH, 0.6 + 1.2 * rows), layout=tight)
-    _title(figure, title)
-    figure.supxlabel("p: probability of malignant; ✓ solid: right, ✗ dashed: wrong", fontsize=7)
-    panels = figure.subplots(rows, columns, squeeze=False).ravel()
-    for panel in panels:
-        panel.set_axis_off()
-    for panel, image, label, probability in zip(
-        panels[: len(images)], images, labels, probabilities, strict=True
+    height = _ABOVE + _ROW * rows + _BELOW
+    figure = Figure(figsize=(_WIDTH, height))
+    _title(figure, title, 1 - 0.08 / height)
+    # one panel measured in inches, downwards: twelve of matplotlib's take four times as long
+    panel = figure.add_axes((0.0, 0.0, 1.0, 1.0))
+    panel.set_axis_off()
+    legend = "p: probability of malignant; ✓ solid: right, ✗ dashed: wrong"
+    panel.text(_WIDTH / 2, height - 0.08, legend, fontsize=7, color=_INK, ha="center")
+    cell = _WIDTH / columns
+    for place, (image, label, probability) in enumerate(
+        zip(images, labels, probabilities, strict=True)
     ):
+        row, column = divmod(place, columns)
+        middle, top = cell * (column + 0.5), _ABOVE + _ROW * row + _CAPTION
         predicted = int(probability > 0.5)
         right = predicted == label
         mark, colour = ("✓", _BLUE) if right else ("✗", _VERMILION)
-        height, width = image.shape
-        panel.imshow(image, cmap="gray", vmin=0, vmax=255)
-        frame = Rectangle((-0.5, -0.5), width, height, fill=False, edgecolor=colour, linewidth=4)
+        called = f"{mark} called {CLASSES[predicted]}\nis {CLASSES[label]}, p {probability:.2f}"
+        panel.text(middle, top - 0.05, called, fontsize=6.8, color=colour, ha="center")
+        scale = min(cell - 0.16, _ROW - _CAPTION - 0.08) / max(image.shape)
+        high, wide = image.shape[0] * scale, image.shape[1] * scale
+        left, right_edge = middle - wide / 2, middle + wide / 2
+        extent = (left, right_edge, top + high, top)
+        panel.imshow(image, cmap="gray", vmin=0, vmax=255, extent=extent)
+        frame = Rectangle((left, top), wide, high, fill=False, edgecolor=colour, linewidth=4)
         frame.set_linestyle("-" if right else "--")
         panel.add_patch(frame)
-        called = f"{mark} called {CLASSES[predicted]}\nis {CLASSES[label]}, p {probability:.2f}"
-        panel.set_title(called, fontsize=6.8, color=colour, pad=2)
+    panel.set(xlim=(0, _WIDTH), ylim=(height, 0), aspect="auto")
     return figure
 
 
-def _title(figure: Figure, title: str) -> None:
+def _title(figure: Figure, title: str, top: float = 0.98) -> None:
     # parse_math off: a `$` in a trial's name is not a formula
-    figure.suptitle(title, fontsize=10, color=_INK, parse_math=False)
+    figure.suptitle(title, fontsize=10, color=_INK, parse_math=False, y=top)
 
 
 def _panel(

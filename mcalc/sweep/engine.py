@@ -11,6 +11,7 @@ from typing import Any
 
 from optuna.trial import TrialState
 
+from mcalc.allocator import give_back_memory
 from mcalc.config import BudgetConfig, PlannedTrial, flatten
 from mcalc.config.compose import GROUPS
 from mcalc.console import Display, console
@@ -307,7 +308,7 @@ class _SweepRun:
                     names = ", ".join(trial.name for trial in run)
                     _log.warning("  waiting for %s: %s runs it", names, owner)
             if self._open_runs():
-                time.sleep(_POLL_SECONDS)
+                _idle()
 
     # --- a search ---------------------------------------------------------------------------
 
@@ -325,7 +326,7 @@ class _SweepRun:
             if not outcomes:
                 if not self._others_search():
                     return
-                time.sleep(_POLL_SECONDS)
+                _idle()
 
     def _launch_search(self, job: Job) -> list[Outcome]:
         """One round of the launcher; no outcomes where the budget is used up."""
@@ -356,3 +357,9 @@ class _SweepRun:
     def _others_search(self) -> bool:
         """Whether another worker has a configuration that this one may have to take over."""
         return any(attempt.state is TrialState.RUNNING for attempt in self.study.attempts())
+
+
+def _idle() -> None:
+    """Wait a little for other workers, who may need the memory of what was trained here."""
+    give_back_memory()
+    time.sleep(_POLL_SECONDS)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import tempfile
 import time
 import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import astuple, dataclass, fields, replace
 from io import BytesIO
 from pathlib import Path, PurePosixPath
@@ -59,13 +61,22 @@ class RunWriter:
     """
 
     def __init__(
-        self, client: MlflowClient, run_id: str, opening: Opening, last_step: int = -1
+        self,
+        client: MlflowClient,
+        run_id: str,
+        opening: Opening,
+        last_step: int = -1,
+        folder: Path | None = None,
     ) -> None:
-        """`last_step`: the last iteration of the curve that the run has already."""
+        """`last_step`: the last iteration of the curve that the run has already.
+
+        `folder`: that of its files, where they lie on this machine beside the database.
+        """
         self.client = client
         self.run_id = run_id
         self._opening = opening
         self._last_step = last_step
+        self._folder = folder
         self._pending: list[Metric] = []
         self._flushed = time.monotonic()
         self._staged = Path(tempfile.mkdtemp(prefix="mcalc-run-"))
@@ -191,12 +202,41 @@ class RunWriter:
             encoded = cv2.imencode(".png", image)[1].tobytes()
             self._put(f"crops/{quote(lesion, safe='')}.png", encoded)
 
-    def file(self, path: Path) -> None:
-        """A file as it is, which is moved."""
-        staged = self._staged / path.name
-        shutil.move(path, staged)
-        self._files[path.name] = file_sha256(staged)
-        self.client.log_artifact(self.run_id, str(staged))
+    @contextmanager
+    def new_file(self, name: str) -> Iterator[Path]:
+        """Where to write a large file; it is one of the run's when the block ends.
+
+        On this machine it is renamed, not copied.
+        """
+        if self._folder is None:
+            staged = self._staged / name
+            yield staged
+            self._files[name] = file_sha256(staged)
+            self.client.log_artifact(self.run_id, str(staged))
+            return
+        self._folder.mkdir(parents=True, exist_ok=True)
+        draft = self._folder / f".{name}"
+        try:
+            yield draft
+            self._files[name] = file_sha256(draft)
+            draft.replace(self._folder / name)
+        finally:
+            draft.unlink(missing_ok=True)
+
+    def link(self, other: RunWriter, name: str) -> bool:
+        """Let a file be the same as another run's, stored once; False where that cannot be."""
+        if self._folder is None or other._folder is None:
+            return False
+        self._folder.mkdir(parents=True, exist_ok=True)
+        draft = self._folder / f".{name}"
+        try:
+            draft.unlink(missing_ok=True)
+            os.link(other._folder / name, draft)
+        except OSError:  # a file system without hard links, or with too many of this one
+            return False
+        draft.replace(self._folder / name)
+        self._files[name] = other._files[name]
+        return True
 
     def _put(self, name: str, content: bytes) -> None:
         """Write a file of the run; `name` is a path below its artifacts."""

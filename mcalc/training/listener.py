@@ -17,7 +17,8 @@ class Listener:
     """Is called at each event of a training run and of its trials' records.
 
     Every method does nothing here; a listener overrides those that it needs. Several listeners of
-    one run are called in their order, in the thread that trains.
+    one run are called in their order, in the thread that trains; `recording` and `recorded` in the
+    thread that records.
     """
 
     def opened(self, trial: PlannedTrial, run_id: str) -> None:
@@ -60,6 +61,9 @@ class Listener:
 
     def recorded(self, outcome: Outcome) -> None:
         """A trial has finished, was pruned or failed, and its record is closed."""
+
+    def settle(self) -> None:
+        """Whatever was reported is to be recorded when this returns. Raises why it cannot be."""
 
     def stopped(self) -> None:
         """Training has ended, normally or by an error."""

@@ -149,6 +149,7 @@ def _fit(
     with _stop_on_signal(schedule) as restore:
         try:
             trainer.fit(module, datamodule=data)
+            schedule.settle()
         except SystemExit:
             if not trainer.interrupted:
                 raise

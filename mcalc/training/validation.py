@@ -120,6 +120,11 @@ class ValidationSchedule(pl.Callback):
         for trial, _ in list(self.running.values()):
             self._finish(trainer, trial, reason)
 
+    def settle(self) -> None:
+        """Wait until every listener has recorded what was reported."""
+        for listener in self.listeners:
+            listener.settle()
+
     def note(self, text: str) -> None:
         """Report to every listener something that needs no action."""
         for listener in self.listeners:
@@ -216,6 +221,8 @@ class ValidationSchedule(pl.Callback):
             wishes = (listener.stops() for listener in self.listeners)
             self.stop = next((wish for wish in wishes if wish is not None), None)
         if self.checkpointing and (self.stop or due):
+            # a trial that ended before a checkpoint could not end again after it
+            self.settle()
             for listener in self.listeners:
                 listener.saving(iteration)
             self._save(trainer, iteration, self.checkpointing.file)

@@ -4,17 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-import tempfile
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
 from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 import yaml
-from torch import Tensor
 
 from mcalc.config import Config
 from mcalc.data import PreparedData
@@ -92,13 +88,8 @@ def baselines_of(prepared: PreparedData) -> Mapping[str, float]:
     )
 
 
-def write_artifacts(
-    writer: RunWriter,
-    result: TrialResult,
-    prepared: PreparedData,
-    weights: Mapping[str, Tensor] | None,
-) -> None:
-    """Predictions by unit, curve, confusion matrix, classified crops, and the network if given."""
+def write_artifacts(writer: RunWriter, result: TrialResult, prepared: PreparedData) -> None:
+    """Predictions by unit, curve, confusion matrix and classified crops."""
     predictions = prepared.score(result.predictions)
     writer.table(predictions)
     writer.curve(result.curve)
@@ -113,11 +104,6 @@ def write_artifacts(
     labels, probabilities = predictions.labels[shown], predictions.probabilities[shown]
     sheet = crops_figure(images, labels.tolist(), probabilities.tolist(), result.name)
     writer.figure(sheet, "crops.png")
-    if weights is not None:
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / "network.pth"
-            torch.save({name: tensor.cpu() for name, tensor in weights.items()}, path)
-            writer.file(path)
 
 
 def pictures_of(prepared: PreparedData) -> dict[str, int]:

@@ -1,10 +1,16 @@
-"""The record of the trials of one training run, written while it runs."""
+"""The record of the trials of one training run, written while it runs.
+
+Training goes on meanwhile: a thread of its own writes, in the order in which things were reported
+(`mcalc.trials.background`). Opening a run, and the end of those that failed, are written at once.
+"""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 
 from mcalc.config import PlannedTrial, flatten, identity_parts, is_numeric, plugins_of
 from mcalc.data import PreparedData
@@ -19,6 +25,8 @@ from mcalc.trials.artifacts import (
     secrets_of,
     write_artifacts,
 )
+from mcalc.trials.background import Background
+from mcalc.trials.networks import Networks
 from mcalc.trials.provenance import git_revision, hardware, versions
 from mcalc.trials.sweep_record import SweepRecord
 
@@ -49,6 +57,33 @@ class Recorder(Listener):
         """Of runs that are open, by trial key."""
         self.outcomes: list[Outcome] = []
         self._prepared: tuple[PreparedData, str, tuple[str, ...]] | None = None
+        self._background = Background("record")
+        self._to_end = set(self.trials)
+        """Keys of trials that have reported no end yet."""
+        self._networks = Networks()
+
+    @contextmanager
+    def settled(self) -> Iterator[None]:
+        """Around training: at its end all that it reported is recorded, but after an interruption.
+
+        Then only what is being written is written to its end.
+        """
+        try:
+            try:
+                yield
+            except KeyboardInterrupt:
+                raise
+            except BaseException:
+                # what had ended before the error keeps its result
+                self.settle()
+                raise
+            self.settle()
+        finally:
+            self._background.close()
+
+    def settle(self) -> None:
+        """Wait until all is written that was reported; raises why it cannot be."""
+        self._background.settle()
 
     def open_runs(self) -> None:
         """Open or resume the run of every trial."""
@@ -100,25 +135,41 @@ class Recorder(Listener):
             f"  {self.title}: resumes from iteration {checkpoint.iteration}, after "
             f"{checkpoint.seconds:.0f} s of training"
         )
-        for writer in self.writers.values():
-            # it keeps those with which it began, perhaps on another machine
-            writer.tag("mcalc.threads", str(checkpoint.setup.threads))
-            for point in checkpoint.curve:
-                writer.point(point)
+
+        def write() -> None:
+            for writer in self.writers.values():
+                # it keeps those with which it began, perhaps on another machine
+                writer.tag("mcalc.threads", str(checkpoint.setup.threads))
+                for point in checkpoint.curve:
+                    writer.point(point)
+
+        self._background.do(write)
 
     def evaluated(self, point: CurvePoint, running: Sequence[PlannedTrial]) -> None:
         """Write an evaluation to the runs of the trials that it belongs to."""
-        for trial in running:
-            self.writers[trial.key].point(point)
+        keys = [trial.key for trial in running]
+
+        def write() -> None:
+            for key in keys:
+                self.writers[key].point(point)
+
+        self._background.do(write)
 
     def finished(self, result: TrialResult, weights: Weights) -> None:
         """Write a trial's scores, files and pictures, and close its run."""
+        self._to_end.discard(result.key)
+        kept = self._networks.kept(result.reported_iteration, weights, changes=bool(self._to_end))
+        self._background.do(partial(self._finish, result, kept))
+
+    def _finish(self, result: TrialResult, weights: Weights) -> None:
         assert self._prepared is not None  # training comes after preparing
         data, origin, notes = self._prepared
         trial = self._about_to_record(result.key)
         config, writer = trial.config, self.writers[result.key]
         metrics = {**final_metrics(result, data, config.metrics), **validation_metrics(result)}
-        write_artifacts(writer, result, data, weights if config.tracking.save_network else None)
+        write_artifacts(writer, result, data)
+        if config.tracking.save_network:
+            self._networks.write(result.reported_iteration, weights, writer)
         tags = {
             "mcalc.weights": origin,
             "mcalc.data": data.description,
@@ -142,6 +193,10 @@ class Recorder(Listener):
 
     def pruned(self, trial: PlannedTrial, curve: Sequence[CurvePoint], seconds: float) -> None:
         """Close the run of a pruned trial with its curve."""
+        self._to_end.discard(trial.key)
+        self._background.do(partial(self._prune, trial, tuple(curve), seconds))
+
+    def _prune(self, trial: PlannedTrial, curve: Sequence[CurvePoint], seconds: float) -> None:
         self._about_to_record(trial.key)
         writer = self.writers[trial.key]
         metrics = {"iterations": float(curve[-1].iteration), "seconds": seconds}

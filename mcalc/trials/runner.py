@@ -6,7 +6,7 @@ import traceback
 from collections.abc import Sequence
 from pathlib import Path
 
-from mcalc.allocator import give_back_memory
+from mcalc.allocator import free_networks
 from mcalc.config import PlannedTrial
 from mcalc.console import console, counting
 from mcalc.data import IndexedData, prepare_data
@@ -60,7 +60,8 @@ def run_trials(
     with raise_disk_full(trials[0].config):
         try:
             recorder.open_runs()
-            _train(trials, data, recorder, listeners, placement, checkpoint)
+            with recorder.settled():
+                _train(trials, data, recorder, listeners, placement, checkpoint)
         except KeyboardInterrupt:
             recorder.fail_rest("interrupted", killed=True)
             raise
@@ -78,7 +79,7 @@ def run_trials(
             # whatever makes a trial fail, it is recorded, and the other trials of a sweep continue
             recorder.fail_rest(f"{type(error).__name__}: {error}", traceback.format_exc())
         finally:
-            give_back_memory()
+            free_networks()
     return recorder.outcomes
 
 

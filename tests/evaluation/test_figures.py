@@ -91,22 +91,28 @@ def test_confusion_without_malignant_lesions_shows_dashes() -> None:
 def test_crops_name_the_decision_the_truth_and_the_probability() -> None:
     crops = [np.zeros((10, 10), np.uint8)] * 3
     figure = crops_figure(crops, [1, 0, 1], [0.93, 0.71, 0.5], "AL1")
-    titles = [axes.get_title() for axes in figure.axes]
-    assert titles == [
+    (sheet,) = figure.axes
+    assert [text for text in texts(figure) if "called" in text] == [
         "✓ called malignant\nis malignant, p 0.93",
         "✗ called malignant\nis benign, p 0.71",
         "✗ called benign\nis malignant, p 0.50",  # a tie is benign, as in the counts
-        "",
     ]
-    styles = [axes.patches[0].get_linestyle() for axes in figure.axes[:3]]
-    assert styles == ["-", "--", "--"]
+    assert [frame.get_linestyle() for frame in sheet.patches] == ["-", "--", "--"]
+    # each below its own words, on its own crop
+    for words, frame, image in zip(sheet.texts[1:], sheet.patches, sheet.images, strict=True):
+        left, right, bottom, top = image.get_extent()
+        assert frame.get_bbox().extents == pytest.approx([left, top, right, bottom])
+        assert left < words.get_position()[0] < right
+        assert 0 < top - words.get_position()[1] < 0.2
 
 
 def test_crops_of_different_sizes_keep_their_grey_levels() -> None:
     crops = [np.full((40, 20), 0, np.uint8), np.full((10, 30), 200, np.uint8)]
     figure = crops_figure(crops, [0, 1], [0.1, 0.9], "AL1", columns=2)
-    for axes, level in zip(figure.axes, (0, 200), strict=True):
-        image = axes.images[0]
+    shapes = [(40, 20), (10, 30)]
+    for image, level, (height, width) in zip(figure.axes[0].images, (0, 200), shapes, strict=True):
+        left, right, bottom, top = image.get_extent()
+        assert (bottom - top) / (right - left) == pytest.approx(height / width)
         assert image.get_clim() == (0, 255)  # never stretched crop by crop
         assert int(np.asarray(image.get_array()).max()) == level
     assert crops[0].max() == 0

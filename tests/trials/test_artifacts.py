@@ -196,7 +196,7 @@ class Kept:
 def test_what_is_written_is_by_unit_with_one_picture_of_each_shown() -> None:
     ready = made_ready(unit=Unit.patient, a_patient=4)
     kept = Kept()
-    write_artifacts(kept, result(ready, 1), ready, None)  # type: ignore[arg-type]
+    write_artifacts(kept, result(ready, 1), ready)  # type: ignore[arg-type]
     assert kept.predictions is not None
     reported = {ready.samples[i].unit for i in ready.split.reported}
     assert set(kept.predictions.ids) == reported

@@ -102,8 +102,7 @@ def _of_others(storage: Storage, study: SweepStudy) -> tuple[set[str], set[str]]
 
 def _say(study: SweepStudy, contents: _Contents) -> None:
     folders = [run.folder for run in contents.runs if run.folder]
-    files = sum(bytes_below(folder) for folder in folders)
-    kept = sum(bytes_below(file) for file in contents.checkpoints)
+    files, kept = bytes_below(*folders), bytes_below(*contents.checkpoints)
     console.print(
         f"{study.name}: {len(study.attempts())} entries in Optuna, {len(contents.runs)} runs in "
         f"MLflow with {files / 1e6:.1f} MB of files, {len(contents.checkpoints)} checkpoints with "
@@ -111,11 +110,12 @@ def _say(study: SweepStudy, contents: _Contents) -> None:
     )
 
 
-def bytes_below(place: Path) -> int:
-    """Bytes of a file, or of all files below a folder; 0 where there is nothing."""
-    if place.is_file():
-        return place.stat().st_size
-    return sum(each.stat().st_size for each in place.rglob("*") if each.is_file())
+def bytes_below(*places: Path) -> int:
+    """Bytes of files and of all files below folders, each once; 0 where there is nothing."""
+    files = [file for place in places for file in (place, *place.rglob("*")) if file.is_file()]
+    # several trials may have the same network, which is one file under several names
+    sizes = {(found.st_dev, found.st_ino): found.st_size for found in map(Path.stat, files)}
+    return sum(sizes.values())
 
 
 def _refuse_workers(leases: Leases) -> None:

@@ -54,7 +54,7 @@ def _in_record(config: Config) -> Iterator[tuple[Use, int]]:
     runs = read_space(config.tracking)
     waiting = [run for run in read_unsent(config.tracking).values() if not run.sent]
     trajectories = _open_trajectories(config, runs)
-    for file in _files(folder):
+    for file, size in _files(folder):
         top, *below = file.relative_to(folder).parts
         if top == "artifacts" and below:
             use = _of_run(runs.get(below[0]), below[-1])
@@ -71,7 +71,7 @@ def _in_record(config: Config) -> Iterator[tuple[Use, int]]:
             use = Use("databases", f"no; {_REMOVE} takes a sweep out of them")
         else:
             use = Use("other files of the record", _NO)
-        yield use, file.stat().st_size
+        yield use, size
 
 
 def _of_run(run: RunSpace | None, name: str) -> Use:
@@ -111,16 +111,23 @@ def _open_trajectories(config: Config, runs: dict[str, RunSpace]) -> set[str]:
 
 
 def _in_cache(folder: Path) -> Iterator[tuple[Use, int]]:
-    for file in _files(folder):
+    for file, size in _files(folder):
         if file.relative_to(folder).parts[0] == "prepared":
             use = Use("prepared images (data.cache)", "yes: delete; made again where needed")
         else:
             use = Use("other caches (data.cache): phantoms, hashes", "yes: delete; made again")
-        yield use, file.stat().st_size
+        yield use, size
 
 
-def _files(folder: Path) -> Iterator[Path]:
-    """All files below a folder; links are not followed, nor counted."""
-    for file in folder.rglob("*"):
+def _files(folder: Path) -> Iterator[tuple[Path, int]]:
+    """All files below a folder with their sizes; links are not followed, nor counted.
+
+    What one file takes under several names (hard links) is counted with its first.
+    """
+    seen: set[tuple[int, int]] = set()
+    for file in sorted(folder.rglob("*")):
         if file.is_file() and not file.is_symlink():
-            yield file
+            found = file.stat()
+            place = found.st_dev, found.st_ino
+            yield file, 0 if place in seen else found.st_size
+            seen.add(place)

@@ -11,6 +11,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
+from mcalc.allocator import give_back_memory
 from mcalc.config import NUMERICS_VERSION, Config, PlannedTrial, plan_trial
 from mcalc.errors import PREEMPTED, PreemptedError, StoppedError, UserError
 from mcalc.logs import worker_log
@@ -112,7 +113,11 @@ class RemoteJob:
         with worker_log(logs / name):
             for trial in job.trials:
                 self._check_unchanged(trial, context.data(trial.config.data).fingerprint)
-            return JobReport(run_job(job, context))
+            try:
+                return JobReport(run_job(job, context))
+            finally:
+                # a worker of several jobs may wait for its next one, beside others
+                give_back_memory()
 
     def _from_environment(self) -> Config:
         given = os.environ.get(_VARIABLE)

@@ -1,0 +1,41 @@
+"""The networks of one training run in the record: each once, whichever trials report it."""
+
+from __future__ import annotations
+
+import torch
+
+from mcalc.tracking import RunWriter
+from mcalc.training import Weights
+
+FILE = "network.pth"
+
+
+class Networks:
+    """Trials that end at one iteration of a training run report one network.
+
+    `kept` is for the thread that trains, `write` for the one that records.
+    """
+
+    def __init__(self) -> None:
+        self._copied: tuple[int, Weights] | None = None
+        self._written: dict[int, RunWriter] = {}
+
+    def kept(self, iteration: int, weights: Weights, *, changes: bool) -> Weights:
+        """Weights that stay as they are: a copy of those that training `changes`."""
+        if not changes:
+            return weights
+        if self._copied is None or self._copied[0] != iteration:
+            copies = {
+                name: tensor.detach().to("cpu", copy=True) for name, tensor in weights.items()
+            }
+            self._copied = iteration, copies
+        return self._copied[1]
+
+    def write(self, iteration: int, weights: Weights, writer: RunWriter) -> None:
+        """The network as a file of the run: the same file as another run has, where it can be."""
+        earlier = self._written.get(iteration)
+        if earlier is not None and writer.link(earlier, FILE):
+            return
+        with writer.new_file(FILE) as path:
+            torch.save({name: tensor.cpu() for name, tensor in weights.items()}, path)
+        self._written[iteration] = writer

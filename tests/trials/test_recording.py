@@ -1,0 +1,192 @@
+"""Trials of one training run in the record: written beside it, each network once, and rightly."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from sweep_processes import SMALL
+from torch import Tensor
+
+from mcalc.config import Config, PlannedTrial, plan_trial
+from mcalc.config.compose import compose_config
+from mcalc.data import IndexedData, index_data, prepare_data
+from mcalc.data.loading import CropData
+from mcalc.errors import PreemptedError
+from mcalc.models import Classifier, build_classifier
+from mcalc.results import CurvePoint, Outcome
+from mcalc.tracking import Tracker
+from mcalc.training import Listener, resolved
+from mcalc.trials import run_trials
+from mcalc.trials.places import open_tracker
+
+_DEADLINE = 300.0
+_PATIENCE = (1, 2, 3, None)
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("cache")
+
+
+def config_of(folder: Path, cache: Path) -> Config:
+    # a rate at which the loss rises soon; in the arithmetic of the look at the networks
+    given = (
+        "trainer.lr=0.05", "trainer.val_every=1", "trainer.precision=fp32", "trainer.threads=1",
+        "trainer.channels_last=false", "tracking.save_network=true", f"data.cache={cache}",
+        f"tracking.dir={folder / 'mlruns'}",
+    )  # fmt: skip
+    return resolved(compose_config([*SMALL, *given]))
+
+
+def trials_of(config: Config, data: IndexedData) -> list[PlannedTrial]:
+    return [
+        plan_trial(
+            f"patience {patience}",
+            replace(config, stopping=replace(config.stopping, patience=patience)),
+            data.fingerprint,
+        )
+        for patience in _PATIENCE
+    ]
+
+
+def run(
+    folder: Path, cache: Path, *listeners: Listener
+) -> tuple[Config, IndexedData, Tracker, list[Outcome]]:
+    config = config_of(folder, cache)
+    data = index_data(config.data)
+    tracker = open_tracker(config)
+    return config, data, tracker, run_trials(trials_of(config, data), data, tracker, listeners)
+
+
+def files_of(folder: Path, outcome: Outcome) -> Path:
+    assert outcome.run_id is not None
+    return folder / "mlruns" / "artifacts" / outcome.run_id / "artifacts"
+
+
+def probabilities(config: Config, data: IndexedData, weights: Mapping[str, Tensor]) -> np.ndarray:
+    built = build_classifier(config.backbone, seed=99)
+    built.model.load_state_dict(weights)
+    module = Classifier(built, config.backbone, config.head, config.trainer).eval()
+    ready = prepare_data(data, config, built.contract.size)
+    crops = CropData(
+        ready.prepared.images, ready.samples, ready.split, config.augment, config.trainer, 0
+    )
+    images = crops.reported.unaugmented(range(len(crops.reported)))
+    with torch.no_grad():
+        found: np.ndarray = torch.softmax(module(images).double(), 1)[:, 1].numpy()
+    return found
+
+
+def test_each_trial_has_its_own_network_and_equal_ones_are_one_file(
+    tmp_path: Path, cache: Path
+) -> None:
+    config, data, tracker, outcomes = run(tmp_path, cache)
+    assert [outcome.state for outcome in outcomes] == ["finished"] * len(_PATIENCE)
+    files: dict[int, set[int]] = {}
+    for outcome in outcomes:
+        file = files_of(tmp_path, outcome) / "network.pth"
+        files.setdefault(int(outcome.metrics["iterations"]), set()).add(file.stat().st_ino)
+        recorded = tracker.predictions_of(str(outcome.run_id))
+        assert recorded is not None
+        np.testing.assert_allclose(
+            recorded.probabilities,
+            probabilities(config, data, torch.load(file, weights_only=True)),
+            atol=1e-6,
+        )
+        assert not tracker.inspect(str(outcome.run_id), outcome.manifest).problems
+    # some of them ended before others, or this shows nothing
+    assert len(files) > 1
+    assert len(files) < len(_PATIENCE)
+    assert all(len(each) == 1 for each in files.values())
+    assert len(set.union(*files.values())) == len(files)
+    # nothing of a file that was written lies beside it
+    assert not list((tmp_path / "mlruns").rglob(".network*"))
+
+
+class _Holds(Listener):
+    """Keeps the first record back until training has gone on."""
+
+    def __init__(self) -> None:
+        self.held = threading.Event()
+        self.went_on = threading.Event()
+        self.waited: list[bool] = []
+
+    def recording(self, trial: PlannedTrial) -> None:
+        if not self.held.is_set():
+            self.held.set()
+            self.waited.append(self.went_on.wait(_DEADLINE))
+
+    def iterated(self, iteration: int) -> None:
+        if self.held.is_set():
+            self.went_on.set()
+
+
+def test_training_goes_on_while_a_trial_is_recorded(tmp_path: Path, cache: Path) -> None:
+    holds = _Holds()
+    *_, outcomes = run(tmp_path, cache, holds)
+    assert holds.waited == [True]
+    assert [outcome.state for outcome in outcomes] == ["finished"] * len(_PATIENCE)
+
+
+class _Stops(Listener):
+    """Asks for an end once a trial has ended; its record is slow."""
+
+    def __init__(self) -> None:
+        self.ended = False
+        self.order: list[str] = []
+
+    def evaluated(self, point: CurvePoint, running: Sequence[PlannedTrial]) -> None:
+        self.ended = len(running) < len(_PATIENCE)
+
+    def stops(self) -> PreemptedError | None:
+        return PreemptedError(15) if self.ended else None
+
+    def recording(self, trial: PlannedTrial) -> None:
+        threading.Event().wait(0.5)
+
+    def recorded(self, outcome: Outcome) -> None:
+        self.order.append(outcome.name)
+
+    def saving(self, iteration: int) -> None:
+        self.order.append("checkpoint")
+
+
+def test_a_trial_that_ended_is_recorded_before_a_checkpoint_is_written(
+    tmp_path: Path, cache: Path
+) -> None:
+    stops = _Stops()
+    with pytest.raises(PreemptedError):
+        run(tmp_path, cache, stops)
+    assert stops.order[-1] == "checkpoint"
+    assert "patience 1" in stops.order
+
+
+class _Refuses(Listener):
+    """Lets no second trial be recorded."""
+
+    def __init__(self) -> None:
+        self.recorded_names: list[str] = []
+
+    def recording(self, trial: PlannedTrial) -> None:
+        if self.recorded_names:
+            raise OSError("the record is gone")
+
+    def recorded(self, outcome: Outcome) -> None:
+        self.recorded_names.append(f"{outcome.name}: {outcome.state}")
+
+
+def test_an_error_of_the_record_fails_the_trials_without_a_result(
+    tmp_path: Path, cache: Path
+) -> None:
+    refuses = _Refuses()
+    *_, outcomes = run(tmp_path, cache, refuses)
+    states = {outcome.name: outcome.state for outcome in outcomes}
+    assert sorted(states.values()) == ["failed"] * (len(_PATIENCE) - 1) + ["finished"]
+    assert all("the record is gone" in o.error for o in outcomes if o.state == "failed")
+    assert refuses.recorded_names[0] == "patience 1: finished"
