@@ -15,7 +15,7 @@ from mcalc.config.schema import Config
 from mcalc.file_digest import file_sha256
 from mcalc.plugins import versions
 
-NUMERICS_VERSION = 5
+NUMERICS_VERSION = 6
 """Raised when a change of the code changes the numbers that a trial gives."""
 
 
@@ -37,14 +37,17 @@ def is_numeric(key: str) -> bool:
 def numeric_settings(config: Config, without: Collection[str] = ()) -> dict[str, Any]:
     """The settings that change a trial's numbers, less the keys (or sections) named in `without`.
 
-    A setting at its neutral value is omitted. A file of weights or of a split counts by its
-    content, not by its path. Packages behind plug-ins stand with their versions at `plugins`.
+    A setting at its neutral value is omitted, as is one that is not looked at. A file of weights or
+    of a split counts by its content, not by its path. Packages behind plug-ins stand with their
+    versions at `plugins`.
     """
     settings = {
         leaf.key: leaf.value
         for leaf in leaves(config)
         if leaf.numeric and leaf.value != leaf.rules.neutral and not _named(leaf.key, without)
     }
+    if config.backbone.freeze != "all":
+        settings.pop("augment.frozen_copies", None)
     for key, content in contents_of(config).items():
         if key in settings:
             settings[key] = content
@@ -112,13 +115,16 @@ def keys_of(
 
 
 NOT_BY_VALUE = (
+    "augment.frozen_copies",
+    "backbone.freeze",
     "backbone.name",
     "backbone.weights",
     "data.source",
     "metrics",
     "protocol.split_file",
 )
-"""Settings that may stand in a key with a file's content or a plug-in's version."""
+"""Settings that may stand in a key with a file's content or a plug-in's version, or that decide
+whether another one counts."""
 
 
 def plugins_of(config: Config, without: Collection[str] = ()) -> dict[str, str]:

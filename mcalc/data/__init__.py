@@ -7,6 +7,7 @@ import lazy_loader
 if TYPE_CHECKING:
     from mcalc.data.pipeline import DataCache as DataCache
     from mcalc.data.pipeline import IndexedData as IndexedData
+    from mcalc.data.pipeline import PreparedCache as PreparedCache
     from mcalc.data.pipeline import PreparedData as PreparedData
     from mcalc.data.pipeline import index_data as index_data
     from mcalc.data.pipeline import prepare_data as prepare_data
@@ -23,6 +24,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "pipeline": [
             "DataCache",
             "IndexedData",
+            "PreparedCache",
             "PreparedData",
             "index_data",
             "prepare_data",

@@ -106,6 +106,26 @@ class DataCache:
         return self._known[name]
 
 
+class PreparedCache:
+    """The data set that was prepared last: most trials of a sweep share it."""
+
+    def __init__(self) -> None:
+        self._last: tuple[IndexedData, str, PreparedData] | None = None
+
+    def __call__(
+        self, indexed: IndexedData, config: Config, size: int, progress: Progress | None = None
+    ) -> PreparedData:
+        """As `prepare_data`; the same object for the same data, split and size."""
+        protocol = config.protocol
+        seed = config.seed if protocol.seed is None else protocol.seed
+        wanted = repr((config.data, protocol, seed, size))
+        last = self._last
+        # a split file may have been written anew
+        if protocol.split_file or last is None or last[0] is not indexed or last[1] != wanted:
+            self._last = last = indexed, wanted, prepare_data(indexed, config, size, progress)
+        return last[2]
+
+
 def prepare_data(
     indexed: IndexedData, config: Config, size: int, progress: Progress | None = None
 ) -> PreparedData:

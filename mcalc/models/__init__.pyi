@@ -1,4 +1,11 @@
 from .backbones import BACKBONES as BACKBONES
+from .backbones import RANDOM as RANDOM
+from .backbones import Built as Built
 from .backbones import build_classifier as build_classifier
+from .backbones import draw_head as draw_head
 from .classifier import Classifier as Classifier
+from .classifier import UpperClassifier as UpperClassifier
+from .frozen import CutNetwork as CutNetwork
+from .frozen import cut_network as cut_network
+from .frozen import matches as matches
 from .weight_path import weight_path as weight_path

@@ -174,8 +174,13 @@ def build_classifier(backbone: BackboneConfig, seed: int, classes: int = CLASSES
         model = entry.build()
         origin, warnings = _fill(model, entry, backbone, _stream(seed, 0))
         head = entry.replace_head(model, classes)
-    initialise(head, _stream(seed, 1))
+    draw_head(head, seed)
     return Built(model.train(), head, entry.contract, entry.stages, origin, warnings)
+
+
+def draw_head(head: nn.Module, seed: int) -> None:
+    """Draw the weights of a new head: of a seed they are always the same."""
+    initialise(head, _stream(seed, 1))
 
 
 def _stream(seed: int, purpose: int) -> torch.Generator:

@@ -52,23 +52,31 @@ class Classifier(pl.LightningModule):
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits (B, classes) of images (B, 1, S, S), grey 0..255."""
+        logits: Tensor = self.model(self.channels(images))  # (B, classes)
+        return logits.float()
+
+    def channels(self, images: Tensor) -> Tensor:
+        """What the network takes, (B, 3, S, S), of images (B, 1, S, S), grey 0..255."""
         grey = images.to(self.mean.dtype)  # (B, 1, S, S)
         channels = (grey - self.mean) / self.std  # (B, 3, S, S)
         if self.settings.channels_last is True:
             channels = channels.contiguous(memory_format=torch.channels_last)
-        logits: Tensor = self.model(channels)  # (B, classes)
-        return logits.float()
+        return channels
 
     def training_step(self, batch: tuple[Tensor, Tensor], _: int) -> Tensor:
         """Mean cross-entropy of one mini-batch."""
         images, labels = batch
         logits = self(images)
         loss = F.cross_entropy(logits, labels)
+        self.count(loss.detach(), logits, labels)
+        return loss
+
+    def count(self, loss: Tensor, logits: Tensor, labels: Tensor) -> None:
+        """Take a mini-batch, with its mean loss, into the means of training."""
         correct = (logits.argmax(1) == labels).sum()
         # summed on the device and read at the next validation: reading each would stall a GPU
-        self._tally.append(torch.stack([loss.detach() * len(labels), correct]))
+        self._tally.append(torch.stack([loss * len(labels), correct]))
         self._seen += len(labels)
-        return loss
 
     def take_training_means(self) -> tuple[float, float]:
         """Mean loss and accuracy of training since the last call (mini-batches as they came)."""
@@ -97,6 +105,18 @@ class Classifier(pl.LightningModule):
             stages=self.stages,
         )
         return sgd(groups, momentum=self.settings.momentum)
+
+
+class UpperClassifier(Classifier):
+    """The part of a network above what is frozen: features in, logits out.
+
+    `Built.model` is `CutNetwork.learning` of `mcalc.models.frozen`.
+    """
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Logits (B, classes) of features (B, ...), in the place of images."""
+        logits: Tensor = self.model(images)  # (B, classes)
+        return logits.float()
 
 
 def _compute_in_float32(head: nn.Module) -> None:

@@ -11,6 +11,8 @@ import re
 from collections.abc import Sequence
 
 from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.modules.dropout import _DropoutNd
 
 from mcalc.config import BackboneConfig
 from mcalc.errors import UserError
@@ -57,6 +59,19 @@ class Stages:
             stage = self._stage(f"{name}.")
             if stage is not None and stage < self.frozen:
                 module.eval()
+
+    def keeps(self, name: str, module: nn.Module) -> bool:
+        """Whether a module is a part of what is frozen, or has nothing that could change."""
+        stage = self._stage(f"{name}.")
+        if stage is not None:
+            return stage < self.frozen
+        changes = isinstance(module, _DropoutNd | _BatchNorm)
+        return not changes and next(module.parameters(), None) is None
+
+    def keeps_parameter(self, name: str) -> bool:
+        """Whether a parameter or buffer is frozen."""
+        stage = self._stage(name)
+        return stage is not None and stage < self.frozen
 
     def _stage(self, name: str) -> int | None:
         return next((i for i, p in enumerate(self._patterns) if p.match(name)), None)

@@ -13,6 +13,8 @@ from .device import sees_gpu as sees_gpu
 from .device import setup_of as setup_of
 from .device import use_threads as use_threads
 from .device import uses_gpu as uses_gpu
+from .frozen import FrozenNetworks as FrozenNetworks
+from .frozen import cycle_of as cycle_of
 from .listener import Listener as Listener
 from .progress import TrainingProgress as TrainingProgress
 from .trajectory import run_trajectory as run_trajectory

@@ -1,18 +1,22 @@
-"""Lightning's Trainer, as mcalc's settings describe it and as no variable of the shell does."""
+"""Training by Lightning's Trainer, as mcalc's settings describe it and no variable of the shell."""
 
 from __future__ import annotations
 
 import os
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any
 
 import pytorch_lightning as pl
+import torch
 from lightning_fabric.plugins.environments.lightning import LightningEnvironment
 from pytorch_lightning.utilities import rank_zero_only
 
 from mcalc.config import Precision
+from mcalc.models import Classifier
 from mcalc.training.device import Placement, Setup
+from mcalc.training.validation import ValidationSchedule
 
 _PREFIX = "PL_TRAINER_"
 """Of variables that Lightning takes for arguments of its Trainer that the code does not give."""
@@ -39,6 +43,8 @@ def one_process() -> Iterator[None]:
         with warnings.catch_warnings():
             # `workers` is the user's choice, and on few cores none is the right one
             warnings.filterwarnings("ignore", message=".*does not have many workers")
+            # frozen stages are, as their setting says
+            warnings.filterwarnings("ignore", message=r".*module\(s\) in eval mode")
             # Lightning 2.6 asks torch's pytree in a way that torch 2.15 has renamed
             warnings.filterwarnings("ignore", message=".*isinstance.treespec, LeafSpec")
             yield
@@ -73,3 +79,56 @@ def make_trainer(
         use_distributed_sampler=False,
         callbacks=[callback],
     )
+
+
+class LightningLoop(pl.Callback):
+    """Tells a schedule of Lightning's iterations (`mcalc.training.validation.Loop`)."""
+
+    def __init__(self, schedule: ValidationSchedule) -> None:
+        self._schedule = schedule
+        self._trainer: pl.Trainer | None = None
+
+    @property
+    def _lightning(self) -> pl.Trainer:
+        assert self._trainer is not None  # the schedule is told of nothing before training
+        return self._trainer
+
+    @property
+    def iterations(self) -> int:
+        """Iterations that it has done in this process."""
+        return self._lightning.global_step
+
+    @property
+    def module(self) -> Classifier:
+        """What it trains."""
+        module = self._lightning.lightning_module
+        assert isinstance(module, Classifier)
+        return module
+
+    @property
+    def optimizer(self) -> torch.optim.Optimizer:
+        """What moves the weights."""
+        return self._lightning.optimizers[0]
+
+    def arithmetic(self) -> AbstractContextManager[None]:
+        """Around a forward pass: the precision of the run."""
+        return self._lightning.precision_plugin.forward_context()
+
+    def stop(self) -> None:
+        """End after the iteration under way."""
+        self._lightning.should_stop = True
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Training begins."""
+        self._trainer = trainer
+        self._schedule.begin(self)
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any
+    ) -> None:
+        """An iteration is done."""
+        self._schedule.iterated(self)
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Training is at its end."""
+        self._schedule.end(self)

@@ -19,15 +19,21 @@ import torch
 
 from mcalc.allocator import keep_freed_memory
 from mcalc.config import PlannedTrial, TrainerConfig
-from mcalc.data.loading import CropData
+from mcalc.data.loading import CropData, Features
 from mcalc.errors import PreemptedError
 from mcalc.models import Classifier
 from mcalc.preemption import PREEMPTING, handled
 from mcalc.results import TrialResult
 from mcalc.training.checkpoint import Checkpoint, CheckpointFile, fits, most_bytes
 from mcalc.training.device import Placement, Setup, arithmetic_variables, setup_of, use_threads
-from mcalc.training.lightning import ignored_variables, make_trainer, one_process
+from mcalc.training.lightning import (
+    LightningLoop,
+    ignored_variables,
+    make_trainer,
+    one_process,
+)
 from mcalc.training.listener import Listener
+from mcalc.training.upper_loop import UpperLoop
 from mcalc.training.validation import Checkpointing, ValidationSchedule, resumable
 
 
@@ -84,14 +90,14 @@ def run_trajectory(
             listener.noted(
                 f"{', '.join(changing)} of the environment: numbers are those of another processor"
             )
-    with one_process():
-        left = data.length.iterations - data.start
-        trainer = make_trainer(setup, placement, left, schedule)
-        try:
-            _fit(trainer, module, data, schedule)
-        finally:
-            for listener in listeners:
-                listener.stopped()
+    try:
+        if isinstance(data.train, Features) and config.backbone.freeze == "all":
+            _fit_upper(module, data, setup, placement, schedule)
+        else:
+            _fit(module, data, setup, placement, schedule)
+    finally:
+        for listener in listeners:
+            listener.stopped()
     if checkpointing:
         checkpointing.file.remove()
     if schedule.stop:
@@ -138,15 +144,40 @@ def _checkpoint_to_resume(
     return checkpoint, ""
 
 
+def _fit_upper(
+    module: Classifier,
+    data: CropData,
+    setup: Setup,
+    placement: Placement,
+    schedule: ValidationSchedule,
+) -> None:
+    """Train a head on features, stopped by a signal at the end of an iteration.
+
+    In one thread, as several would wait for each other longer than they compute.
+    """
+    use_threads(1)
+    device = torch.device("cuda", placement.gpu) if setup.device == "cuda" else torch.device("cpu")
+    loop = UpperLoop(module, data, device)
+    with _stop_on_signal(schedule):
+        loop.run(schedule)
+        schedule.settle()
+
+
 def _fit(
-    trainer: pl.Trainer, module: Classifier, data: CropData, schedule: ValidationSchedule
+    module: Classifier,
+    data: CropData,
+    setup: Setup,
+    placement: Placement,
+    schedule: ValidationSchedule,
 ) -> None:
     """Lightning's fit, stopped by a signal at the end of an iteration.
 
     Lightning would turn KeyboardInterrupt into an exit with status 1 and ignore further signals, so
     that no record could be closed and no sweep could say how to resume.
     """
-    with _stop_on_signal(schedule) as restore:
+    left = data.length.iterations - data.start
+    with one_process(), _stop_on_signal(schedule) as restore:
+        trainer = make_trainer(setup, placement, left, LightningLoop(schedule))
         try:
             trainer.fit(module, datamodule=data)
             schedule.settle()

@@ -1,5 +1,7 @@
 """What happens between a training run's iterations: evaluations, the ends of trials, checkpoints.
 
+Whoever iterates, Lightning or the loop of a head alone, is a `Loop` here.
+
 Validation is MATLAB's (trainNetwork): after the first iteration, after every `val_every`-th one,
 and after the last.
 """
@@ -9,16 +11,16 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Protocol
 
-import pytorch_lightning as pl
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from mcalc.config import Network, PlannedTrial
-from mcalc.data.loading import CropData, Crops
+from mcalc.data.loading import CropData, Subset
 from mcalc.data.splits import MALIGNANT
 from mcalc.errors import UserError
 from mcalc.evaluation import auc
@@ -43,7 +45,29 @@ class Checkpointing:
     """Shortest time between two; 0: none, except at an interruption."""
 
 
-class ValidationSchedule(pl.Callback):
+class Loop(Protocol):
+    """What iterates."""
+
+    @property
+    def iterations(self) -> int:
+        """Iterations that it has done in this process."""
+
+    @property
+    def module(self) -> Classifier:
+        """What it trains."""
+
+    @property
+    def optimizer(self) -> torch.optim.Optimizer:
+        """What moves the weights."""
+
+    def arithmetic(self) -> AbstractContextManager[None]:
+        """Around a forward pass: the precision of the run."""
+
+    def stop(self) -> None:
+        """End after the iteration under way."""
+
+
+class ValidationSchedule:
     """Evaluates on MATLAB's schedule, ends each trial where its patience ends, and checkpoints."""
 
     def __init__(
@@ -78,47 +102,45 @@ class ValidationSchedule(pl.Callback):
         self.began = time.perf_counter() - (start.seconds if start else 0.0)
         self._saved = time.monotonic()
 
-    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+    def begin(self, loop: Loop) -> None:
         """Restore the optimizer and the random generators from the checkpoint."""
         for listener in self.listeners:
             listener.started(self.length.iterations)
         if self.start is None:
             return
-        trainer.optimizers[0].load_state_dict(self.start.optimizer)
-        _classifier(trainer).put_training_tally(self.start.tally, self.start.tally_seen)
+        loop.optimizer.load_state_dict(self.start.optimizer)
+        loop.module.put_training_tally(self.start.tally, self.start.tally_seen)
         torch.set_rng_state(self.start.random[0])
         for device, state in enumerate(self.start.random[1 : 1 + torch.cuda.device_count()]):
             torch.cuda.set_rng_state(state, device)
         for listener in self.listeners:
             listener.resumed(self.start)
 
-    def on_train_batch_end(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any
-    ) -> None:
+    def iterated(self, loop: Loop) -> None:
         """Evaluate where the schedule says, and end the trials whose patience is used up."""
-        iteration = self._iteration(trainer)
+        iteration = self._iteration(loop)
         for listener in self.listeners:
             listener.iterated(iteration)
         evaluates = iteration == 1 or iteration % self.settings.val_every == 0
         if evaluates:
-            self._evaluation(trainer, iteration)
+            self._evaluation(loop, iteration)
             if not self.running:
-                trainer.should_stop = True
+                loop.stop()
                 return
         if iteration < self.length.iterations:
-            self._checkpoint(trainer, iteration, asks=evaluates)
+            self._checkpoint(loop, iteration, asks=evaluates)
 
-    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+    def end(self, loop: Loop) -> None:
         """Evaluate the last iteration's network and end the trials that are still running."""
         if not self.running:
             return
-        iteration = self._iteration(trainer)
+        iteration = self._iteration(loop)
         if self.latest is None or self.latest.iteration != iteration:
-            self._evaluate(trainer, iteration)
+            self._evaluate(loop, iteration)
         limit = self.settings.max_iterations
         reason = "max_iterations" if limit and iteration >= limit else "max_epochs"
         for trial, _ in list(self.running.values()):
-            self._finish(trainer, trial, reason)
+            self._finish(loop, trial, reason)
 
     def settle(self) -> None:
         """Wait until every listener has recorded what was reported."""
@@ -130,14 +152,14 @@ class ValidationSchedule(pl.Callback):
         for listener in self.listeners:
             listener.noted(text)
 
-    def _iteration(self, trainer: pl.Trainer) -> int:
-        return trainer.global_step + (self.start.iteration if self.start else 0)
+    def _iteration(self, loop: Loop) -> int:
+        return loop.iterations + (self.start.iteration if self.start else 0)
 
-    def _evaluation(self, trainer: pl.Trainer, iteration: int) -> None:
-        point = self._evaluate(trainer, iteration)
+    def _evaluation(self, loop: Loop, iteration: int) -> None:
+        point = self._evaluate(loop, iteration)
         for trial, patience in list(self.running.values()):
             if patience.update(point.val_loss):
-                self._finish(trainer, trial, "patience")
+                self._finish(loop, trial, "patience")
             elif self._is_pruned(trial, point):
                 del self.running[trial.key]
                 for listener in self.listeners:
@@ -147,10 +169,10 @@ class ValidationSchedule(pl.Callback):
         answers = [each.prunes(trial, len(self.curve), point) for each in self.listeners]
         return any(answers)
 
-    def _evaluate(self, trainer: pl.Trainer, iteration: int) -> CurvePoint:
-        module = _classifier(trainer)
+    def _evaluate(self, loop: Loop, iteration: int) -> CurvePoint:
+        module = loop.module
         train_loss, train_accuracy = module.take_training_means()
-        predictions, logits, labels = predict(trainer, module, self.data, self.data.validation)
+        predictions, logits, labels = predict(loop, self.data, self.data.validation)
         loss = float(F.cross_entropy(logits, labels))
         if not (math.isfinite(loss) and math.isfinite(train_loss)):
             raise DivergedError(
@@ -178,11 +200,11 @@ class ValidationSchedule(pl.Callback):
             listener.evaluated(point, running)
         return point
 
-    def _finish(self, trainer: pl.Trainer, trial: PlannedTrial, reason: str) -> None:
+    def _finish(self, loop: Loop, trial: PlannedTrial, reason: str) -> None:
         reported = self.best if self.network is Network.best else self.latest
         assert reported is not None  # a trial ends on an evaluation, never before the first
         if self.data.reported_apart:
-            reported = self._predict_reported(trainer, reported)
+            reported = self._predict_reported(loop, reported)
         result = TrialResult(
             name=trial.name,
             key=trial.key,
@@ -195,22 +217,22 @@ class ValidationSchedule(pl.Callback):
         )
         del self.running[trial.key]
         self.results.append(result)
-        weights = reported.weights or _classifier(trainer).model.state_dict()
+        weights = reported.weights or loop.module.model.state_dict()
         for listener in self.listeners:
             listener.finished(result, weights)
 
-    def _predict_reported(self, trainer: pl.Trainer, snapshot: Snapshot) -> Snapshot:
+    def _predict_reported(self, loop: Loop, snapshot: Snapshot) -> Snapshot:
         """The snapshot with its network's predictions of the reported set, not used until now."""
-        model = _classifier(trainer).model
+        model = loop.module.model
         now = _copy(model.state_dict()) if snapshot.weights else None
         if snapshot.weights:
             model.load_state_dict(snapshot.weights)
-        predictions, *_ = predict(trainer, _classifier(trainer), self.data, self.data.reported)
+        predictions, *_ = predict(loop, self.data, self.data.reported)
         if now:
             model.load_state_dict(now)
         return replace(snapshot, predictions=predictions)
 
-    def _checkpoint(self, trainer: pl.Trainer, iteration: int, *, asks: bool) -> None:
+    def _checkpoint(self, loop: Loop, iteration: int, *, asks: bool) -> None:
         """Write a checkpoint if one is due; where work is to stop, write one and stop.
 
         Whether a listener wants it to is asked at each checkpoint, and where `asks`.
@@ -225,19 +247,19 @@ class ValidationSchedule(pl.Callback):
             self.settle()
             for listener in self.listeners:
                 listener.saving(iteration)
-            self._save(trainer, iteration, self.checkpointing.file)
+            self._save(loop, iteration, self.checkpointing.file)
         if self.stop:
             raise self.stop
 
-    def _save(self, trainer: pl.Trainer, iteration: int, file: CheckpointFile) -> None:
-        module = _classifier(trainer)
+    def _save(self, loop: Loop, iteration: int, file: CheckpointFile) -> None:
+        module = loop.module
         tally, seen = module.training_tally()
         cuda = torch.cuda.get_rng_state_all() if self.conditions.device == "cuda" else []
         checkpoint = Checkpoint(
             setup=self.conditions,
             iteration=iteration,
             weights=module.model.state_dict(),
-            optimizer=trainer.optimizers[0].state_dict(),
+            optimizer=loop.optimizer.state_dict(),
             random=[torch.get_rng_state(), *cuda],
             tally=tally,
             tally_seen=seen,
@@ -265,17 +287,16 @@ def resumable(checkpoint: Checkpoint, trials: Sequence[PlannedTrial]) -> bool:
     return True
 
 
-def predict(
-    trainer: pl.Trainer, module: Classifier, data: CropData, subset: Crops
-) -> tuple[Predictions, Tensor, Tensor]:
+def predict(loop: Loop, data: CropData, subset: Subset) -> tuple[Predictions, Tensor, Tensor]:
     """Probabilities of malignant on one subset of the split, with their logits and labels.
 
     Logits (n, classes) float64 and labels (n,), on the CPU.
     """
+    module = loop.module
     was_training = module.training
     module.eval()
     # one context around all: on leaving it, weights that were cast to bf16 are forgotten
-    with torch.inference_mode(), trainer.precision_plugin.forward_context():
+    with torch.inference_mode(), loop.arithmetic():
         found = [
             module(images.to(module.device, non_blocking=True)).double()
             for images in data.evaluation_batches(subset)
@@ -289,12 +310,6 @@ def predict(
     truth = (labels == MALIGNANT).long().numpy()
     ids = tuple(sample.id for sample in subset.members)
     return Predictions(ids, truth, probabilities), logits, labels
-
-
-def _classifier(trainer: pl.Trainer) -> Classifier:
-    module = trainer.lightning_module
-    assert isinstance(module, Classifier)
-    return module
 
 
 def _copy(weights: Weights) -> Weights:

@@ -88,19 +88,26 @@ def baselines_of(prepared: PreparedData) -> Mapping[str, float]:
     )
 
 
-def write_artifacts(writer: RunWriter, result: TrialResult, prepared: PreparedData) -> None:
-    """Predictions by unit, curve, confusion matrix and classified crops."""
+def write_artifacts(
+    writer: RunWriter, result: TrialResult, prepared: PreparedData, *, figures: bool = True
+) -> None:
+    """Predictions by unit, curve and crops; with `figures` also pictures of them for MLflow's page.
+
+    The report draws its own.
+    """
     predictions = prepared.score(result.predictions)
     writer.table(predictions)
     writer.curve(result.curve)
-    stop = result.iterations if result.stop_reason == "patience" else None
-    writer.figure(curve_figure(result.curve, result.name, stop), "curve.png")
-    confusion = Confusion.of(predictions)
-    writer.figure(confusion_figure(confusion, result.name), "confusion.png")
     pictures = pictures_of(prepared)
     shown = sheet_of(predictions, pictures)
     images = [prepared.prepared.images[pictures[predictions.ids[i]]] for i in shown]
     writer.crops({predictions.ids[i]: image for i, image in zip(shown, images, strict=True)})
+    if not figures:
+        return
+    stop = result.iterations if result.stop_reason == "patience" else None
+    writer.figure(curve_figure(result.curve, result.name, stop), "curve.png")
+    confusion = Confusion.of(predictions)
+    writer.figure(confusion_figure(confusion, result.name), "confusion.png")
     labels, probabilities = predictions.labels[shown], predictions.probabilities[shown]
     sheet = crops_figure(images, labels.tolist(), probabilities.tolist(), result.name)
     writer.figure(sheet, "crops.png")

@@ -167,7 +167,8 @@ class Recorder(Listener):
         trial = self._about_to_record(result.key)
         config, writer = trial.config, self.writers[result.key]
         metrics = {**final_metrics(result, data, config.metrics), **validation_metrics(result)}
-        write_artifacts(writer, result, data)
+        frozen = config.backbone.freeze == "all"
+        write_artifacts(writer, result, data, figures=not frozen)
         if config.tracking.save_network:
             self._networks.write(result.reported_iteration, weights, writer)
         tags = {

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 from mcalc.allocator import free_networks
 from mcalc.config import PlannedTrial
 from mcalc.console import console, counting
-from mcalc.data import IndexedData, prepare_data
+from mcalc.data import IndexedData, PreparedCache
 from mcalc.data.loading import CropData
 from mcalc.data.splits import class_count
 from mcalc.errors import CancelledError, CutOffError, StoppedError, UserError
@@ -20,14 +22,30 @@ from mcalc.training import (
     CheckpointFile,
     Checkpointing,
     DivergedError,
+    FrozenNetworks,
     Listener,
     Placement,
     checkpoint_path,
+    cycle_of,
     run_trajectory,
 )
 from mcalc.trials.disk_full import is_disk_full, raise_disk_full
 from mcalc.trials.recorder import Recorder
 from mcalc.trials.sweep_record import SweepRecord
+
+
+@dataclass(frozen=True)
+class Shared:
+    """What trials share that follow one another in a process."""
+
+    networks: FrozenNetworks = field(default_factory=FrozenNetworks)
+    prepared: PreparedCache = field(default_factory=PreparedCache)
+
+
+@cache
+def of_this_process() -> Shared:
+    """What the trials of this process share: of several jobs too that a launcher gives it."""
+    return Shared()
 
 
 def run_trials(
@@ -79,7 +97,9 @@ def run_trials(
             # whatever makes a trial fail, it is recorded, and the other trials of a sweep continue
             recorder.fail_rest(f"{type(error).__name__}: {error}", traceback.format_exc())
         finally:
-            free_networks()
+            if trials[0].config.backbone.freeze != "all":
+                # a head alone is not worth looking for, which takes as long as its training
+                free_networks()
     return recorder.outcomes
 
 
@@ -92,15 +112,27 @@ def _train(
     checkpoint: CheckpointFile | None,
 ) -> None:
     """Build the network, prepare the data and train."""
-    config = trials[0].config
-    built = build_classifier(config.backbone, config.seed, class_count(config.data))
+    config, classes = trials[0].config, class_count(trials[0].config.data)
+    shared = of_this_process()
+    frozen = shared.networks.find(config, classes)
+    built = frozen.built if frozen else build_classifier(config.backbone, config.seed, classes)
     with counting(console, "preparing images") as progress:
-        prepared = prepare_data(data, config, built.contract.size, progress)
+        prepared = shared.prepared(data, config, built.contract.size, progress)
     recorder.prepared(prepared, built.weights_origin, (*built.warnings, *prepared.warnings))
     images, samples, split = prepared.prepared.images, prepared.samples, prepared.split
-    crops = CropData(images, samples, split, config.augment, config.trainer, config.seed)
-    classifier = Classifier(built, config.backbone, config.head, config.trainer)
-    shared = CheckpointFile(checkpoint_path(Path(config.tracking.dir), trials[0].trajectory))
-    checkpointing = Checkpointing(checkpoint or shared, config.tracking.checkpoint_minutes)
+    crops = CropData(
+        images, samples, split, config.augment, config.trainer, config.seed, cycle_of(config)
+    )
+    classifier: Classifier | None = None
+    if frozen:
+        with counting(console, "computing features") as progress:
+            features = frozen.features(config, crops, placement, progress)
+        if features:
+            classifier, crops = frozen.upper(config), features
+        else:
+            built = build_classifier(config.backbone, config.seed, classes)
+    classifier = classifier or Classifier(built, config.backbone, config.head, config.trainer)
+    own = CheckpointFile(checkpoint_path(Path(config.tracking.dir), trials[0].trajectory))
+    checkpointing = Checkpointing(checkpoint or own, config.tracking.checkpoint_minutes)
     # the recorder last, so that a listener may prevent what it would write
     run_trajectory(classifier, crops, trials, [*listeners, recorder], checkpointing, placement)

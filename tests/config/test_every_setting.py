@@ -44,9 +44,10 @@ OTHER: dict[str, Any] = {
 
 
 def config() -> Config:
-    """A protocol under which every setting has a meaning."""
+    """A protocol and a network under which every setting has a meaning."""
     hardware = {"trainer.precision": "fp32", "trainer.channels_last": False}
-    base = updated(Config(), {"protocol.name": "cv", **hardware})
+    frozen = {"backbone.freeze": "all"}
+    base = updated(Config(), {"protocol.name": "cv", **hardware, **frozen})
     return replace(base, backbone=replace(base.backbone, on_missing_weights=MissingWeights.random))
 
 
@@ -86,6 +87,12 @@ def test_all_but_patience_makes_another_training_run(setting: str) -> None:
     changed = updated(config(), {setting: other_value(setting)})
     trials = [plan_trial("x", each, "data") for each in (config(), changed)]
     assert trials[0].trajectory != trials[1].trajectory
+
+
+def test_copies_of_frozen_features_count_with_a_frozen_backbone_alone() -> None:
+    for stages in ("0", "2"):
+        base = updated(config(), {"backbone.freeze": stages})
+        assert key(base) == key(updated(base, {"augment.frozen_copies": 9}))
 
 
 def test_patience_stops_another_trial_on_the_same_run() -> None:

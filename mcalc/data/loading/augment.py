@@ -34,12 +34,12 @@ class Augment:
 
     def __init__(self, settings: AugmentConfig, seed: int) -> None:
         self.seed = seed
-        self._settings = settings
+        self.enabled = settings.enabled
         self._amounts = amounts(settings)
 
     def __call__(self, image: _Image, epoch: int, position: int) -> _Image:
         """A changed copy of a grey image (H, W), 0..255; the image itself where nothing is on."""
-        if not self._settings.enabled:
+        if not self.enabled:
             return image
         seeds = np.random.SeedSequence([self.seed, epoch, position])
         draw = np.random.Generator(np.random.PCG64(seeds))

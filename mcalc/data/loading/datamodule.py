@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Protocol, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -34,6 +36,8 @@ class Crops(Dataset[Batch]):
     """Changes an image anew in each epoch."""
     copies: Augment | None = None
     """Makes the offline copies."""
+    cycle: int | None = None
+    """Epochs after which the same changes come again; None: never."""
 
     def __len__(self) -> int:
         return len(self.members)
@@ -52,11 +56,29 @@ class Crops(Dataset[Batch]):
     def __getitem__(self, draw: tuple[int, int]) -> Batch:
         """Image (1, S, S) uint8 and its label."""
         epoch, position = draw
-        sample = self.members[position]
-        image = np.array(self._image(sample))
+        image = self.changed(epoch, position)
+        return torch.from_numpy(image)[None], torch.tensor(self.members[position].label)
+
+    def changed(self, epoch: int, position: int) -> npt.NDArray[np.uint8]:
+        """The image (S, S) at this position as training sees it in this epoch."""
+        image = np.array(self._image(self.members[position]))
         if self.augment:
-            image = self.augment(image, epoch, position)
-        return torch.from_numpy(image)[None], torch.tensor(sample.label)
+            image = self.augment(image, epoch % self.cycle if self.cycle else epoch, position)
+        return image
+
+
+class Subset(Protocol):
+    """A subset of a split: images, or what a frozen network makes of them."""
+
+    members: Sequence[Sample]
+
+    def __len__(self) -> int: ...
+
+    def unaugmented(self, positions: Sequence[int]) -> Tensor:
+        """What evaluation sees at these positions, (B, ...)."""
+
+    def __getitem__(self, draw: tuple[int, int]) -> Batch:
+        """What training sees of (epoch, position), and its label."""
 
 
 class CropData(pl.LightningDataModule):
@@ -70,22 +92,33 @@ class CropData(pl.LightningDataModule):
         augment: AugmentConfig,
         trainer: TrainerConfig,
         seed: int,
+        cycle: int | None = None,
     ) -> None:
+        """`cycle`: epochs after which augmentation comes again; None: drawn anew for each."""
         super().__init__()
         check_trainable(split, augment, trainer)
         self.settings = trainer
         self.seed = seed
+        self.split_seed = split.seed
         self.start = 0
         """Iterations that a resumed run has done already."""
         copies = Augment(augment, split.seed)
         copied = split.protocol is ProtocolName.paper_augment_first
         # there the copies are the augmentation, made before the split: none is drawn on top
         online = None if copied else Augment(augment, seed)
-        self.train = Crops(images, [samples[i] for i in split.train], online, copies)
-        self.validation = Crops(images, [samples[i] for i in split.validation], None, copies)
-        self.reported = Crops(images, [samples[i] for i in split.reported], None, copies)
+        self.train: Subset = Crops(images, [samples[i] for i in split.train], online, copies, cycle)
+        self.validation: Subset = Crops(
+            images, [samples[i] for i in split.validation], None, copies
+        )
+        self.reported: Subset = Crops(images, [samples[i] for i in split.reported], None, copies)
         self.reported_apart = split.validation != split.reported
         """Whether training looks at nothing of what is reported."""
+
+    def replaced(self, train: Subset, validation: Subset, reported: Subset) -> CropData:
+        """The same data with other content for its samples (`mcalc.training.frozen`)."""
+        other = copy.copy(self)
+        other.train, other.validation, other.reported = train, validation, reported
+        return other
 
     @property
     def length(self) -> RunLength:
@@ -94,17 +127,21 @@ class CropData(pl.LightningDataModule):
 
     def train_dataloader(self) -> DataLoader[Batch]:
         """The mini-batches of the whole run, one epoch after another, from iteration `start`."""
-        n, how = len(self.train), self.settings
-        batches = MiniBatches(n, how.batch_size, how.max_epochs, how.shuffle, self.seed, self.start)
+        how = self.settings
         return DataLoader(
-            self.train,
-            batch_sampler=batches,
+            cast("Dataset[Batch]", self.train),
+            batch_sampler=self.mini_batches(),
             generator=_own_generator(),
             num_workers=how.workers,
             pin_memory=torch.cuda.is_available(),
         )
 
-    def evaluation_batches(self, subset: Crops) -> Iterator[Tensor]:
+    def mini_batches(self) -> MiniBatches:
+        """Epochs and positions of the whole run's mini-batches, from iteration `start`."""
+        n, how = len(self.train), self.settings
+        return MiniBatches(n, how.batch_size, how.max_epochs, how.shuffle, self.seed, self.start)
+
+    def evaluation_batches(self, subset: Subset) -> Iterator[Tensor]:
         """Images (B, 1, S, S) uint8 of `validation` or `reported`, in the split's order."""
         size = self.settings.eval_batch_size
         for start in range(0, len(subset), size):

@@ -1,0 +1,170 @@
+"""What a frozen network makes of images, kept in the cache by the content of both.
+
+One .npy file, float32, (n, ...): the training images as each of their augmented copies, then those
+that are evaluated. It is written aside and renamed, under a lock: of several processes that need it
+one computes, and the others wait.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import torch
+from filelock import FileLock
+from torch import Tensor
+
+from mcalc.atomic_write import write_binary
+from mcalc.config import NUMERICS_VERSION
+from mcalc.data.loading import Crops
+from mcalc.errors import UserError
+from mcalc.iteration import Progress
+from mcalc.models import Classifier, CutNetwork
+
+FORMAT = 1
+"""Raised when features change for the same images and network."""
+_IN_MEMORY = 2**30
+"""Bytes up to which a file is read whole: single rows of a mapped one cost more."""
+Rows = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Passes:
+    """Images as they are shown to the frozen part."""
+
+    crops: Crops
+    copies: int
+    """Augmented copies; 1 for what is evaluated, as it is."""
+    augmented: bool
+    batch: int
+    """Images at once, as in the ordinary loop: PyTorch's last bits depend on it."""
+
+    @property
+    def count(self) -> int:
+        """Rows of the features."""
+        return len(self.crops) * self.copies
+
+    def batches(self) -> Iterator[Tensor]:
+        """Images (B, 1, S, S) uint8: all of copy 0, then all of copy 1, ..."""
+        for copy in range(self.copies):
+            for start in range(0, len(self.crops), self.batch):
+                positions = range(start, min(start + self.batch, len(self.crops)))
+                if not self.augmented:
+                    yield self.crops.unaugmented(positions)
+                    continue
+                images = [self.crops.changed(copy, position) for position in positions]
+                yield torch.from_numpy(np.stack(images))[:, None]
+
+
+def frozen_digest(whole: Classifier, cut: CutNetwork) -> str:
+    """SHA-256 of the frozen part: its steps, its weights, and how images come to it."""
+    found = hashlib.sha256(cut.frozen.code.encode())
+    tensors = {**cut.frozen.state_dict(), "mean": whole.mean, "std": whole.std}
+    for name, tensor in sorted(tensors.items()):
+        found.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
+        found.update(tensor.detach().cpu().contiguous().numpy().data)
+    return found.hexdigest()
+
+
+def images_digest(images: npt.NDArray[np.uint8]) -> str:
+    """SHA-256 of prepared images."""
+    return hashlib.sha256(np.ascontiguousarray(images).data).hexdigest()
+
+
+def place_of(cache: Path, conditions: Sequence[Any]) -> Path:
+    """Where the features lie that follow from these conditions."""
+    versions = [FORMAT, NUMERICS_VERSION, torch.__version__, cv2.__version__]
+    text = json.dumps([versions, conditions])
+    return cache / "features" / f"{hashlib.sha256(text.encode()).hexdigest()[:20]}.npy"
+
+
+def shape_of(whole: Classifier, cut: CutNetwork, size: int) -> tuple[int, ...]:
+    """Shape of one image's features."""
+    return tuple(_features(whole, cut, torch.zeros(1, 1, size, size, dtype=torch.uint8)).shape[1:])
+
+
+def read_or_compute(
+    place: Path,
+    whole: Classifier,
+    cut: CutNetwork,
+    passes: Sequence[Passes],
+    progress: Progress | None = None,
+) -> list[Rows]:
+    """The features of each of the passes, (n, ...), from the file at `place`.
+
+    It is made first where it is not there, or is not of this shape. The network stays where it is,
+    on a CPU or a GPU.
+
+    Args:
+        place: as `place_of`.
+        whole: normalises the images.
+        cut: its frozen part.
+        passes: what is shown to it.
+        progress: called with (images done, images in all).
+
+    Raises UserError where the cache cannot be written.
+    """
+    count = sum(each.count for each in passes)
+    shape = (count, *shape_of(whole, cut, passes[0].crops.images.shape[-1]))
+    rows = _read(place, shape)
+    if rows is None:
+        try:
+            place.parent.mkdir(parents=True, exist_ok=True)
+            # the system releases the lock when a process is killed
+            with FileLock(place.parent / f".lock-{place.stem}"):
+                # another process may have been at work while this one waited
+                if _read(place, shape) is None:
+                    _write(place, whole, cut, passes, shape, progress)
+        except OSError as error:
+            raise UserError(
+                f"the cache {place.parent} cannot be written ({error.strerror}): name a writable "
+                "folder on a disk with free space with data.cache=PATH"
+            ) from error
+        rows = _read(place, shape)
+        if rows is None:
+            raise UserError(f"the cache {place} was changed while it was written: try again")
+    ends = np.cumsum([each.count for each in passes])
+    return np.split(rows, ends[:-1])
+
+
+def _read(place: Path, shape: tuple[int, ...]) -> Rows | None:
+    try:
+        rows = np.load(place, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError, EOFError):
+        return None
+    if rows.shape != shape or rows.dtype != np.float32:
+        return None
+    return np.array(rows) if rows.nbytes <= _IN_MEMORY else np.asarray(rows)
+
+
+def _write(
+    place: Path,
+    whole: Classifier,
+    cut: CutNetwork,
+    passes: Sequence[Passes],
+    shape: tuple[int, ...],
+    progress: Progress | None,
+) -> None:
+    done = 0
+    header = {"descr": "<f4", "fortran_order": False, "shape": shape}
+    with write_binary(place) as file:
+        np.lib.format.write_array_header_1_0(file, header)
+        for images in (images for each in passes for images in each.batches()):
+            features = _features(whole, cut, images).cpu().float().contiguous()
+            file.write(features.numpy().astype("<f4", copy=False).data)
+            done += len(images)
+            if progress:
+                progress(done, shape[0])
+
+
+def _features(whole: Classifier, cut: CutNetwork, images: Tensor) -> Tensor:
+    with torch.inference_mode():
+        found: Tensor = cut.frozen(whole.channels(images.to(whole.mean.device)))
+    return found

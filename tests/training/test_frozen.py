@@ -1,0 +1,293 @@
+"""Training above a frozen backbone: the numbers of the ordinary loop, from features in a cache."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from parameters import most_are_whole
+from torch import Tensor
+
+from mcalc.config import (
+    AugmentConfig,
+    BackboneConfig,
+    Config,
+    DataConfig,
+    HeadConfig,
+    Precision,
+    ProtocolName,
+    StoppingConfig,
+    TrainerConfig,
+    plan_trial,
+)
+from mcalc.data.loading import CropData
+from mcalc.data.splits import Sample, Split
+from mcalc.errors import PreemptedError, StoppedError
+from mcalc.models import BACKBONES, Classifier, build_classifier
+from mcalc.results import TrialResult
+from mcalc.training import (
+    CheckpointFile,
+    Checkpointing,
+    FrozenNetworks,
+    Listener,
+    Placement,
+    cycle_of,
+    run_trajectory,
+)
+
+TRAINED, HELD_OUT = 24, 12
+
+
+def config_of(backbone: str, freeze: str, cache: Path, iterations: int = 30) -> Config:
+    return Config(
+        backbone=BackboneConfig(backbone, "none", freeze=freeze),
+        head=HeadConfig(weight_lr=30, bias_lr=7, weight_l2=5, bias_l2=0.5),
+        trainer=TrainerConfig(
+            lr=1e-3, batch_size=4, max_epochs=1000, max_iterations=iterations, val_every=10,
+            precision=Precision.fp32, channels_last=True, threads=1,
+        ),
+        augment=AugmentConfig(frozen_copies=3),
+        stopping=StoppingConfig(None),
+        data=DataConfig(cache=str(cache)),
+        seed=5,
+    )  # fmt: skip
+
+
+def crops_of(config: Config) -> CropData:
+    size = BACKBONES[config.backbone.name].contract.size
+    count = TRAINED + HELD_OUT
+    draw = np.random.default_rng(0)
+    # smooth pictures, brighter where malignant, as noise alone says nothing to a network
+    labels = [int(i % 3 == 0) for i in range(count)]
+    coarse = draw.integers(0, 160, (count, 8, 8)) + 60 * np.array(labels)[:, None, None]
+    repeated = np.repeat(np.repeat(coarse, size // 8 + 1, 1), size // 8 + 1, 2)
+    images = repeated[:, :size, :size].astype(np.uint8)
+    samples = [Sample(f"{i}", i, label, f"p{i}", f"{i}") for i, label in enumerate(labels)]
+    held_out = tuple(range(TRAINED, count))
+    split = Split(ProtocolName.patient, 5, tuple(range(TRAINED)), held_out, held_out, 0, "split")
+    return CropData(
+        images, samples, split, config.augment, config.trainer, config.seed, cycle_of(config)
+    )
+
+
+class Weights(Listener):
+    def __init__(self) -> None:
+        self.weights: dict[str, Tensor] = {}
+
+    def finished(self, result: TrialResult, weights: Mapping[str, Tensor]) -> None:
+        self.weights = {name: value.clone() for name, value in weights.items()}
+
+
+def ordinary(config: Config) -> tuple[TrialResult, dict[str, Tensor]]:
+    """The whole network in every step."""
+    built = build_classifier(config.backbone, config.seed)
+    module = Classifier(built, config.backbone, config.head, config.trainer)
+    return trained(module, crops_of(config), config)
+
+
+def on_features(
+    config: Config, networks: FrozenNetworks | None = None, crops: CropData | None = None
+) -> tuple[TrialResult, dict[str, Tensor]]:
+    network = (networks or FrozenNetworks()).find(config, 2)
+    assert network is not None
+    data = network.features(config, crops or crops_of(config), Placement(), lambda *_: None)
+    assert data is not None
+    return trained(network.upper(config), data, config)
+
+
+def trained(
+    module: Classifier, data: CropData, config: Config
+) -> tuple[TrialResult, dict[str, Tensor]]:
+    kept = Weights()
+    (result,) = run_trajectory(module, data, [plan_trial("trial", config, "data")], [kept])
+    return result, kept.weights
+
+
+def logits(probabilities: np.ndarray) -> np.ndarray:
+    return np.log(probabilities) - np.log1p(-probabilities)
+
+
+@pytest.mark.parametrize(
+    "backbone", most_are_whole(["squeezenet", "googlenet_bvlc", "googlenet", "alexnet"], 1)
+)
+def test_a_head_on_features_learns_what_it_learns_on_images(backbone: str, tmp_path: Path) -> None:
+    config = config_of(backbone, "all", tmp_path)
+    reference, whole = ordinary(config)
+    result, head = on_features(config)
+    np.testing.assert_allclose(
+        logits(result.predictions.probabilities),
+        logits(reference.predictions.probabilities),
+        atol=1e-5,
+        rtol=1e-6,
+    )
+    assert [p.iteration for p in result.curve] == [p.iteration for p in reference.curve]
+    for point, other in zip(result.curve, reference.curve, strict=True):
+        assert point.train_loss == pytest.approx(other.train_loss, abs=1e-5)
+        assert point.val_loss == pytest.approx(other.val_loss, abs=1e-5)
+        assert (point.train_accuracy, point.val_accuracy, point.val_auc) == (
+            other.train_accuracy, other.val_accuracy, other.val_auc,
+        )  # fmt: skip
+    # the head alone, under the names of the whole network
+    assert set(head) < set(whole)
+    for name, tensor in head.items():
+        torch.testing.assert_close(tensor, whole[name], atol=1e-5, rtol=0)
+    # it has learnt: a head that stays as it was would be equal too
+    drawn = build_classifier(config.backbone, config.seed).model.state_dict()
+    assert max(float((tensor - drawn[name]).abs().max()) for name, tensor in head.items()) > 1e-3
+
+
+@pytest.mark.parametrize(
+    ("backbone", "stages"),
+    most_are_whole([("squeezenet", 8), ("googlenet", 11), ("googlenet_bvlc", 11)], 1),
+)
+def test_stages_that_are_frozen_are_not_computed_again_where_nothing_is_drawn(
+    backbone: str, stages: int, tmp_path: Path
+) -> None:
+    config = replace(
+        config_of(backbone, str(stages), tmp_path, iterations=10),
+        augment=AugmentConfig(enabled=False),
+    )
+    reference, _ = ordinary(config)
+    result, _ = on_features(config)
+    np.testing.assert_allclose(
+        result.predictions.probabilities, reference.predictions.probabilities, atol=1e-4
+    )
+    for point, other in zip(result.curve, reference.curve, strict=True):
+        assert point.val_loss == pytest.approx(other.val_loss, abs=1e-4)
+
+
+def test_where_augmentation_draws_anew_images_are_needed(tmp_path: Path) -> None:
+    assert FrozenNetworks().find(config_of("squeezenet", "5", tmp_path), 2) is None
+    assert FrozenNetworks().find(config_of("squeezenet", "0", tmp_path), 2) is None
+
+
+@pytest.mark.parametrize(
+    "head", [HeadConfig(), HeadConfig(weight_lr=0), HeadConfig(bias_lr=0, weight_l2=300)]
+)
+def test_the_written_down_step_is_autograds(
+    head: HeadConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = replace(config_of("googlenet", "all", tmp_path, iterations=40), head=head)
+    networks = FrozenNetworks()
+    quick, quick_weights = on_features(config, networks)
+    monkeypatch.setattr("mcalc.training.upper_loop.linear_head", lambda module: None)
+    slow, slow_weights = on_features(config, networks)
+    for name, tensor in quick_weights.items():
+        torch.testing.assert_close(tensor, slow_weights[name], atol=2e-6, rtol=1e-5)
+    for point, other in zip(quick.curve, slow.curve, strict=True):
+        assert point.train_loss == pytest.approx(other.train_loss, abs=1e-6)
+        assert point.train_accuracy == other.train_accuracy
+        assert point.val_loss == pytest.approx(other.val_loss, abs=1e-6)
+
+
+class _Cut(Listener):
+    """Ends a run as a scheduler does."""
+
+    def __init__(self, at: int) -> None:
+        self.at, self.seen = at, 0
+
+    def iterated(self, iteration: int) -> None:
+        self.seen = iteration
+
+    def stops(self) -> StoppedError | None:
+        return PreemptedError(15) if self.seen >= self.at else None
+
+
+@pytest.mark.parametrize("backbone", ["googlenet", "squeezenet"])
+def test_a_head_that_was_cut_off_resumes_with_the_same_numbers(
+    backbone: str, tmp_path: Path
+) -> None:
+    config = config_of(backbone, "all", tmp_path)
+    networks = FrozenNetworks()
+    whole, whole_weights = on_features(config, networks)
+    file = CheckpointFile(tmp_path / "checkpoint.pt")
+    network = networks.find(config, 2)
+    assert network is not None
+    data = network.features(config, crops_of(config), Placement(), lambda *_: None)
+    assert data is not None
+    trial = plan_trial("trial", config, "data")
+    checkpointing = Checkpointing(file, 0.0)
+    with pytest.raises(PreemptedError):
+        run_trajectory(network.upper(config), data, [trial], [_Cut(20)], checkpointing)
+    assert file.path.is_file()
+    kept = Weights()
+    again = network.features(config, crops_of(config), Placement(), lambda *_: None)
+    assert again is not None
+    (result,) = run_trajectory(network.upper(config), again, [trial], [kept], checkpointing)
+    np.testing.assert_array_equal(result.predictions.probabilities, whole.predictions.probabilities)
+    assert result.curve == whole.curve
+    for name, tensor in kept.weights.items():
+        assert torch.equal(tensor, whole_weights[name])
+
+
+def files(cache: Path) -> dict[str, int]:
+    return {file.name: file.stat().st_mtime_ns for file in (cache / "features").glob("*.npy")}
+
+
+def test_features_are_computed_once_whatever_the_head(tmp_path: Path) -> None:
+    config = config_of("squeezenet", "all", tmp_path, iterations=4)
+    first, _ = on_features(config)
+    made = files(tmp_path)
+    assert len(made) == 1
+    other = replace(config, head=HeadConfig(weight_lr=1), trainer=replace(config.trainer, l2=0.1))
+    on_features(other)
+    again, _ = on_features(config)
+    assert files(tmp_path) == made
+    np.testing.assert_array_equal(again.predictions.probabilities, first.predictions.probabilities)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda c: replace(c, augment=replace(c.augment, frozen_copies=2)),
+        lambda c: replace(c, augment=replace(c.augment, rotation=10.0)),
+        lambda c: replace(c, seed=6),
+        lambda c: replace(c, trainer=replace(c.trainer, eval_batch_size=5)),
+        lambda c: replace(c, trainer=replace(c.trainer, channels_last=False)),
+    ],
+)
+def test_what_changes_features_computes_others(change: object, tmp_path: Path) -> None:
+    config = config_of("squeezenet", "all", tmp_path, iterations=2)
+    networks = FrozenNetworks()
+    on_features(config, networks)
+    changed: Config = change(config)  # type: ignore[operator]
+    shared, _ = on_features(changed, networks)
+    assert len(files(tmp_path)) == 2
+    # and the same as in a process that knew nothing
+    alone, _ = on_features(changed)
+    np.testing.assert_array_equal(shared.predictions.probabilities, alone.predictions.probabilities)
+
+
+def test_other_images_have_other_features(tmp_path: Path) -> None:
+    config = config_of("squeezenet", "all", tmp_path, iterations=2)
+    networks = FrozenNetworks()
+    on_features(config, networks)
+    crops = crops_of(config)
+    crops.train.images[0, 0, 0] ^= 1  # type: ignore[attr-defined]
+    on_features(config, networks, crops)
+    assert len(files(tmp_path)) == 2
+
+
+@pytest.mark.parametrize("damage", [b"", b"\x93NUMPY", b"nonsense" * 40])
+def test_a_damaged_file_is_computed_again(damage: bytes, tmp_path: Path) -> None:
+    config = config_of("squeezenet", "all", tmp_path, iterations=2)
+    before, _ = on_features(config)
+    (file,) = (tmp_path / "features").glob("*.npy")
+    file.write_bytes(damage)
+    after, _ = on_features(config)
+    np.testing.assert_array_equal(after.predictions.probabilities, before.predictions.probabilities)
+
+
+def test_every_seed_has_the_head_that_its_whole_network_has(tmp_path: Path) -> None:
+    config = config_of("squeezenet", "all", tmp_path)
+    network = FrozenNetworks().find(config, 2)
+    assert network is not None
+    for seed in (5, 6):
+        changed = replace(config, seed=seed)
+        whole = build_classifier(config.backbone, seed).model.state_dict()
+        for name, tensor in network.upper(changed).model.state_dict().items():
+            assert torch.equal(tensor, whole[name])
