@@ -9,6 +9,7 @@ from .reader import NETWORK_BYTES_TAG as NETWORK_BYTES_TAG
 from .reader import Speed as Speed
 from .reader import read_speeds as read_speeds
 from .reader import read_trials as read_trials
+from .reader import what_is_frozen as what_is_frozen
 from .removal import Removal as Removal
 from .removal import RunPlace as RunPlace
 from .run_writer import RunWriter as RunWriter

@@ -82,7 +82,7 @@ class Speed:
 def read_speeds(tracking: TrackingConfig, host: str) -> dict[tuple[str, ...], Speed]:
     """How fast trials on this host were.
 
-    By backbone, batch, device, precision, memory format and threads.
+    By backbone, batch, what is frozen, device, precision, memory format and threads.
     """
     client = reading_client(tracking)
     if client is None:
@@ -99,6 +99,7 @@ def read_speeds(tracking: TrackingConfig, host: str) -> dict[tuple[str, ...], Sp
         tags, params, metrics = run.data.tags, run.data.params, run.data.metrics
         kind = (
             *(params.get(key, "") for key in ("backbone.name", "trainer.batch_size")),
+            what_is_frozen(params.get("backbone.freeze", "0"), params.get("augment.enabled", "")),
             *(tags.get(f"mcalc.{name}", "") for name in _HARDWARE),
         )
         if metrics.get("iterations"):
@@ -106,6 +107,14 @@ def read_speeds(tracking: TrackingConfig, host: str) -> dict[tuple[str, ...], Sp
             if (size := tags.get(NETWORK_BYTES_TAG, "")).isdecimal():
                 sizes.setdefault(kind, int(size))
     return {kind: Speed(statistics.median(each), sizes.get(kind)) for kind, each in found.items()}
+
+
+def what_is_frozen(stages: str, augments: str) -> str:
+    """The part of a training step that is not computed in it, by two settings as they are recorded.
+
+    Without augmentation, stages that are frozen are computed once.
+    """
+    return stages if stages in ("0", "all") or augments == "True" else f"{stages} once"
 
 
 def read_trials(tracking: TrackingConfig, sweep: str | None = None) -> list[RecordedTrial]:

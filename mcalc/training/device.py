@@ -130,7 +130,9 @@ def resolved(config: Config) -> Config:
     settings = config.trainer
     # every device computes in it, none slower (docs/speed.md)
     channels_last = True if settings.channels_last == AUTO else settings.channels_last
-    precision = resolve_precision(settings)
+    # a head on features that were computed once is in fp32 everywhere
+    frozen = settings.precision is Precision.auto and config.backbone.freeze == "all"
+    precision = Precision.fp32 if frozen else resolve_precision(settings)
     trainer = replace(settings, precision=precision, channels_last=channels_last)
     return replace(config, trainer=trainer)
 

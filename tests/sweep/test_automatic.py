@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from engine import settings, sweep
 
+from mcalc.config import plan_trial
 from mcalc.config.compose import compose_config
 from mcalc.errors import UserError
 from mcalc.sqlite_file import url_of
@@ -183,6 +184,16 @@ def test_a_list_may_hold_auto(machine: Machine) -> None:
     machine(FP32)
     with pytest.raises(UserError, match="same configuration"):
         planned("trainer.precision=auto,fp32")
+
+
+def test_what_a_row_freezes_decides_too(machine: Machine) -> None:
+    machine(BF16)
+    plan = planned("backbone.freeze=2,all")
+    assert {
+        trial.config.backbone.freeze: trial.config.trainer.precision.value for trial in plan.trials
+    } == {"2": "bf16", "all": "fp32"}
+    for trial in plan.trials:
+        assert plan_trial(trial.name, trial.config, trial.fingerprint).key == trial.key
 
 
 def test_a_search_names_values(machine: Machine, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from mcalc.config import Accelerator, Config, Precision, TrainerConfig, plan_trial
+from mcalc.config import Accelerator, BackboneConfig, Config, Precision, TrainerConfig, plan_trial
 from mcalc.errors import UserError
 from mcalc.training import device
 from mcalc.training.device import refuse_precision, resolve_precision, resolved, uses_gpu
@@ -38,6 +38,15 @@ def test_auto_is_what_the_processor_computes_in(monkeypatch: pytest.MonkeyPatch)
     assert computed() == ("bf16", True)
     processor_with(monkeypatch, "sse2", "avx512f")
     assert computed() == ("fp32", True)
+
+
+def test_a_head_on_frozen_features_is_in_fp32_on_every_machine(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    processor_with(monkeypatch, "avx512_bf16")
+    for stages, precision in (("all", "fp32"), ("3", "bf16")):
+        config = Config(trainer=CPU, backbone=BackboneConfig(freeze=stages))
+        assert resolved(config).trainer.precision.value == precision
 
 
 @pytest.mark.parametrize("flags", [("avx512_bf16",), ()])

@@ -34,14 +34,14 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("cache")
 
 
-def config_of(folder: Path, cache: Path) -> Config:
+def config_of(folder: Path, cache: Path, *more: str) -> Config:
     # a rate at which the loss rises soon; in the arithmetic of the look at the networks
     given = (
         "trainer.lr=0.05", "trainer.val_every=1", "trainer.precision=fp32", "trainer.threads=1",
         "trainer.channels_last=false", "tracking.save_network=true", f"data.cache={cache}",
         f"tracking.dir={folder / 'mlruns'}",
     )  # fmt: skip
-    return resolved(compose_config([*SMALL, *given]))
+    return resolved(compose_config([*SMALL, *given, *more]))
 
 
 def trials_of(config: Config, data: IndexedData) -> list[PlannedTrial]:
@@ -56,9 +56,9 @@ def trials_of(config: Config, data: IndexedData) -> list[PlannedTrial]:
 
 
 def run(
-    folder: Path, cache: Path, *listeners: Listener
+    folder: Path, cache: Path, *listeners: Listener, settings: Sequence[str] = ()
 ) -> tuple[Config, IndexedData, Tracker, list[Outcome]]:
-    config = config_of(folder, cache)
+    config = config_of(folder, cache, *settings)
     data = index_data(config.data)
     tracker = open_tracker(config)
     return config, data, tracker, run_trials(trials_of(config, data), data, tracker, listeners)
@@ -70,8 +70,15 @@ def files_of(folder: Path, outcome: Outcome) -> Path:
 
 
 def probabilities(config: Config, data: IndexedData, weights: Mapping[str, Tensor]) -> np.ndarray:
-    built = build_classifier(config.backbone, seed=99)
-    built.model.load_state_dict(weights)
+    # of a frozen network only the head is kept, and the rest as it was built
+    built = build_classifier(config.backbone, config.seed)
+    whole = built.model.state_dict()
+    assert set(weights) <= set(whole)
+    if config.backbone.freeze == "all":
+        assert len(weights) == 2
+    else:
+        assert set(weights) == set(whole)
+    built.model.load_state_dict({**whole, **weights})
     module = Classifier(built, config.backbone, config.head, config.trainer).eval()
     ready = prepare_data(data, config, built.contract.size)
     crops = CropData(
@@ -190,3 +197,22 @@ def test_an_error_of_the_record_fails_the_trials_without_a_result(
     assert sorted(states.values()) == ["failed"] * (len(_PATIENCE) - 1) + ["finished"]
     assert all("the record is gone" in o.error for o in outcomes if o.state == "failed")
     assert refuses.recorded_names[0] == "patience 1: finished"
+
+
+def test_a_trial_of_a_frozen_network_is_complete_in_the_record(tmp_path: Path, cache: Path) -> None:
+    settings = ["backbone.freeze=all", "trainer.max_iterations=30"]
+    config, data, tracker, outcomes = run(tmp_path, cache, settings=settings)
+    assert [outcome.state for outcome in outcomes] == ["finished"] * len(_PATIENCE)
+    for outcome in outcomes:
+        run_id, folder = str(outcome.run_id), files_of(tmp_path, outcome)
+        names = {file.name for file in folder.iterdir()}
+        assert {"predictions.csv", "curve.csv", "config.yaml", "network.pth", "crops"} <= names
+        assert not list(folder.glob("*.png"))
+        assert len(tracker.curve_of(run_id)) >= 2
+        assert not tracker.inspect(run_id, outcome.manifest).problems
+        recorded = tracker.predictions_of(run_id)
+        assert recorded is not None
+        head = torch.load(folder / "network.pth", weights_only=True)
+        np.testing.assert_allclose(
+            recorded.probabilities, probabilities(config, data, head), atol=1e-6
+        )

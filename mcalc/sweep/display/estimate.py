@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from mcalc.config import Config, DataConfig, PlannedTrial, TrackingConfig
+from mcalc.config import Config, DataConfig, PlannedTrial, Precision, TrackingConfig
 from mcalc.data import IndexedData, split_of
 from mcalc.data.loading import run_length
 from mcalc.data.splits import Split
-from mcalc.tracking import Speed, read_speeds
+from mcalc.tracking import Speed, read_speeds, what_is_frozen
 from mcalc.training import resolve_precision, uses_gpu
 from mcalc.trials import device_name, memory_format
 
 _EVALUATION_SHARE = 1 / 3
 """Of a training step's work, a forward pass."""
+_HEAD_SECONDS = 0.001
+"""An iteration of a head on features, evaluations included, with room: measured on two cores."""
 _RECORD_BYTES = 2_000_000
 """Tables, figures and small crops of a trial, about."""
 
@@ -41,6 +43,7 @@ def estimate(
 ) -> Estimate:
     """Estimate training runs from this machine's own record, else from a few steps taken now."""
     speeds: dict[tuple[str, ...], tuple[float, int, bool]] = {}
+    computed: set[str] = set()
     splits: dict[str, Split] = {}
     seconds, iterations, recorded, disk, largest = 0.0, 0, 0, 0, 0
     for run in runs:
@@ -56,6 +59,10 @@ def estimate(
         length = run_length(len(splits[name].train), config.trainer)
         iterations += length.iterations
         seconds += each * length.iterations
+        features = repr((config.backbone, config.augment, name))
+        if config.backbone.freeze == "all" and features not in computed:
+            computed.add(features)
+            seconds += _features_seconds(config, splits[name])
         recorded += was_recorded
         kept = sum(size for trial in run if trial.config.tracking.save_network)
         disk += kept + _RECORD_BYTES * len(run)
@@ -74,6 +81,7 @@ def _kind(config: Config) -> tuple[str, ...]:
     return (
         config.backbone.name,
         str(trainer.batch_size),
+        what_is_frozen(config.backbone.freeze, str(config.augment.enabled)),
         device_name("cuda" if uses_gpu(trainer) else "cpu"),
         resolve_precision(trainer).value,
         memory_format(trainer),
@@ -106,9 +114,21 @@ def _speed(config: Config, kind: tuple[str, ...], evaluated: int) -> tuple[float
     size = network_bytes(config)
     if recorded:
         return recorded.seconds, size, True
+    if config.backbone.freeze == "all":
+        return _HEAD_SECONDS, size, False
     each = measured_step(config)
     evaluation = each / config.trainer.batch_size * _EVALUATION_SHARE * evaluated
     return each + evaluation / config.trainer.val_every, size, False
+
+
+def _features_seconds(config: Config, split: Split) -> float:
+    """Seconds to compute what lies below the head, at most: it may lie in the cache."""
+    from mcalc.sweep.display.measured_step import measured_step
+
+    exact = replace(config, trainer=replace(config.trainer, precision=Precision.fp32))
+    copies = config.augment.frozen_copies if config.augment.enabled else 1
+    images = len(split.train) * copies + len(split.validation) + len(split.reported)
+    return images * measured_step(exact) / config.trainer.batch_size
 
 
 def format_time(seconds: float) -> str:

@@ -24,8 +24,9 @@ def _built(backbone: str) -> Built:
 
 def network_bytes(config: Config) -> int:
     """Bytes of the network's weights."""
-    state = _built(config.backbone.name).model.state_dict()
-    return sum(value.numel() * value.element_size() for value in state.values())
+    built = _built(config.backbone.name)
+    kept = built.head if config.backbone.freeze == "all" else built.model
+    return sum(value.numel() * value.element_size() for value in kept.state_dict().values())
 
 
 def measured_step(config: Config) -> float:
@@ -39,6 +40,8 @@ def measured_step(config: Config) -> float:
     shared_among = min(threads, os.cpu_count() or 1)
     device = torch.device("cuda" if uses_gpu(config.trainer) else "cpu")
     built = _built(config.backbone.name)
+    # another plan's network may have been frozen
+    built.model.requires_grad_(True)
     module = Classifier(built, config.backbone, config.head, config.trainer).to(device)
     if config.trainer.channels_last is True:
         module = module.to(memory_format=torch.channels_last)

@@ -285,7 +285,7 @@ class _Bases:
         single = {key: value for key, value in values.items() if key not in GROUPS}
         # what `auto` comes to depends on what a row says beside it
         config = updated(base.config, single)
-        if single.keys() & {*AUTOMATIC, "trainer.accelerator"}:
+        if single.keys() & {*AUTOMATIC, "backbone.freeze", "trainer.accelerator"}:
             config = self.resolve(updated(base.composed, single))
             settings = numeric_settings(config)
         elif single.keys() & set(NOT_BY_VALUE):
