@@ -83,6 +83,8 @@ class RunWriter:
         # also for a run that stays open, for another worker to resume
         self._remove_staged = weakref.finalize(self, shutil.rmtree, self._staged, True)
         self._files: dict[str, str] = {}
+        self._tags: dict[str, str] = {}
+        """Written when the run is closed: each call of MLflow's is a commit of its own."""
 
     def point(self, point: CurvePoint) -> None:
         """Add an evaluation to the curve; it appears in the UI within seconds.
@@ -114,7 +116,9 @@ class RunWriter:
         return self._close(metrics, tags, "pruned")
 
     def _close(self, metrics: Mapping[str, float], tags: Mapping[str, str], state: str) -> str:
-        self._flush()
+        last = entries(metrics)
+        if len(self._pending) + len(last) > BATCH:
+            self._flush()
         opened = {name: text for name, text in self._opening.tags.items() if is_lasting(name)}
         content = Manifest(
             name=self._opening.name,
@@ -125,12 +129,14 @@ class RunWriter:
             files=dict(self._files),
         ).as_bytes()
         self._put(manifest.FILE, content)
-        written = {**tags, STATE_TAG: state, MANIFEST_TAG: digest(content)}
+        written = {**self._tags, **tags, STATE_TAG: state, MANIFEST_TAG: digest(content)}
+        # the last points of the curve with them: MLflow commits and syncs once for each kind
         self.client.log_batch(
             self.run_id,
-            metrics=entries(metrics),
+            metrics=[*self._pending, *last],
             tags=[RunTag(name, value) for name, value in written.items()],
         )
+        self._pending = []
         self._terminate(STATUS[state])
         return digest(content)
 
@@ -146,6 +152,8 @@ class RunWriter:
     def fail(self, error: str, trace: str, *, killed: bool = False) -> None:
         """Close the run as FAILED (or KILLED) with its error."""
         self._flush()
+        for name, text in self._tags.items():
+            self.client.set_tag(self.run_id, name, text)
         mark_unfinished(self.client, self.run_id, error, "interrupted" if killed else "failed")
         if trace:
             self.text(trace, "traceback.txt")
@@ -161,8 +169,7 @@ class RunWriter:
         frame["probability"] = predictions.probabilities
         # not log_table, which adds to the rows that a run has from before it was cut off
         self.text(frame.to_json(orient="split", index=False), "predictions.json")
-        shown = json.dumps([{"path": "predictions.json", "type": "table"}])
-        self.client.set_tag(self.run_id, _TABLES_TAG, shown)
+        self._tags[_TABLES_TAG] = json.dumps([{"path": "predictions.json", "type": "table"}])
         # ids may be names of files, which a spreadsheet would run
         columns = zip(
             predictions.ids,
