@@ -9,8 +9,6 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
-from optuna.trial import TrialState
-
 from mcalc.allocator import give_back_memory
 from mcalc.config import BudgetConfig, PlannedTrial, flatten
 from mcalc.config.compose import GROUPS
@@ -333,10 +331,8 @@ class _SweepRun:
         assert self.launcher is not None
         assert self.plan.search is not None
         limit = self.plan.search.trials
-        begun = [a for a in self.study.attempts() if a.state is not TrialState.RUNNING]
-        wanted = (
-            self.launcher.at_once(_MANY, self.plan.base) if limit is None else limit - len(begun)
-        )
+        ended = self.study.count() - len(self.study.running())
+        wanted = self.launcher.at_once(_MANY, self.plan.base) if limit is None else limit - ended
         if wanted <= 0:
             return []
         jobs = [replace(job, beside=self.launcher.at_once(wanted, self.plan.base))] * wanted
@@ -356,7 +352,7 @@ class _SweepRun:
 
     def _others_search(self) -> bool:
         """Whether another worker has a configuration that this one may have to take over."""
-        return any(attempt.state is TrialState.RUNNING for attempt in self.study.attempts())
+        return bool(self.study.running())
 
 
 def _idle() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import FrozenTrial
 
 from mcalc.config import Config, Line
 from mcalc.console import console
@@ -45,7 +45,7 @@ def cancel(config: Config, line: Line) -> int:
         halts.halt(HaltKind.cancelled)
         jobs = Jobs(storage).remove_all(study.name)
         leases = Leases(storage, study.name)
-        closed = sum(_close(study, tracker, leases, each) for each in _open_attempts(study))
+        closed = sum(_close(study, tracker, leases, each) for each in study.running())
         console.print(
             f"{study.name} is cancelled: {closed} open trials closed as interrupted, {jobs} "
             f"waiting jobs deleted; `python -m mcalc.sweep resume {study.name}` lets it go on"
@@ -85,10 +85,6 @@ def _named(config: Config, line: Line) -> Iterator[tuple[Storage, SweepStudy, Ha
 def _say_who_works(leases: Leases) -> None:
     for owner in sorted({str(owner) for owner in leases.owners().values()}):
         console.print(f"  {owner} works at it: it stops after its next evaluation")
-
-
-def _open_attempts(study: SweepStudy) -> list[FrozenTrial]:
-    return [a for a in study.attempts() if a.state is TrialState.RUNNING]
 
 
 def _close(study: SweepStudy, tracker: Tracker, leases: Leases, attempt: FrozenTrial) -> bool:

@@ -16,8 +16,7 @@ from optuna.exceptions import ExperimentalWarning
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from mcalc.iteration import grouped
-from mcalc.sweep.display.status_line import best_of
-from mcalc.sweep.store import SweepStudy, result, trajectory_of
+from mcalc.sweep.store import SweepStudy, best_of, result, trajectory_of
 
 _FEWEST = 4
 """Complete trials below which the importance of a parameter says nothing."""

@@ -1,7 +1,13 @@
+from .attempts import VOIDS as VOIDS
+from .attempts import Tally as Tally
+from .attempts import best_of as best_of
 from .definition import DEFINITION as DEFINITION
 from .definition import beside_older as beside_older
 from .definition import check_same_definition as check_same_definition
 from .definition import say_older as say_older
+from .entry import RESULTS as RESULTS
+from .entry import result as result
+from .entry import trajectory_of as trajectory_of
 from .halts import Halt as Halt
 from .halts import HaltKind as HaltKind
 from .halts import Halts as Halts
@@ -20,7 +26,4 @@ from .storage import database_file as database_file
 from .storage import exists as exists
 from .storage import storage_url as storage_url
 from .study import DONE as DONE
-from .study import RESULTS as RESULTS
 from .study import SweepStudy as SweepStudy
-from .study import result as result
-from .study import trajectory_of as trajectory_of

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+import threading
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeGuard
 
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from mcalc.config import NUMERICS_VERSION, PlannedTrial, differences, numeric_settings
+from mcalc.config import NUMERICS_VERSION, PlannedTrial
 from mcalc.results import RECORD_FORMAT, Outcome, check_format
 from mcalc.sweep.planning import OBJECTIVES, Plan, Search, Values
+from mcalc.sweep.store.attempts import VOIDS, Attempts, Tally
 from mcalc.sweep.store.definition import (
     AUTOMATIC_FACT,
     DEFINITION,
@@ -22,16 +25,13 @@ from mcalc.sweep.store.definition import (
     SHARED,
     check_same_definition,
 )
+from mcalc.sweep.store.entry import ended, identity_of
 from mcalc.sweep.store.readable import rename_study, with_sound_attributes
 from mcalc.sweep.store.samplers import distributions, pruner_of, sampler_of
 from mcalc.sweep.store.storage import Storage
 
 RANGES, PARENT = "mcalc:ranges", "mcalc:parent"
 """User attributes of a study, beside those of its definition."""
-RESULTS = ("accuracy_low", "accuracy_high", "auc", "iterations", "seconds")
-"""Metrics of a trial that the study keeps beside its value."""
-VOIDS = "voids"
-"""Attribute of an entry that marks attempts: their numbers count no longer."""
 DONE = (TrialState.COMPLETE, TrialState.PRUNED)
 """States that are not run again."""
 
@@ -47,6 +47,9 @@ class SweepStudy:
         self.name = name
         self.study = study
         self._id = storage.optuna.get_study_id_from_name(name)
+        self._known = Attempts(lambda: study.get_trials(deepcopy=False), study.direction)
+        self._reading = threading.Lock()
+        self._recorded: dict[str, BaseDistribution] = {}
 
     @classmethod
     def create(cls, plan: Plan, storage: Storage) -> SweepStudy:
@@ -96,6 +99,11 @@ class SweepStudy:
         """From where to where each number ranges over the sweep's trials, by key."""
         return dict(self.facts().get(RANGES, {}))
 
+    @cached_property
+    def is_search(self) -> bool:
+        """Whether its configurations are drawn."""
+        return DEFINITION in self.facts()
+
     def _describe(self, plan: Plan) -> None:
         known = self.study.user_attrs
         entries: dict[str, Any] = {
@@ -123,15 +131,43 @@ class SweepStudy:
 
     # --- what is recorded -------------------------------------------------------------------
 
+    @contextmanager
+    def _read(self) -> Iterator[Attempts]:
+        """What the store has now. The display asks from a thread of its own."""
+        with self._reading:
+            yield self._known.read()
+
     def attempts(self) -> list[FrozenTrial]:
         """Every attempt at every trial that counts, in the order in which they began."""
-        every = [with_sound_attributes(each) for each in self.study.get_trials(deepcopy=False)]
-        void = {number for attempt in every for number in attempt.user_attrs.get(VOIDS, ())}
-        return [a for a in every if a.number not in void and VOIDS not in a.user_attrs]
+        with self._read() as known:
+            return known.all()
 
-    def newest(self) -> dict[str, FrozenTrial]:
-        """The last attempt at each trial, by key."""
-        return _last_by("key", self.attempts())
+    def count(self) -> int:
+        """How many attempts count."""
+        with self._read() as known:
+            return len(known)
+
+    def running(self) -> list[FrozenTrial]:
+        """The attempts that have not ended, in the order in which they began."""
+        with self._read() as known:
+            return known.running()
+
+    def attempts_at(self, key: str) -> list[FrozenTrial]:
+        """Every attempt at the trial of this key that counts."""
+        with self._read() as known:
+            return known.by_key.of(key)
+
+    def newest(self, keys: Iterable[str] | None = None) -> dict[str, FrozenTrial]:
+        """The last attempt at each trial, by key; with `keys`, of those that have one."""
+        with self._read() as known:
+            if keys is None:
+                return known.by_key.lasts()
+            found = {key: known.by_key.last(key) for key in keys}
+            return {key: attempt for key, attempt in found.items() if attempt is not None}
+
+    def attempt(self, number: int) -> FrozenTrial:
+        """The attempt with this number as it is in the store now."""
+        return with_sound_attributes(self._trial(number))
 
     def is_running(self, number: int) -> bool:
         """Whether the attempt with this number has not ended."""
@@ -139,7 +175,13 @@ class SweepStudy:
 
     def current(self) -> list[FrozenTrial]:
         """The last attempt at each trial, by name. What an edited row was before is excluded."""
-        return list(_last_by("name", self.attempts()).values())
+        with self._read() as known:
+            return list(known.by_name.lasts().values())
+
+    def tally(self) -> Tally:
+        """The last attempt at each trial, by name, in brief."""
+        with self._read() as known:
+            return known.by_name.tally()
 
     def begin(
         self, trial: PlannedTrial, space: Mapping[str, BaseDistribution], before: FrozenTrial | None
@@ -163,10 +205,19 @@ class SweepStudy:
             state=TrialState.RUNNING,
             params=params,
             distributions={name: space[name] for name in params},
-            user_attrs=_identity(trial, self.shared, number),
+            user_attrs=identity_of(trial, self.shared, number),
         )
-        self.study.add_trial(attempt)
-        return self.newest()[trial.key].number
+        # as `Study.add_trial`, which does not say what number it gave
+        return self._number_of(self.storage.optuna.create_new_trial(self._id, attempt))
+
+    def _number_of(self, trial_id: int) -> int:
+        """The number of an entry just made: the next one, unless another worker made one too."""
+        next_one = self._known.entries
+        with suppress(KeyError):
+            # Optuna remembers what it made, and reads all of an entry to tell its number
+            if self._trial_id(next_one) == trial_id:
+                return next_one
+        return self.storage.optuna.get_trial_number_from_id(trial_id)
 
     def _as_recorded(
         self, space: Mapping[str, BaseDistribution], values: Mapping[str, Any]
@@ -178,12 +229,18 @@ class SweepStudy:
         kept = dict(space)
         for name, given in space.items():
             if isinstance(given, CategoricalDistribution):
-                recorded = (attempt.distributions.get(name) for attempt in self.attempts())
-                known = next((each for each in recorded if each), given)
-                kept[name] = known
+                known = kept[name] = self._categories(name) or given
                 if values[name] not in getattr(known, "choices", ()):
                     del kept[name]
         return kept
+
+    def _categories(self, name: str) -> BaseDistribution | None:
+        """What the first attempt with a parameter has it drawn from; None where there is none."""
+        if name not in self._recorded:
+            drawn = (attempt.distributions.get(name) for attempt in self.attempts())
+            if found := next((each for each in drawn if each), None):
+                self._recorded[name] = found
+        return self._recorded.get(name)
 
     def set(self, number: int, attributes: Mapping[str, Any]) -> None:
         """Set attributes of the attempt with this number."""
@@ -192,10 +249,14 @@ class SweepStudy:
 
     def end(self, number: int, outcome: Outcome, value: float | None) -> None:
         """Record what became of an attempt; the value is the study's objective."""
-        facts, state = _ended(outcome)
+        facts, state = ended(outcome)
         self.set(number, facts)
-        # Optuna itself gives a pruned trial the value of its last evaluation
-        self.study.tell(number, value if state is TrialState.COMPLETE else None, state)
+        if state is TrialState.COMPLETE and not self.is_search and _is_feasible(value):
+            # as `Study.tell`, which besides asks the sampler and reads the trial twice
+            self.storage.optuna.set_trial_state_values(self._trial_id(number), state, [value])
+        else:
+            # Optuna itself gives a pruned trial the value of its last evaluation
+            self.study.tell(number, value if state is TrialState.COMPLETE else None, state)
 
     def void(self, number: int, why: str) -> None:
         """Let an attempt that has ended count no longer: Optuna changes none of those."""
@@ -216,7 +277,7 @@ class SweepStudy:
         the trial is.
         """
         old = with_sound_attributes(self._trial(number))
-        facts, state = _ended(outcome)
+        facts, state = ended(outcome)
         facts |= {"mlflow_run": outcome.run_id, "key": outcome.key, "name": outcome.name}
         params, distributions = self._as_planned(old, identity["values"])
         if "runs" in old.user_attrs:
@@ -292,7 +353,7 @@ class SweepStudy:
 
     def describe(self, number: int, trial: PlannedTrial) -> None:
         """Record what a drawn configuration is."""
-        self.set(number, _identity(trial, self.shared, 1))
+        self.set(number, identity_of(trial, self.shared, 1))
 
 
 def _is_within(value: Any, given: BaseDistribution) -> bool:
@@ -300,26 +361,6 @@ def _is_within(value: Any, given: BaseDistribution) -> bool:
         return given._contains(given.to_internal_repr(value))
     except (TypeError, ValueError):  # no category of it, or no number
         return False
-
-
-def _ended(outcome: Outcome) -> tuple[dict[str, Any], TrialState]:
-    """What the study keeps of an outcome."""
-    states = {"finished": TrialState.COMPLETE, "pruned": TrialState.PRUNED}
-    known = {name: outcome.metrics.get(name, math.nan) for name in RESULTS}
-    facts: dict[str, Any] = {
-        "result": {name: value for name, value in known.items() if math.isfinite(value)}
-    }
-    if outcome.manifest:
-        facts["manifest"] = outcome.manifest
-    if outcome.error:
-        facts["error"] = outcome.error[:2000]
-    return facts, states.get(outcome.state, TrialState.FAIL)
-
-
-def _last_by(attribute: str, attempts: Sequence[FrozenTrial]) -> dict[str, FrozenTrial]:
-    """The last attempt with each value of an attribute, those without it excluded."""
-    marked = [attempt for attempt in attempts if attempt.user_attrs.get(attribute)]
-    return {attempt.user_attrs[attribute]: attempt for attempt in marked}
 
 
 def _ranges(plan: Plan) -> dict[str, tuple[float, float]]:
@@ -335,32 +376,5 @@ def _ranges(plan: Plan) -> dict[str, tuple[float, float]]:
     }
 
 
-def trajectory_of(attempt: FrozenTrial) -> str:
-    """Key of the training run that an attempt is taken from."""
-    return str(attempt.user_attrs.get("identity", {}).get("trajectory", ""))
-
-
-def result(attempt: FrozenTrial) -> dict[str, float]:
-    """What the study keeps of an attempt's metrics: those of `RESULTS` that it had."""
-    return dict(attempt.user_attrs.get("result", {}))
-
-
-def _identity(trial: PlannedTrial, shared: Mapping[str, Any], number: int) -> dict[str, Any]:
-    settings = numeric_settings(trial.config)
-    return {
-        "key": trial.key,
-        "name": trial.name,
-        # in one piece, as each attribute is a row of its own in the store
-        "identity": {
-            "attempt": number,
-            "trajectory": trial.trajectory,
-            "values": dict(trial.values),
-            "numerics": NUMERICS_VERSION,
-            "fingerprint": trial.fingerprint,
-            # what is not as all trials of the sweep have it
-            "settings": {
-                **{key: now for key, (_, now) in differences(shared, settings).items()},
-                **{key: value for key, value in settings.items() if key not in shared},
-            },
-        },
-    }
+def _is_feasible(value: float | None) -> TypeGuard[float]:
+    return value is not None and not math.isnan(value)

@@ -37,7 +37,7 @@ class Rows:
                     Outcome(trial.name, key, "left", None, {}, str(held))
                     for key, trial in self.trials.items()
                 ]
-            newest = self.context.study.newest()
+            newest = self.context.study.newest(self.trials)
             done = [
                 skipped(newest[key])
                 for key in self.trials
@@ -47,7 +47,8 @@ class Rows:
             keys = [key for key in self.trials if key not in ended]
 
             def attempt(keys: Sequence[str], first: bool) -> list[Outcome]:
-                return self._attempt(keys, newest if first else self.context.study.newest(), held)
+                known = newest if first else self.context.study.newest(self.trials)
+                return self._attempt(keys, known, held)
 
             return [*done, *with_retries(attempt, keys, self.config.retries)]
 

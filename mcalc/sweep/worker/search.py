@@ -8,10 +8,11 @@ import math
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import cached_property
 from statistics import fmean
 from typing import Any
 
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import TrialState
 
 from mcalc.config import PlannedTrial, digest, plan_trial, updated
 from mcalc.data import split_of
@@ -19,7 +20,7 @@ from mcalc.data.loading import run_length
 from mcalc.errors import UserError
 from mcalc.results import CurvePoint, Outcome
 from mcalc.sweep.planning import Search, Values
-from mcalc.sweep.store import DEFINITION, Job, Lease, result
+from mcalc.sweep.store import DEFINITION, Job, Lease, SweepStudy, result
 from mcalc.sweep.worker.context import LeaseListener, WorkerContext, with_retries
 from mcalc.training import refuse_precision
 from mcalc.trials import forget_checkpoint
@@ -33,6 +34,9 @@ NO_OBJECTIVE = (
     "its objective is not a number: an AUC needs both classes in the subset that stops training"
 )
 """Error of a configuration whose runs are finished, but cannot be compared."""
+
+_Drawn = tuple[int, Values, Lease, dict[str, str]]
+"""A configuration's number in the study, values, lease, and the MLflow runs that it has already."""
 
 
 class SearchStep:
@@ -48,22 +52,21 @@ class SearchStep:
 
     def run(self) -> list[Outcome]:
         """The configuration's outcome; nothing where the budget is used up."""
-        self.context.study.search_with(self.search, self._evaluations())
         with contextlib.ExitStack() as until_done:
             drawn = self._draw(until_done)
             if drawn is None:
                 return []
-            number, values, lease = drawn
-            return [_Configuration(self, number, values, lease).run()]
+            return [_Configuration(self, *drawn).run()]
 
+    @cached_property
     def _evaluations(self) -> int:
         """How many a whole run has, which the pruner needs to know."""
         data = self.context.data(self.config.data)
         images = len(split_of(data.index, self.config).split.train)
         return max(2, run_length(images, self.config.trainer).evaluations)
 
-    def _draw(self, until_done: contextlib.ExitStack) -> tuple[int, Values, Lease] | None:
-        """Number in the study, values and lease, which is released when `until_done` closes.
+    def _draw(self, until_done: contextlib.ExitStack) -> _Drawn | None:
+        """What to run, with its lease, which is released when `until_done` closes.
 
         The lease is acquired before the next worker may draw, to whom the configuration would look
         like one of a dead worker. None where the budget is used up.
@@ -72,40 +75,43 @@ class SearchStep:
         while True:
             with leases.acquire(_DRAWING) as drawing:
                 if isinstance(drawing, Lease):
-                    attempts = study.attempts()
-                    for attempt in attempts:
-                        if attempt.state is TrialState.RUNNING:
-                            held = until_done.enter_context(leases.acquire(work_of(attempt.number)))
-                            # its worker may have ended it since
-                            if isinstance(held, Lease) and study.is_running(attempt.number):
-                                refuse_precision(self.config.trainer)
-                                return attempt.number, dict(attempt.params), held
-                    if is_used_up(self.search, attempts):
+                    for each in study.running():
+                        held = until_done.enter_context(leases.acquire(work_of(each.number)))
+                        if not isinstance(held, Lease):
+                            continue
+                        known = study.attempt(each.number)
+                        # its worker may have ended it since
+                        if known.state is TrialState.RUNNING:
+                            refuse_precision(self.config.trainer)
+                            study.search_with(self.search, self._evaluations)
+                            runs = dict(known.user_attrs.get("runs", {}))
+                            return known.number, dict(known.params), held, runs
+                    if is_used_up(self.search, study):
                         return None
                     refuse_precision(self.config.trainer)
-                    # again, as what is drawn follows from how many have been drawn
-                    study.search_with(self.search, self._evaluations())
+                    # what is drawn follows from how many have been drawn
+                    study.search_with(self.search, self._evaluations)
                     number, values = study.ask(self.search)
                     held = until_done.enter_context(leases.acquire(work_of(number)))
                     assert isinstance(held, Lease)  # nobody else knows of it yet
-                    return number, values, held
+                    return number, values, held, {}
             time.sleep(_PAUSE)
 
 
 class _Configuration:
     """One attempt of the study."""
 
-    def __init__(self, step: SearchStep, number: int, values: Values, lease: Lease) -> None:
+    def __init__(
+        self, step: SearchStep, number: int, values: Values, lease: Lease, runs: dict[str, str]
+    ) -> None:
+        """`runs`: MLflow run by trial key, one a seed, of those that a dead worker began."""
         self.step = step
         self.context = step.context
         self.number = number
         self.name = f"#{number}"
         self.values = values
         self.lease = lease
-        attempts = self.context.study.attempts()
-        known = next(attempt for attempt in attempts if attempt.number == number)
-        self.runs: dict[str, str] = dict(known.user_attrs.get("runs", {}))
-        """MLflow run by trial key: one a seed."""
+        self.runs = runs
 
     def run(self) -> Outcome:
         """Run it with each seed, unless another attempt at the same configuration is complete."""
@@ -129,7 +135,11 @@ class _Configuration:
     def _copy(self, key: str) -> Outcome | None:
         """The outcome of another attempt at the same configuration, if one is complete."""
         study = self.context.study
-        others = [a for a in study.attempts() if a.number != self.number and _is_same(a, key)]
+        others = [
+            attempt
+            for attempt in study.attempts_at(key)
+            if attempt.number != self.number and attempt.state is TrialState.COMPLETE
+        ]
         if not others:
             return None
         _log.info(f"  {self.name} is the configuration of #{others[0].number}: not run again")
@@ -233,16 +243,11 @@ def work_of(number: int) -> str:
     return f"configuration {number}"
 
 
-def is_used_up(search: Search, attempts: Sequence[FrozenTrial]) -> bool:
+def is_used_up(search: Search, study: SweepStudy) -> bool:
     """Whether the budget allows no further configuration."""
-    if search.trials is not None and len(attempts) >= search.trials:
+    if search.trials is not None and study.count() >= search.trials:
         return True
     if search.hours is None:
         return False
-    spent = sum(result(attempt).get("seconds", 0.0) for attempt in attempts)
+    spent = sum(result(attempt).get("seconds", 0.0) for attempt in study.attempts())
     return spent >= search.hours * 3600
-
-
-def _is_same(attempt: FrozenTrial, key: str) -> bool:
-    facts: dict[str, Any] = attempt.user_attrs
-    return attempt.state is TrialState.COMPLETE and facts.get("key") == key

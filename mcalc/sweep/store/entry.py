@@ -1,0 +1,61 @@
+"""What the study keeps of a trial: what it is, and what became of it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from optuna.trial import FrozenTrial, TrialState
+
+from mcalc.config import NUMERICS_VERSION, PlannedTrial, differences, numeric_settings
+from mcalc.results import Outcome
+
+RESULTS = ("accuracy_low", "accuracy_high", "auc", "iterations", "seconds")
+"""Metrics of a trial that the study keeps beside its value."""
+
+
+def ended(outcome: Outcome) -> tuple[dict[str, Any], TrialState]:
+    """What the study keeps of an outcome."""
+    states = {"finished": TrialState.COMPLETE, "pruned": TrialState.PRUNED}
+    known = {name: outcome.metrics.get(name, math.nan) for name in RESULTS}
+    facts: dict[str, Any] = {
+        "result": {name: value for name, value in known.items() if math.isfinite(value)}
+    }
+    if outcome.manifest:
+        facts["manifest"] = outcome.manifest
+    if outcome.error:
+        facts["error"] = outcome.error[:2000]
+    return facts, states.get(outcome.state, TrialState.FAIL)
+
+
+def trajectory_of(attempt: FrozenTrial) -> str:
+    """Key of the training run that an attempt is taken from."""
+    return str(attempt.user_attrs.get("identity", {}).get("trajectory", ""))
+
+
+def result(attempt: FrozenTrial) -> dict[str, float]:
+    """What the study keeps of an attempt's metrics: those of `RESULTS` that it had."""
+    return dict(attempt.user_attrs.get("result", {}))
+
+
+def identity_of(trial: PlannedTrial, shared: Mapping[str, Any], number: int) -> dict[str, Any]:
+    """What an attempt is: the attributes of its entry. `number`: which attempt at its trial."""
+    settings = numeric_settings(trial.config)
+    return {
+        "key": trial.key,
+        "name": trial.name,
+        # in one piece, as each attribute is a row of its own in the store
+        "identity": {
+            "attempt": number,
+            "trajectory": trial.trajectory,
+            "values": dict(trial.values),
+            "numerics": NUMERICS_VERSION,
+            "fingerprint": trial.fingerprint,
+            # what is not as all trials of the sweep have it
+            "settings": {
+                **{key: now for key, (_, now) in differences(shared, settings).items()},
+                **{key: value for key, value in settings.items() if key not in shared},
+            },
+        },
+    }
