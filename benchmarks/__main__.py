@@ -4,10 +4,10 @@
     run       whole training runs with validations beside both
     sweep     the paper's ten AlexNet rows beside ten runs of the peer and seven of the limit
     prepare   reading and preparing images
-    engine    planning, and a trial that trains nothing
+    engine    plans, trials that train nothing, report and check; `engine trials=5000` for as many
 
-`short` takes one backbone's step and the engine, under five minutes. Numbers are kept as JSON below
-`.cache/bench`. The machine has to be quiet: the share of others is shown.
+`short` takes one backbone's step and the engine with 100 trials, under five minutes. Numbers are
+kept as JSON below `.cache/bench`. The machine has to be quiet: the share of others is shown.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from typing import Any
 import torch
 from rich.console import Console
 
-from benchmarks import prepare, sweep
+from benchmarks import engine, prepare
 from benchmarks.training import compare, paper_rows
 from mcalc.trials.provenance import cpu_model
 
@@ -32,14 +32,14 @@ KEPT = Path(".cache/bench")
 Part = Callable[[Console], Any]
 
 
-def parts() -> dict[str, Part]:
-    """What can be measured, by name."""
+def parts(trials: int = engine.TRIALS) -> dict[str, Part]:
+    """What can be measured, by name; `trials` of the engine."""
     return {
         "step": lambda console: compare.report(compare.every_step(), REPEATS, console),
         "run": lambda console: compare.report(compare.runs(), REPEATS, console),
         "sweep": paper_rows.report,
         "prepare": prepare.report,
-        "engine": sweep.report,
+        "engine": lambda console: engine.report(console, trials),
     }
 
 
@@ -48,7 +48,7 @@ def short() -> dict[str, Part]:
     works = compare.steps(["alexnet"], [10])
     return {
         "step": lambda console: compare.report(works, REPEATS, console),
-        "engine": sweep.report,
+        "engine": lambda console: engine.report(console, 100, read=(50, 200)),
     }
 
 
@@ -66,13 +66,17 @@ def hardware() -> dict[str, Any]:
 
 def main(arguments: Sequence[str] = ()) -> None:
     """Measure the named parts, or all, print their tables and keep their numbers."""
-    known = parts()
-    chosen = short() if list(arguments) == ["short"] else known
-    for name in arguments:
+    named = [word for word in arguments if not word.startswith("trials=")]
+    counts = [word.partition("=")[2] for word in arguments if word not in named]
+    if any(not count.isdecimal() or int(count) < 3 for count in counts):
+        sys.exit("trials= takes a whole number from 3 on, as in trials=5000")
+    known = parts(*map(int, counts[-1:]))
+    chosen = short() if named == ["short"] else known
+    for name in named:
         if name not in (*known, "short"):
             sys.exit(f"no part {name!r}: there are short, {', '.join(known)}")
-    if arguments and list(arguments) != ["short"]:
-        chosen = {name: known[name] for name in arguments}
+    if named and named != ["short"]:
+        chosen = {name: known[name] for name in named}
     console = Console()
     made = {"hardware": hardware(), "began": time.strftime("%Y-%m-%d %H:%M:%S%z")}
     console.print(" · ".join(f"{key} {value}" for key, value in made["hardware"].items()))

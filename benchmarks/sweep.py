@@ -1,52 +1,52 @@
-"""What the sweep engine itself costs: planning, and a trial that trains nothing."""
+"""What the sweep engine itself costs: trials that train nothing, recorded whole, and read back."""
 
 from __future__ import annotations
 
-import statistics
+import contextlib
+import io
+import os
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from rich.console import Console
-from rich.table import Table
+import numpy as np
 
+from benchmarks.planning import axis
+from mcalc.command_line import run_command
 from mcalc.config import PlannedTrial, flatten, is_numeric
 from mcalc.config.compose import compose_config
 from mcalc.console import console as engine_console
 from mcalc.data import IndexedData
-from mcalc.results import Outcome
+from mcalc.results import CurvePoint, Outcome, Predictions
 from mcalc.sweep import run_sweep
-from mcalc.sweep.planning import make_plans
-from mcalc.tracking import Tracker
-from mcalc.training import Listener, Placement, resolved
+from mcalc.tracking import RunWriter, Tracker
+from mcalc.training import Listener, Placement
 from mcalc.trials import SweepRecord
+from mcalc.trials.artifacts import config_yaml
 
-PLANNED, RUN, EDGE = 10_000, 1_000, 100
-"""Trials planned, trials run, and how many at each end are compared."""
-
-
-def axis(count: int) -> str:
-    """That many different learning rates, as a comma list."""
-    return "trainer.lr=" + ",".join(f"{1e-6 * (1 + i):.6g}" for i in range(count))
-
-
-def planning_seconds() -> float:
-    """Time to plan `PLANNED` trials from a product on the command line."""
-    arguments = [axis(PLANNED // 100), "seed=range(100)"]
-    began = time.perf_counter()
-    (plan,) = make_plans(arguments, compose_config, resolved, lambda _: "data")
-    seconds = time.perf_counter() - began
-    if len(plan.trials) != PLANNED:
-        raise RuntimeError(f"{len(plan.trials)} trials were planned, not {PLANNED}")
-    return seconds
+_LESIONS, _EVALUATIONS = 100, 5
+"""Reported lesions and evaluations of a trial that is recorded whole."""
+_METRICS = {
+    **{f"metric_{i}": float(i) for i in range(20)},
+    **{"accuracy": 0.5, "auc": 0.5, "seconds": 1.0, "iterations": 5.0, "reported_val_auc": 0.5},
+}
+_SEARCH = """\
+space: {head.weight_lr: {low: 1, high: 30}, trainer.lr: {low: 1.0e-5, high: 1.0e-3, log: true}}
+sampler: random
+pruner: none
+objective: val_auc
+budget: {trials: %d}
+"""
 
 
 class NoTraining:
-    """Stands in for training: records each trial, in full but for tables and figures, at once."""
+    """Stands in for training: records each trial at once, in full but for pictures."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, files: bool = True) -> None:
+        """`files`: whether predictions, curve and settings are recorded too."""
+        self.files = files
         self.ended: list[float] = []
 
     def __call__(
@@ -58,17 +58,21 @@ class NoTraining:
         within: SweepRecord,
         placement: Placement,
     ) -> list[Outcome]:
-        """Open a run, write parameters and metrics, close it, report to the study."""
+        """Open a run, write parameters, files and metrics, close it, report to the study."""
         outcomes = []
         for trial in trials:
             params = {k: v for k, v in flatten(trial.config).items() if is_numeric(k)}
-            writer = tracker.open_trial(trial.name, trial.key, params, {}, within.parent)
-            metrics = {f"metric_{i}": float(i) for i in range(20)} | {"accuracy": 0.5, "auc": 0.5}
-            outcome = Outcome(trial.name, trial.key, "finished", writer.run_id, metrics)
+            tags = {"mcalc.split": "one", "mcalc.protocol": trial.config.protocol.name.value}
+            writer = tracker.open_trial(trial.name, trial.key, params, tags, within.parent)
             for listener in listeners:
                 listener.opened(trial, writer.run_id)
                 listener.recording(trial)
-            writer.finish(metrics, {"mcalc.data": "none"})
+            if self.files:
+                _write_files(writer, trial)
+            sealed = writer.finish(_METRICS, {"mcalc.data": "none"})
+            outcome = Outcome(
+                trial.name, trial.key, "finished", writer.run_id, dict(_METRICS), manifest=sealed
+            )
             for listener in listeners:
                 listener.recorded(outcome)
             outcomes.append(outcome)
@@ -76,42 +80,73 @@ class NoTraining:
         return outcomes
 
 
-def overheads(trials: int = RUN) -> list[float]:
-    """Seconds from the end of one trial to the end of the next, on SQLite in a new folder."""
-    nothing = NoTraining()
-    with tempfile.TemporaryDirectory() as folder:
-        quiet = engine_console.quiet
-        engine_console.quiet = True
-        try:
-            run_sweep(
-                [
-                    axis(trials),
-                    f"tracking.dir={Path(folder) / 'mlruns'}",
-                    f"data.cache={Path(folder) / 'cache'}",
-                    "data.phantom.lesions=8",
-                ],
-                lambda overrides: replace(compose_config(overrides)),
-                execute=nothing,
-            )
-        finally:
-            engine_console.quiet = quiet
+def _write_files(writer: RunWriter, trial: PlannedTrial) -> None:
+    writer.text(config_yaml(trial.config), "config.yaml")
+    curve = [CurvePoint(i + 1, i / 5, 0.7, 0.5, 0.7, 0.5, 0.5) for i in range(_EVALUATIONS)]
+    for point in curve:
+        writer.point(point)
+    labels = np.arange(_LESIONS) % 2
+    ids = tuple(f"lesion {i}" for i in range(_LESIONS))
+    writer.table(Predictions(ids, labels, np.full(_LESIONS, 0.5)))
+    writer.curve(curve)
+
+
+def record(folder: Path, trials: int, *, search: bool = False, files: bool = True) -> list[float]:
+    """Run that many trials that train nothing, on SQLite in a folder.
+
+    Returns seconds from the end of one trial to the end of the next.
+    """
+    nothing = NoTraining(files=files)
+    arguments = [axis(trials)]
+    if search:
+        (folder / "sweeps").mkdir()
+        (folder / "sweeps" / "nothing.yaml").write_text(_SEARCH % trials)
+        arguments = ["sweep=nothing"]
+    with _quiet(), contextlib.chdir(folder if search else os.curdir):
+        run_sweep(
+            [*arguments, "name=nothing", *_places(folder), "data.phantom.lesions=8"],
+            lambda overrides: replace(compose_config(overrides)),
+            execute=nothing,
+        )
     return [b - a for a, b in zip(nothing.ended, nothing.ended[1:], strict=False)]
 
 
-def report(console: Console) -> None:
-    """Print the table."""
-    table = Table("sweep engine", "measured", "target")
-    table.add_row(f"plan {PLANNED} trials", f"{planning_seconds():.2f} s", "2 s")
-    costs = overheads()
-    first, last = statistics.median(costs[:EDGE]), statistics.median(costs[-EDGE:])
-    table.add_row(
-        f"a trial that trains nothing, median of {RUN}",
-        f"{statistics.median(costs) * 1e3:.1f} ms",
-        "50 ms",
-    )
-    table.add_row(f"first {EDGE}, median", f"{first * 1e3:.1f} ms", "")
-    table.add_row(
-        f"last {EDGE}, median", f"{last * 1e3:.1f} ms ({last / first:.2f} x)", "1.5 x the first"
-    )
-    table.add_row("total of all", f"{sum(costs):.1f} s", "")
-    console.print(table)
+def overheads(trials: int, *, search: bool = False, files: bool = True) -> list[float]:
+    """As `record`, in a folder that is deleted."""
+    with tempfile.TemporaryDirectory() as folder:
+        return record(Path(folder), trials, search=search, files=files)
+
+
+def reading_seconds(trials: int) -> dict[str, float]:
+    """How long the report's tables and `sweep check` take over a record of that many trials."""
+    with tempfile.TemporaryDirectory() as folder:
+        record(Path(folder), trials)
+        places = _places(Path(folder))
+        both = ["alexnet=nothing", "googlenet=nothing", f"out={folder}/report"]
+        commands = {
+            "report": ("report", ["table=1", *both, *places[:1]]),
+            "check": ("sweep", ["check", "nothing", *places[:1]]),
+        }
+        found = {}
+        for name, (command, arguments) in commands.items():
+            began = time.perf_counter()
+            with _quiet():
+                status = run_command(command, arguments)
+            if status:
+                raise RuntimeError(f"{command} {' '.join(arguments)} ended with {status}")
+            found[name] = time.perf_counter() - began
+    return found
+
+
+def _places(folder: Path) -> list[str]:
+    return [f"tracking.dir={folder / 'mlruns'}", f"data.cache={folder / 'cache'}"]
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    before, engine_console.quiet = engine_console.quiet, True
+    try:
+        with contextlib.redirect_stdout(io.StringIO()):
+            yield
+    finally:
+        engine_console.quiet = before

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field, fields
+from functools import cache
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
@@ -86,6 +87,15 @@ def rules_of(entry: Any) -> Rules:
     return found
 
 
+@cache
+def _checked(section: type) -> tuple[tuple[str, Rules, bool], ...]:
+    """Of each field of a section its name, its rules and whether it may be null.
+
+    Looked up once: a plan makes two sections for each of its trials.
+    """
+    return tuple((each.name, rules_of(each), "None" in str(each.type)) for each in fields(section))
+
+
 class Section:
     """A dataclass of settings. `class HeadConfig(Section, prefix="head.")` names its place."""
 
@@ -100,16 +110,18 @@ class Section:
 
         Raises UserError for a number out of range or not finite, and for an empty path.
         """
-        for entry in fields(self):  # type: ignore[arg-type]
-            value, rules = getattr(self, entry.name), rules_of(entry)
-            if isinstance(value, int | float) and not rules.allow(value):
-                or_null = ", or null" if "None" in str(entry.type) else ""
-                raise self.out_of_range(entry.name, f"a number {rules.range()}{or_null}")
-            if rules.path and isinstance(value, str) and not value.strip():
-                or_null = ", or null for none" if "None" in str(entry.type) else ""
-                raise UserError(f"{self._prefix}{entry.name}= is empty: give a path{or_null}")
-            if rules.path and isinstance(value, str) and value.startswith("~"):
-                setattr(self, entry.name, str(Path(value).expanduser()))
+        for name, rules, may_be_null in _checked(type(self)):  # type: ignore[arg-type]
+            value = getattr(self, name)
+            if isinstance(value, int | float):
+                if not rules.allow(value):
+                    or_null = ", or null" if may_be_null else ""
+                    raise self.out_of_range(name, f"a number {rules.range()}{or_null}")
+            elif rules.path and isinstance(value, str):
+                if not value.strip():
+                    or_null = ", or null for none" if may_be_null else ""
+                    raise UserError(f"{self._prefix}{name}= is empty: give a path{or_null}")
+                if value.startswith("~"):
+                    setattr(self, name, str(Path(value).expanduser()))
 
     def out_of_range(self, name: str, expected: str) -> UserError:
         """The error to raise for the value of a field."""

@@ -53,9 +53,11 @@ def cautions(trials: Sequence[RecordedTrial]) -> tuple[str, ...]:
     leaking = [trial for trial in others if trial.tags.get("mcalc.leak", "none") != "none"]
     if leaking:
         found.append(f"The split{_whose(leaking, trials)} leaks: {grouped(leaking, _tag('leak'))}.")
-    for text in dict.fromkeys(text for trial in trials for text in trial.warnings):
-        whose = [trial for trial in trials if text in trial.warnings]
-        found.append(f"Warning{_whose(whose, trials)}: {text}")
+    warned: dict[str, list[RecordedTrial]] = {}
+    for trial in trials:
+        for text in dict.fromkeys(trial.warnings):
+            warned.setdefault(text, []).append(trial)
+    found += [f"Warning{_whose(whose, trials)}: {text}" for text, whose in warned.items()]
     if len({trial.predictions.ids for trial in trials}) > 1:
         found.append(
             "The trials do not report on the same lesions, so a difference between two rows may be "
@@ -108,7 +110,11 @@ def provenance(trials: Sequence[RecordedTrial]) -> tuple[str, ...]:
 def names(chosen: Sequence[RecordedTrial], among: Sequence[RecordedTrial]) -> str:
     """`AL1, AL5–AL7`: the chosen trials' names, with neighbours in `among` as a range."""
     run_ids = {trial.run_id for trial in chosen}
-    places = [index for index, trial in enumerate(among) if trial.run_id in run_ids]
+    return _at([index for index, trial in enumerate(among) if trial.run_id in run_ids], among)
+
+
+def _at(places: Sequence[int], among: Sequence[RecordedTrial]) -> str:
+    """As `names`, of the trials at these places, which ascend."""
     parts: list[str] = []
     # places that follow one another are as far from their index as the first of them
     for _, neighbours in groupby(enumerate(places), key=lambda pair: pair[1] - pair[0]):
@@ -119,13 +125,12 @@ def names(chosen: Sequence[RecordedTrial], among: Sequence[RecordedTrial]) -> st
 
 def grouped(trials: Sequence[RecordedTrial], value: Callable[[RecordedTrial], str]) -> str:
     """The value where all trials share it, else each value with the trials that have it."""
-    values = dict.fromkeys(value(trial) for trial in trials)
-    if len(values) == 1:
-        return next(iter(values))
-    return "; ".join(
-        f"{one} ({names([trial for trial in trials if value(trial) == one], trials)})"
-        for one in values
-    )
+    places: dict[str, list[int]] = {}
+    for place, trial in enumerate(trials):
+        places.setdefault(value(trial), []).append(place)
+    if len(places) == 1:
+        return next(iter(places))
+    return "; ".join(f"{one} ({_at(whose, trials)})" for one, whose in places.items())
 
 
 def _tag(name: str) -> Callable[[RecordedTrial], str]:

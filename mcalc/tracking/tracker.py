@@ -201,16 +201,21 @@ class Tracker:
 
     def curve_of(self, run_id: str) -> tuple[CurvePoint, ...]:
         """The curve in the files of a closed run; none where it has none."""
-        run = self.client.get_run(run_id)
-        return read_curve(artifacts_of(self.client, run, self.directory))
+        return read_curve(self._folder(run_id))
 
     def predictions_of(self, run_id: str) -> Predictions | None:
         """The predictions in the files of a finished run; None where they are gone."""
-        run = self.client.get_run(run_id)
         try:
-            return read_predictions(artifacts_of(self.client, run, self.directory))
+            return read_predictions(self._folder(run_id))
         except (OSError, MlflowException):
             return None
+
+    def _folder(self, run_id: str) -> Path:
+        """Where the files of a run are. Raises MlflowException where MLflow has to be asked."""
+        here = lost_folder(self.directory, run_id) if self.directory else None
+        if here and here.is_dir():
+            return here
+        return artifacts_of(self.client, self.client.get_run(run_id), self.directory)
 
     def rewrite(self, run_id: str, sealed: str, parent: str | None) -> RecordedTrial:
         """Write a closed run anew from its manifest and files, below `parent`.

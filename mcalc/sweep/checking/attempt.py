@@ -10,7 +10,7 @@ from typing import Any
 from optuna.trial import FrozenTrial, TrialState
 
 from mcalc.results import CurvePoint, Predictions, RecordedTrial
-from mcalc.sweep.store import DEFINITION, RESULTS, SweepStudy, result
+from mcalc.sweep.store import RESULTS, SweepStudy, result
 
 _TOLERANCE = 1e-12
 _TAGS = ("trajectory", "fingerprint")
@@ -66,7 +66,7 @@ def _parameter_problems(
         elif values[name] != drawn:
             yield f"its parameter {name} is {drawn}, and was planned as {values[name]}"
     # of explicit trials it may be missing: a category that came later
-    for name in values if DEFINITION in study.facts() else ():
+    for name in values if study.definition is not None else ():
         if name not in attempt.params:
             yield f"its parameter {name} is missing"
 
@@ -75,7 +75,7 @@ def identity_of(study: SweepStudy, attempt: FrozenTrial, run: RecordedTrial) -> 
     """What a trial is by its run, and by its entry where the run does not say."""
     known: Mapping[str, Any] = attempt.user_attrs.get("identity", {})
     planned: Mapping[str, Any] = known.get("values", {})
-    space = study.facts().get(DEFINITION, {}).get("space", planned)
+    space = (study.definition or {}).get("space", planned)
     values = {
         name: _recorded(run, name, planned.get(name), attempt.params.get(name))
         for name in (space or {**attempt.params, **planned})
@@ -123,8 +123,7 @@ def attempt_problems(
     study: SweepStudy, attempt: FrozenTrial, run: RecordedTrial, curve: Sequence[CurvePoint]
 ) -> Iterator[str]:
     """Where the figures of an attempt are not those of its run."""
-    definition = study.facts().get(DEFINITION)
-    objective = definition["objective"] if definition else None
+    objective = study.definition["objective"] if study.definition else None
     if attempt.state is TrialState.COMPLETE:
         name = f"reported_{objective}" if objective else "accuracy"
         recorded = run.metrics.get(name)

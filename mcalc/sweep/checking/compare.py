@@ -17,7 +17,7 @@ from mcalc.sweep.checking.attempt import (
     run_ids,
     score_problems,
 )
-from mcalc.sweep.store import DEFINITION, DONE, Leases, Owner, SweepStudy, trajectory_of
+from mcalc.sweep.store import DONE, Leases, Owner, SweepStudy, trajectory_of
 from mcalc.sweep.worker import NO_OBJECTIVE, work_of
 from mcalc.tracking import Tracker
 
@@ -148,9 +148,8 @@ def _remedy_of_unknown(
     """What to do about a run that no entry of Optuna names."""
     if run.state == "running":
         return Remedy.abandon
-    is_search = DEFINITION in study.study.user_attrs
     is_done = run.key in newest and newest[run.key].state in DONE
-    if run.state in ("finished", "pruned") and not is_search and not is_done:
+    if run.state in ("finished", "pruned") and study.definition is None and not is_done:
         return Remedy.command
     return Remedy.supersede
 
@@ -251,10 +250,12 @@ def _compare(
             yield Finding(text, remedy, attempt, run_id)
         elif len(ids) == 1 and is_done:
             # a search takes no finished run over
-            remedy = Remedy.attempt if DEFINITION in study.facts() else Remedy.adopt
+            searched = study.definition is not None
+            remedy = Remedy.attempt if searched else Remedy.adopt
             for text in identity_problems(study, attempt, run):
                 yield Finding(f"{_name(attempt)}: {text}", remedy, attempt, run_id)
-            for text in attempt_problems(study, attempt, run, tracker.curve_of(run_id)):
+            curve = tracker.curve_of(run_id) if searched else ()
+            for text in attempt_problems(study, attempt, run, curve):
                 yield Finding(f"{_name(attempt)}: {text}", Remedy.attempt, attempt, run_id)
 
 
@@ -306,6 +307,6 @@ def _run_problems(
 
 
 def _is_owned(study: SweepStudy, attempt: FrozenTrial, owners: dict[str, Owner]) -> bool:
-    searched = DEFINITION in study.study.user_attrs
+    searched = study.definition is not None
     work = work_of(attempt.number) if searched else trajectory_of(attempt)
     return work in owners

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import sqlite3
+from collections import Counter
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -103,9 +104,10 @@ def _number(database: sqlite3.Connection, study: int) -> None:
     """
     taken: set[int] = set()
     numbers = _numbers(database, study)
+    times = Counter(numbers.values())
     for place, (trial, number) in enumerate(numbers.items()):
-        twice = number < 0 or list(numbers.values()).count(number) > 1
-        right = place if twice and place not in numbers.values() else number
+        twice = number < 0 or times[number] > 1
+        right = place if twice and place not in times else number
         while right < 0 or right in taken:
             right += 1
         taken.add(right)

@@ -100,9 +100,10 @@ class SweepStudy:
         return dict(self.facts().get(RANGES, {}))
 
     @cached_property
-    def is_search(self) -> bool:
-        """Whether its configurations are drawn."""
-        return DEFINITION in self.facts()
+    def definition(self) -> dict[str, Any] | None:
+        """What a search draws from and by, as first read; None of explicit trials."""
+        found = self.facts().get(DEFINITION)
+        return None if found is None else dict(found)
 
     def _describe(self, plan: Plan) -> None:
         known = self.study.user_attrs
@@ -251,7 +252,7 @@ class SweepStudy:
         """Record what became of an attempt; the value is the study's objective."""
         facts, state = ended(outcome)
         self.set(number, facts)
-        if state is TrialState.COMPLETE and not self.is_search and _is_feasible(value):
+        if state is TrialState.COMPLETE and self.definition is None and _is_feasible(value):
             # as `Study.tell`, which besides asks the sampler and reads the trial twice
             self.storage.optuna.set_trial_state_values(self._trial_id(number), state, [value])
         else:
@@ -342,8 +343,11 @@ class SweepStudy:
     # --- searching --------------------------------------------------------------------------
 
     def search_with(self, search: Search, evaluations: int) -> None:
-        """Draw and prune as the search says; `evaluations` is what a whole run has."""
-        self.study.sampler = sampler_of(search, len(self.study.get_trials(deepcopy=False)))
+        """Draw and prune as the search says, after the entries that were last read.
+
+        `evaluations` is what a whole run has.
+        """
+        self.study.sampler = sampler_of(search, self._known.entries)
         self.study.pruner = pruner_of(search, evaluations)
 
     def ask(self, search: Search) -> tuple[int, Values]:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from optuna.trial import FrozenTrial
 
+from mcalc.allocator import set_aside_what_is_imported
 from mcalc.config import Config, PlannedTrial
 from mcalc.console import Display
 from mcalc.data import DataCache, IndexedData
@@ -82,7 +83,9 @@ class WorkerContext:
         within = SweepRecord(job.sweep, job.parent, known_runs)
         with gpu_slot(config.trainer, config.trials_per_gpu) as gpu:
             placement = Placement(gpu, cpu_share(config.trainer, job.beside))
-            return self._execute_or_train()(
+            execute = self._execute_or_train()
+            set_aside_what_is_imported()
+            return execute(
                 trials,
                 self.data(config.data),
                 self.tracker,
