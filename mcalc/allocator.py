@@ -8,6 +8,7 @@ change. Numbers do not change.
 
 from __future__ import annotations
 
+import atexit
 import ctypes
 import gc
 import sys
@@ -39,6 +40,8 @@ def set_aside_what_is_imported() -> None:
     training run (`free_networks`). What is made from now on is collected as before.
     """
     gc.freeze()
+    # else extension modules take what is left at the end for leaks, and print so
+    atexit.register(gc.unfreeze)
 
 
 def free_networks() -> None:
