@@ -9,6 +9,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -108,7 +109,7 @@ def record(folder: Path, trials: int, *, search: bool = False, files: bool = Tru
             lambda overrides: replace(compose_config(overrides)),
             execute=nothing,
         )
-    return [b - a for a, b in zip(nothing.ended, nothing.ended[1:], strict=False)]
+    return [after - before for before, after in pairwise(nothing.ended)]
 
 
 def overheads(trials: int, *, search: bool = False, files: bool = True) -> list[float]:

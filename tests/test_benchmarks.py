@@ -10,8 +10,7 @@ import pytest
 from rich.console import Console
 
 import benchmarks.__main__ as bench
-from benchmarks import precision
-from benchmarks import sweep as engine
+from benchmarks import engine, precision
 from benchmarks.training import compare, limit, ours, peer
 from benchmarks.training.stopwatch import Stopwatch
 from benchmarks.training.workload import Workload
@@ -85,12 +84,30 @@ def test_workloads_have_images_for_training_and_validation() -> None:
     assert np.array_equal(pixels, TINY.images()[0])
 
 
-def test_the_engines_benchmark_runs_every_trial() -> None:
-    assert len(engine.overheads(5)) == 4
+def test_the_engine_is_measured_in_processes_of_their_own(tmp_path: Path) -> None:
+    planned = engine.measure("plan", 100)
+    assert planned["seconds"] > 0
+    assert planned["MB"] > 10
+    assert len(engine.measure("with files", 4)) == 3
+    assert len(engine.measure("search", 3, "NORMAL")) == 2
+    assert set(engine.measure("read", 3)) == {"report", "check"}
+    with pytest.raises(RuntimeError, match="nothing of 3 failed"):
+        engine.measure("nothing", 3)
 
 
-def test_planning_is_measured_on_the_trials_it_says() -> None:
-    assert engine.planning_seconds() > 0
+def test_the_first_middle_and_last_trials_are_compared() -> None:
+    # seconds, and milliseconds
+    costs = [0.001] * 100 + [0.002] * 300 + [0.003] * 100
+    assert engine.edges(costs) == pytest.approx({"all": 2, "first": 1, "middle": 2, "last": 3})
+    assert engine.edges([0.001, 0.002, 0.004]) == pytest.approx(
+        {"all": 2, "first": 1, "middle": 2, "last": 4}
+    )
+
+
+@pytest.mark.parametrize("count", ["many", "2", "-5", ""])
+def test_a_number_of_trials_that_is_none_is_said(count: str) -> None:
+    with pytest.raises(SystemExit, match="trials= takes a whole number"):
+        bench.main(["engine", f"trials={count}"])
 
 
 def recorded(seed: int, precision: str, probabilities: list[float]) -> RecordedTrial:

@@ -91,3 +91,19 @@ def test_values_that_differ_are_told_by_trial(trial) -> None:
     assert grouped(made, lambda one: one.tags["mcalc.weights"]) == "a (AL1–AL3); b (AL4, AL5)"
     assert grouped(made, lambda one: one.tags["mcalc.data"]) == "kaggle layout"
     assert names([made[0], made[2], made[3], made[4]], made) == "AL1, AL3–AL5"
+
+
+def test_trials_are_grouped_by_asking_each_once(trial) -> None:
+    made = [trial(f"T{i}", tags={"mcalc.weights": f"w{i % 7}"}) for i in range(50)]
+    asked: list[str] = []
+
+    def weights(one) -> str:
+        asked.append(one.name)
+        return one.tags["mcalc.weights"]
+
+    found = grouped(made, weights)
+    assert asked == [one.name for one in made]
+    whose = {
+        f"w{i}": [one for one in made if one.tags["mcalc.weights"] == f"w{i}"] for i in range(7)
+    }
+    assert found == "; ".join(f"{name} ({names(each, made)})" for name, each in whose.items())

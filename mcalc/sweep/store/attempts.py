@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import zip_longest
+from itertools import chain, compress, repeat
+from operator import is_not
 
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
@@ -43,11 +44,8 @@ class Attempts:
     def read(self) -> Attempts:
         """Take in what is new in the store, or has changed."""
         entries = self._entries()
-        changed = [
-            now
-            for now, before in zip_longest(entries, self._seen)
-            if now is not before and now is not None
-        ]
+        # all of it in C: the one thing that is done with each entry each time
+        changed = list(compress(entries, map(is_not, entries, chain(self._seen, repeat(None)))))
         self._seen = entries
         if not self._add(changed):
             self._clear()
