@@ -76,12 +76,15 @@ def report(console: Console, trials: int = TRIALS, read: tuple[int, int] = READ)
         one = found["plan"][count] = measure("plan", count)
         table.add_row(f"{count:,} trials", f"{one['seconds']:.1f}", f"{one['MB']:.0f}")
     console.print(table)
-    table = Table(f"{trials:,} trials, ms", "synchronous", "all", "first", "middle", "last")
+    table = Table(
+        f"{trials:,} trials, ms", "synchronous", "clock", "all", "first", "middle", "last"
+    )
     for case in ("run alone", "with files", "search"):
         for synchronous in SYNCHRONOUS:
-            one = edges(measure(case, trials, synchronous))
-            found["trials"][f"{case}, {synchronous}"] = one
-            table.add_row(case, synchronous, *(f"{value:.1f}" for value in one.values()))
+            for clock, costs in measure(case, trials, synchronous).items():
+                one = found["trials"][f"{case}, {synchronous}, {clock}"] = edges(costs)
+                cells = (f"{value:.1f}" for value in one.values())
+                table.add_row(case, synchronous, clock, *cells)
     console.print(table)
     table = Table("over", *(f"{count:,} trials, s" for count in read), "ratio")
     each = {count: measure("read", count) for count in read}

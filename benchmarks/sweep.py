@@ -49,6 +49,7 @@ class NoTraining:
         """`files`: whether predictions, curve and settings are recorded too."""
         self.files = files
         self.ended: list[float] = []
+        self.processor: list[float] = []
 
     def __call__(
         self,
@@ -78,6 +79,7 @@ class NoTraining:
                 listener.recorded(outcome)
             outcomes.append(outcome)
             self.ended.append(time.perf_counter())
+            self.processor.append(time.process_time())
         return outcomes
 
 
@@ -92,11 +94,13 @@ def _write_files(writer: RunWriter, trial: PlannedTrial) -> None:
     writer.curve(curve)
 
 
-def record(folder: Path, trials: int, *, search: bool = False, files: bool = True) -> list[float]:
-    """Run that many trials that train nothing, on SQLite in a folder.
+Costs = dict[str, list[float]]
+"""Seconds from the end of one trial to the end of the next: by the clock (`wall`), and of this
+process's `processor`, which other work on the machine changes little."""
 
-    Returns seconds from the end of one trial to the end of the next.
-    """
+
+def record(folder: Path, trials: int, *, search: bool = False, files: bool = True) -> Costs:
+    """Run that many trials that train nothing, on SQLite in a folder."""
     nothing = NoTraining(files=files)
     arguments = [axis(trials)]
     if search:
@@ -109,10 +113,11 @@ def record(folder: Path, trials: int, *, search: bool = False, files: bool = Tru
             lambda overrides: replace(compose_config(overrides)),
             execute=nothing,
         )
-    return [after - before for before, after in pairwise(nothing.ended)]
+    times = {"wall": nothing.ended, "processor": nothing.processor}
+    return {name: [after - before for before, after in pairwise(t)] for name, t in times.items()}
 
 
-def overheads(trials: int, *, search: bool = False, files: bool = True) -> list[float]:
+def overheads(trials: int, *, search: bool = False, files: bool = True) -> Costs:
     """As `record`, in a folder that is deleted."""
     with tempfile.TemporaryDirectory() as folder:
         return record(Path(folder), trials, search=search, files=files)

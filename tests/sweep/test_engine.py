@@ -28,10 +28,11 @@ from mcalc.results import Outcome, RecordedTrial
 from mcalc.sweep.checking.compare import Report, check
 from mcalc.sweep.display.summary import summarise
 from mcalc.sweep.start import run_sweep
+from mcalc.sweep.store.entry import trajectory_of
 from mcalc.sweep.store.jobs import Jobs
 from mcalc.sweep.store.leases import Leases
 from mcalc.sweep.store.storage import Storage, storage_url
-from mcalc.sweep.store.study import SweepStudy, trajectory_of
+from mcalc.sweep.store.study import SweepStudy
 from mcalc.sweep.worker.context import WorkerContext
 from mcalc.sweep.worker.job import run_job
 from mcalc.sweep.worker.search import work_of

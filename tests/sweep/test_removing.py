@@ -13,9 +13,10 @@ from processes import fork, wait_for
 
 from mcalc.sqlite_file import url_of
 from mcalc.sweep.__main__ import main
+from mcalc.sweep.store.entry import trajectory_of
 from mcalc.sweep.store.leases import Leases
 from mcalc.sweep.store.storage import Storage
-from mcalc.sweep.store.study import SweepStudy, trajectory_of
+from mcalc.sweep.store.study import SweepStudy
 from mcalc.tracking.removal import every_run
 from mcalc.tracking.tracker import Tracker
 

@@ -12,8 +12,9 @@ from mcalc.config.compose import compose_config
 from mcalc.sqlite_file import url_of
 from mcalc.sweep.__main__ import main
 from mcalc.sweep.actions.space import Use, _in_cache, _in_record
+from mcalc.sweep.store.entry import trajectory_of
 from mcalc.sweep.store.storage import Storage
-from mcalc.sweep.store.study import SweepStudy, trajectory_of
+from mcalc.sweep.store.study import SweepStudy
 
 RATES = "head.weight_lr=1,2,3"
 

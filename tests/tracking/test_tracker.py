@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from small_record import CURVE, PREDICTIONS, record
 from stores import begin_with_tables
+from work import statements
 
 from mcalc.config import TrackingConfig
 from mcalc.errors import UserError
@@ -130,3 +132,36 @@ def test_nothing_recorded_and_an_unwritable_place_are_said(tmp_path: Path) -> No
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match=r"tracking\.dir=PATH"):
         Tracker(tmp_path / "file" / "mlruns", "mcalc")
+
+
+def test_a_run_is_closed_in_three_commits_with_all_of_its_curve(tracker: Tracker) -> None:
+    trial = tracker.open_trial("one", "k1", {}, {}, None)
+    for point in CURVE:
+        trial.point(point)
+    with statements() as sql:
+        trial.table(PREDICTIONS)
+        trial.finish({"accuracy": 2 / 3}, {"mcalc.data": "small"})
+    # metrics, tags, and the run's end: each waits for the disk
+    assert sql.commits == 3
+    run = tracker.client.get_run(trial.run_id)
+    assert run.data.metrics["val_loss"] == CURVE[-1].val_loss
+    assert run.data.metrics["accuracy"] == 2 / 3
+    assert "predictions.json" in run.data.tags["mlflow.loggedArtifacts"]
+
+
+def test_a_curve_of_more_points_than_mlflow_takes_at_once_is_written_whole(
+    tracker: Tracker,
+) -> None:
+    # 7 values each, of which MLflow takes 1000 in a call
+    curve = [replace(CURVE[1], iteration=i, val_loss=i / 1000) for i in range(1, 301)]
+    trial = tracker.open_trial("one", "k1", {}, {}, None)
+    for point in curve:
+        trial.point(point)
+    trial.curve(curve)
+    trial.finish({f"metric_{i}": float(i) for i in range(40)}, {})
+    history = tracker.client.get_metric_history(trial.run_id, "val_loss")
+    assert [(entry.step, entry.value) for entry in history] == [
+        (point.iteration, point.val_loss) for point in curve
+    ]
+    assert tracker.client.get_run(trial.run_id).data.metrics["metric_39"] == 39
+    assert not tracker.inspect(trial.run_id).problems

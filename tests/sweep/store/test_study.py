@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import optuna
@@ -10,7 +11,10 @@ from engine import Instant, settings, sweep
 from optuna.trial import TrialState
 
 from mcalc.config.compose import compose_config
-from mcalc.sweep.store.storage import storage_url
+from mcalc.config.trial import plan_trial
+from mcalc.sweep.store.storage import Storage, storage_url
+from mcalc.sweep.store.study import SweepStudy
+from mcalc.training.device import resolved
 
 
 def load(folder: Path) -> optuna.Study:
@@ -54,3 +58,21 @@ def test_a_search_minimises_where_its_objective_is_a_loss(
     assert study.direction is optuna.study.StudyDirection.MINIMIZE
     accuracies = {t.number: t.user_attrs["result"]["auc"] for t in study.trials}
     assert study.best_trial.number == max(accuracies, key=accuracies.__getitem__)
+
+
+def test_an_entry_has_its_own_number_whatever_another_worker_makes_meanwhile(
+    tmp_path: Path,
+) -> None:
+    sweep(tmp_path, "head.weight_lr=5,10", "name=mine")
+    config = resolved(compose_config(settings(tmp_path)))
+    ours, theirs = (SweepStudy.find(Storage(storage_url(config), 5), "mine") for _ in range(2))
+    assert ours is not None
+    assert theirs is not None
+    trials = [plan_trial(name, replace(config, seed=n), "data") for n, name in enumerate("abcd", 7)]
+    assert len(ours.newest()) == 2
+    numbers = [theirs.begin(trials[0], {}, None), ours.begin(trials[1], {}, None)]
+    # nor does it read anything between two of its own
+    numbers += [ours.begin(trial, {}, None) for trial in trials[2:]]
+    assert numbers == [2, 3, 4, 5]
+    names = {t.number: t.user_attrs["name"] for t in load(tmp_path).trials[2:]}
+    assert names == dict(zip(numbers, "abcd", strict=True))
