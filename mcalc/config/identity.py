@@ -12,7 +12,7 @@ from typing import Any
 from mcalc.config.paths import entries, leaves
 from mcalc.config.rules import UNSET
 from mcalc.config.schema import Config
-from mcalc.file_digest import file_sha256
+from mcalc.file_digest import known_sha256
 from mcalc.plugins import versions
 
 NUMERICS_VERSION = 6
@@ -149,7 +149,7 @@ def contents_of(config: Config) -> dict[str, str]:
     """`{"backbone.weights": "sha256:..."}`: settings that name a file which is there."""
     named = {key: attrgetter(key)(config) for key in FILES}
     return {
-        key: f"sha256:{file_sha256(Path(path))}"
+        key: f"sha256:{known_sha256(Path(path))}"
         for key, path in named.items()
         if path and Path(path).is_file()
     }

@@ -22,13 +22,10 @@ from typing import Any, NamedTuple, TypeVar
 
 from mcalc.config import DataConfig, Region, WithoutCallback
 from mcalc.data.records import Lesion, needed_files
-from mcalc.file_digest import file_sha256
+from mcalc.file_digest import SETTLED_SECONDS, file_sha256
 from mcalc.iteration import Progress, in_threads
 
 DATABASE = "digests.sqlite"
-SETTLED_SECONDS = 3.0
-"""A file's time of change distinguishes its versions once it is older than this."""
-
 _T = TypeVar("_T")
 _PATIENCE_SECONDS = 30.0
 _WRITE_EVERY_SECONDS = 10.0
