@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from typing import NoReturn
 
 from mcalc.command_line import HELP, run_command
 from mcalc.config import COMMANDS
 from mcalc.errors import UserError, exit_on_user_error, nearest
+from mcalc.leaving import run_as_program
 
 USAGE = """\
 usage: mcalc COMMAND [ARGUMENT ...]      (mcalc train is python -m mcalc.train)
@@ -34,5 +36,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return run_command(name, rest)
 
 
+def program() -> NoReturn:
+    """The console script `mcalc`: the process ends with it."""
+    run_as_program(main)
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    program()

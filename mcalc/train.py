@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from mcalc.command_line import run_command
 from mcalc.config import Line
 from mcalc.errors import UserError
+from mcalc.leaving import run_as_program
 from mcalc.preemption import handled, leave
 from mcalc.secret_text import argument_shown
 
@@ -109,4 +110,4 @@ def _no_task(composed: object) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_as_program(main)

@@ -26,12 +26,14 @@ BASE = (
     "mcalc.errors",
     "mcalc.allocator",
     "mcalc.atomic_write",
+    "mcalc.connections",
     "mcalc.console",
     "mcalc.csv_cells",
     "mcalc.csv_lines",
     "mcalc.csv_table",
     "mcalc.file_digest",
     "mcalc.iteration",
+    "mcalc.leaving",
     "mcalc.logs",
     "mcalc.network_files",
     "mcalc.plain_file",
@@ -42,6 +44,7 @@ BASE = (
     "mcalc.secret_text",
     "mcalc.shipped",
     "mcalc.sqlite_file",
+    "mcalc.sqlite_template",
     "mcalc.yaml_file",
 )
 """Single modules that know nothing of trials; any part may import them."""

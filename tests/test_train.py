@@ -29,8 +29,8 @@ from mcalc.models.classifier import Classifier
 from mcalc.results import RecordedTrial
 from mcalc.sweep.__main__ import main as look
 from mcalc.sweep.store.storage import DATABASE
+from mcalc.tracking.places import database_uri
 from mcalc.tracking.reader import read_trials
-from mcalc.tracking.store import database_uri
 from mcalc.train import main
 
 pytestmark = pytest.mark.slow

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from functools import partial
 
 from mcalc.command_line import run_command
+from mcalc.leaving import run_as_program
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -17,4 +19,4 @@ def main(arguments: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    run_as_program(partial(main, sys.argv[1:]))

@@ -12,7 +12,7 @@ from urllib.parse import unquote, urlsplit
 
 from mcalc.errors import UserError
 from mcalc.sqlite_file import opened
-from mcalc.tracking.store import ARTIFACTS, artifacts_uri, database_of
+from mcalc.tracking.places import ARTIFACTS, artifacts_uri, database_of
 
 _ADDRESSES = (("runs", "artifact_uri"), ("logged_models", "artifact_location"))
 """Tables of MLflow with addresses below that of their experiment."""

@@ -9,13 +9,11 @@ from filelock import FileLock
 from mlflow.entities import LifecycleStage
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
-from sqlalchemy.exc import ArgumentError
 
 from mcalc.atomic_write import make_record_folder
-from mcalc.config import TrackingConfig
 from mcalc.errors import UserError
-from mcalc.sqlite_file import file_of
 from mcalc.tracking.moved import rebase
+from mcalc.tracking.places import artifacts_uri, file_at
 from mcalc.tracking.server import (
     ServerClient,
     WaitingClient,
@@ -24,7 +22,7 @@ from mcalc.tracking.server import (
     refusal,
     server_retry,
 )
-from mcalc.tracking.store import artifacts_uri, database_of, open_database, open_local
+from mcalc.tracking.store import open_database, open_local
 
 UNSENT = "unsent"
 """Folder below `tracking.dir`: the record of runs that a server did not take."""
@@ -41,7 +39,7 @@ def open_record(
     """
     if uri is None:
         client = open_local(directory)
-    elif (database := _database_file(uri)) is not None:
+    elif (database := file_at(uri)) is not None:
         make_record_folder(database.parent)
         client = open_database(database)
     else:
@@ -57,11 +55,6 @@ def open_unsent(directory: Path, experiment: str) -> tuple[MlflowClient, str]:
     place = directory / UNSENT
     make_record_folder(place)
     return open_record(place, experiment, None, 0.0)
-
-
-def tracking_file(tracking: TrackingConfig) -> Path | None:
-    """The file of MLflow's store that the settings name; None for a server."""
-    return database_of(Path(tracking.dir)) if tracking.uri is None else _database_file(tracking.uri)
 
 
 def _open_server(
@@ -100,11 +93,3 @@ def _experiment(client: MlflowClient, name: str, place: str | None) -> str:
             "tracking.experiment=NAME"
         )
     return str(found.experiment_id)
-
-
-def _database_file(uri: str) -> Path | None:
-    """The file of a SQLite address; None for any other, which `check_address` looks at."""
-    try:
-        return file_of(uri)
-    except (ArgumentError, ValueError):
-        return None

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from mcalc.errors import UserError, exit_on_user_error
 from mcalc.tracking.opening import open_record
-from mcalc.tracking.store import database_of, database_uri
+from mcalc.tracking.places import database_of, database_uri
 
 _EXPERIMENT = "mcalc"
 

@@ -1,4 +1,4 @@
-"""The record read back: finished trials, and how fast they ran.
+"""The record read back: finished trials.
 
 Reads the store that the settings name: `mlflow.db` below `tracking.dir`, or the server or database
 of `tracking.uri`.
@@ -6,8 +6,6 @@ of `tracking.uri`.
 
 from __future__ import annotations
 
-import statistics
-from dataclasses import dataclass
 from functools import partial
 from http.client import HTTPException
 from pathlib import Path
@@ -33,11 +31,6 @@ from mcalc.tracking.server import (
     server_retry,
 )
 from mcalc.tracking.store import read_local
-
-_HARDWARE = ("device", "precision", "memory_format", "threads")
-"""Tags of what a trial's speed depends on."""
-NETWORK_BYTES_TAG = "mcalc.network_bytes"
-"""Size of the weights of a trial's network."""
 
 
 def reading_client(tracking: TrackingConfig) -> MlflowClient | None:
@@ -67,54 +60,6 @@ def reading_client(tracking: TrackingConfig) -> MlflowClient | None:
         partial(refusal, tracking.uri),
     )
     return cast(MlflowClient, asking)
-
-
-@dataclass(frozen=True)
-class Speed:
-    """How fast trials of one kind were."""
-
-    seconds: float
-    """An iteration, evaluations included: the median of the newest trials."""
-    network_bytes: int | None
-    """Size of the network's weights; None where the record does not have it."""
-
-
-def read_speeds(tracking: TrackingConfig, host: str) -> dict[tuple[str, ...], Speed]:
-    """How fast trials on this host were.
-
-    By backbone, batch, what is frozen, device, precision, memory format and threads.
-    """
-    client = reading_client(tracking)
-    if client is None:
-        return {}
-    runs = client.search_runs(
-        [found.experiment_id for found in client.search_experiments()],
-        f"tags.`mcalc.host` = '{host}' and attributes.status = 'FINISHED'",
-        max_results=500,
-        order_by=["attributes.start_time DESC"],
-    )
-    found: dict[tuple[str, ...], list[float]] = {}
-    sizes: dict[tuple[str, ...], int] = {}
-    for run in runs:
-        tags, params, metrics = run.data.tags, run.data.params, run.data.metrics
-        kind = (
-            *(params.get(key, "") for key in ("backbone.name", "trainer.batch_size")),
-            what_is_frozen(params.get("backbone.freeze", "0"), params.get("augment.enabled", "")),
-            *(tags.get(f"mcalc.{name}", "") for name in _HARDWARE),
-        )
-        if metrics.get("iterations"):
-            found.setdefault(kind, []).append(metrics["seconds"] / metrics["iterations"])
-            if (size := tags.get(NETWORK_BYTES_TAG, "")).isdecimal():
-                sizes.setdefault(kind, int(size))
-    return {kind: Speed(statistics.median(each), sizes.get(kind)) for kind, each in found.items()}
-
-
-def what_is_frozen(stages: str, augments: str) -> str:
-    """The part of a training step that is not computed in it, by two settings as they are recorded.
-
-    Without augmentation, stages that are frozen are computed once.
-    """
-    return stages if stages in ("0", "all") or augments == "True" else f"{stages} once"
 
 
 def read_trials(tracking: TrackingConfig, sweep: str | None = None) -> list[RecordedTrial]:

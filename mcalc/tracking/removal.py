@@ -12,9 +12,9 @@ from mlflow.entities import LifecycleStage, Run, ViewType
 from mlflow.tracking import MlflowClient
 
 from mcalc.tracking.moved import lost_folder
+from mcalc.tracking.places import ARTIFACTS
 from mcalc.tracking.runs import PARENT_TAG, every
 from mcalc.tracking.server import ServerClient
-from mcalc.tracking.store import ARTIFACTS
 from mcalc.tracking.tracker import Tracker
 
 _BY_TIME = "attributes.start_time DESC"

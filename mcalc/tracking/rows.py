@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mcalc.sqlite_file import opened
+from mcalc.tracking.places import ARTIFACTS, artifacts_uri, database_of
 from mcalc.tracking.run_writer import STATE_TAG
 from mcalc.tracking.runs import PARENT_TAG
-from mcalc.tracking.store import ARTIFACTS, artifacts_uri, database_of
 
 _RUNS = """
     SELECT r.run_uuid, r.name, r.status, r.start_time, r.lifecycle_stage, r.artifact_uri,

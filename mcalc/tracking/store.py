@@ -19,13 +19,14 @@ os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 from alembic.util import CommandError
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
+from sqlalchemy.exc import SQLAlchemyError
 
+from mcalc.connections import close_at_exit
 from mcalc.errors import UserError
 from mcalc.sqlite_file import ensure_database, family, has_rows, url_of
+from mcalc.sqlite_template import Template
+from mcalc.tracking.places import DATABASE, database_of
 
-DATABASE = "mlflow.db"
-ARTIFACTS = "artifacts"
-"""Folder of the artifacts, beside the database."""
 _FILLED = "experiments"
 """MLflow writes its default experiment into this table when all tables are there."""
 
@@ -49,21 +50,6 @@ def read_local(directory: Path) -> MlflowClient | None:
     return open_database(database) if has_rows(database, _FILLED) else None
 
 
-def database_of(directory: Path) -> Path:
-    """MLflow's database below a tracking folder."""
-    return directory.resolve() / DATABASE
-
-
-def database_uri(directory: Path) -> str:
-    """Address of MLflow's database below a tracking folder."""
-    return url_of(database_of(directory))
-
-
-def artifacts_uri(directory: Path) -> str:
-    """Address of the folder of artifacts below a tracking folder."""
-    return (directory.resolve() / ARTIFACTS).as_uri()
-
-
 def open_local(directory: Path) -> MlflowClient:
     """MLflow over the database below an existing folder, which is made where there is none.
 
@@ -74,7 +60,8 @@ def open_local(directory: Path) -> MlflowClient:
 
 def open_database(database: Path) -> MlflowClient:
     """As `open_local`, for a file of any name in a folder that exists."""
-    ensure_database(database, _make_tables, _FILLED)
+    close_at_exit()
+    _ensure(database)
     try:
         # MLflow compares the version of the tables
         client = _client(url_of(database))
@@ -91,9 +78,27 @@ def open_database(database: Path) -> MlflowClient:
     return client
 
 
+def _ensure(database: Path) -> None:
+    try:
+        ensure_database(database, _copy_tables, _FILLED)
+    except (MlflowException, CommandError, SQLAlchemyError):
+        # MLflow did not take what was copied: its own tables are right, or fail of the same
+        _TABLES.forget()
+        ensure_database(database, _make_tables, _FILLED)
+
+
+def _copy_tables(url: str) -> None:
+    _TABLES.fill(url)
+    # MLflow looks whether they are its own, and adds its default experiment
+    _make_tables(url)
+
+
 def _make_tables(url: str) -> None:
     _client(url).search_experiments()
     _remove_stray_folders(url)
+
+
+_TABLES = Template("mlflow", "store/db_migrations/versions", _make_tables, (_FILLED,))
 
 
 def _client(url: str) -> MlflowClient:

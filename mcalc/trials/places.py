@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mcalc.config import Config, PlannedTrial
-from mcalc.tracking import Tracker
 from mcalc.training import checkpoint_path, remove_checkpoint
+
+if TYPE_CHECKING:
+    from mcalc.tracking import Tracker
 
 
 def open_tracker(config: Config) -> Tracker:
     """The record that a config names."""
+    # late: MLflow, which takes seconds to import
+    from mcalc.tracking import Tracker
+
     tracking = config.tracking
     return Tracker(Path(tracking.dir), tracking.experiment, tracking.uri, config.storage_wait)
 

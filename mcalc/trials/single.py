@@ -15,6 +15,7 @@ from mcalc.data.loading import check_trainable
 from mcalc.models import weight_path
 from mcalc.results import Outcome
 from mcalc.training import refuse_precision, resolved, uses_gpu
+from mcalc.trials.places import open_tracker
 
 _log = logging.getLogger(__name__)
 
@@ -37,9 +38,6 @@ def run(config: Config) -> list[Outcome]:
     config = resolved(config)
     data = index_data(config.data)
     _check(config, data)
-    # late: MLflow
-    from mcalc.trials.places import open_tracker
-
     tracker = open_tracker(config)
     trial = plan_trial(trial_name(config), config, data.fingerprint)
     done = None if config.rerun else tracker.finished(trial.key)

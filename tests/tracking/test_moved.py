@@ -17,8 +17,8 @@ from stores import begin_with_tables
 from mcalc.config import TrackingConfig
 from mcalc.errors import UserError
 from mcalc.sqlite_file import copy_database
+from mcalc.tracking.places import database_uri
 from mcalc.tracking.reader import read_trials
-from mcalc.tracking.store import database_uri
 from mcalc.tracking.tracker import Tracker
 
 

@@ -17,9 +17,11 @@ from sqlalchemy.engine import URL, make_url
 
 from mcalc.atomic_write import make_record_folder
 from mcalc.config import Config
+from mcalc.connections import close_at_exit
 from mcalc.errors import UserError, without_password
 from mcalc.retry import Retry
 from mcalc.sqlite_file import LOCK_SECONDS, ensure_database, file_of, url_of
+from mcalc.sqlite_template import Template
 from mcalc.sweep.store.retry import database_retry, shown
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -61,13 +63,14 @@ class Storage:
 
     def __init__(self, url: str, wait: float) -> None:
         address = _address(url)
+        close_at_exit()
         self.url = url
         self.retry = database_retry(url, wait)
         arguments: dict[str, Any] = {"pool_pre_ping": True}
         if address.get_backend_name() == "sqlite":
             if file := file_of(url):
                 make_record_folder(file.parent)
-                ensure_database(file, _make_tables, _FILLED)
+                ensure_database(file, _TABLES.fill, _FILLED)
             arguments["connect_args"] = {"timeout": LOCK_SECONDS}
         elif address.get_backend_name() == "postgresql":
             arguments["connect_args"] = {"connect_timeout": _CONNECT_SECONDS}
@@ -85,6 +88,9 @@ class Storage:
 
 def _make_tables(url: str) -> None:
     RDBStorage(url).engine.dispose()
+
+
+_TABLES = Template("optuna", "storages/_rdb/alembic/versions", _make_tables)
 
 
 def _retrying(storage: BaseStorage, retry: Retry) -> BaseStorage:

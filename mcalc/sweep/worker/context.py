@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, TypeAlias
 
 from optuna.trial import FrozenTrial
 
@@ -25,16 +26,19 @@ from mcalc.sweep.store import (
     storage_url,
 )
 from mcalc.sweep.worker.resources import cpu_share, gpu_slot
-from mcalc.tracking import Tracker
 from mcalc.training import Listener, Placement, TrainingProgress
 from mcalc.trials import SweepRecord, open_tracker
 
+if TYPE_CHECKING:
+    # MLflow, which a plan does not need
+    from mcalc.tracking import Tracker
+
 _log = logging.getLogger(__name__)
 
-Execute = Callable[
+Execute: TypeAlias = """Callable[
     [Sequence[PlannedTrial], IndexedData, Tracker, Sequence[Listener], SweepRecord, Placement],
     list[Outcome],
-]
+]"""
 """What runs the trials of a training run and records them: `mcalc.trials.runner.run_trials`."""
 
 

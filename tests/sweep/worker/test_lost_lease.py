@@ -10,7 +10,7 @@ from stores import begin_with_tables
 from sweep_processes import at_work, start, wait_for
 
 from mcalc.sqlite_file import url_of
-from mcalc.tracking.store import database_uri
+from mcalc.tracking.places import database_uri
 
 LAST = 600
 """A minute of training, where the lease is lost after a second of it."""

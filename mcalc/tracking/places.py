@@ -1,0 +1,42 @@
+"""Where a record on this machine lies below its folder, said without importing MLflow."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from sqlalchemy.exc import ArgumentError
+
+from mcalc.config import TrackingConfig
+from mcalc.sqlite_file import file_of, url_of
+
+DATABASE = "mlflow.db"
+ARTIFACTS = "artifacts"
+"""Folder of the artifacts, beside the database."""
+
+
+def database_of(directory: Path) -> Path:
+    """MLflow's database below a tracking folder."""
+    return directory.resolve() / DATABASE
+
+
+def database_uri(directory: Path) -> str:
+    """Address of MLflow's database below a tracking folder."""
+    return url_of(database_of(directory))
+
+
+def artifacts_uri(directory: Path) -> str:
+    """Address of the folder of artifacts below a tracking folder."""
+    return (directory.resolve() / ARTIFACTS).as_uri()
+
+
+def tracking_file(tracking: TrackingConfig) -> Path | None:
+    """The file of MLflow's store that the settings name; None for a server."""
+    return database_of(Path(tracking.dir)) if tracking.uri is None else file_at(tracking.uri)
+
+
+def file_at(uri: str) -> Path | None:
+    """The file of a SQLite address; None for any other, which `check_address` looks at."""
+    try:
+        return file_of(uri)
+    except (ArgumentError, ValueError):
+        return None

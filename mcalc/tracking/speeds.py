@@ -1,0 +1,146 @@
+"""How fast trials ran on this machine, for the estimate of a plan.
+
+A record on this machine is read from its database itself: MLflow, whose import takes seconds, would
+be most of what a plan takes.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import statistics
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+from mcalc.config import TrackingConfig
+from mcalc.sqlite_file import opened
+from mcalc.tracking.places import database_of
+
+NETWORK_BYTES_TAG = "mcalc.network_bytes"
+"""Size of the weights of a trial's network."""
+_HARDWARE = ("device", "precision", "memory_format", "threads")
+"""Tags of what a trial's speed depends on."""
+_PARAMS = ("backbone.name", "trainer.batch_size")
+_FROZEN = ("backbone.freeze", "augment.enabled")
+_READ_PARAMS = (*_PARAMS, *_FROZEN)
+_TAGS = (*(f"mcalc.{name}" for name in _HARDWARE), NETWORK_BYTES_TAG)
+_METRICS = ("seconds", "iterations")
+_NEWEST = 500
+"""Trials that are looked at, the newest."""
+
+
+@dataclass(frozen=True)
+class Speed:
+    """How fast trials of one kind were."""
+
+    seconds: float
+    """An iteration, evaluations included: the median of the newest trials."""
+    network_bytes: int | None
+    """Size of the network's weights; None where the record does not have it."""
+
+
+@dataclass(frozen=True)
+class _Timed:
+    """What a finished trial's run says of its speed."""
+
+    params: Mapping[str, str]
+    tags: Mapping[str, str]
+    metrics: Mapping[str, float]
+
+
+def read_speeds(tracking: TrackingConfig, host: str) -> dict[tuple[str, ...], Speed]:
+    """How fast trials on this host were.
+
+    By backbone, batch, what is frozen, device, precision, memory format and threads.
+
+    Raises UserError where the record is damaged or its server cannot be reached.
+    """
+    found: dict[tuple[str, ...], list[float]] = {}
+    sizes: dict[tuple[str, ...], int] = {}
+    for run in _timed(tracking, host):
+        kind = (
+            *(run.params.get(key, "") for key in _PARAMS),
+            what_is_frozen(*(run.params.get(key, "") for key in _FROZEN)),
+            *(run.tags.get(f"mcalc.{name}", "") for name in _HARDWARE),
+        )
+        if run.metrics.get("iterations"):
+            found.setdefault(kind, []).append(run.metrics["seconds"] / run.metrics["iterations"])
+            if (size := run.tags.get(NETWORK_BYTES_TAG, "")).isdecimal():
+                sizes.setdefault(kind, int(size))
+    return {kind: Speed(statistics.median(each), sizes.get(kind)) for kind, each in found.items()}
+
+
+def what_is_frozen(stages: str, augments: str) -> str:
+    """The part of a training step that is not computed in it, by two settings as they are recorded.
+
+    Without augmentation, stages that are frozen are computed once.
+    """
+    if stages in ("", "0", "all"):
+        return stages or "0"
+    return stages if augments == "True" else f"{stages} once"
+
+
+def _timed(tracking: TrackingConfig, host: str) -> Iterable[_Timed]:
+    """The newest finished trials of a host."""
+    if tracking.uri is None:
+        database = database_of(Path(tracking.dir))
+        if not database.exists():
+            return []
+        # without the right to write, SQLite cannot read its log: MLflow gets a copy
+        if os.access(database.parent, os.W_OK):
+            try:
+                return _in_database(database, host)
+            except sqlite3.Error:
+                pass  # tables of another version, or in use for long: MLflow says which
+    return _by_mlflow(tracking, host)
+
+
+def _in_database(database: Path, host: str) -> list[_Timed]:
+    columns = [
+        *(_value("params") for _ in _READ_PARAMS),
+        *(_value("tags") for _ in _TAGS),
+        *(_value("latest_metrics", "AND NOT is_nan") for _ in _METRICS),
+    ]
+    query = f"""
+        SELECT {", ".join(columns)}
+        FROM runs r
+        JOIN experiments e ON e.experiment_id = r.experiment_id AND e.lifecycle_stage = 'active'
+        JOIN tags h ON h.run_uuid = r.run_uuid AND h.key = 'mcalc.host' AND h.value = ?
+        WHERE r.status = 'FINISHED' AND r.lifecycle_stage = 'active'
+        ORDER BY r.start_time DESC, r.run_uuid
+        LIMIT {_NEWEST}"""
+    given = (*_READ_PARAMS, *_TAGS, *_METRICS, host)
+    with opened(database) as connection, closing(connection.execute(query, given)) as rows:
+        return [_row(values) for values in rows]
+
+
+def _value(table: str, more: str = "") -> str:
+    return f"(SELECT value FROM {table} v WHERE v.run_uuid = r.run_uuid AND v.key = ? {more})"
+
+
+def _row(values: Sequence[object]) -> _Timed:
+    texts, numbers = values[: -len(_METRICS)], values[-len(_METRICS) :]
+    params, tags = texts[: len(_READ_PARAMS)], texts[len(_READ_PARAMS) :]
+    return _Timed(
+        {k: str(v) for k, v in zip(_READ_PARAMS, params, strict=True) if v is not None},
+        {k: str(v) for k, v in zip(_TAGS, tags, strict=True) if v is not None},
+        {k: float(v) for k, v in zip(_METRICS, numbers, strict=True) if isinstance(v, int | float)},
+    )
+
+
+def _by_mlflow(tracking: TrackingConfig, host: str) -> list[_Timed]:
+    # late: seconds
+    from mcalc.tracking.reader import reading_client
+
+    client = reading_client(tracking)
+    if client is None:
+        return []
+    runs = client.search_runs(
+        [found.experiment_id for found in client.search_experiments()],
+        f"tags.`mcalc.host` = '{host}' and attributes.status = 'FINISHED'",
+        max_results=_NEWEST,
+        order_by=["attributes.start_time DESC"],
+    )
+    return [_Timed(run.data.params, run.data.tags, run.data.metrics) for run in runs]
