@@ -12,6 +12,6 @@ import torchvision.models  # noqa: F401
 
 import mcalc.data.images.prepare
 import mcalc.data.phantom.download
-import mcalc.report.command
+import mcalc.report.writing
 import mcalc.sweep.engine
 import mcalc.trials.runner  # noqa: F401

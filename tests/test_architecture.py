@@ -32,6 +32,7 @@ BASE = (
     "mcalc.csv_lines",
     "mcalc.csv_table",
     "mcalc.file_digest",
+    "mcalc.importing",
     "mcalc.iteration",
     "mcalc.leaving",
     "mcalc.logs",

@@ -22,7 +22,7 @@ from omegaconf.errors import OmegaConfBaseException
 from mcalc.config.assign import KINDS
 from mcalc.config.paths import entries, key_paths
 from mcalc.config.schema import Config
-from mcalc.config.swept import check_depth, swept_count
+from mcalc.config.swept import check_depth, check_numbers, swept_count
 from mcalc.errors import UserError, nearest, shown
 from mcalc.secret_text import ADDRESSES, addresses_of, argument_shown, hidden, without_password
 from mcalc.shipped import search_folders, shipped_folder
@@ -72,6 +72,7 @@ def parse_overrides(arguments: Sequence[str], also: Iterable[str] = ()) -> list[
             ) from error
         swept_count(override)
         _check_form(argument, override)
+        check_numbers(override)
         overrides.append(override)
     return overrides
 

@@ -64,6 +64,10 @@ class Rules:
         stated = (f"{word} {end:.12g}" for word, end in bounds.items() if end is not None)
         return " ".join(stated)
 
+    def expected(self, *, optional: bool) -> str:
+        """What messages expect of a number: `a number from 0 to 1, or null`."""
+        return f"a number {self.range()}{', or null' if optional else ''}"
+
 
 _PLAIN = Rules()
 
@@ -114,8 +118,7 @@ class Section:
             value = getattr(self, name)
             if isinstance(value, int | float):
                 if not rules.allow(value):
-                    or_null = ", or null" if may_be_null else ""
-                    raise self.out_of_range(name, f"a number {rules.range()}{or_null}")
+                    raise self.out_of_range(name, rules.expected(optional=may_be_null))
             elif rules.path and isinstance(value, str):
                 if not value.strip():
                     or_null = ", or null for none" if may_be_null else ""
@@ -125,5 +128,9 @@ class Section:
 
     def out_of_range(self, name: str, expected: str) -> UserError:
         """The error to raise for the value of a field."""
-        key = f"{self._prefix}{name}"
-        return UserError(f"{key}={shown(getattr(self, name))} is out of range: expected {expected}")
+        return out_of_range(f"{self._prefix}{name}", getattr(self, name), expected)
+
+
+def out_of_range(key: str, value: object, expected: str) -> UserError:
+    """The error for a setting's value that its rules do not allow."""
+    return UserError(f"{key}={shown(value)} is out of range: expected {expected}")

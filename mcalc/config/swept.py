@@ -8,10 +8,13 @@ from __future__ import annotations
 import math
 import re
 import sys
+from contextlib import suppress
 from decimal import Decimal
 
-from hydra.core.override_parser.types import ChoiceSweep, Override, RangeSweep
+from hydra.core.override_parser.types import ChoiceSweep, Override, QuotedString, RangeSweep
 
+from mcalc.config.paths import Entry, entries
+from mcalc.config.rules import out_of_range
 from mcalc.errors import UserError
 from mcalc.secret_text import argument_shown
 
@@ -56,6 +59,41 @@ def swept_count(override: Override) -> int:
     count = max(0, math.ceil((stop - start) / step))
     check_count(argument_shown(str(override.input_line)), count, "values")
     return count
+
+
+def check_numbers(override: Override) -> None:
+    """Raise UserError where what is given, alone or in a list, is no number or out of its range.
+
+    So that it is answered before a config is composed with it.
+    """
+    entry = entries().get(override.key_or_group)
+    if entry is None or not set(entry.kinds) <= {int, float, type(None)}:
+        return
+    given = override.value()
+    for each in given.list if isinstance(given, ChoiceSweep) else [given]:
+        if isinstance(each, str | QuotedString):
+            _check_number(entry, each if isinstance(each, str) else each.text)
+        if isinstance(each, bool) or not isinstance(each, int | float):
+            continue  # of another type: what is composed says so
+        value = _as_field(each, entry)
+        if not entry.rules.allow(value):
+            expected = entry.rules.expected(optional=type(None) in entry.kinds)
+            raise out_of_range(entry.key, value, expected)
+
+
+def _check_number(entry: Entry, text: str) -> None:
+    try:
+        float(text)
+    except ValueError:
+        kind = "a number" if float in entry.kinds else "a whole number"
+        raise UserError(f"{entry.key}={text} is not understood: expected {kind}") from None
+
+
+def _as_field(number: float, entry: Entry) -> float:
+    """A number as the field would hold it: messages show it so."""
+    with suppress(OverflowError):  # whole numbers above 1e308
+        return float(number) if float in entry.kinds else number
+    return number
 
 
 def check_depth(argument: str) -> None:

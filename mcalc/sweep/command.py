@@ -2,30 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from mcalc.config import Line
+from mcalc.sweep import actions
 
-from mcalc.config import Config, Line
-from mcalc.sweep.actions.checking import check_sweeps
-from mcalc.sweep.actions.halting import cancel, pause, resume
-from mcalc.sweep.actions.look import list_sweeps, show, url
-from mcalc.sweep.actions.removing import remove
-from mcalc.sweep.actions.sending import send
-from mcalc.sweep.actions.space import space
-
-_ACTIONS: dict[str, Callable[[Config, Line], int]] = {
-    "list": list_sweeps,
-    "check": check_sweeps,
-    "show": show,
-    "url": url,
-    "send": send,
-    "pause": pause,
-    "resume": resume,
-    "cancel": cancel,
-    "space": space,
-    "remove": remove,
-}
+_FUNCTIONS = {"list": "list_sweeps", "check": "check_sweeps", "space": "show_space"}
+"""Of actions whose function has another name, as theirs is Python's or a module's."""
 
 
 def run(line: Line) -> int:
-    """Run one action; returns the exit status."""
-    return _ACTIONS[line.action](line.config(), line)
+    """Run one action; returns the exit status.
+
+    What the action needs is imported with it: MLflow for some, which takes seconds.
+    """
+    status: int = getattr(actions, _FUNCTIONS.get(line.action, line.action))(line.config(), line)
+    return status

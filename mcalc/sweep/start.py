@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 from mcalc.config import Config
 from mcalc.data import DataCache
 from mcalc.errors import UserError
+from mcalc.importing import large_imports
 from mcalc.logs import log_to_console
 from mcalc.results import Outcome
 from mcalc.sweep.planning import Compose, Plan, make_plans
@@ -54,8 +55,9 @@ def run_sweep(
     for plan in plans:
         _refuse_from_run(plan)
     planning = compose([word for word in arguments if word.startswith("dry_run=")]).dry_run
-    # late: it imports torch, MLflow and Optuna, which takes seconds
-    from mcalc.sweep import engine
+    # late: Optuna and SQLAlchemy
+    with large_imports():
+        from mcalc.sweep import engine
 
     outcomes: list[Outcome] = []
     for plan in plans:

@@ -7,6 +7,7 @@ from pathlib import Path
 from sqlalchemy.exc import ArgumentError
 
 from mcalc.config import TrackingConfig
+from mcalc.errors import UserError
 from mcalc.sqlite_file import file_of, url_of
 
 DATABASE = "mlflow.db"
@@ -40,3 +41,17 @@ def file_at(uri: str) -> Path | None:
         return file_of(uri)
     except (ArgumentError, ValueError):
         return None
+
+
+def refuse_nothing(tracking: TrackingConfig) -> None:
+    """Raise UserError where there is no record on this machine; a server is not asked."""
+    if tracking.uri is None and not database_of(Path(tracking.dir)).exists():
+        raise nothing_recorded(tracking)
+
+
+def nothing_recorded(tracking: TrackingConfig) -> UserError:
+    """The error of a command that reads a record where there is none."""
+    return UserError(
+        f"nothing is recorded in {tracking.dir}: run `make tables`, or "
+        "`python -m mcalc.train -m sweep=alexnet,googlenet`, first"
+    )

@@ -22,6 +22,7 @@ from mcalc.errors import UserError, without_password
 from mcalc.results import SUPERSEDED_TAG, Artifacts, RecordedTrial
 from mcalc.secret_text import hidden
 from mcalc.tracking.files import read_curve, read_predictions
+from mcalc.tracking.places import nothing_recorded
 from mcalc.tracking.runs import PARENT_TAG, artifacts_of, recorded_trial, search
 from mcalc.tracking.server import (
     WaitingClient,
@@ -70,10 +71,7 @@ def read_trials(tracking: TrackingConfig, sweep: str | None = None) -> list[Reco
     """
     client = reading_client(tracking)
     if client is None:
-        raise UserError(
-            f"nothing is recorded in {tracking.dir}: run `make tables`, or "
-            "`python -m mcalc.train -m sweep=alexnet,googlenet`, first"
-        )
+        raise nothing_recorded(tracking)
     experiments = [found.experiment_id for found in client.search_experiments()]
     runs: list[Run] = []
     if sweep is None:

@@ -22,7 +22,6 @@ from mcalc.evaluation import (
     crops_figure,
     curve_figure,
     majority_rate,
-    split_baselines,
 )
 from mcalc.results import Predictions, TrialResult
 from mcalc.secret_text import hidden
@@ -79,6 +78,9 @@ def final_metrics(
 @lru_cache(maxsize=1)
 def baselines_of(prepared: PreparedData) -> Mapping[str, float]:
     """Scores without an image, fitted once for all trials on one prepared data set."""
+    # late: scikit-learn, which training does not need
+    from mcalc.evaluation import split_baselines
+
     return split_baselines(
         prepared.prepared.lesions,
         prepared.prepared.native_sizes,

@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mcalc.atomic_write import make_record_folder
 from mcalc.config import Config, PlannedTrial
+from mcalc.importing import large_imports
 from mcalc.training import checkpoint_path, remove_checkpoint
 
 if TYPE_CHECKING:
@@ -14,11 +16,13 @@ if TYPE_CHECKING:
 
 def open_tracker(config: Config) -> Tracker:
     """The record that a config names."""
-    # late: MLflow, which takes seconds to import
-    from mcalc.tracking import Tracker
-
     tracking = config.tracking
-    return Tracker(Path(tracking.dir), tracking.experiment, tracking.uri, config.storage_wait)
+    # a folder that cannot be made is said before MLflow is imported, which takes seconds
+    make_record_folder(Path(tracking.dir))
+    with large_imports():
+        from mcalc.tracking import Tracker
+
+        return Tracker(Path(tracking.dir), tracking.experiment, tracking.uri, config.storage_wait)
 
 
 def forget_checkpoint(trial: PlannedTrial) -> None:

@@ -29,7 +29,6 @@ from mcalc.config.compose import GROUPS
 from mcalc.config.rules import UNSET
 from mcalc.errors import UserError, shown
 from mcalc.results import RecordedTrial
-from mcalc.tracking import find_trial, read_settings
 from mcalc.yaml_file import parse_yaml
 
 _NODES = 10_000
@@ -47,6 +46,9 @@ def settings_again(present: Config, given: Collection[str]) -> Config:
 
     Raises UserError as `find_trial`, `read_settings` and `recorded_config`.
     """
+    # late: MLflow
+    from mcalc.tracking import find_trial, read_settings
+
     trial = find_trial(present.tracking, str(present.from_run))
     return recorded_config(present, given, read_settings(present.tracking, trial), trial)
 

@@ -12,6 +12,7 @@ from dataclasses import replace
 from mcalc.config import Accelerator, Config, plan_trial
 from mcalc.data import IndexedData, index_data, split_of
 from mcalc.data.loading import check_trainable
+from mcalc.importing import large_imports
 from mcalc.models import weight_path
 from mcalc.results import Outcome
 from mcalc.training import refuse_precision, resolved, uses_gpu
@@ -45,8 +46,9 @@ def run(config: Config) -> list[Outcome]:
         _log.info(f"{trial.name} is finished already (run {done.run_id}); rerun=true runs it anew")
         return [replace(done, name=trial.name, state="skipped")]
     # late: PyTorch, torchvision and Lightning
-    from mcalc.training import TrainingProgress
-    from mcalc.trials.runner import run_trials
+    with large_imports():
+        from mcalc.training import TrainingProgress
+        from mcalc.trials.runner import run_trials
 
     return run_trials([trial], data, tracker, [TrainingProgress(trial.name)])
 

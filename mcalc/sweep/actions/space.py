@@ -33,7 +33,7 @@ class Use:
     can_go: str
 
 
-def space(config: Config, line: Line) -> int:
+def show_space(config: Config, line: Line) -> int:
     """Print a table of what takes room, the largest first. Deletes nothing."""
     if line.names:
         raise UserError(f"space takes no name ({line.names[0]!r}): it looks at the whole record")

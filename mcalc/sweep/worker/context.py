@@ -13,6 +13,7 @@ from mcalc.config import Config, PlannedTrial
 from mcalc.console import Display
 from mcalc.data import DataCache, IndexedData
 from mcalc.errors import CutOffError, StoppedError, UserError
+from mcalc.importing import large_imports
 from mcalc.results import CurvePoint, Outcome
 from mcalc.sweep.store import (
     DONE,
@@ -102,7 +103,8 @@ class WorkerContext:
         if self._execute:
             return self._execute
         # late: PyTorch and Lightning, which a sweep that is finished does not need
-        from mcalc.trials import run_trials
+        with large_imports():
+            from mcalc.trials import run_trials
 
         return run_trials
 

@@ -1,0 +1,10 @@
+from .checking import check_sweeps as check_sweeps
+from .halting import cancel as cancel
+from .halting import pause as pause
+from .halting import resume as resume
+from .look import list_sweeps as list_sweeps
+from .look import show as show
+from .look import url as url
+from .removing import remove as remove
+from .sending import send as send
+from .space import show_space as show_space
