@@ -5,6 +5,7 @@
     sweep     the paper's ten AlexNet rows beside ten runs of the peer and seven of the limit
     prepare   reading and preparing images
     engine    plans, trials that train nothing, report and check; `engine trials=5000` for as many
+    start     from a command to its answer, its plan and its first training step
 
 `short` takes one backbone's step and the engine with 100 trials, under five minutes. Numbers are
 kept as JSON below `.cache/bench`. The machine has to be quiet: the share of others is shown.
@@ -23,7 +24,7 @@ from typing import Any
 import torch
 from rich.console import Console
 
-from benchmarks import engine, prepare
+from benchmarks import engine, prepare, start
 from benchmarks.training import compare, paper_rows
 from mcalc.trials.provenance import cpu_model
 
@@ -40,6 +41,7 @@ def parts(trials: int = engine.TRIALS) -> dict[str, Part]:
         "sweep": paper_rows.report,
         "prepare": prepare.report,
         "engine": lambda console: engine.report(console, trials),
+        "start": start.report,
     }
 
 
