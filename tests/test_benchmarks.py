@@ -10,7 +10,7 @@ import pytest
 from rich.console import Console
 
 import benchmarks.__main__ as bench
-from benchmarks import engine, precision
+from benchmarks import engine, precision, start
 from benchmarks.training import compare, limit, ours, peer
 from benchmarks.training.stopwatch import Stopwatch
 from benchmarks.training.workload import Workload
@@ -131,3 +131,37 @@ def test_precisions_are_compared_seed_by_seed() -> None:
     # by hand: mean 0.02, standard deviation 0.01, t of two degrees of freedom 4.3027
     mean, low, high = precision.interval(np.array([0.01, 0.02, 0.03]))
     assert (mean, low, high) == pytest.approx((0.02, 0.02 - 0.02484, 0.02 + 0.02484), abs=1e-5)
+
+
+def test_starts_are_compared_with_what_was_measured_in_the_same_turn() -> None:
+    one = [{"seconds": s, "whole command": s + 1, "others": 0.1} for s in (1.0, 2.0, 4.0)]
+    two = [{"seconds": s, "whole command": s, "others": 0.3} for s in (2.0, 6.0, 4.0)]
+    found = start.summary({"a": one, "b": two}, {"a": "a", "b": "a"})
+    assert found["b"]["seconds"] == [3, 4, 5]
+    assert found["b"]["ratio"] == [1.5, 2, 2.5]
+    assert (found["b"]["fastest"], found["b"]["others"]) == (2, 0.3)
+    assert found["a"]["whole command"] == [2.5, 3, 4]
+
+
+def test_a_start_is_measured_by_its_own_process(tmp_path: Path) -> None:
+    case = start.cases(tmp_path, 0)["a mistyped key"]
+    found = start.measure(case, tmp_path / "mark")
+    assert found["seconds"] == found["whole command"] > 0
+    wrong = start.Case(case.command, case.beside)
+    with pytest.raises(RuntimeError, match="ended with 2"):
+        start.measure(wrong, tmp_path / "mark")
+    assert {each.beside for each in start.cases(tmp_path, 0).values()} == {start.HYDRA, start.PEER}
+
+
+@pytest.mark.slow
+def test_the_first_step_is_noted_and_the_trial_recorded(tmp_path: Path) -> None:
+    arguments = (
+        "backbone=squeezenet", "backbone.weights=none", "data.phantom.lesions=24",
+        "trainer.batch_size=4", "trainer.max_iterations=2", f"data.cache={tmp_path / 'cache'}",
+        f"tracking.dir={tmp_path / 'runs'}",
+    )  # fmt: skip
+    mark = tmp_path / "mark"
+    command = ["-m", "benchmarks.first_step", str(mark), "ours", *arguments]
+    found = start.measure(start.Case(command, start.PEER, steps=True), mark)
+    assert 0 < found["seconds"] < found["whole command"]
+    assert (tmp_path / "runs" / "mlflow.db").exists()

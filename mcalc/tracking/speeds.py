@@ -101,7 +101,7 @@ def _in_database(database: Path, host: str) -> list[_Timed]:
     columns = [
         *(_value("params") for _ in _READ_PARAMS),
         *(_value("tags") for _ in _TAGS),
-        *(_value("latest_metrics", "AND NOT is_nan") for _ in _METRICS),
+        *(_value("latest_metrics", "AND NOT v.is_nan") for _ in _METRICS),
     ]
     query = f"""
         SELECT {", ".join(columns)}
@@ -117,7 +117,7 @@ def _in_database(database: Path, host: str) -> list[_Timed]:
 
 
 def _value(table: str, more: str = "") -> str:
-    return f"(SELECT value FROM {table} v WHERE v.run_uuid = r.run_uuid AND v.key = ? {more})"
+    return f"(SELECT v.value FROM {table} v WHERE v.run_uuid = r.run_uuid AND v.key = ? {more})"
 
 
 def _row(values: Sequence[object]) -> _Timed:

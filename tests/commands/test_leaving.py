@@ -1,0 +1,231 @@
+"""How a command's process ends: its status, what it printed, and that it leaves nothing behind.
+
+Real interpreters, as a process that is forked from another one ends in another way.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+MISTYPED = ("mcalc.train", "head.wieght_lr=1")
+SETTINGS = ("mcalc.train", "--cfg", "job")
+
+PROGRAM = """
+import atexit, multiprocessing, sys, tempfile, threading, time
+from mcalc.leaving import run_as_program
+
+def work():
+    folder = tempfile.TemporaryDirectory(prefix="left-")
+    atexit.register(print, "registered")
+    threading.Thread(target=lambda: (time.sleep(0.3), print("thread"))).start()
+    child = multiprocessing.Process(target=time.sleep, args=(600,), daemon=True)
+    child.start()
+    print("child", child.pid)
+    keep.append((folder, child))
+    END
+
+keep = []
+if __name__ == "__main__":
+    run_as_program(work)
+    print("never reached")
+"""
+
+
+def environment(**more: str) -> dict[str, str]:
+    path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
+    given = {**os.environ, "PYTHONPATH": path, **more}
+    given.pop("PYTHONUNBUFFERED", None)
+    return given
+
+
+def run(*command: str, folder: Path, **options: object) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", *command], cwd=folder, text=True, timeout=120, check=False,
+        env=environment(), **{"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options},
+    )  # type: ignore[call-overload, no-any-return]  # fmt: skip
+
+
+def script(tmp_path: Path, end: str) -> subprocess.CompletedProcess[str]:
+    (tmp_path / "temporary").mkdir()
+    file = tmp_path / "program.py"
+    file.write_text(PROGRAM.replace("END", end))
+    return subprocess.run(
+        [sys.executable, str(file)], cwd=tmp_path, text=True, timeout=120, check=False,
+        capture_output=True, env=environment(TMPDIR=str(tmp_path / "temporary")),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("end", "status"),
+    [
+        ("return 0", 0),
+        ("return 1", 1),
+        ("sys.exit(2)", 2),
+        ("sys.exit(75)", 75),
+        ("raise SystemExit(130)", 130),
+        ("sys.exit()", 0),
+        ("sys.exit('why')", 1),
+        ("raise ValueError('unforeseen')", 1),
+    ],
+)
+def test_whatever_the_status_nothing_is_left(end: str, status: int, tmp_path: Path) -> None:
+    done = script(tmp_path, end)
+    assert done.returncode == status, done.stderr
+    lines = done.stdout.splitlines()
+    assert lines[0].startswith("child ")
+    assert lines[1:] == ["thread", "registered"], "what a pipe holds back is written"
+    assert not psutil.pid_exists(int(lines[0].split()[1]))
+    assert list((tmp_path / "temporary").iterdir()) == []
+    assert ("why" in done.stderr) == ("why" in end)
+    assert ("ValueError: unforeseen" in done.stderr) == ("ValueError" in end)
+
+
+def test_the_interpreters_teardown_is_left_out(tmp_path: Path) -> None:
+    """An object that only teardown frees would print."""
+    end = "Late = type('Late', (), {'__del__': lambda _: print('freed', flush=True)})\n"
+    end += "    keep.append(Late())\n    return 0"
+    done = script(tmp_path, end)
+    assert done.returncode == 0
+    assert "freed" not in done.stdout
+
+
+@pytest.mark.parametrize("over", ["cProfile", "trace --count --coverdir=counts"])
+def test_below_another_program_that_one_goes_on(over: str, tmp_path: Path) -> None:
+    program, *options = over.split()
+    named = [*options, "--module"] if program == "trace" else ["-m"]
+    done = run(program, *named, "mcalc", folder=tmp_path)
+    assert "usage: mcalc COMMAND" in done.stdout
+    if program == "cProfile":
+        assert "function calls" in done.stdout
+    else:
+        assert list((tmp_path / "counts").glob("mcalc*.cover"))
+
+
+@pytest.mark.parametrize(("command", "status"), [(SETTINGS, 0), (MISTYPED, 2)])
+def test_what_is_printed_into_a_pipe_is_whole(
+    command: tuple[str, ...], status: int, tmp_path: Path
+) -> None:
+    done = run(*command, folder=tmp_path)
+    assert done.returncode == status
+    if status:
+        assert done.stderr.startswith("error: unknown key 'head.wieght_lr'")
+        assert done.stderr.endswith("\n")
+    else:
+        assert done.stdout.startswith("name: null\n")
+        assert "\ntracking:\n" in done.stdout
+
+
+@pytest.mark.parametrize("command", [("mcalc",), ("mcalc.train", "--help"), SETTINGS])
+def test_output_that_cannot_be_written_is_said(command: tuple[str, ...], tmp_path: Path) -> None:
+    with Path("/dev/full").open("w") as full:
+        done = run(*command, folder=tmp_path, stdout=full)
+    assert done.returncode == 74
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("error: what was printed could not be written (No space left")
+
+
+@pytest.mark.parametrize(
+    ("command", "status"),
+    [(("mcalc.train", "--help"), 0), (("mcalc.train", "--help", "all"), 0), (SETTINGS, 141)],
+)
+def test_a_reader_that_goes_away_is_no_error(
+    command: tuple[str, ...], status: int, tmp_path: Path
+) -> None:
+    read, write = os.pipe()
+    os.close(read)
+    done = run(*command, folder=tmp_path, stdout=write)
+    os.close(write)
+    assert done.returncode == status
+    assert done.stderr == ""
+
+
+def test_without_any_output_a_command_works(tmp_path: Path) -> None:
+    shell = f"exec {sys.executable} -m mcalc >&-"
+    done = subprocess.run(
+        ["bash", "-c", shell], cwd=tmp_path, env=environment(), stderr=subprocess.PIPE,
+        text=True, timeout=120, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_main_that_is_imported_returns(tmp_path: Path) -> None:
+    program = (
+        "from mcalc.__main__ import main\nfrom mcalc.train import main as train\n"
+        "print('returned', main(['--help']), train(['--help']))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=tmp_path, env=environment(), capture_output=True,
+        text=True, timeout=120, check=False,
+    )  # fmt: skip
+    assert done.stdout.endswith("returned 0 0\n"), done.stderr
+
+
+STORES = """
+import os, sys
+from pathlib import Path
+from mcalc.leaving import run_as_program
+from mcalc.sqlite_file import url_of
+from mcalc.sweep.store.storage import Storage
+from mcalc.tracking.tracker import Tracker
+
+def work():
+    tracker = Tracker(Path("record"), "mcalc")
+    tracker.open_trial("one", "k1", {}, {}, None).finish({"accuracy": 0.5}, {})
+    kept.append((tracker, Storage(url_of(Path("record/optuna.db").resolve()), 1)))
+    print(sorted(each.name for each in Path("record").glob("*-wal")))
+    return 0
+
+kept = []
+if __name__ == "__main__":
+    run_as_program(work)
+"""
+
+
+@pytest.mark.slow
+def test_the_logs_of_both_databases_are_joined_to_them(tmp_path: Path) -> None:
+    """A copy of `mlflow.db` alone has all runs."""
+    (tmp_path / "program.py").write_text(STORES)
+    done = subprocess.run(
+        [sys.executable, "program.py"], cwd=tmp_path, env=environment(), capture_output=True,
+        text=True, timeout=120, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "['mlflow.db-wal', 'optuna.db-wal']\n", "both were in use"
+    left = {each.name for each in (tmp_path / "record").iterdir()}
+    assert not [name for name in left if name.endswith(("-wal", "-shm"))]
+    assert {"mlflow.db", "optuna.db"} <= left
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 75), (signal.SIGINT, 130)])
+def test_a_signal_while_libraries_are_imported_ends_with_its_status(
+    number: signal.Signals, status: int, tmp_path: Path
+) -> None:
+    started = subprocess.Popen(
+        [
+            sys.executable, "-m", "mcalc.train", "data.phantom.lesions=24", "backbone.weights=none",
+            "trainer.max_iterations=100000", "trainer.batch_size=4", "backbone=squeezenet",
+        ],
+        cwd=tmp_path, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    try:
+        deadline = time.monotonic() + 100
+        while not (tmp_path / "mlruns").exists():
+            assert started.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        started.send_signal(number)
+        _, said = started.communicate(timeout=100)
+    finally:
+        started.kill()
+    assert started.returncode == status, said
+    assert "Traceback" not in said
