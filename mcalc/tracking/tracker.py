@@ -288,9 +288,9 @@ class Tracker:
         new = self._create_run(opening.name, opening.tags)
         for batch in _batches(opening):
             self.client.log_batch(new, params=batch)
-        return RunWriter(self.client, new, opening, folder=self._folder(new))
+        return RunWriter(self.client, new, opening, folder=self._place(new))
 
-    def _folder(self, run_id: str) -> Path | None:
+    def _place(self, run_id: str) -> Path | None:
         return lost_folder(self.directory, run_id) if self.directory else None
 
     def _resume(self, run_id: str, opening: Opening) -> RunWriter | None:
@@ -313,7 +313,7 @@ class Tracker:
         if isinstance(self.client, ServerClient):
             self.client.opened(run_id, opening.name, dict(opening.tags), _batches(opening))
         self.client.update_run(run_id, status="RUNNING")
-        return RunWriter(self.client, run_id, opening, last, self._folder(run_id))
+        return RunWriter(self.client, run_id, opening, last, self._place(run_id))
 
     def abandon(self, run_id: str) -> None:
         """Close a run that a killed worker opened and that no study knows."""
