@@ -3,6 +3,7 @@
     step      a training step beside a peer and a limit, every backbone, batch 10 and 32
     run       whole training runs with validations beside both
     sweep     the paper's ten AlexNet rows beside ten runs of the peer and seven of the limit
+    heads     a thousand trials of a head above a frozen AlexNet
     prepare   reading and preparing images
     engine    plans, trials that train nothing, report and check; `engine trials=5000` for as many
     start     from a command to its answer, its plan and its first training step
@@ -25,7 +26,7 @@ import torch
 from rich.console import Console
 
 from benchmarks import engine, prepare, start
-from benchmarks.training import compare, paper_rows
+from benchmarks.training import compare, heads, paper_rows
 from mcalc.trials.provenance import cpu_model
 
 REPEATS = 5
@@ -39,6 +40,7 @@ def parts(trials: int = engine.TRIALS) -> dict[str, Part]:
         "step": lambda console: compare.report(compare.every_step(), REPEATS, console),
         "run": lambda console: compare.report(compare.runs(), REPEATS, console),
         "sweep": paper_rows.report,
+        "heads": heads.report,
         "prepare": prepare.report,
         "engine": lambda console: engine.report(console, trials),
         "start": start.report,

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
-import tempfile
 import time
-import weakref
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import astuple, dataclass, fields, replace
 from io import BytesIO
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
@@ -23,10 +19,10 @@ from mlflow.entities import Metric, RunTag
 from mlflow.tracking import MlflowClient
 
 from mcalc.csv_cells import csv_text
-from mcalc.file_digest import file_sha256
 from mcalc.results import CurvePoint, Predictions
 from mcalc.tracking import manifest
 from mcalc.tracking.manifest import MANIFEST_TAG, Manifest, digest
+from mcalc.tracking.run_files import RunFiles
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -54,11 +50,7 @@ class Opening:
 
 
 class RunWriter:
-    """Writes an open MLflow run of one trial.
-
-    Its files stay in a temporary folder until it is closed: a server that goes away in between may
-    take none of them, and all are then recorded on this machine.
-    """
+    """Writes an open MLflow run of one trial."""
 
     def __init__(
         self,
@@ -76,13 +68,9 @@ class RunWriter:
         self.run_id = run_id
         self._opening = opening
         self._last_step = last_step
-        self._folder = folder
         self._pending: list[Metric] = []
         self._flushed = time.monotonic()
-        self._staged = Path(tempfile.mkdtemp(prefix="mcalc-run-"))
-        # also for a run that stays open, for another worker to resume
-        self._remove_staged = weakref.finalize(self, shutil.rmtree, self._staged, True)
-        self._files: dict[str, str] = {}
+        self._files = RunFiles(client, run_id, folder)
         self._tags: dict[str, str] = {}
         """Written when the run is closed: each call of MLflow's is a commit of its own."""
 
@@ -126,9 +114,9 @@ class RunWriter:
             params=self._opening.params,
             metrics={name: float(value) for name, value in metrics.items() if np.isfinite(value)},
             tags={**opened, **tags, STATE_TAG: state},
-            files=dict(self._files),
+            files=dict(self._files.digests),
         ).as_bytes()
-        self._put(manifest.FILE, content)
+        self._files.put(manifest.FILE, content)
         written = {**self._tags, **tags, STATE_TAG: state, MANIFEST_TAG: digest(content)}
         # the last points of the curve with them: MLflow commits and syncs once for each kind
         self.client.log_batch(
@@ -161,7 +149,7 @@ class RunWriter:
 
     def _terminate(self, status: str) -> None:
         self.client.set_terminated(self.run_id, status)
-        self._remove_staged()
+        self._files.remove_staged()
 
     def table(self, predictions: Predictions) -> None:
         """The predictions, as MLflow's table (seen in the UI) and as CSV (read by the report)."""
@@ -192,13 +180,13 @@ class RunWriter:
 
     def text(self, text: str, name: str) -> None:
         """A text file, in UTF-8."""
-        self._put(name, text.encode())
+        self._files.put(name, text.encode())
 
     def figure(self, figure: Figure, name: str) -> None:
         """A picture, as PNG."""
         buffer = BytesIO()
         figure.savefig(buffer, format="png")
-        self._put(name, buffer.getvalue())
+        self._files.put(name, buffer.getvalue())
 
     def crops(self, crops: Mapping[str, npt.NDArray[np.uint8]]) -> None:
         """Small PNGs by lesion, for the report's sheets."""
@@ -207,52 +195,15 @@ class RunWriter:
         for lesion, image in crops.items():
             # ids may be paths (data=folder)
             encoded = cv2.imencode(".png", image)[1].tobytes()
-            self._put(f"crops/{quote(lesion, safe='')}.png", encoded)
+            self._files.put(f"crops/{quote(lesion, safe='')}.png", encoded)
 
-    @contextmanager
-    def new_file(self, name: str) -> Iterator[Path]:
-        """Where to write a large file; it is one of the run's when the block ends.
-
-        On this machine it is renamed, not copied.
-        """
-        if self._folder is None:
-            staged = self._staged / name
-            yield staged
-            self._files[name] = file_sha256(staged)
-            self.client.log_artifact(self.run_id, str(staged))
-            return
-        self._folder.mkdir(parents=True, exist_ok=True)
-        draft = self._folder / f".{name}"
-        try:
-            yield draft
-            self._files[name] = file_sha256(draft)
-            draft.replace(self._folder / name)
-        finally:
-            draft.unlink(missing_ok=True)
+    def new_file(self, name: str) -> AbstractContextManager[Path]:
+        """Where to write a large file; it is one of the run's when the block ends."""
+        return self._files.new(name)
 
     def link(self, other: RunWriter, name: str) -> bool:
         """Let a file be the same as another run's, stored once; False where that cannot be."""
-        if self._folder is None or other._folder is None:
-            return False
-        self._folder.mkdir(parents=True, exist_ok=True)
-        draft = self._folder / f".{name}"
-        try:
-            draft.unlink(missing_ok=True)
-            os.link(other._folder / name, draft)
-        except OSError:  # a file system without hard links, or with too many of this one
-            return False
-        draft.replace(self._folder / name)
-        self._files[name] = other._files[name]
-        return True
-
-    def _put(self, name: str, content: bytes) -> None:
-        """Write a file of the run; `name` is a path below its artifacts."""
-        folder = str(PurePosixPath(name).parent)
-        staged = self._staged / name
-        staged.parent.mkdir(exist_ok=True)
-        staged.write_bytes(content)
-        self.client.log_artifact(self.run_id, str(staged), None if folder == "." else folder)
-        self._files[name] = digest(content)
+        return self._files.link(other._files, name)
 
 
 def mark_unfinished(client: MlflowClient, run_id: str, error: str, state: str) -> None:

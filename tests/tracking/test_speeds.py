@@ -5,8 +5,10 @@ from __future__ import annotations
 import sqlite3
 import subprocess
 import sys
+from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
+from types import MappingProxyType
 
 import pytest
 from stores import begin_with_tables
@@ -22,7 +24,7 @@ TAGS = {
     "mcalc.host": "here", "mcalc.device": "CPU", "mcalc.precision": "bf16",
     "mcalc.memory_format": "channels_last", "mcalc.threads": "2",
 }  # fmt: skip
-KIND = ("alexnet", "10", "CPU", "bf16", "channels_last", "2")
+KIND = ("alexnet", "10", "0", "CPU", "bf16", "channels_last", "2")
 
 
 @pytest.fixture(scope="module")
@@ -35,6 +37,10 @@ def record(tmp_path_factory: pytest.TempPathFactory) -> Path:
         _trial(tracker, f"k{number}", {}, {"seconds": seconds, "iterations": 10.0}, end)
     _trial(tracker, "other", {"mcalc.threads": "8"}, {"seconds": 3.0, "iterations": 10.0}, {})
     _trial(tracker, "elsewhere", {"mcalc.host": "there"}, {"seconds": 9.0, "iterations": 1.0}, {})
+    for name, stages, augments in (("head", "all", True), ("once", "3", False), ("3", "3", True)):
+        frozen = {"backbone.freeze": stages, "augment.enabled": augments}
+        quick = {"seconds": 0.5, "iterations": 10.0}
+        _trial(tracker, name, {}, quick, {}, frozen)
     _trial(tracker, "nothing", {}, {"accuracy": 0.5}, {})
     deleted = _trial(tracker, "deleted", {}, {"seconds": 1e6, "iterations": 1.0}, {})
     tracker.client.delete_run(deleted)
@@ -43,9 +49,14 @@ def record(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def _trial(
-    tracker: Tracker, key: str, tags: dict[str, str], metrics: dict[str, float], end: dict[str, str]
+    tracker: Tracker,
+    key: str,
+    tags: dict[str, str],
+    metrics: dict[str, float],
+    end: dict[str, str],
+    params: Mapping[str, object] = MappingProxyType({}),
 ) -> str:
-    writer = tracker.open_trial(key, key, PARAMS, {**TAGS, **tags}, None)
+    writer = tracker.open_trial(key, key, {**PARAMS, **params}, {**TAGS, **tags}, None)
     writer.finish(metrics, end)
     return str(writer.run_id)
 
@@ -55,6 +66,11 @@ def test_the_median_of_this_hosts_finished_trials_by_kind(record: Path) -> None:
     assert found == {
         KIND: speeds.Speed(2.0, 1000),
         (*KIND[:-1], "8"): speeds.Speed(0.3, None),
+        # a head, and stages that are computed once, are no measure for whole networks
+        **{
+            (*KIND[:2], frozen, *KIND[3:]): speeds.Speed(0.05, None)
+            for frozen in ("all", "3 once", "3")
+        },
     }
     assert speeds.read_speeds(TrackingConfig(dir=str(record)), "nobody") == {}
 
