@@ -59,8 +59,7 @@ class Jobs:
     def add(self, jobs: Sequence[Job]) -> list[str]:
         """Store jobs; returns their tokens, of letters and digits."""
         rows = [
-            {"token": secrets.token_hex(8), "study": job.sweep, "plan": json.dumps(_plain(job))}
-            for job in jobs
+            {"token": _token(), "study": job.sweep, "plan": json.dumps(_plain(job))} for job in jobs
         ]
         self.storage.retry(self._run, sa.insert(_jobs), rows)
         return [row["token"] for row in rows]
@@ -99,6 +98,11 @@ class Jobs:
         with self.storage.engine.connect() as connection:
             row = connection.execute(sa.select(_jobs.c.plan).where(_jobs.c.token == token)).first()
         return None if row is None else str(row.plan)
+
+
+def _token() -> str:
+    # a letter first: Hydra reads `job=7923634279494e31` as a number
+    return f"j{secrets.token_hex(8)}"
 
 
 def _plain(job: Job) -> dict[str, Any]:

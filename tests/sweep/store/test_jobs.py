@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import secrets
 import sqlite3
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from mcalc.config import Config
 from mcalc.config.compose import GROUPS, choices, compose_config
@@ -174,6 +176,18 @@ def test_tokens_are_letters_and_digits_and_never_the_same(jobs: Jobs) -> None:
     tokens = jobs.add([job] * 50)
     assert len(set(tokens)) == 50
     assert all(token.isalnum() and token.isascii() and len(token) <= 32 for token in tokens)
+
+
+@pytest.mark.parametrize("drawn", ["7923634279494e31", "1234567890123456", "0e00000000000000"])
+def test_hydra_reads_a_token_as_text_whatever_is_drawn(
+    jobs: Jobs, monkeypatch: pytest.MonkeyPatch, drawn: str
+) -> None:
+    monkeypatch.setattr(secrets, "token_hex", lambda _: drawn)
+    job = Job("sweep", "parent", base=compose_config([]))
+    (token,) = jobs.add([job])
+    (override,) = OverridesParser.create().parse_overrides([f"job={token}"])
+    assert override.value() == token
+    assert jobs.find(str(override.value()), compose_config([])) == job
 
 
 def test_an_unknown_token_is_answered_in_one_sentence(jobs: Jobs) -> None:
