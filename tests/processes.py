@@ -17,6 +17,7 @@ import runpy
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
@@ -181,4 +182,15 @@ def _command(
         traceback.print_exc()
         raise SystemExit(1) from None
     finally:
+        _end_threads()
         atexit._run_exitfuncs()
+
+
+def _end_threads() -> None:
+    """What the interpreter does first when it ends: pools of workers, as joblib's, are shut down.
+
+    A process of multiprocessing waits for its children before that, which would wait for ever.
+    """
+    registered: Any = threading
+    for call in reversed(registered._threading_atexits):
+        call()

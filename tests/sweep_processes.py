@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import csv
 import os
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -40,7 +38,7 @@ PATIENCE_SECONDS = 900.0
 class Worker:
     """A started `python -m mcalc.train -m ...`, with what it prints in a file."""
 
-    process: subprocess.Popen[bytes] | processes.Started
+    process: processes.Started
     log: Path
 
     def printed(self) -> str:
@@ -51,27 +49,11 @@ class Worker:
         return self.process.wait(PATIENCE_SECONDS)
 
 
-def start(
-    *arguments: str, log: Path, folder: Path = ROOT, launches: bool = False, **environment: str
-) -> Worker:
-    """Start a sweep of small trials in a folder.
-
-    With a launcher in a new interpreter, as joblib's workers hang below a forked process;
-    `launches` says so where a sweep file chooses one.
-    """
+def start(*arguments: str, log: Path, folder: Path = ROOT, **environment: str) -> Worker:
+    """Start a sweep of small trials in a folder."""
     words = ["mcalc.train", "-m", *SMALL, *arguments]
     given = {**os.environ, **environment}
-    if not launches and not any("launcher" in word for word in arguments):
-        return Worker(processes.start(*words, folder=folder, environment=given, log=log), log)
-    with log.open("wb") as out:
-        process = subprocess.Popen(
-            [sys.executable, "-m", *words],
-            cwd=folder,
-            stdout=out,
-            stderr=subprocess.STDOUT,
-            env=given,
-        )
-    return Worker(process, log)
+    return Worker(processes.start(*words, folder=folder, environment=given, log=log), log)
 
 
 def wait_for(condition: Callable[[], object], *workers: Worker) -> None:

@@ -56,6 +56,16 @@ class Result:
     """What it left."""
 
 
+@dataclass(frozen=True)
+class LeaseTimes:
+    """Times of a worker's lease, in seconds."""
+
+    heartbeat: float
+    """Between two signs of life."""
+    stale: float
+    """Without one, until another worker takes over."""
+
+
 @dataclass
 class Workplace:
     """A folder in which the sweep is started, with its record, cache and temporary files."""
@@ -71,6 +81,8 @@ class Workplace:
     """Where logs and counts are kept, by default in the folder."""
     limit: int | None = None
     """Bytes that no file of the next command may exceed."""
+    leases: LeaseTimes | None = None
+    """By default those of mcalc."""
 
     def __post_init__(self) -> None:
         (self.folder / "tmp").mkdir(parents=True, exist_ok=True)
@@ -95,7 +107,7 @@ class Workplace:
             **self.environment,
         }
         given = {name: text for name, text in given.items() if name not in self.without}
-        before = partial(watch, str(self.notes / life), instant, self.limit)
+        before = partial(_before, str(self.notes / life), instant, self.limit, self.leases)
         log = self.notes / f"log-{len(self.printed)}-{life}"
         self.printed.append(log.name)
         # the server of forks is one for all threads
@@ -124,6 +136,18 @@ class Workplace:
             if "Traceback" in said:
                 break
         return [f"the same command ended with {status}: {last_line(said)}"]
+
+
+def _before(
+    file: str, instant: Instant | None, limit: int | None, leases: LeaseTimes | None
+) -> None:
+    """In a new process, before its command: its leases' times, and what watches it."""
+    if leases is not None:
+        from mcalc.sweep.store import leases as module
+
+        settings: Any = module
+        settings.HEARTBEAT_SECONDS, settings.STALE_SECONDS = leases.heartbeat, leases.stale
+    watch(file, instant, limit)
 
 
 def ended(started: processes.Started) -> tuple[int, str]:

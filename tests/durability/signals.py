@@ -14,6 +14,7 @@ from pathlib import Path
 from durability.instants import Instant
 from durability.proof import (
     LONGEST_SECONDS,
+    LeaseTimes,
     Result,
     Undisturbed,
     Workplace,
@@ -29,8 +30,13 @@ BLOWS = ("SIGTERM", "SIGINT", "SIGINT SIGINT")
 STAGES = ("training", "validation", "checkpoint", "artifacts")
 
 
-def cases(reference: Undisturbed, folder: Path) -> Iterator[Callable[[], Result]]:
-    """Each signal in each stage, and the worker that is stopped."""
+def cases(
+    reference: Undisturbed, folder: Path, leases: LeaseTimes | None = None
+) -> Iterator[Callable[[], Result]]:
+    """Each signal in each stage, and the worker that is stopped.
+
+    `leases`: when that worker is taken for dead, instead of mcalc's own times.
+    """
     for blow in BLOWS:
         for stage in STAGES:
             # in the second of three training runs
@@ -38,7 +44,7 @@ def cases(reference: Undisturbed, folder: Path) -> Iterator[Callable[[], Result]
             name = f"{blow.replace(' ', '-')}-{stage}"
             instant = Instant(stage, number, blow=blow)
             yield partial(_interrupted, reference, folder / name, instant)
-    yield partial(_taken_over, reference, folder / "stopped")
+    yield partial(_taken_over, reference, folder / "stopped", leases)
 
 
 def _interrupted(reference: Undisturbed, folder: Path, instant: Instant) -> Result:
@@ -56,13 +62,14 @@ def _interrupted(reference: Undisturbed, folder: Path, instant: Instant) -> Resu
     return Result("signal", f"{instant.blow} at {instant}", tuple(wrong), folder=place.folder)
 
 
-def _taken_over(reference: Undisturbed, folder: Path) -> Result:
+def _taken_over(reference: Undisturbed, folder: Path, leases: LeaseTimes | None) -> Result:
     """SIGSTOP of a worker; another one takes over; the first, continued, writes nothing.
 
     On one machine a stopped process is alive, and its lease stays. So its lease is made one of
     another machine, whose heartbeat stands still.
     """
     place = copied(reference, folder, ".cache")
+    place.leases = leases
     number = reference.sweep.counts["training"] // 2
     stopped = place.sweep(Instant("training", number, blow="SIGSTOP"), life="stopped")
     until = time.monotonic() + LONGEST_SECONDS

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 
@@ -9,3 +11,12 @@ import pytest
 def cache(tmp_path_factory: pytest.TempPathFactory) -> str:
     """The setting of a cache that the sweeps of a module share."""
     return f"data.cache={tmp_path_factory.mktemp('cache')}"
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where a sweep of this process is started; its path has spaces."""
+    made = tmp_path / "where it is started"
+    made.mkdir()
+    monkeypatch.chdir(made)
+    return made

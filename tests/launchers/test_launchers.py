@@ -8,15 +8,12 @@ import pickle
 import re
 import shutil
 import signal
-import subprocess
-import sys
 import urllib.request
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 
 import cloudpickle
+import processes
 import psutil
 import pytest
 from optuna.trial import TrialState
@@ -35,14 +32,15 @@ from sweep_processes import (
     wait_for,
 )
 
+from hydra_plugins.mcalc_sweeper._launching import HydraLauncher
 from mcalc.config.compose import compose_config
-from mcalc.config.identity import NUMERICS_VERSION
 from mcalc.config.schema import Config
 from mcalc.results import Outcome, RecordedTrial
 from mcalc.sweep.__main__ import main
 from mcalc.sweep.start import run_sweep
-from mcalc.sweep.store.storage import storage_url
-from mcalc.sweep.worker.remote import JobReport, RemoteJob, remote_job
+from mcalc.sweep.worker.remote import JobReport, remote_job
+from mcalc.tracking.tracker import Tracker
+from mcalc.train import main as train
 
 pytestmark = [pytest.mark.slow, pytest.mark.distributed, pytest.mark.xdist_group("launchers")]
 
@@ -131,9 +129,7 @@ def test_a_sweep_file_chooses_the_launcher_unless_the_command_line_does(
     path = f"{tmp_path}{os.pathsep}{ROOT}"
     for runs, further, logs in (("by file", (), 2), ("here", ("hydra/launcher=basic",), 0)):
         arguments = ("sweep=mine", *further, cache, f"tracking.dir={tmp_path / runs}")
-        worker = start(
-            *arguments, log=tmp_path / "log", folder=tmp_path, launches=True, PYTHONPATH=path
-        )
+        worker = start(*arguments, log=tmp_path / "log", folder=tmp_path, PYTHONPATH=path)
         assert worker.ended() == 0, worker.printed()
         all_done_once(tmp_path / runs, 2)
         # workers in processes of their own have logs of their own
@@ -221,20 +217,40 @@ def test_launchers_get_tokens_and_give_the_numbers_of_a_sweep_alone(
     assert len(jobs) == 2
     for job in jobs:
         (setting,) = job
-        assert re.fullmatch("job=[a-z0-9]{1,32}", setting)
+        assert re.fullmatch("job=[a-z][a-z0-9]{1,31}", setting)
     assert len(list((runs / "logs").glob("*.log"))) == 2
     for name in found:
         assert f"INFO      {name}: accuracy" in logged(runs)
 
 
-CALL = """
-import pickle, sys
-from pathlib import Path
-from types import SimpleNamespace
-job, token, answer = sys.argv[1:]
-report = pickle.loads(Path(job).read_bytes())(SimpleNamespace(job=token))
-Path(answer).write_bytes(pickle.dumps(report))
-"""
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="cores are chosen on Linux")
+def test_jobs_beyond_the_cores_wait_and_all_of_them_run(
+    tmp_path: Path, cache: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By Submitit on this machine, which would start all at once; they are seen to take turns."""
+    launched: list[tuple[int, list[list[str]]]] = []
+    launch = HydraLauncher.launch
+
+    def watched(self: HydraLauncher, tokens: Sequence[str], config: Config) -> list[list[Outcome]]:
+        found = launch(self, tokens, config)
+        launched.append((len(tokens), [[each.state for each in outcomes] for outcomes in found]))
+        return found
+
+    monkeypatch.setattr(HydraLauncher, "launch", watched)
+    runs = tmp_path / "runs"
+    sweep = ("-m", *SMALL, "head.weight_lr=1,10", cache, f"tracking.dir={runs}")
+    cores = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(cores)})
+    try:
+        assert train([*sweep, "hydra/launcher=submitit_local"]) == 0
+    finally:
+        os.sched_setaffinity(0, cores)
+    assert launched == [(2, [["finished"], ["finished"]])]
+    first, second = sorted(
+        (run.info.start_time, run.info.end_time)
+        for run in Tracker(runs, "mcalc")._search({"mcalc.kind": "trial"})
+    )
+    assert first[1] <= second[0]
 
 
 class Elsewhere:
@@ -253,27 +269,18 @@ class Elsewhere:
         file = self.folder / "job.pkl"
         file.write_bytes(cloudpickle.dumps(remote_job(config)))
         answers = [self.folder / token for token in tokens]
-        processes = [
-            subprocess.Popen(
-                [sys.executable, "-c", CALL, str(file), token, str(answer)],
-                cwd=self.folder,
-                env={**os.environ, "PYTHONPATH": str(ROOT)},
+        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+        started = [
+            processes.start(
+                "call_job", str(file), token, str(answer),
+                folder=self.folder, environment=environment,
             )
             for token, answer in zip(tokens, answers, strict=True)
-        ]
-        assert [process.wait() for process in processes] == [0] * len(tokens)
+        ]  # fmt: skip
+        assert [each.wait() for each in started] == [0] * len(tokens)
         reports: list[JobReport] = [pickle.loads(answer.read_bytes()) for answer in answers]
         assert [report.error for report in reports] == [""] * len(tokens)
         return [report.outcomes for report in reports]
-
-
-@pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where a sweep of this process is started; its path has spaces."""
-    made = tmp_path / "where it is started"
-    made.mkdir()
-    monkeypatch.chdir(made)
-    return made
 
 
 def test_workers_that_start_in_another_folder_give_the_same_numbers(
@@ -291,36 +298,7 @@ def test_workers_that_start_in_another_folder_give_the_same_numbers(
     assert found == {name: alone[name] for name in found}
     # a worker leaves nothing where it starts
     names = {file.name for file in launcher.folder.iterdir()}
-    assert {name for name in names if not re.fullmatch("[a-z0-9]{16}", name)} == {"job.pkl"}
-
-
-class Queue:
-    """Jobs that wait for a machine when the command that submitted them is stopped."""
-
-    def __init__(self) -> None:
-        self.tokens: list[str] = []
-
-    def at_once(self, jobs: int, config: Config) -> int:
-        return 1
-
-    def launch(self, tokens: Sequence[str], config: Config) -> list[list[Outcome]]:
-        self.tokens += tokens
-        raise KeyboardInterrupt
-
-
-def test_queued_jobs_run_though_the_command_was_stopped(folder: Path, cache: str) -> None:
-    queue = Queue()
-    settings = [*SMALL, cache, "tracking.dir=runs"]
-    with pytest.raises(KeyboardInterrupt):
-        run_sweep([*settings, "head.weight_lr=1,10"], compose_config, lambda _: queue)
-    assert len(queue.tokens) == 2
-    report = called(remote_job(compose_config(settings)), queue.tokens[1])
-    assert report.error == ""
-    assert [(each.name, each.state) for each in report.outcomes] == [
-        ("head.weight_lr=10", "finished")
-    ]
-    outcomes = run_sweep([*settings, "head.weight_lr=1,10"], compose_config)
-    assert [outcome.state for outcome in outcomes] == ["skipped", "finished"]
+    assert {name for name in names if not re.fullmatch("[a-z0-9]{17}", name)} == {"job.pkl"}
 
 
 def drawn_and_trained(runs: Path) -> list[tuple[str, RecordedTrial]]:
@@ -387,43 +365,6 @@ def test_a_searchs_worker_needs_no_file_of_conf(tmp_path: Path, folder: Path, ca
     assert {drawn for drawn, _ in found} == set(decays)
     for drawn, run in found:
         assert run.params["backbone.lr_decay"] == decays[drawn]
-
-
-def called(job: RemoteJob, token: str = "0") -> JobReport:
-    """What a job reports that a launcher calls in this process."""
-    return job(SimpleNamespace(job=token))
-
-
-def job_in(folder: Path) -> RemoteJob:
-    return remote_job(compose_config([f"tracking.dir={folder}"]))
-
-
-def test_a_job_on_another_machine_refuses_the_sqlite_file(tmp_path: Path) -> None:
-    report = called(replace(job_in(tmp_path), host="elsewhere"))
-    assert report.outcomes == []
-    assert "storage=postgresql" in report.error
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_a_job_of_another_version_refuses(tmp_path: Path) -> None:
-    report = called(replace(job_in(tmp_path), numerics=NUMERICS_VERSION + 1))
-    assert "another version of mcalc" in report.error
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_a_job_that_the_store_does_not_know_is_answered_in_one_sentence(tmp_path: Path) -> None:
-    report = called(job_in(tmp_path), token="abc")
-    assert report.outcomes == []
-    assert report.error.startswith("the store has no job 'abc'")
-    assert report.trace == ""
-
-
-def test_a_jobs_places_do_not_depend_on_where_it_runs(folder: Path) -> None:
-    places = remote_job(compose_config(["tracking.dir=my runs"])).places
-    assert places.tracking.dir == str(folder / "my runs")
-    assert storage_url(places) == f"sqlite:///{folder}/my runs/optuna.db"
-    named = remote_job(compose_config(["storage='sqlite:///my store.db'"])).places
-    assert named.storage == f"sqlite:///{folder}/my store.db"
 
 
 def test_make_dashboard_serves_the_store(tmp_path: Path) -> None:

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import io
 import json
 import shutil
 import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, redirect_stderr, redirect_stdout
+from dataclasses import dataclass
 from pathlib import Path
-from types import SimpleNamespace
 
 import processes
 import pytest
 import sweep_processes
 from stores import begin_with_tables
+
+from mcalc.sweep.__main__ import main
 
 EXPLICIT = ("head.weight_lr=1,10,20", "stopping.patience=null", "seed=0")
 SEARCH = ("head.weight_lr=interval(1,30)", "budget.trials=2", "name=tries")
@@ -21,6 +24,14 @@ SEARCH = ("head.weight_lr=interval(1,30)", "budget.trials=2", "name=tries")
 pytestmark = [pytest.mark.whole, pytest.mark.xdist_group("corruptions")]
 
 Change = Callable[["Record"], None]
+
+
+@dataclass(frozen=True)
+class Done:
+    """An ended command."""
+
+    status: int
+    printed: str
 
 
 class Record:
@@ -61,11 +72,22 @@ class Record:
     def files(self, run: str) -> Path:
         return self.folder / "artifacts" / run / "artifacts"
 
-    def command(self, *words: str) -> SimpleNamespace:
+    def command(self, *words: str) -> Done:
+        """A command in a process of its own, which knows only what is on the disk."""
         done = processes.run(
             "mcalc.sweep", *words, f"tracking.dir={self.folder}", folder=self.folder
         )
-        return SimpleNamespace(status=done.returncode, printed=done.stdout + done.stderr)
+        return Done(done.returncode, done.stdout + done.stderr)
+
+    def here(self, *words: str) -> Done:
+        """The same in this process; an error that is not ours fails the test."""
+        printed = io.StringIO()
+        with redirect_stdout(printed), redirect_stderr(printed):
+            try:
+                status = main([*words, f"tracking.dir={self.folder}"])
+            except SystemExit as left:
+                status = int(left.code or 0)
+        return Done(status, printed.getvalue())
 
     def again(self, *arguments: str) -> str:
         """What the command that made the sweep prints, given again."""
@@ -285,11 +307,10 @@ def assert_as_before(record: Record, original: Path) -> None:
 @pytest.mark.parametrize("name", MENDED)
 def test_what_can_be_mended_is(record: Record, original: Path, name: str) -> None:
     MENDED[name](record)
-    found = record.command("check")
+    found = record.here("check")
     assert found.status == 1, found.printed
-    assert "Traceback" not in found.printed
     assert "repair=true:" in found.printed
-    mended = record.command("check", "repair=true")
+    mended = record.here("check", "repair=true")
     assert mended.status == 0, mended.printed
     assert list(record.folder.glob("mlflow.db.before-repair-1"))
     assert record.command("check").status == 0
@@ -299,10 +320,9 @@ def test_what_can_be_mended_is(record: Record, original: Path, name: str) -> Non
 @pytest.mark.parametrize("name", RUN_AGAIN)
 def test_what_cannot_be_mended_runs_again(record: Record, original: Path, name: str) -> None:
     RUN_AGAIN[name](record)
-    found = record.command("check")
+    found = record.here("check")
     assert found.status == 1, found.printed
-    assert "Traceback" not in found.printed
-    mended = record.command("check", "repair=true")
+    mended = record.here("check", "repair=true")
     assert mended.status == 0, mended.printed
     record.again(*EXPLICIT)
     after = record.command("check")
