@@ -40,7 +40,7 @@ TABLES := $(RUN) -m mcalc.report 'tracking.dir=$(RUNS)' 'out=$(REPORT)'
 
 .DEFAULT_GOAL := help
 .PHONY: help install sweeps tables table1 table2 table3 table4 table5 table6 report ui dashboard \
-        test test-all test-fuzz test-faults coverage faults lint format bench clean-cache
+        test test-all test-fuzz test-faults coverage faults lint format bench bench-gpu clean-cache
 
 help:  ## Show this list
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## */\1\t/' | expand -t 14
@@ -117,6 +117,9 @@ format: $(READY)  ## Put the code in its format
 
 bench: $(READY)  ## Measure speed on this machine, beside a peer and a limit (BENCH="short": in five minutes)
 	$(RUN) -m benchmarks $(BENCH)
+
+bench-gpu: $(READY)  ## Measure steps and the twenty rows at full scale on a CUDA device
+	$(RUN) -m benchmarks gpu
 
 clean-cache:  ## Remove prepared images and phantoms (they are made again when needed)
 	rm -rf .cache

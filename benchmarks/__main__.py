@@ -7,6 +7,7 @@
     prepare   reading and preparing images
     engine    plans, trials that train nothing, report and check; `engine trials=5000` for as many
     start     from a command to its answer, its plan and its first training step
+    gpu       steps and the paper's twenty rows at full scale on a CUDA device (not among all)
 
 `short` takes one backbone's step and the engine with 100 trials, under five minutes. Numbers are
 kept as JSON below `.cache/bench`. The machine has to be quiet: the share of others is shown.
@@ -25,7 +26,7 @@ from typing import Any
 import torch
 from rich.console import Console
 
-from benchmarks import engine, prepare, start
+from benchmarks import engine, gpu, prepare, start
 from benchmarks.training import compare, heads, paper_rows
 from mcalc.trials.provenance import cpu_model
 
@@ -44,6 +45,7 @@ def parts(trials: int = engine.TRIALS) -> dict[str, Part]:
         "prepare": prepare.report,
         "engine": lambda console: engine.report(console, trials),
         "start": start.report,
+        "gpu": lambda console: gpu.report(console, REPEATS),
     }
 
 
@@ -75,7 +77,8 @@ def main(arguments: Sequence[str] = ()) -> None:
     if any(not count.isdecimal() or int(count) < 3 for count in counts):
         sys.exit("trials= takes a whole number from 3 on, as in trials=5000")
     known = parts(*map(int, counts[-1:]))
-    chosen = short() if named == ["short"] else known
+    every = {name: part for name, part in known.items() if name != "gpu"}
+    chosen = short() if named == ["short"] else every
     for name in named:
         if name not in (*known, "short"):
             sys.exit(f"no part {name!r}: there are short, {', '.join(known)}")

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from rich.console import Console
 
 import benchmarks.__main__ as bench
-from benchmarks import engine, precision, start
+from benchmarks import engine, gpu, precision, start
 from benchmarks.training import compare, limit, ours, peer
 from benchmarks.training.stopwatch import Stopwatch
 from benchmarks.training.workload import Workload
@@ -165,3 +168,54 @@ def test_the_first_step_is_noted_and_the_trial_recorded(tmp_path: Path) -> None:
     found = start.measure(start.Case(command, start.PEER, steps=True), mark)
     assert 0 < found["seconds"] < found["whole command"]
     assert (tmp_path / "runs" / "mlflow.db").exists()
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="a CUDA device is here")
+def test_without_a_cuda_device_nothing_is_measured_on_one() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks", "gpu"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert "no CUDA device" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="a CUDA device is here")
+@pytest.mark.parametrize("at_once", gpu.AT_ONCE)
+def test_the_rows_on_a_card_are_planned_up_to_the_device(at_once: int, tmp_path: Path) -> None:
+    command = gpu.rows_command(at_once, tmp_path, tmp_path / "cache")
+    small = [*command, "data.phantom.lesions=32", "dry_run=true"]
+    small.remove("data.phantom.lesions=1546")
+    done = subprocess.run(small, capture_output=True, text=True, check=False)
+    # all but the card is there
+    assert "trainer.accelerator=gpu, but PyTorch sees no CUDA device here" in done.stderr
+
+
+def test_a_machine_without_mps_shares_no_card_by_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with gpu.mps(tmp_path) as environment:
+        assert environment is None
+    assert not list(tmp_path.iterdir())
+
+
+def test_mps_runs_while_it_is_measured_and_is_told_to_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A stand-in for NVIDIA's program notes how it is called, and where."""
+    program = tmp_path / "bin" / "nvidia-cuda-mps-control"
+    program.parent.mkdir()
+    log = tmp_path / "log"
+    program.write_text(
+        f'#!/bin/sh\necho "$*" "$CUDA_MPS_PIPE_DIRECTORY" >> {log}\n[ "$1" = -d ] || cat >> {log}\n'
+    )
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{program.parent}:/usr/bin:/bin")
+    folder = tmp_path / "shared"
+    folder.mkdir()
+    with gpu.mps(folder) as environment:
+        assert environment is not None
+        assert environment["CUDA_MPS_PIPE_DIRECTORY"] == str(folder / "mps")
+        assert log.read_text().splitlines() == [f"-d {folder / 'mps'}"]
+    assert log.read_text().splitlines()[1:] == [f" {folder / 'mps'}", "quit"]

@@ -22,13 +22,15 @@ _EVALUATED = 64
 """Images of an evaluation step."""
 
 
-def run(work: Workload, watch: Stopwatch) -> None:
-    """Train."""
+def run(work: Workload, watch: Stopwatch, *, compiles: bool = False) -> None:
+    """Train; `compiles`: with the network compiled."""
     keep_freed_memory()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     low = resolve_precision(TrainerConfig()) is Precision.bf16
     model = build_classifier(BackboneConfig(name=work.backbone, weights="none"), 0).model
     model = model.to(device, memory_format=torch.channels_last)
+    if compiles:
+        model.compile(mode="reduce-overhead")
     optimizer = torch.optim.SGD(model.parameters(), 1e-4, 0.9, weight_decay=1e-4, fused=True)
     pixels, labels = work.images()
     crops = torch.from_numpy(pixels[: work.batch]).float().sub_(128).div_(60)[:, None]
