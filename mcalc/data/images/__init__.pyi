@@ -4,6 +4,9 @@ from .duplicates import with_duplicates as with_duplicates
 from .file_hashes import LesionDigests as LesionDigests
 from .file_hashes import file_digests as file_digests
 from .file_hashes import fingerprint as fingerprint
+from .headers import ReadHeader as ReadHeader
+from .headers import kept_headers as kept_headers
+from .image_file import ImageHeader as ImageHeader
 from .image_file import image_size as image_size
 from .image_file import read_header as read_header
 from .image_file import read_image as read_image

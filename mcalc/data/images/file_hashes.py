@@ -1,33 +1,25 @@
 """What image files contain, as hashes, and the data set's fingerprint made of them.
 
-CBIS-DDSM has 163 GB, so a file's SHA-256 is kept in `<cache>/digests.sqlite` under its path, size
-and times of change, for any number of processes. Archives and copies give a file the time that it
-had elsewhere, so the time at which the disk noted the change counts as well (`ctime`). Hashes of
-files changed within the last seconds are not kept: such a file could change once more without its
-time showing it.
+CBIS-DDSM has 163 GB, so a file's SHA-256 is kept while it stays as it is (`file_states`).
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
-import sqlite3
 import time
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import closing, suppress
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any
 
 from mcalc.config import DataConfig, Region, WithoutCallback
+from mcalc.data.images.file_states import FileState, KnownFiles, is_settled, state_of
 from mcalc.data.records import Lesion, needed_files
-from mcalc.file_digest import SETTLED_SECONDS, file_sha256
+from mcalc.file_digest import file_sha256
 from mcalc.iteration import Progress, in_threads
 
-DATABASE = "digests.sqlite"
-_T = TypeVar("_T")
-_PATIENCE_SECONDS = 30.0
 _WRITE_EVERY_SECONDS = 10.0
 
 
@@ -41,16 +33,6 @@ class LesionDigests:
 
 
 _FILES = {each.name for each in fields(LesionDigests)}
-
-
-class _State(NamedTuple):
-    """A file as the disk lists it; equal states are one content."""
-
-    path: str
-    size: int
-    mtime_ns: int
-    ctime_ns: int
-    """Not even `os.utime` sets it."""
 
 
 def file_digests(
@@ -100,25 +82,26 @@ def _row(lesion: Lesion, content: LesionDigests, settings: DataConfig) -> dict[s
 
 
 def _digests(paths: Sequence[Path], cache: Path, progress: Progress | None) -> dict[Path, str]:
-    states = {path: state for path in paths if (state := _state(path)) is not None}
-    kept = _read_kept(cache, states.values())
-    found = {path: kept[state] for path, state in states.items() if state in kept}
+    states = {path: state for path in paths if (state := state_of(path)) is not None}
+    known = KnownFiles(cache, "states", {"sha256": "TEXT"})
+    kept = known.read(states.values())
+    found = {path: str(kept[state][0]) for path, state in states.items() if state in kept}
     missing = [path for path in states if path not in found]
-    fresh: dict[_State, str] = {}
+    fresh: dict[FileState, tuple[str]] = {}
     written = time.monotonic()
     try:
         for path, digest in in_threads(_hash, missing):
             found[path] = digest
-            if digest and _is_settled(states[path]):
-                fresh[states[path]] = digest
+            if digest and is_settled(states[path]):
+                fresh[states[path]] = (digest,)
             if progress:
                 progress(len(found) + len(paths) - len(states), len(paths))
             if time.monotonic() - written > _WRITE_EVERY_SECONDS:
-                _keep(cache, fresh)
+                known.keep(fresh)
                 fresh, written = {}, time.monotonic()
     finally:
         # what was hashed before an interruption need not be hashed again
-        _keep(cache, fresh)
+        known.keep(fresh)
     return found
 
 
@@ -127,64 +110,3 @@ def _hash(path: Path) -> str:
     with suppress(OSError):
         return file_sha256(path)
     return ""
-
-
-def _state(path: Path) -> _State | None:
-    with suppress(OSError):
-        status = path.stat()
-        times = status.st_mtime_ns, status.st_ctime_ns
-        return _State(os.path.realpath(path), status.st_size, *times)
-    return None
-
-
-def _is_settled(state: _State) -> bool:
-    return time.time() - state.mtime_ns / 1e9 > SETTLED_SECONDS
-
-
-def _read_kept(cache: Path, states: Iterable[_State]) -> dict[_State, str]:
-    """What the database knows of files in these very states."""
-    if not (cache / DATABASE).is_file():
-        return {}
-
-    def read(database: sqlite3.Connection) -> dict[_State, str]:
-        query = (
-            "SELECT sha256 FROM states "
-            "WHERE path = ? AND size = ? AND mtime_ns = ? AND ctime_ns = ?"
-        )
-        rows = ((state, database.execute(query, state).fetchone()) for state in states)
-        return {state: row[0] for state, row in rows if row}
-
-    return _in_database(cache, read) or {}
-
-
-def _keep(cache: Path, fresh: dict[_State, str]) -> None:
-    def write(database: sqlite3.Connection) -> None:
-        rows = [(*state, digest) for state, digest in fresh.items()]
-        database.executemany("INSERT OR REPLACE INTO states VALUES (?, ?, ?, ?, ?)", rows)
-        database.commit()
-
-    if fresh:
-        _in_database(cache, write)
-
-
-def _in_database(cache: Path, work: Callable[[sqlite3.Connection], _T]) -> _T | None:
-    """What `work` gives with the open database; None where it fails. A damaged one is removed.
-
-    Losing it is never an error: what it held is hashed again.
-    """
-    place = cache / DATABASE
-    try:
-        cache.mkdir(parents=True, exist_ok=True)
-        with closing(sqlite3.connect(place, timeout=_PATIENCE_SECONDS)) as connection:
-            connection.execute(
-                "CREATE TABLE IF NOT EXISTS states "
-                "(path TEXT PRIMARY KEY, size INTEGER, mtime_ns INTEGER, ctime_ns INTEGER, "
-                "sha256 TEXT) WITHOUT ROWID"
-            )
-            return work(connection)
-    except (sqlite3.OperationalError, OSError):
-        # a lock, a full disk, a folder that cannot be written: not damage
-        return None
-    except sqlite3.DatabaseError:
-        place.unlink(missing_ok=True)
-        return None

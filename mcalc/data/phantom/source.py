@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from mcalc.config import DataConfig, PhantomConfig, hashed_settings
+from mcalc.data.images import kept_headers
 from mcalc.data.phantom.marker import FORMAT_VERSION, is_written
 from mcalc.data.records import Index
 from mcalc.data.sources import Source
@@ -40,7 +41,8 @@ def _read(data: DataConfig, progress: Progress | None) -> Index:
 
         write_phantom(root, data.phantom, progress)
     # its CSVs lie in it: data.csv_dir is about downloads
-    index = read_index(root, None, data.csv_split, progress, data.region)
+    with kept_headers(Path(data.cache)) as header_of:
+        index = read_index(root, None, data.csv_split, progress, data.region, header_of)
     defects = ", with defects" if data.phantom.defects else ""
     made = f"difficulty {data.phantom.difficulty:g}, seed {data.phantom.seed}{defects}"
     description = f"phantom (synthetic; {made})"

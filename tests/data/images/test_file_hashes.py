@@ -14,7 +14,8 @@ import pytest
 from builders import make_lesion
 
 from mcalc.config import DataConfig, Region, Unit, WithoutCallback
-from mcalc.data.images.file_hashes import DATABASE, LesionDigests, file_digests, fingerprint
+from mcalc.data.images.file_hashes import LesionDigests, file_digests, fingerprint
+from mcalc.data.images.file_states import DATABASE
 from mcalc.data.records import Lesion, Pathology, Side, Split, View
 
 CROP = DataConfig()

@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from mcalc.data.images import UnreadableImage, read_header, read_image
+from mcalc.data.images import ReadHeader, UnreadableImage, read_header, read_image
 
 RINGING = 0.1
 """How far, as a share of the range, JPEG's artefacts move a mask's pixels from its two values."""
@@ -81,22 +81,25 @@ def tag_of(description: str | None) -> Tag:
 
 
 def tell_apart(
-    files: Sequence[Path], descriptions: Descriptions, full: Path | None = None
+    files: Sequence[Path],
+    descriptions: Descriptions,
+    full: Path | None = None,
+    header_of: ReadHeader = read_header,
 ) -> Roles:
     """Find the crop and the mask among a lesion's files.
 
     `descriptions` stands in for the tag of Kaggle's JPEGs; `full` is the mammogram, where it is on
-    disk. One header is read where two files' sizes settle it, else all,
-    and pixels only where tags leave a doubt. Nothing is raised for files that cannot be read:
-    `problem` and `mask_problem` say so.
+    disk; `header_of` reads a header, or knows it. One header is read where two files' sizes settle
+    it, else all, and pixels only where tags leave a doubt. Nothing is raised for files that cannot
+    be read: `problem` and `mask_problem` say so.
     """
-    settled = _settled_by_bytes(files, descriptions, full)
+    settled = _settled_by_bytes(files, descriptions, full, header_of)
     if settled is not None:
         return settled
     candidates, damaged = [], []
     for path in files:
         try:
-            candidates.append(_candidate(path, descriptions))
+            candidates.append(_candidate(path, descriptions, header_of))
         except UnreadableImage as error:
             damaged.append(str(error))
     candidates = [each for each in candidates if each.tag is not Tag.FULL]
@@ -110,7 +113,7 @@ def tell_apart(
 
 
 def _settled_by_bytes(
-    files: Sequence[Path], descriptions: Descriptions, full: Path | None
+    files: Sequence[Path], descriptions: Descriptions, full: Path | None, header_of: ReadHeader
 ) -> Roles | None:
     """Crop and mask of two files of which only the smaller is opened; None where that is not sure.
 
@@ -127,7 +130,7 @@ def _settled_by_bytes(
     try:
         sizes = {path: path.stat().st_size for path in (*files, full)}
         small, large = sorted(files, key=sizes.__getitem__)
-        smaller = _candidate(small, descriptions)
+        smaller = _candidate(small, descriptions, header_of)
     except (OSError, UnreadableImage):
         # opened again with the others, where the defect is reported
         return None
@@ -136,8 +139,8 @@ def _settled_by_bytes(
     return Roles(small, large) if smaller.tag is Tag.CROP and is_larger and is_no_full else None
 
 
-def _candidate(path: Path, descriptions: Descriptions) -> _Candidate:
-    header = read_header(path)
+def _candidate(path: Path, descriptions: Descriptions, header_of: ReadHeader) -> _Candidate:
+    header = header_of(path)
     description = header.description or descriptions.get((path.parent.name, path.name))
     return _Candidate(path, header.width * header.height, tag_of(description))
 

@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from mcalc.config import CsvSplit, DataConfig, Region
+from mcalc.data.images import ReadHeader, kept_headers, read_header
 from mcalc.data.records import LOSING_DEFECTS, NEEDED_FILES, Defect, DefectKind, Index, Lesion
 from mcalc.data.sources.cbis_ddsm.case_csv import CaseRow, find_csvs, read_cases
 from mcalc.data.sources.cbis_ddsm.layouts import Layout
@@ -31,13 +32,15 @@ def read_index(
     csv_split: CsvSplit = CsvSplit.all,
     progress: Progress | None = None,
     region: Region = Region.crop,
+    header_of: ReadHeader = read_header,
 ) -> Index:
     """Read the case CSVs below `root` (or in `csv_dir`) and find each lesion's files.
 
     One header is read for each lesion, more where crop and mask cannot be distinguished otherwise.
     Pixels are decoded only where headers leave a doubt (`crop_or_mask`). A lesion without its files
     stays in the index, with None in their place and a ledger row. `region` decides what the ledger
-    says about missing files that are not needed. `progress` counts rows.
+    says about missing files that are not needed. `progress` counts rows. `header_of` reads a
+    header, or knows it.
 
     Raises UserError when the root is missing, not a folder or empty, when no case CSV is found or
     one is not usable (`case_csv`), and when not one lesion has a file in any known layout.
@@ -52,7 +55,7 @@ def read_index(
         ledger.extend(defects)
     crossing, unchecked = crossing_patients(rows, csvs)
 
-    finder = Finder(root, csv_dir)
+    finder = Finder(root, csv_dir, header_of)
     lesions = [finder.lesion(row) for row in with_progress(rows, len(rows), progress)]
     if not finder.layouts:
         raise _nothing_found(finder, rows, list(csvs.values()))
@@ -106,7 +109,10 @@ def _nothing_found(finder: Finder, rows: Sequence[CaseRow], csvs: Sequence[Path]
 def _read(data: DataConfig, progress: Progress | None) -> Index:
     """The index of the settings' download, compared with the published counts."""
     csv_dir = Path(data.csv_dir).expanduser() if data.csv_dir else None
-    index = read_index(Path(data.root or ""), csv_dir, data.csv_split, progress, data.region)
+    with kept_headers(Path(data.cache)) as header_of:
+        index = read_index(
+            Path(data.root or ""), csv_dir, data.csv_split, progress, data.region, header_of
+        )
     differences = published_differences(index.lesions, data.csv_split)
     return replace(index, ledger=(*index.ledger, *differences), published=PUBLISHED)
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import fields, replace
 from pathlib import Path
 
-from mcalc.data.images import UnreadableImage, image_size
+from mcalc.data.images import ReadHeader, UnreadableImage, image_size
 from mcalc.data.records import Defect, DefectKind, Lesion
 from mcalc.data.sources.cbis_ddsm.case_csv import CaseRow
 from mcalc.data.sources.cbis_ddsm.crop_or_mask import Roles, tell_apart
@@ -29,11 +29,12 @@ _KEPT = "lesion kept without a crop"
 class Finder:
     """Finds the files of one row after another, keeping the ledger."""
 
-    def __init__(self, root: Path, csv_dir: Path | None) -> None:
+    def __init__(self, root: Path, csv_dir: Path | None, header_of: ReadHeader) -> None:
         self.download = Download(root)
         self.layouts: set[Layout] = set()
         self.ledger: list[Defect] = []
         self._root = root
+        self._header_of = header_of
         self._descriptions = read_descriptions(root, csv_dir)
         self._full: dict[str, Path | None] = {}
 
@@ -85,7 +86,7 @@ class Finder:
                 self._note(row.id, DefectKind.CROP_MISSING, where)
             return None, None
         self.layouts.add(found.layout)
-        roles = tell_apart(found.files, self._descriptions, full)
+        roles = tell_apart(found.files, self._descriptions, full, self._header_of)
         if roles.crop is None or roles.mask is None:
             roles = self._with_copies(row, roles, found, named, full)
         if roles.mask is None and roles.mask_problem is not None:
@@ -111,7 +112,7 @@ class Finder:
             known = copies.files == found.files or (roles.crop and roles.mask)
             if copies.layout is None or known:
                 continue
-            others = tell_apart(copies.files, self._descriptions, full)
+            others = tell_apart(copies.files, self._descriptions, full, self._header_of)
             if roles.crop is None and others.crop is not None:
                 if roles.unreadable:
                     kind = "JPEG copy" if copies.layout is Layout.KAGGLE else "copy"

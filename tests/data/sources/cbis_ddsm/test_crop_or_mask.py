@@ -14,17 +14,15 @@ from mcalc.data.sources.cbis_ddsm.crop_or_mask import Tag, has_two_values, tag_o
 Write = Callable[..., Path]
 
 
-@pytest.fixture
-def opened(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
-    """Files whose header is read, one after another."""
-    seen: list[Path] = []
+class Opened:
+    """Reads headers, and keeps whose."""
 
-    def counted(path: Path) -> ImageHeader:
-        seen.append(path)
+    def __init__(self) -> None:
+        self.files: list[Path] = []
+
+    def __call__(self, path: Path) -> ImageHeader:
+        self.files.append(path)
         return read_header(path)
-
-    monkeypatch.setattr("mcalc.data.sources.cbis_ddsm.crop_or_mask.read_header", counted)
-    return seen
 
 
 def test_descriptions_as_published() -> None:
@@ -145,13 +143,14 @@ def test_a_damaged_file_is_a_problem_only_where_it_may_be_the_crop(
 
 
 def test_a_mask_that_is_certain_by_its_bytes_is_not_opened(
-    tmp_path: Path, dicom: Write, grey: Any, two_values: Any, opened: list[Path]
+    tmp_path: Path, dicom: Write, grey: Any, two_values: Any
 ) -> None:
+    opened = Opened()
     crop = dicom(tmp_path / "2.dcm", grey(20, 30), description="cropped images")
     mask = dicom(tmp_path / "1.dcm", two_values(200, 300), description="ROI mask images")
     full = dicom(tmp_path / "full.dcm", grey(200, 300))
-    roles = tell_apart([mask, crop], {}, full)
-    assert (roles.crop, roles.mask, opened) == (crop, mask, [crop])
+    roles = tell_apart([mask, crop], {}, full, opened)
+    assert (roles.crop, roles.mask, opened.files) == (crop, mask, [crop])
     # a tag that is wrong is worth a look at both
     wrong = dicom(tmp_path / "3.dcm", grey(20, 30), description="ROI mask images")
     roles = tell_apart([mask, wrong], {}, full)
@@ -159,16 +158,17 @@ def test_a_mask_that_is_certain_by_its_bytes_is_not_opened(
 
 
 def test_bytes_decide_nothing_where_they_might_be_wrong(
-    tmp_path: Path, dicom: Write, grey: Any, two_values: Any, opened: list[Path]
+    tmp_path: Path, dicom: Write, grey: Any, two_values: Any
 ) -> None:
+    opened = Opened()
     crop = dicom(tmp_path / "2.dcm", grey(60, 70), description="cropped images")
     full = dicom(tmp_path / "full.dcm", grey(100, 150))
     # compressed, the mask is the smaller file; and a tag in error calls it the crop
     mask = dicom(tmp_path / "1.dcm", two_values(100, 150), "cropped images", syntax=RLELossless)
     assert mask.stat().st_size < crop.stat().st_size
-    roles = tell_apart([mask, crop], {}, full)
+    roles = tell_apart([mask, crop], {}, full, opened)
     assert (roles.crop, roles.mask, roles.mistagged) == (crop, mask, True)
-    assert set(opened) == {crop, mask}
+    assert set(opened.files) == {crop, mask}
     # a mammogram beside the crop is no mask, however large
     own = dicom(tmp_path / "4.dcm", grey(100, 150), description="full mammogram images")
     small = dicom(tmp_path / "5.dcm", grey(20, 30), description="cropped images")

@@ -658,7 +658,7 @@ def test_thirty_one_patients_cross_the_official_splits(shared_data: Path) -> Non
 @pytest.mark.shared
 @pytest.mark.slow
 def test_a_whole_tree_of_links_is_indexed_with_one_header_a_lesion(
-    shared_data: Path, tmp_path: Path, dicom: Make, monkeypatch: pytest.MonkeyPatch
+    shared_data: Path, tmp_path: Path, dicom: Make
 ) -> None:
     folder = shared_data / "cbis-ddsm"
     crops = sorted((folder / "nbia").rglob("*.dcm"))
@@ -689,8 +689,7 @@ def test_a_whole_tree_of_links_is_indexed_with_one_header_a_lesion(
         opened.append(path)
         return read_header(path)
 
-    monkeypatch.setattr("mcalc.data.sources.cbis_ddsm.crop_or_mask.read_header", counted)
-    index = read_index(tmp_path / "tree", folder / "csv")
+    index = read_index(tmp_path / "tree", folder / "csv", header_of=counted)
     assert len(opened) == 1872
     assert completeness(index) == completeness(index, (), Region.patch) == 1
     assert {each.mask.resolve() for each in index.lesions if each.mask} == {mask}
