@@ -8,6 +8,8 @@ from pathlib import Path
 
 # before anything imports torch, and for processes that tests start: several run side by side
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# where a test asks for more: threads that wait take no core from another test's process
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import pytest
 

@@ -16,6 +16,8 @@ from pathlib import Path
 
 import pytest
 
+WITHOUT_JOBS = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+"""An MLflow server without its seven processes for jobs, which import all of MLflow each."""
 _PORTS = 4
 """Ports that are tried: another process may take one between its choice and the server's start."""
 _LONGEST_SECONDS = 240.0
@@ -30,11 +32,12 @@ def free_port() -> int:
 
 @contextmanager
 def served(
-    command: Callable[[int], Sequence[str]], folder: Path, page: str = "/"
+    command: Callable[[int], Sequence[str]], folder: Path, page: str = "/", **environment: str
 ) -> Iterator[tuple[str, Path]]:
     """A server while the block runs: its address, and the file with what it prints.
 
-    `command`: what starts it on a port, in `folder`; `page` answers when it is up.
+    `command`: what starts it on a port, in `folder`, with the variables of `environment` besides
+    those of this process; `page` answers when it is up.
     """
     for _ in range(_PORTS):
         port = free_port()
@@ -43,6 +46,7 @@ def served(
             process = subprocess.Popen(
                 command(port),
                 cwd=folder,
+                env={**os.environ, **environment},
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
@@ -82,5 +86,6 @@ def tracking_server(folder: Path) -> Iterator[str]:
         ],
         folder,
         "/health",
+        **WITHOUT_JOBS,
     ) as (address, _):
         yield address

@@ -8,6 +8,7 @@ import urllib.request
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 from matplotlib.figure import Figure
 from servers import served
@@ -50,3 +51,16 @@ def test_make_ui_shows_runs_and_their_pictures(tmp_path: Path) -> None:
         assert run["info"]["run_name"] == "AL3"
         picture = fetch(f"{base}/get-artifact?path=curve.png&run_id={trial.run_id}")
         assert picture.startswith(b"\x89PNG")
+        port = base.rsplit(":", 1)[1]
+        servers = [each for each in psutil.process_iter() if words(each)[-4:-2] == ["--port", port]]
+        assert servers
+        started = [child for each in servers for child in each.children(recursive=True)]
+        assert not [each for each in started if "mlflow.server.jobs" in " ".join(words(each))]
+
+
+def words(process: psutil.Process) -> list[str]:
+    """A process's command; nothing of one that ended."""
+    try:
+        return process.cmdline()
+    except psutil.Error:
+        return []

@@ -30,6 +30,8 @@ def main() -> None:
         _, experiment = open_record(folder, _EXPERIMENT, None, 0.0)
         place = f"http://127.0.0.1:{port}/#/experiments/{experiment}/runs"
         print(f"open {place}?workflowType=machine_learning", flush=True)
+    # MLflow's jobs judge language models: seven more processes, which a record has no use for
+    os.environ.setdefault("MLFLOW_SERVER_ENABLE_JOB_EXECUTION", "false")
     server = ["server", "--backend-store-uri", database_uri(folder), "--host", "127.0.0.1"]
     os.execv(
         sys.executable,

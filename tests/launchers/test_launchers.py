@@ -118,22 +118,25 @@ def test_joblib_gives_the_numbers_of_a_sweep_alone_though_workers_are_killed(
     assert not any(TIME_AND_LEVEL.search(line) for line in printed.splitlines())
 
 
-def test_a_sweep_file_chooses_the_launcher_unless_the_command_line_does(
+def test_the_command_line_chooses_another_launcher_than_the_sweep_file(
     tmp_path: Path, cache: str
 ) -> None:
-    (tmp_path / "sweeps").mkdir()
-    (tmp_path / "sweeps" / "mine.yaml").write_text(
-        "overrides: [hydra/launcher=joblib, hydra.launcher.n_jobs=2]\n"
+    write_sweep_file(tmp_path, "joblib")
+    arguments = ("sweep=mine", "hydra/launcher=basic", cache, "tracking.dir=runs")
+    path = f"{tmp_path}{os.pathsep}{ROOT}"
+    worker = start(*arguments, log=tmp_path / "log", folder=tmp_path, PYTHONPATH=path)
+    assert worker.ended() == 0, worker.printed()
+    all_done_once(tmp_path / "runs", 2)
+    # workers in processes of their own have logs of their own
+    assert list((tmp_path / "runs" / "logs").glob("*.log")) == []
+
+
+def write_sweep_file(folder: Path, launcher: str) -> None:
+    (folder / "sweeps").mkdir()
+    (folder / "sweeps" / "mine.yaml").write_text(
+        f"overrides: [hydra/launcher={launcher}, hydra.launcher.n_jobs=2]\n"
         "grid: {head.weight_lr: [1, 10]}\n"
     )
-    path = f"{tmp_path}{os.pathsep}{ROOT}"
-    for runs, further, logs in (("by file", (), 2), ("here", ("hydra/launcher=basic",), 0)):
-        arguments = ("sweep=mine", *further, cache, f"tracking.dir={tmp_path / runs}")
-        worker = start(*arguments, log=tmp_path / "log", folder=tmp_path, PYTHONPATH=path)
-        assert worker.ended() == 0, worker.printed()
-        all_done_once(tmp_path / runs, 2)
-        # workers in processes of their own have logs of their own
-        assert len(list((tmp_path / runs / "logs").glob("*.log"))) == logs
 
 
 def kill_one_at_work(sweep: Worker, storage: str) -> None:
@@ -182,25 +185,28 @@ def given_to_submitit(plugins: Path, runs: Path) -> list[list[str]]:
 
 
 @pytest.mark.parametrize(
-    ("launcher", "given"),
-    [("recording", given_to_joblib), ("submitit_local", given_to_submitit)],
-    ids=["joblib", "submitit_local"],
+    ("arguments", "given"),
+    [
+        (("sweep=mine",), given_to_joblib),
+        (("head.weight_lr=1,10", "hydra/launcher=submitit_local"), given_to_submitit),
+    ],
+    ids=["joblib, named by a sweep file", "submitit_local"],
 )
 def test_launchers_get_tokens_and_give_the_numbers_of_a_sweep_alone(
     tmp_path: Path,
     alone: dict[str, dict[str, str]],
-    launcher: str,
+    arguments: tuple[str, ...],
     given: Callable[[Path, Path], list[list[str]]],
 ) -> None:
     """In a folder whose path has spaces, with paths relative to it."""
     folder = tmp_path / "a folder with spaces"
     folder.mkdir()
+    write_sweep_file(folder, "recording")
     plugins = tmp_path / "hydra_plugins"
     (plugins / "recording").mkdir(parents=True)
     (plugins / "recording" / "__init__.py").write_text(RECORDING)
     worker = start(
-        "head.weight_lr=1,10",
-        f"hydra/launcher={launcher}",
+        *arguments,
         "tracking.dir=my runs",
         "data.cache=my cache",
         log=tmp_path / "log",
@@ -212,7 +218,7 @@ def test_launchers_get_tokens_and_give_the_numbers_of_a_sweep_alone(
     all_done_once(runs, 2)
     found = predictions(runs)
     assert found == {name: alone[name] for name in found}
-    assert {file.name for file in folder.iterdir()} == {"my runs", "my cache"}
+    assert {file.name for file in folder.iterdir()} == {"my runs", "my cache", "sweeps"}
     jobs = given(plugins, runs)
     assert len(jobs) == 2
     for job in jobs:

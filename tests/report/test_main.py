@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from servers import served
+from servers import WITHOUT_JOBS, served
 
 from mcalc.report.__main__ import main
 from mcalc.results import CurvePoint, Predictions
@@ -174,7 +174,9 @@ def server(tmp_path: Path) -> Iterator[tuple[str, Path]]:
         "--backend-store-uri", f"sqlite:///{tmp_path / 'server.db'}",
         "--artifacts-destination", str(tmp_path / "artifacts"),
     ]  # fmt: skip
-    with served(lambda port: [*mlflow, "--port", str(port)], tmp_path, "/health") as found:
+    with served(
+        lambda port: [*mlflow, "--port", str(port)], tmp_path, "/health", **WITHOUT_JOBS
+    ) as found:
         yield found
 
 
