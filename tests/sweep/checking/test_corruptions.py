@@ -253,6 +253,9 @@ MENDED: dict[str, Change] = {
     ),
     "figures swapped in MLflow": swap_in_mlflow,
     "value in Optuna": optuna("UPDATE trial_values SET value = 0.99 WHERE trial_id = :trial"),
+    "a last digit of the value in Optuna": optuna(
+        "UPDATE trial_values SET value = value + 0.0000001 WHERE trial_id = :trial"
+    ),
     "value of a search in Optuna": optuna(
         "UPDATE trial_values SET value = 0.99 WHERE trial_id = :trial", search=True
     ),
