@@ -63,7 +63,7 @@ class AugmentConfig(Section, prefix="augment."):
     """Largest relative change of contrast; 0 for none."""
     noise: float = setting(0.02, low=0, high=1)
     """Largest standard deviation of Gaussian noise, as a share of the full range; 0 for none."""
-    frozen_copies: int = setting(4, low=1, high=1000)
+    frozen_copies: int = setting(4, low=1, high=1000, neutral=4)
     """Augmented copies of each training image with `backbone.freeze=all`, whose features are
     computed once: epoch e takes copy e modulo this number. Not looked at otherwise."""
 

@@ -35,6 +35,7 @@ class Augment:
     def __init__(self, settings: AugmentConfig, seed: int) -> None:
         self.seed = seed
         self.enabled = settings.enabled
+        self._settings = settings
         self._amounts = amounts(settings)
 
     def __call__(self, image: _Image, epoch: int, position: int) -> _Image:

@@ -109,7 +109,6 @@ class SweepStudy:
         known = self.study.user_attrs
         entries: dict[str, Any] = {
             FORMAT: RECORD_FORMAT,
-            SHARED: {**known.get(SHARED, {}), **plan.shared},
             AUTOMATIC_FACT: known.get(AUTOMATIC_FACT, list(plan.automatic)),
         }
         if plan.search:
@@ -120,6 +119,8 @@ class SweepStudy:
                 name: [min(low, *before.get(name, [low])), max(high, *before.get(name, [high]))]
                 for name, (low, high) in _ranges(plan).items()
             }
+        # the last: whoever finds it finds all, also one of several workers that begin at once
+        entries[SHARED] = {**known.get(SHARED, {}), **plan.shared}
         for name, value in entries.items():
             if known.get(name) != value:
                 self.study.set_user_attr(name, value)

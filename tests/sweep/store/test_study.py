@@ -12,6 +12,9 @@ from optuna.trial import TrialState
 
 from mcalc.config.compose import compose_config
 from mcalc.config.trial import plan_trial
+from mcalc.sqlite_file import url_of
+from mcalc.sweep.planning import make_plans
+from mcalc.sweep.store.definition import check_same_definition
 from mcalc.sweep.store.storage import Storage, storage_url
 from mcalc.sweep.store.study import SweepStudy
 from mcalc.training.device import resolved
@@ -76,3 +79,22 @@ def test_an_entry_has_its_own_number_whatever_another_worker_makes_meanwhile(
     assert numbers == [2, 3, 4, 5]
     names = {t.number: t.user_attrs["name"] for t in load(tmp_path).trials[2:]}
     assert names == dict(zip(numbers, "abcd", strict=True))
+
+
+@pytest.mark.parametrize("axis", ["head.weight_lr=interval(1,30)", "head.weight_lr=1,2"])
+def test_a_sweep_that_another_worker_is_just_beginning_is_taken_for_the_same(
+    axis: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another one looks after each thing that the first one writes of a new study."""
+    (plan,) = make_plans([axis, "budget.trials=2"], compose_config, resolved, lambda _: "data")
+    write = optuna.Study.set_user_attr
+    looked: list[str] = []
+
+    def write_and_look(study: optuna.Study, name: str, value: object) -> None:
+        write(study, name, value)
+        check_same_definition(plan, study.user_attrs, [])
+        looked.append(name)
+
+    monkeypatch.setattr(optuna.Study, "set_user_attr", write_and_look)
+    SweepStudy.create(plan, Storage(url_of(tmp_path / "optuna.db"), 5))
+    assert len(looked) >= 3
