@@ -6,12 +6,13 @@ import ast
 import json
 import math
 from dataclasses import dataclass, field
-from typing import Any
-
-import numpy as np
-import numpy.typing as npt
+from typing import TYPE_CHECKING, Any
 
 from mcalc.errors import UserError, shown
+
+if TYPE_CHECKING:  # a tenth of a second, before a mistyped name of a sweep is answered
+    import numpy as np
+    import numpy.typing as npt
 
 RECORD_FORMAT = 1
 """Format of the record in MLflow and Optuna. A record without a number is older than the first."""

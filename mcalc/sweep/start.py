@@ -7,7 +7,6 @@ from functools import cache
 from typing import TYPE_CHECKING, Protocol
 
 from mcalc.config import Config
-from mcalc.data import DataCache
 from mcalc.errors import UserError
 from mcalc.importing import large_imports
 from mcalc.logs import log_to_console
@@ -16,6 +15,7 @@ from mcalc.sweep.planning import Compose, Plan, make_plans
 from mcalc.training import resolved
 
 if TYPE_CHECKING:
+    from mcalc.data import DataCache
     from mcalc.sweep.worker import Execute
 
 
@@ -50,8 +50,15 @@ def run_sweep(
     """
     log_to_console()
     compose = _once_each(compose)
-    data = DataCache()
-    plans = make_plans(arguments, compose, resolved, lambda settings: data(settings).fingerprint)
+
+    @cache
+    def data() -> DataCache:
+        # late: numpy, which most mistakes are answered without
+        from mcalc.data import DataCache
+
+        return DataCache()
+
+    plans = make_plans(arguments, compose, resolved, lambda each: data()(each).fingerprint)
     for plan in plans:
         _refuse_from_run(plan)
     planning = compose([word for word in arguments if word.startswith("dry_run=")]).dry_run
@@ -62,9 +69,9 @@ def run_sweep(
     outcomes: list[Outcome] = []
     for plan in plans:
         if planning:
-            engine.show_plan(plan, data)
+            engine.show_plan(plan, data())
         else:
-            outcomes += engine.run_plan(plan, compose, data, launcher(plan.launcher), execute)
+            outcomes += engine.run_plan(plan, compose, data(), launcher(plan.launcher), execute)
     failed = [outcome for outcome in outcomes if outcome.state == "failed"]
     if failed:
         raise UserError(

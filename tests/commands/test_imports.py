@@ -60,7 +60,8 @@ def imported(tmp_path: Path, *command: str) -> set[str]:
 def test_help_and_typing_errors_import_nothing_heavy(command: list[str], tmp_path: Path) -> None:
     found = imported(tmp_path, *command)
     assert "mcalc" in found
-    assert found & HEAVY == set()
+    # numpy is half of what such an answer may take
+    assert found & (HEAVY if command[0] == "mcalc.report" else {*HEAVY, "numpy"}) == set()
 
 
 @pytest.mark.whole
