@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from parameters import most_are_whole
 from rich.console import Console
 
 import benchmarks.__main__ as bench
@@ -53,6 +54,7 @@ def test_ratios_are_of_what_was_measured_in_the_same_turn() -> None:
     assert found["others"] == 0.1
 
 
+@pytest.mark.whole
 def test_a_case_is_measured_in_a_process_of_its_own_and_printed(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -87,6 +89,7 @@ def test_workloads_have_images_for_training_and_validation() -> None:
     assert np.array_equal(pixels, TINY.images()[0])
 
 
+@pytest.mark.whole
 def test_the_engine_is_measured_in_processes_of_their_own(tmp_path: Path) -> None:
     planned = engine.measure("plan", 100)
     assert planned["seconds"] > 0
@@ -146,6 +149,7 @@ def test_starts_are_compared_with_what_was_measured_in_the_same_turn() -> None:
     assert found["a"]["whole command"] == [2.5, 3, 4]
 
 
+@pytest.mark.whole
 def test_a_start_is_measured_by_its_own_process(tmp_path: Path) -> None:
     case = start.cases(tmp_path, 0)["a mistyped key"]
     found = start.measure(case, tmp_path / "mark")
@@ -156,6 +160,7 @@ def test_a_start_is_measured_by_its_own_process(tmp_path: Path) -> None:
     assert {each.beside for each in start.cases(tmp_path, 0).values()} == {start.HYDRA, start.PEER}
 
 
+@pytest.mark.whole
 @pytest.mark.slow
 def test_the_first_step_is_noted_and_the_trial_recorded(tmp_path: Path) -> None:
     arguments = (
@@ -181,7 +186,7 @@ def test_without_a_cuda_device_nothing_is_measured_on_one() -> None:
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="a CUDA device is here")
-@pytest.mark.parametrize("at_once", gpu.AT_ONCE)
+@pytest.mark.parametrize("at_once", most_are_whole(gpu.AT_ONCE, 1))
 def test_the_rows_on_a_card_are_planned_up_to_the_device(at_once: int, tmp_path: Path) -> None:
     command = gpu.rows_command(at_once, tmp_path, tmp_path / "cache")
     small = [*command, "data.phantom.lesions=32", "dry_run=true"]

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from parameters import most_are_whole
 from processes import fork
 
 from mcalc.sqlite_file import url_of
@@ -120,7 +121,9 @@ def test_a_template_is_private(tmp_path: Path, cache: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("damage", ["flipped", "short", "empty", "other tables", "open to all"])
+@pytest.mark.parametrize(
+    "damage", most_are_whole(["flipped", "short", "empty", "other tables", "open to all"], 1)
+)
 def test_a_template_that_cannot_be_trusted_is_made_anew(
     damage: str, tmp_path: Path, cache: Path
 ) -> None:
@@ -146,6 +149,7 @@ def test_a_template_that_cannot_be_trusted_is_made_anew(
     assert schema(third) == schema(first)
 
 
+@pytest.mark.whole
 def test_tables_that_the_library_refuses_are_made_by_it(tmp_path: Path, cache: Path) -> None:
     """Of a library that changed without another version: MLflow compares the revision."""
     first = record(tmp_path / "first")
@@ -196,6 +200,7 @@ def open_one(folder: str, cache: str, name: str) -> None:
     tracker.open_trial(name, name, {}, {}, None).finish({"accuracy": 0.5}, {})
 
 
+@pytest.mark.whole
 @pytest.mark.slow
 @pytest.mark.parametrize("there", [False, True], ids=["no template", "a template"])
 def test_processes_that_open_one_new_record_at_once(

@@ -190,6 +190,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.whole
 @pytest.mark.slow
 def test_the_logs_of_both_databases_are_joined_to_them(tmp_path: Path) -> None:
     """A copy of `mlflow.db` alone has all runs."""
@@ -205,6 +206,7 @@ def test_the_logs_of_both_databases_are_joined_to_them(tmp_path: Path) -> None:
     assert {"mlflow.db", "optuna.db"} <= left
 
 
+@pytest.mark.whole
 @pytest.mark.slow
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 75), (signal.SIGINT, 130)])
 def test_a_signal_while_libraries_are_imported_ends_with_its_status(
