@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from parameters import most_are_whole
 from rich.console import Console
 
 import benchmarks.__main__ as bench
@@ -186,7 +185,8 @@ def test_without_a_cuda_device_nothing_is_measured_on_one() -> None:
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="a CUDA device is here")
-@pytest.mark.parametrize("at_once", most_are_whole(gpu.AT_ONCE, 1))
+@pytest.mark.whole
+@pytest.mark.parametrize("at_once", gpu.AT_ONCE)
 def test_the_rows_on_a_card_are_planned_up_to_the_device(at_once: int, tmp_path: Path) -> None:
     command = gpu.rows_command(at_once, tmp_path, tmp_path / "cache")
     small = [*command, "data.phantom.lesions=32", "dry_run=true"]

@@ -253,7 +253,7 @@ def test_features_are_computed_once_whatever_the_head(tmp_path: Path) -> None:
             lambda c: replace(c, trainer=replace(c.trainer, eval_batch_size=5)),
             lambda c: replace(c, trainer=replace(c.trainer, channels_last=False)),
         ],
-        2,
+        1,
     ),
 )
 def test_what_changes_features_computes_others(change: object, tmp_path: Path) -> None:
@@ -278,7 +278,7 @@ def test_other_images_have_other_features(tmp_path: Path) -> None:
     assert len(files(tmp_path)) == 2
 
 
-@pytest.mark.parametrize("damage", [b"", b"\x93NUMPY", b"nonsense" * 40])
+@pytest.mark.parametrize("damage", most_are_whole([b"\x93NUMPY", b"", b"nonsense" * 40], 1))
 def test_a_damaged_file_is_computed_again(damage: bytes, tmp_path: Path) -> None:
     config = config_of("squeezenet", "all", tmp_path, iterations=2)
     before, _ = on_features(config)
