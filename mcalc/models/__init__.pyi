@@ -6,6 +6,7 @@ from .backbones import draw_head as draw_head
 from .classifier import Classifier as Classifier
 from .classifier import UpperClassifier as UpperClassifier
 from .frozen import CutNetwork as CutNetwork
+from .frozen import UncuttableError as UncuttableError
 from .frozen import cut_network as cut_network
 from .frozen import matches as matches
 from .weight_path import weight_path as weight_path

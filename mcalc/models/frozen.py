@@ -20,6 +20,14 @@ _CHANGING = ("dropout", "rand", "bernoulli", "normal_")
 """Parts of the names of functions that do not give equal output for equal input."""
 
 
+_REFUSALS = (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
+"""What a network's own code raises for the stand-ins that torch.fx gives it in place of tensors."""
+
+
+class UncuttableError(Exception):
+    """A network cannot be cut; the message says why."""
+
+
 @dataclass(frozen=True)
 class CutNetwork:
     """Two networks that are the whole one, the second after the first."""
@@ -36,18 +44,16 @@ class _Tracer(fx.Tracer):
         return isinstance(m, LocalResponseNorm) or super().is_leaf_module(m, module_qualified_name)
 
 
-def cut_network(model: nn.Module, stages: Stages) -> CutNetwork | None:
+def cut_network(model: nn.Module, stages: Stages) -> CutNetwork:
     """A network cut where its frozen stages end; both parts share its modules.
 
-    None where nothing is frozen, where what is frozen ends in several maps and not in one, and for
-    a network that torch.fx cannot read.
+    Raises UncuttableError where what is frozen does not end in one map, and for a network whose
+    steps depend on its input, which torch.fx cannot read.
     """
-    if not stages.frozen:
-        return None
     try:
         steps = _Tracer().trace(model)
-    except Exception:  # a network of a plug-in may do anything
-        return None
+    except _REFUSALS as error:
+        raise UncuttableError(f"torch.fx cannot read it: {error}") from error
     frozen = _frozen_steps(steps, dict(model.named_modules()), stages)
     ends = [
         step
@@ -55,7 +61,7 @@ def cut_network(model: nn.Module, stages: Stages) -> CutNetwork | None:
         if step in frozen and any(user not in frozen for user in step.users)
     ]
     if len(ends) != 1 or ends[0].op == "placeholder":
-        return None
+        raise UncuttableError("what is frozen does not end in one map")
     below, above = fx.Graph(), fx.Graph()
     copies: dict[fx.Node, fx.Node] = {}
     for step in steps.nodes:

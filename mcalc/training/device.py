@@ -11,6 +11,7 @@ import sys
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mcalc.config import (
     AUTO,
@@ -22,6 +23,9 @@ from mcalc.config import (
     flatten,
 )
 from mcalc.errors import UserError
+
+if TYPE_CHECKING:
+    import torch
 
 _OF_THE_LIBRARIES = (
     "ATEN_CPU_CAPABILITY",
@@ -63,6 +67,13 @@ class Setup:
     """`fp32` or `bf16`."""
     threads: int
     """CPU threads of the arithmetic."""
+
+
+def torch_device(setup: Setup, placement: Placement) -> torch.device:
+    """The device of a run as PyTorch names it."""
+    import torch
+
+    return torch.device("cuda", placement.gpu) if setup.device == "cuda" else torch.device("cpu")
 
 
 @cache

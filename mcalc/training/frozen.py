@@ -11,11 +11,12 @@ draws anew.
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
 from mcalc.config import Config, TrainerConfig
@@ -26,13 +27,14 @@ from mcalc.models import (
     Built,
     Classifier,
     CutNetwork,
+    UncuttableError,
     UpperClassifier,
     build_classifier,
     cut_network,
     draw_head,
     matches,
 )
-from mcalc.training.device import Placement, setup_of, use_threads
+from mcalc.training.device import Placement, setup_of, torch_device, use_threads
 from mcalc.training.features import (
     Passes,
     frozen_digest,
@@ -44,6 +46,8 @@ from mcalc.training.features import (
 
 MOST_BYTES = 8 * 2**30
 """Of the features of one training run: beyond it they are computed in each step."""
+Note = Callable[[str], None]
+"""Takes a sentence that a user should know."""
 
 
 class FrozenNetwork:
@@ -67,11 +71,16 @@ class FrozenNetwork:
         return UpperClassifier(built, config.backbone, config.head, config.trainer)
 
     def features(
-        self, config: Config, crops: CropData, placement: Placement, progress: Progress
+        self,
+        config: Config,
+        crops: CropData,
+        placement: Placement,
+        progress: Progress,
+        note: Note,
     ) -> CropData | None:
         """The same data with features in the place of images; None where they would be too many.
 
-        Raises UserError where the cache cannot be written.
+        `note` is then told so. Raises UserError where the cache cannot be written.
         """
         passes = _passes(crops, config.trainer)
         images = passes[0].crops.images
@@ -85,19 +94,18 @@ class FrozenNetwork:
         ]
         if self._last is None or self._last[0] is not images or self._last[1] != seen:
             shape = shape_of(self._whole, self._cut, size)
-            if 4 * sum(each.count for each in passes) * int(np.prod(shape)) > MOST_BYTES:
+            size_of_all = 4 * sum(each.count for each in passes) * int(np.prod(shape))
+            if size_of_all > MOST_BYTES:
+                note(_slower(config, f"the features would take {size_of_all / 1e9:.0f} GB"))
                 return None
             place = place_of(
                 Path(config.data.cache), [self._digest, self._digest_of(images), *seen]
             )
             use_threads(setup.threads)
             # the network goes to the device and back: between two trials it is of no use there
-            device = torch.device("cuda", placement.gpu) if setup.device == "cuda" else None
-            if device:
-                self._whole.to(device)
+            self._whole.to(torch_device(setup, placement))
             rows = read_or_compute(place, self._whole, self._cut, passes, progress)
-            if device:
-                self._whole.cpu()
+            self._whole.cpu()
             train, *held_out = (
                 Features(part, each.crops.members, each.copies)
                 for part, each in zip(rows, passes, strict=True)
@@ -106,7 +114,7 @@ class FrozenNetwork:
         found = self._last[2]
         return crops.replaced(found.train, found.validation, found.reported)
 
-    def _digest_of(self, images: np.ndarray) -> str:
+    def _digest_of(self, images: npt.NDArray[np.uint8]) -> str:
         if self._images is None or self._images[0] is not images:
             self._images = images, images_digest(images)
         return self._images[1]
@@ -116,24 +124,28 @@ class FrozenNetworks:
     """The network that was cut last: most trials of a sweep share it."""
 
     def __init__(self) -> None:
-        self._last: tuple[tuple[str, int | None], FrozenNetwork | None] = (("", None), None)
+        self._last: tuple[tuple[str, int | None], FrozenNetwork | str] = (("", None), "")
 
-    def find(self, config: Config, classes: int) -> FrozenNetwork | None:
+    def find(self, config: Config, classes: int, note: Note) -> FrozenNetwork | None:
         """The network of a config; None where images are needed in each step.
 
         So they are where nothing is frozen, where augmentation draws anew, and for a network that
-        cannot be cut.
+        cannot be cut: `note` is then told why.
         """
         if not repeats(config):
             return None
         name = repr((config.backbone, config.trainer.channels_last, classes))
         if self._last[0] not in ((name, None), (name, config.seed)):
-            self._last = ("", None), None  # before the next one takes as much memory
+            self._last = ("", None), ""  # before the next one takes as much memory
             network = _cut(config, classes)
             # random weights follow from the seed
-            random = network is None or network.built.weights_origin == RANDOM
+            random = isinstance(network, str) or network.built.weights_origin == RANDOM
             self._last = (name, config.seed if random else None), network
-        return self._last[1]
+        found = self._last[1]
+        if isinstance(found, str):
+            note(_slower(config, found))
+            return None
+        return found
 
 
 def repeats(config: Config) -> bool:
@@ -148,16 +160,27 @@ def cycle_of(config: Config) -> int | None:
     return config.augment.frozen_copies if config.backbone.freeze == "all" else None
 
 
-def _cut(config: Config, classes: int) -> FrozenNetwork | None:
+def _slower(config: Config, why: str) -> str:
+    return (
+        f"backbone.freeze={config.backbone.freeze}: what is frozen is computed in each step, which "
+        f"takes longer and gives the same numbers ({config.backbone.name}: {why})"
+    )
+
+
+def _cut(config: Config, classes: int) -> FrozenNetwork | str:
+    """The network cut, or why it cannot be."""
     built = build_classifier(config.backbone, config.seed, classes)
     whole = Classifier(built, config.backbone, config.head, config.trainer)
     if config.trainer.channels_last is True:
         whole.to(memory_format=torch.channels_last)
-    cut = cut_network(built.model, whole.stages)
+    try:
+        cut = cut_network(built.model, whole.stages)
+    except UncuttableError as error:
+        return str(error)
     size = built.contract.size
     grey = torch.randint(256, (2, 1, size, size), generator=torch.Generator().manual_seed(0))
-    if cut is None or not matches(cut, built.model, whole.channels(grey)):
-        return None
+    if not matches(cut, built.model, whole.channels(grey)):
+        return "its two parts give other logits than the whole"
     return FrozenNetwork(built, whole, cut)
 
 

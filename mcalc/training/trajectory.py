@@ -25,7 +25,14 @@ from mcalc.models import Classifier
 from mcalc.preemption import PREEMPTING, handled
 from mcalc.results import TrialResult
 from mcalc.training.checkpoint import Checkpoint, CheckpointFile, fits, most_bytes
-from mcalc.training.device import Placement, Setup, arithmetic_variables, setup_of, use_threads
+from mcalc.training.device import (
+    Placement,
+    Setup,
+    arithmetic_variables,
+    setup_of,
+    torch_device,
+    use_threads,
+)
 from mcalc.training.lightning import (
     LightningLoop,
     ignored_variables,
@@ -91,10 +98,7 @@ def run_trajectory(
                 f"{', '.join(changing)} of the environment: numbers are those of another processor"
             )
     try:
-        if isinstance(data.train, Features) and config.backbone.freeze == "all":
-            _fit_upper(module, data, setup, placement, schedule)
-        else:
-            _fit(module, data, setup, placement, schedule)
+        _fit(module, data, setup, placement, schedule)
     finally:
         for listener in listeners:
             listener.stopped()
@@ -144,25 +148,6 @@ def _checkpoint_to_resume(
     return checkpoint, ""
 
 
-def _fit_upper(
-    module: Classifier,
-    data: CropData,
-    setup: Setup,
-    placement: Placement,
-    schedule: ValidationSchedule,
-) -> None:
-    """Train a head on features, stopped by a signal at the end of an iteration.
-
-    In one thread, as several would wait for each other longer than they compute.
-    """
-    use_threads(1)
-    device = torch.device("cuda", placement.gpu) if setup.device == "cuda" else torch.device("cpu")
-    loop = UpperLoop(module, data, device)
-    with _stop_on_signal(schedule):
-        loop.run(schedule)
-        schedule.settle()
-
-
 def _fit(
     module: Classifier,
     data: CropData,
@@ -170,22 +155,26 @@ def _fit(
     placement: Placement,
     schedule: ValidationSchedule,
 ) -> None:
-    """Lightning's fit, stopped by a signal at the end of an iteration.
+    """Train, stopped by a signal at the end of an iteration; a head alone without Lightning.
 
     Lightning would turn KeyboardInterrupt into an exit with status 1 and ignore further signals, so
     that no record could be closed and no sweep could say how to resume.
     """
-    left = data.length.iterations - data.start
     with one_process(), _stop_on_signal(schedule) as restore:
-        trainer = make_trainer(setup, placement, left, LightningLoop(schedule))
-        try:
-            trainer.fit(module, datamodule=data)
-            schedule.settle()
-        except SystemExit:
-            if not trainer.interrupted:
-                raise
-            restore()
-            raise KeyboardInterrupt from None
+        if isinstance(data.train, Features) and schedule.freezes_all:
+            use_threads(1)  # several would wait for each other longer than they compute
+            UpperLoop(module, data, torch_device(setup, placement)).run(schedule)
+        else:
+            left = data.length.iterations - data.start
+            trainer = make_trainer(setup, placement, left, LightningLoop(schedule))
+            try:
+                trainer.fit(module, datamodule=data)
+            except SystemExit:
+                if not trainer.interrupted:
+                    raise
+                restore()
+                raise KeyboardInterrupt from None
+        schedule.settle()
 
 
 @contextmanager

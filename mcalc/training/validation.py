@@ -83,6 +83,7 @@ class ValidationSchedule:
         # trials of one run differ in patience alone
         self.settings = trials[0].config.trainer
         self.network = trials[0].config.stopping.network
+        self.freezes_all = trials[0].config.backbone.freeze == "all"
         self.data = data
         self.length = data.length
         self.listeners = listeners

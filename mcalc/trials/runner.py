@@ -114,7 +114,7 @@ def _train(
     """Build the network, prepare the data and train."""
     config, classes = trials[0].config, class_count(trials[0].config.data)
     shared = of_this_process()
-    frozen = shared.networks.find(config, classes)
+    frozen = shared.networks.find(config, classes, recorder.noted)
     built = frozen.built if frozen else build_classifier(config.backbone, config.seed, classes)
     with counting(console, "preparing images") as progress:
         prepared = shared.prepared(data, config, built.contract.size, progress)
@@ -126,7 +126,7 @@ def _train(
     classifier: Classifier | None = None
     if frozen:
         with counting(console, "computing features") as progress:
-            features = frozen.features(config, crops, placement, progress)
+            features = frozen.features(config, crops, placement, progress, recorder.noted)
         if features:
             classifier, crops = frozen.upper(config), features
         else:

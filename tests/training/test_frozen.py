@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 from parameters import most_are_whole
-from torch import Tensor
+from torch import Tensor, nn
 
 from mcalc.config import (
     AugmentConfig,
@@ -28,6 +28,7 @@ from mcalc.data.loading import CropData
 from mcalc.data.splits import Sample, Split
 from mcalc.errors import PreemptedError, StoppedError
 from mcalc.models import BACKBONES, Classifier, build_classifier
+from mcalc.models.backbone import Backbone, InputContract
 from mcalc.results import TrialResult
 from mcalc.training import (
     CheckpointFile,
@@ -92,9 +93,9 @@ def ordinary(config: Config) -> tuple[TrialResult, dict[str, Tensor]]:
 def on_features(
     config: Config, networks: FrozenNetworks | None = None, crops: CropData | None = None
 ) -> tuple[TrialResult, dict[str, Tensor]]:
-    network = (networks or FrozenNetworks()).find(config, 2)
+    network = (networks or FrozenNetworks()).find(config, 2, refuse)
     assert network is not None
-    data = network.features(config, crops or crops_of(config), Placement(), lambda *_: None)
+    data = network.features(config, crops or crops_of(config), Placement(), lambda *_: None, refuse)
     assert data is not None
     return trained(network.upper(config), data, config)
 
@@ -105,6 +106,11 @@ def trained(
     kept = Weights()
     (result,) = run_trajectory(module, data, [plan_trial("trial", config, "data")], [kept])
     return result, kept.weights
+
+
+def refuse(text: str) -> None:
+    """Takes a note where none is expected."""
+    raise AssertionError(text)
 
 
 def logits(probabilities: np.ndarray) -> np.ndarray:
@@ -161,8 +167,8 @@ def test_stages_that_are_frozen_are_not_computed_again_where_nothing_is_drawn(
 
 
 def test_where_augmentation_draws_anew_images_are_needed(tmp_path: Path) -> None:
-    assert FrozenNetworks().find(config_of("squeezenet", "5", tmp_path), 2) is None
-    assert FrozenNetworks().find(config_of("squeezenet", "0", tmp_path), 2) is None
+    assert FrozenNetworks().find(config_of("squeezenet", "5", tmp_path), 2, refuse) is None
+    assert FrozenNetworks().find(config_of("squeezenet", "0", tmp_path), 2, refuse) is None
 
 
 @pytest.mark.parametrize(
@@ -208,9 +214,9 @@ def test_a_head_that_was_cut_off_resumes_with_the_same_numbers(
     networks = FrozenNetworks()
     whole, whole_weights = on_features(config, networks)
     file = CheckpointFile(tmp_path / "checkpoint.pt")
-    network = networks.find(config, 2)
+    network = networks.find(config, 2, refuse)
     assert network is not None
-    data = network.features(config, crops_of(config), Placement(), lambda *_: None)
+    data = network.features(config, crops_of(config), Placement(), lambda *_: None, refuse)
     assert data is not None
     trial = plan_trial("trial", config, "data")
     checkpointing = Checkpointing(file, 0.0)
@@ -218,7 +224,7 @@ def test_a_head_that_was_cut_off_resumes_with_the_same_numbers(
         run_trajectory(network.upper(config), data, [trial], [_Cut(20)], checkpointing)
     assert file.path.is_file()
     kept = Weights()
-    again = network.features(config, crops_of(config), Placement(), lambda *_: None)
+    again = network.features(config, crops_of(config), Placement(), lambda *_: None, refuse)
     assert again is not None
     (result,) = run_trajectory(network.upper(config), again, [trial], [kept], checkpointing)
     np.testing.assert_array_equal(result.predictions.probabilities, whole.predictions.probabilities)
@@ -290,10 +296,60 @@ def test_a_damaged_file_is_computed_again(damage: bytes, tmp_path: Path) -> None
 
 def test_every_seed_has_the_head_that_its_whole_network_has(tmp_path: Path) -> None:
     config = config_of("squeezenet", "all", tmp_path)
-    network = FrozenNetworks().find(config, 2)
+    network = FrozenNetworks().find(config, 2, refuse)
     assert network is not None
     for seed in (5, 6):
         changed = replace(config, seed=seed)
         whole = build_classifier(config.backbone, seed).model.state_dict()
         for name, tensor in network.upper(changed).model.state_dict().items():
             assert torch.equal(tensor, whole[name])
+
+
+class Odd(nn.Module):
+    """A network whose steps depend on its input, as one of a plug-in may."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.below = nn.Conv2d(3, 4, 3)
+        self.head = nn.Linear(4, 1000)
+
+    def forward(self, images: Tensor) -> Tensor:
+        found = self.below(images)
+        if found.sum() > 0:
+            found = -found
+        logits: Tensor = self.head(found.mean((2, 3)))
+        return logits
+
+
+def new_head(model: nn.Module, classes: int) -> nn.Module:
+    model.head = nn.Linear(4, classes)
+    return model.head
+
+
+def test_a_network_that_cannot_be_cut_is_trained_whole_and_that_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    contract = InputContract(32, 8, (127.0,) * 3, (60.0,) * 3)
+    odd = Backbone("odd", Odd, new_head, contract, (r"below\.", r"head\."))
+    monkeypatch.setitem(BACKBONES, "odd", odd)  # type: ignore[arg-type]
+    networks, notes = FrozenNetworks(), list[str]()
+    config = config_of("odd", "all", tmp_path, iterations=3)
+    for _ in range(2):  # of each trial
+        assert networks.find(config, 2, notes.append) is None
+    assert len(notes) == 2
+    assert "backbone.freeze=all" in notes[0]
+    assert "odd: torch.fx cannot read it" in notes[0]
+    assert [point.iteration for point in ordinary(config)[0].curve] == [1, 3]
+
+
+def test_features_that_would_be_too_many_are_not_kept_and_that_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mcalc.training.frozen.MOST_BYTES", 1000)
+    config, notes = config_of("squeezenet", "all", tmp_path), list[str]()
+    network = FrozenNetworks().find(config, 2, refuse)
+    assert network is not None
+    crops = crops_of(config)
+    assert network.features(config, crops, Placement(), lambda *_: None, notes.append) is None
+    assert "the features would take" in notes[0]
+    assert not files(tmp_path)
