@@ -8,12 +8,10 @@ change. Numbers do not change.
 
 from __future__ import annotations
 
-import atexit
 import ctypes
 import gc
 import sys
 from collections.abc import Callable
-from functools import cache
 from typing import Any
 
 # malloc.h
@@ -29,19 +27,6 @@ def keep_freed_memory() -> bool:
     if mallopt is None:
         return False
     return all(mallopt(option, _KEEP) == 1 for option in (_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD))
-
-
-@cache
-def set_aside_what_is_imported() -> None:
-    """Let the garbage collector leave alone what is there now, once a process, before any training.
-
-    PyTorch, MLflow and Optuna are hundreds of thousands of objects that stay to the end. Each whole
-    collection went through all of them, for a quarter of a second, and there is one after each
-    training run (`free_networks`). What is made from now on is collected as before.
-    """
-    gc.freeze()
-    # else extension modules take what is left at the end for leaks, and print so
-    atexit.register(gc.unfreeze)
 
 
 def free_networks() -> None:

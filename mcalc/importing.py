@@ -6,10 +6,12 @@ through them again and again for cycles that nobody uses: a sixth of the time of
 
 from __future__ import annotations
 
+import atexit
 import gc
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 
 _MANY = 300
 """Modules that make an import a large one."""
@@ -18,6 +20,8 @@ _MANY = 300
 @contextmanager
 def large_imports() -> Iterator[None]:
     """While inside, no garbage is looked for; what large imports made is passed over later too.
+
+    A whole collection after each training run would go through it: a quarter of a second.
 
     Where all is imported already, as in every call but the first, nothing changes.
     """
@@ -28,5 +32,12 @@ def large_imports() -> Iterator[None]:
     finally:
         if len(sys.modules) - before >= _MANY:
             gc.freeze()
+            _give_back_at_exit()
         if collects:
             gc.enable()
+
+
+@cache
+def _give_back_at_exit() -> None:
+    # else extension modules take what is left at the end for leaks, and print so
+    atexit.register(gc.unfreeze)

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from optuna.trial import FrozenTrial
 
-from mcalc.allocator import set_aside_what_is_imported
 from mcalc.config import Config, PlannedTrial
 from mcalc.console import Display
 from mcalc.data import DataCache, IndexedData
@@ -88,9 +87,7 @@ class WorkerContext:
         within = SweepRecord(job.sweep, job.parent, known_runs)
         with gpu_slot(config.trainer, config.trials_per_gpu) as gpu:
             placement = Placement(gpu, cpu_share(config.trainer, job.beside))
-            execute = self._execute_or_train()
-            set_aside_what_is_imported()
-            return execute(
+            return self._execute_or_train()(
                 trials,
                 self.data(config.data),
                 self.tracker,
