@@ -1,16 +1,46 @@
-"""What a file contains, as a hash."""
+"""A file's content as a hash, and its state, by which a content that is known is known again."""
 
 from __future__ import annotations
 
 import hashlib
 import os
 import time
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
 SETTLED_SECONDS = 3.0
-"""A file's time of change distinguishes its versions once it is older than this."""
+"""A file's times of change distinguish its versions once they are older than this."""
+
+
+class FileState(NamedTuple):
+    """A file as the disk lists it; equal states are one content.
+
+    Archives and copies give a file the time that it had elsewhere, so the time at which the disk
+    noted the change (`ctime`) counts as well.
+    """
+
+    path: str
+    size: int
+    mtime_ns: int
+    ctime_ns: int
+    """Not even `os.utime` sets it."""
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether the file cannot have changed again without its times showing it."""
+        changed = max(self.mtime_ns, self.ctime_ns)
+        return time.time() - changed / 1e9 > SETTLED_SECONDS
+
+
+def state_of(path: Path) -> FileState | None:
+    """A file's state now; None where it is not there."""
+    with suppress(OSError):
+        status = path.stat()
+        times = status.st_mtime_ns, status.st_ctime_ns
+        return FileState(os.path.realpath(path), status.st_size, *times)
+    return None
 
 
 def file_sha256(path: Path) -> str:
@@ -20,30 +50,16 @@ def file_sha256(path: Path) -> str:
 
 
 def known_sha256(path: Path) -> str:
-    """As `file_sha256`; a file that stays as it is is read once in a process.
+    """As `file_sha256`; a file that is settled and stays as it is is read once in a process.
 
-    For weights, hundreds of megabytes whose hash is part of each trial's identity. A file that was
-    changed within the last seconds is read: it could change once more without its times showing it.
+    For weights, hundreds of megabytes whose hash is part of each trial's identity.
     """
-    status = path.stat()
-    changed = max(status.st_mtime_ns, status.st_ctime_ns)
-    if time.time() - changed / 1e9 <= SETTLED_SECONDS:
+    state = state_of(path)
+    if state is None or not state.is_settled:
         return file_sha256(path)
-    times = status.st_mtime_ns, status.st_ctime_ns
-    return _of_state(_State(os.path.realpath(path), status.st_ino, status.st_size, *times))
-
-
-class _State(NamedTuple):
-    """A file as the disk lists it; equal states are one content."""
-
-    path: str
-    number: int
-    size: int
-    mtime_ns: int
-    ctime_ns: int
-    """Not even `os.utime` sets it."""
+    return _of_state(state)
 
 
 @lru_cache(maxsize=256)
-def _of_state(state: _State) -> str:
+def _of_state(state: FileState) -> str:
     return file_sha256(Path(state.path))

@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from mcalc.config import DataConfig, Region, WithoutCallback
-from mcalc.data.images.file_states import FileState, KnownFiles, is_settled, state_of
+from mcalc.data.images.file_states import KnownFiles
 from mcalc.data.records import Lesion, needed_files
-from mcalc.file_digest import file_sha256
+from mcalc.file_digest import FileState, file_sha256, state_of
 from mcalc.iteration import Progress, in_threads
 
 _WRITE_EVERY_SECONDS = 10.0
@@ -92,7 +92,7 @@ def _digests(paths: Sequence[Path], cache: Path, progress: Progress | None) -> d
     try:
         for path, digest in in_threads(_hash, missing):
             found[path] = digest
-            if digest and is_settled(states[path]):
+            if digest and states[path].is_settled:
                 fresh[states[path]] = (digest,)
             if progress:
                 progress(len(found) + len(paths) - len(states), len(paths))

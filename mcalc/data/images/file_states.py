@@ -1,51 +1,22 @@
-"""What is known of files as the disk lists them, kept in `<cache>/digests.sqlite`.
+"""What is known of files by their state (`mcalc.file_digest`), kept in `<cache>/digests.sqlite`.
 
-A file is known by its path, size and times of change. Archives and copies give a file the time
-that it had elsewhere, so the time at which the disk noted the change counts as well (`ctime`).
-Nothing is kept of files changed within the last seconds: such a file could change once more without
-its time showing it. Any number of processes may use the database; losing it only costs time.
+Any number of processes may use the database; losing it only costs time.
 """
 
 from __future__ import annotations
 
-import os
 import sqlite3
-import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import closing, suppress
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
-from mcalc.file_digest import SETTLED_SECONDS
+from mcalc.file_digest import FileState
 
 DATABASE = "digests.sqlite"
 _T = TypeVar("_T")
 _PATIENCE_SECONDS = 30.0
-
-
-class FileState(NamedTuple):
-    """A file as the disk lists it; equal states are one content."""
-
-    path: str
-    size: int
-    mtime_ns: int
-    ctime_ns: int
-    """Not even `os.utime` sets it."""
-
-
-def state_of(path: Path) -> FileState | None:
-    """A file's state now; None where it is not there."""
-    with suppress(OSError):
-        status = path.stat()
-        times = status.st_mtime_ns, status.st_ctime_ns
-        return FileState(os.path.realpath(path), status.st_size, *times)
-    return None
-
-
-def is_settled(state: FileState) -> bool:
-    """Whether the file cannot have changed again without its times showing it."""
-    return time.time() - state.mtime_ns / 1e9 > SETTLED_SECONDS
 
 
 @dataclass(frozen=True)
@@ -85,7 +56,7 @@ class KnownFiles:
         return self._in_database(read) or {}
 
     def keep(self, fresh: Mapping[FileState, Sequence[Any]]) -> None:
-        """Write values of files that are settled."""
+        """Write values of files that were settled when they were read."""
 
         def write(database: sqlite3.Connection) -> None:
             marks = ", ".join("?" for _ in range(len(FileState._fields) + len(self.columns)))

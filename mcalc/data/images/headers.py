@@ -9,8 +9,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from mcalc.data.images.file_states import FileState, KnownFiles, is_settled, state_of
+from mcalc.data.images.file_states import KnownFiles
 from mcalc.data.images.image_file import ImageHeader, read_header
+from mcalc.file_digest import FileState, state_of
 
 ReadHeader = Callable[[Path], ImageHeader]
 _FORMAT = 1
@@ -34,7 +35,7 @@ def kept_headers(cache: Path) -> Iterator[ReadHeader]:
             return ImageHeader(*kept[state])
         header = read_header(path)
         # as it was before it was read
-        if state is not None and is_settled(state):
+        if state is not None and state.is_settled:
             fresh[state] = (header.width, header.height, header.description)
         return header
 

@@ -22,6 +22,12 @@ CROP = DataConfig()
 AN_HOUR = 3600
 
 
+@pytest.fixture(autouse=True)
+def settled_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Files count as settled: the time at which the disk noted a change cannot be set back."""
+    monkeypatch.setattr("mcalc.file_digest.SETTLED_SECONDS", -1.0)
+
+
 def settle(path: Path, content: bytes, age: float = AN_HOUR) -> Path:
     """Write a file that was last changed a while ago."""
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -98,7 +104,10 @@ def test_a_changed_file_is_read_again(
     assert digests[1].crop == sha("crop1")
 
 
-def test_a_file_just_written_is_not_trusted_to_stay(lesions: list[Lesion], tmp_path: Path) -> None:
+def test_a_file_just_written_is_not_trusted_to_stay(
+    lesions: list[Lesion], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mcalc.file_digest.SETTLED_SECONDS", 3600.0)
     file = lesions[0].crop
     assert file is not None
     file.write_bytes(b"crop0")

@@ -17,6 +17,12 @@ from mcalc.data.images.image_file import read_header
 _LONG_AGO = 1_600_000_000
 
 
+@pytest.fixture(autouse=True)
+def settled_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Files count as settled: the time at which the disk noted a change cannot be set back."""
+    monkeypatch.setattr("mcalc.file_digest.SETTLED_SECONDS", -1.0)
+
+
 def picture(file: Path, width: int, height: int, when: int = _LONG_AGO) -> Path:
     Image.fromarray(np.zeros((height, width), np.uint8)).save(file)
     os.utime(file, (when, when))
