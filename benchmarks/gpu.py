@@ -13,9 +13,9 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.timed_command import seconds_of
 from benchmarks.training import compare
 from benchmarks.training.paper_rows import LESIONS
 from benchmarks.training.workload import SIZES
@@ -71,23 +72,6 @@ def mps(folder: Path) -> Iterator[dict[str, str] | None]:
         )
 
 
-def rows_seconds(at_once: int, cache: Path, environment: dict[str, str] | None) -> float:
-    """Wall clock of the whole command in a new record."""
-    with tempfile.TemporaryDirectory() as folder:
-        began = time.perf_counter()
-        done = subprocess.run(
-            rows_command(at_once, Path(folder), cache),
-            capture_output=True,
-            text=True,
-            check=False,
-            env=environment,
-        )
-        seconds = time.perf_counter() - began
-    if done.returncode:
-        raise RuntimeError(f"the sweep failed:\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
-    return seconds
-
-
 def report(console: Console, repeats: int, at_once: Sequence[int] = AT_ONCE) -> dict[str, Any]:
     """Measure, print tables, and return what they are made of.
 
@@ -109,7 +93,9 @@ def report(console: Console, repeats: int, at_once: Sequence[int] = AT_ONCE) -> 
     with tempfile.TemporaryDirectory() as folder, mps(Path(folder)) as environment:
         for number in at_once:
             shared = environment if number > 1 else None
-            seconds = found["rows"][number] = rows_seconds(number, cache, shared)
+            seconds = found["rows"][number] = seconds_of(
+                partial(rows_command, number, cache=cache), shared
+            )
             rows.add_row(str(number), "yes" if shared else "no", f"{seconds:.0f}")
     console.print(rows)
     return found

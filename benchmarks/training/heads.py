@@ -5,16 +5,15 @@ Features are computed first, or read from the cache; trials that differ in patie
 
 from __future__ import annotations
 
-import subprocess
 import sys
-import tempfile
-import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.timed_command import seconds_of
 from benchmarks.training.paper_rows import LESIONS
 
 GRID = (
@@ -41,21 +40,12 @@ def report(console: Console) -> dict[str, Any]:
     cache = Path(".cache/bench-phantom").absolute()
     table = Table("thousand heads", "seconds", "ms a trial")
     found = {}
-    with tempfile.TemporaryDirectory() as folder:
-        # phantoms are drawn and prepared once, as data is; the features are another sweep's
-        warm = [*command(Path(folder), cache), "dry_run=true"]
-        subprocess.run(warm, capture_output=True, check=True)
+    # phantoms are drawn and prepared once, as data is
+    seconds_of(lambda folder: [*command(folder, cache), "dry_run=true"])
     for file in (cache / "features").glob("*.npy"):
         file.unlink()
     for state in ("features computed", "features there"):
-        with tempfile.TemporaryDirectory() as folder:
-            began = time.perf_counter()
-            done = subprocess.run(
-                command(Path(folder), cache), capture_output=True, text=True, check=False
-            )
-            seconds = time.perf_counter() - began
-        if done.returncode:
-            raise RuntimeError(f"the sweep failed:\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
+        seconds = seconds_of(partial(command, cache=cache))
         found[state] = seconds
         table.add_row(state, f"{seconds:.0f}", f"{1e3 * seconds / TRIALS:.0f}")
     console.print(table)

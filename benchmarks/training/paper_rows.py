@@ -6,16 +6,16 @@ Ten rows are seven training runs, as trials that differ in patience alone share 
 from __future__ import annotations
 
 import statistics
-import subprocess
 import sys
-import tempfile
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.timed_command import seconds_of
 from benchmarks.training.compare import measure
 from benchmarks.training.workload import Workload
 
@@ -36,19 +36,6 @@ def command(folder: Path, cache: Path) -> list[str]:
     ]  # fmt: skip
 
 
-def sweep_seconds(cache: Path) -> float:
-    """Wall clock of the whole command."""
-    with tempfile.TemporaryDirectory() as folder:
-        began = time.perf_counter()
-        done = subprocess.run(
-            command(Path(folder), cache), capture_output=True, text=True, check=False
-        )
-        seconds = time.perf_counter() - began
-    if done.returncode:
-        raise RuntimeError(f"the sweep failed:\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
-    return seconds
-
-
 def _timed(kind: str) -> tuple[float, float]:
     """Seconds of a process and of its training."""
     began = time.perf_counter()
@@ -59,18 +46,13 @@ def _timed(kind: str) -> tuple[float, float]:
 def report(console: Console) -> dict[str, Any]:
     """Measure in turns, print a table, and return what it is made of."""
     cache = Path(".cache/bench-phantom").absolute()
-    with tempfile.TemporaryDirectory() as folder:
-        # phantoms are drawn and prepared once, as data is; one iteration of one row
-        subprocess.run(
-            [*command(Path(folder), cache), "trainer.max_iterations=1"],
-            capture_output=True,
-            check=True,
-        )
+    # phantoms are drawn and prepared once, as data is; one iteration of one row
+    seconds_of(lambda folder: [*command(folder, cache), "trainer.max_iterations=1"])
     ours, peers, limits = [], [], []
     for _ in range(REPEATS):
         peers.append(_timed("peer"))
         limits.append(_timed("limit"))
-        ours.append(sweep_seconds(cache))
+        ours.append(seconds_of(partial(command, cache=cache)))
     peer = statistics.median(whole for whole, _ in peers)
     limit = statistics.median(training for _, training in limits)
     sweep = statistics.median(ours)
