@@ -31,6 +31,7 @@ BASE = (
     "mcalc.csv_cells",
     "mcalc.csv_lines",
     "mcalc.csv_table",
+    "mcalc.disk_usage",
     "mcalc.file_digest",
     "mcalc.importing",
     "mcalc.iteration",

@@ -9,6 +9,7 @@ import optuna
 
 from mcalc.config import Config, Line
 from mcalc.console import console
+from mcalc.disk_usage import bytes_below
 from mcalc.errors import UserError
 from mcalc.sweep.actions.opening import open_sweeps
 from mcalc.sweep.checking.attempt import run_ids
@@ -108,14 +109,6 @@ def _say(study: SweepStudy, contents: _Contents) -> None:
         f"MLflow with {files / 1e6:.1f} MB of files, {len(contents.checkpoints)} checkpoints with "
         f"{kept / 1e6:.1f} MB"
     )
-
-
-def bytes_below(*places: Path) -> int:
-    """Bytes of files and of all files below folders, each once; 0 where there is nothing."""
-    files = [file for place in places for file in (place, *place.rglob("*")) if file.is_file()]
-    # several trials may have the same network, which is one file under several names
-    sizes = {(found.st_dev, found.st_ino): found.st_size for found in map(Path.stat, files)}
-    return sum(sizes.values())
 
 
 def _refuse_workers(leases: Leases) -> None:

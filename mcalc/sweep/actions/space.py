@@ -13,6 +13,7 @@ from rich.table import Table
 
 from mcalc.config import Config, Line
 from mcalc.console import console
+from mcalc.disk_usage import sized_files
 from mcalc.errors import UserError
 from mcalc.sweep.store import DONE, Storage, SweepStudy, exists, storage_url, trajectory_of
 from mcalc.tracking import RunSpace, read_space, read_unsent
@@ -54,7 +55,7 @@ def _in_record(config: Config) -> Iterator[tuple[Use, int]]:
     runs = read_space(config.tracking)
     waiting = [run for run in read_unsent(config.tracking).values() if not run.sent]
     trajectories = _open_trajectories(config, runs)
-    for file, size in _files(folder):
+    for file, size in sized_files(folder):
         top, *below = file.relative_to(folder).parts
         if top == "artifacts" and below:
             use = _of_run(runs.get(below[0]), below[-1])
@@ -111,23 +112,11 @@ def _open_trajectories(config: Config, runs: dict[str, RunSpace]) -> set[str]:
 
 
 def _in_cache(folder: Path) -> Iterator[tuple[Use, int]]:
-    for file, size in _files(folder):
+    for file, size in sized_files(folder):
         if file.relative_to(folder).parts[0] == "prepared":
             use = Use("prepared images (data.cache)", "yes: delete; made again where needed")
+        elif file.relative_to(folder).parts[0] == "features":
+            use = Use("features of frozen networks (data.cache)", "yes: delete; computed again")
         else:
             use = Use("other caches (data.cache): phantoms, hashes", "yes: delete; made again")
         yield use, size
-
-
-def _files(folder: Path) -> Iterator[tuple[Path, int]]:
-    """All files below a folder with their sizes; links are not followed, nor counted.
-
-    What one file takes under several names (hard links) is counted with its first.
-    """
-    seen: set[tuple[int, int]] = set()
-    for file in sorted(folder.rglob("*")):
-        if file.is_file() and not file.is_symlink():
-            found = file.stat()
-            place = found.st_dev, found.st_ino
-            yield file, 0 if place in seen else found.st_size
-            seen.add(place)

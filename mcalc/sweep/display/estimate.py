@@ -17,7 +17,8 @@ from mcalc.trials import device_name, memory_format
 _EVALUATION_SHARE = 1 / 3
 """Of a training step's work, a forward pass."""
 _HEAD_SECONDS = 0.001
-"""An iteration of a head on features, evaluations included, with room: measured on two cores."""
+"""An iteration of a linear head on features, evaluations included: half of it for AlexNet's on one
+Zen 4 core. Heads that see a map take longer; once recorded, their own speed counts."""
 _RECORD_BYTES = 2_000_000
 """Tables, figures and small crops of a trial, about."""
 
