@@ -2,7 +2,8 @@
 
     step      a training step beside a peer and a limit, every backbone, batch 10 and 32
     run       whole training runs with validations beside both
-    sweep     the paper's ten AlexNet rows beside ten runs of the peer and seven of the limit
+    sweep-alexnet, sweep-googlenet, sweep-googlenet_bvlc
+              the paper's ten rows beside ten runs of the peer and seven of the limit
     heads     a thousand trials of a head above a frozen AlexNet
     prepare   reading and preparing images
     engine    plans, trials that train nothing, report and check; `engine trials=5000` for as many
@@ -20,6 +21,7 @@ import platform
 import sys
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +42,10 @@ def parts(trials: int = engine.TRIALS) -> dict[str, Part]:
     return {
         "step": lambda console: compare.report(compare.every_step(), REPEATS, console),
         "run": lambda console: compare.report(compare.runs(), REPEATS, console),
-        "sweep": paper_rows.report,
+        **{
+            f"sweep-{backbone}": partial(paper_rows.report, backbone=backbone)
+            for backbone in paper_rows.SWEEPS
+        },
         "heads": heads.report,
         "prepare": prepare.report,
         "engine": lambda console: engine.report(console, trials),

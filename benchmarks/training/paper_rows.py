@@ -1,4 +1,4 @@
-"""The paper's ten AlexNet rows as one sweep, beside ten runs of the peer and seven of the limit.
+"""Ten rows of the paper as one sweep, beside ten runs of the peer and seven of the limit.
 
 Ten rows are seven training runs, as trials that differ in patience alone share one.
 """
@@ -23,41 +23,53 @@ ROWS, RUNS = 10, 7
 REPEATS = 3
 LESIONS = 1546
 """Of which the paper's protocol holds 464 out."""
-WORK = Workload("alexnet", iterations=100, val_every=50)
+SWEEPS = {
+    "alexnet": "sweep=alexnet",
+    "googlenet": "sweep=googlenet",
+    "googlenet_bvlc": "sweep=googlenet backbone=googlenet_bvlc",
+}
+"""Backbones, and how their ten rows are asked for."""
 
 
-def command(folder: Path, cache: Path) -> list[str]:
+def workload(backbone: str) -> Workload:
+    """One of its training runs."""
+    return Workload(backbone, iterations=100, val_every=50)
+
+
+def command(backbone: str, folder: Path, cache: Path) -> list[str]:
     """The sweep, of random weights on phantoms."""
+    work = workload(backbone)
     return [
-        sys.executable, "-m", "mcalc.train", "-m", "sweep=alexnet", "data=phantom",
+        sys.executable, "-m", "mcalc.train", "-m", *SWEEPS[backbone].split(), "data=phantom",
         f"data.phantom.lesions={LESIONS}", "backbone.weights=none", "trainer=default",
-        f"trainer.max_iterations={WORK.iterations}", f"trainer.val_every={WORK.val_every}",
+        f"trainer.max_iterations={work.iterations}", f"trainer.val_every={work.val_every}",
         f"tracking.dir={folder / 'mlruns'}", f"data.cache={cache}",
     ]  # fmt: skip
 
 
-def _timed(kind: str) -> tuple[float, float]:
+def _timed(kind: str, work: Workload) -> tuple[float, float]:
     """Seconds of a process and of its training."""
     began = time.perf_counter()
-    found = measure(kind, WORK)
+    found = measure(kind, work)
     return time.perf_counter() - began, float(found["total"])
 
 
-def report(console: Console) -> dict[str, Any]:
+def report(console: Console, backbone: str) -> dict[str, Any]:
     """Measure in turns, print a table, and return what it is made of."""
+    work = workload(backbone)
     cache = Path(".cache/bench-phantom").absolute()
     # phantoms are drawn and prepared once, as data is; one iteration of one row
-    seconds_of(lambda folder: [*command(folder, cache), "trainer.max_iterations=1"])
+    seconds_of(lambda folder: [*command(backbone, folder, cache), "trainer.max_iterations=1"])
     ours, peers, limits = [], [], []
     for _ in range(REPEATS):
-        peers.append(_timed("peer"))
-        limits.append(_timed("limit"))
-        ours.append(seconds_of(partial(command, cache=cache)))
+        peers.append(_timed("peer", work))
+        limits.append(_timed("limit", work))
+        ours.append(seconds_of(partial(command, backbone, cache=cache)))
     peer = statistics.median(whole for whole, _ in peers)
     limit = statistics.median(training for _, training in limits)
     sweep = statistics.median(ours)
     table = Table(
-        "sweep of ten rows", "seconds", "", title=f"{WORK.name}; medians of {REPEATS}, in turns"
+        "sweep of ten rows", "seconds", "", title=f"{work.name}; medians of {REPEATS}, in turns"
     )
     table.add_row("mcalc, the whole command", f"{sweep:.0f}", f"{min(ours):.0f}-{max(ours):.0f}")
     table.add_row(f"{ROWS} runs of the peer", f"{ROWS * peer:.0f}", f"{ROWS * peer / sweep:.2f} x")
