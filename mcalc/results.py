@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import json
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -37,7 +38,7 @@ def check_format(number: object, what: str) -> None:
 
 @dataclass(frozen=True)
 class Predictions:
-    """The reported set, one entry per lesion; all three of one length, in the split's order."""
+    """Of a subset of a split, one entry per lesion, all of one length, in the split's order."""
 
     ids: tuple[str, ...]
     """A lesion's id, or a scoring unit's."""
@@ -45,6 +46,11 @@ class Predictions:
     """0 benign, 1 malignant; shape (n,)."""
     probabilities: npt.NDArray[np.float64]
     """Probability of malignant, 0..1; shape (n,)."""
+    patients: tuple[str, ...] = ()
+    """Of each its patient; empty where the record is older than that."""
+    logits: npt.NDArray[np.float64] | None = None
+    """What the network gave for each class, shape (n, classes); of scoring units the log odds of
+    malignant, shape (n, 1). None where the record is older than that."""
 
 
 @dataclass(frozen=True)
@@ -75,9 +81,12 @@ class TrialResult:
     reported_iteration: int
     """Iteration of the network reported: the last one, or the best one's."""
     predictions: Predictions
+    """Of the samples reported."""
     curve: tuple[CurvePoint, ...]
     seconds: float
     """Wall time of its training run up to where it stopped."""
+    validation: Predictions | None = None
+    """Of the samples that stopped training; None where those are what is reported."""
 
 
 @dataclass(frozen=True)
@@ -100,6 +109,18 @@ class Outcome:
 
 
 @dataclass(frozen=True)
+class Evidence:
+    """What is known of a lesion on a sample that is reported or stops training."""
+
+    subset: str
+    """`reported` or `validation`."""
+    unit: str
+    """Its scoring unit, as in `Predictions.ids`."""
+    known: Mapping[str, str]
+    """The columns of samples.csv (docs/record.md) as text; empty where a value is not known."""
+
+
+@dataclass(frozen=True)
 class Artifacts:
     """The files of a finished trial's run that the report needs."""
 
@@ -107,6 +128,11 @@ class Artifacts:
     curve: tuple[CurvePoint, ...] = ()
     crops: dict[str, str] = field(default_factory=dict)
     """Lesion id -> path of a small PNG of its prepared crop, where kept."""
+    validation: Predictions | None = None
+    """Of the scoring units that stopped training; None where they are those reported, or where the
+    record is older than that."""
+    evidence: tuple[Evidence, ...] = ()
+    """What is known of each lesion without the network; empty in an older record."""
 
 
 @dataclass(frozen=True)
@@ -166,6 +192,16 @@ class RecordedTrial:
     def crops(self) -> dict[str, str]:
         """Paths of small PNGs by lesion id. Raises ValueError if artifacts were not read."""
         return self._artifacts().crops
+
+    @property
+    def validation(self) -> Predictions | None:
+        """Predictions of what stopped training, where it was apart and is recorded."""
+        return self._artifacts().validation
+
+    @property
+    def evidence(self) -> tuple[Evidence, ...]:
+        """What is known of each lesion; empty in an older record."""
+        return self._artifacts().evidence
 
     def _artifacts(self) -> Artifacts:
         if self.artifacts is None:

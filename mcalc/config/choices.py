@@ -49,6 +49,7 @@ class Unit(StrEnum):
     """What a prediction is scored on."""
 
     lesion = "lesion"
+    finding = "finding"
     image = "image"
     breast = "breast"
     patient = "patient"

@@ -84,7 +84,8 @@ class DataConfig(Section, prefix="data."):
     """Bits of a pixel's value where files claim more, as for 12 bits in a PNG of 16, which is
     nearly black. null: as each file says."""
     unit: Unit = Unit.lesion
-    """What is scored. Of a breast or patient with several images all have a part in its score."""
+    """What is scored. `finding` is a lesion in all its views. Of several images all have a part
+    in its score."""
     unit_score: UnitScore = UnitScore.mean
     """How the probabilities of a scoring unit's images become one."""
     mixed_labels: MixedLabels = MixedLabels.malignant

@@ -75,6 +75,8 @@ class Lesion:
     """The whole mammogram."""
     mammogram: str | None = None
     """The image's id, where it is not the lesion's id without its number."""
+    finding_id: str | None = None
+    """Names the finding within its breast, the same in every view, where `abnormality` does not."""
 
     @property
     def label(self) -> int:
@@ -88,6 +90,18 @@ class Lesion:
         The lesion's id without its number, unless `mammogram` names it.
         """
         return self.mammogram or self.id.rsplit("_", 1)[0]
+
+    @property
+    def finding(self) -> str | None:
+        """What the lesion shows, maybe in two views: `P_00005_RIGHT_1`. None where it is unknown.
+
+        The breast and the lesion's number, as in CBIS-DDSM, or what `finding_id` says in its place.
+        A lesion whose `mammogram` is named has no number that counts.
+        """
+        if self.finding_id:
+            return f"{self.breast}_{self.finding_id}"
+        known = self.mammogram is None and self.side is not None
+        return f"{self.breast}_{self.abnormality}" if known else None
 
     def shown_on(self, region: Region) -> str:
         """Id of the network's image that shows it: one for each lesion, or for each mammogram."""

@@ -1,3 +1,5 @@
+from .baselines import SCORERS as SCORERS
+from .baselines import lesion_probabilities as lesion_probabilities
 from .baselines import split_baselines as split_baselines
 from .figures import confusion_figure as confusion_figure
 from .figures import crops_figure as crops_figure

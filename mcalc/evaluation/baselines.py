@@ -23,6 +23,10 @@ from mcalc.config import UnitScore
 from mcalc.data import Lesion
 from mcalc.data.splits import Sample, by_unit
 from mcalc.evaluation.metrics import Confusion, auc, auc_interval
+from mcalc.results import Predictions
+
+SCORERS = ("majority", "size", "descriptors", "descriptors_assessment")
+"""Names of the baselines: naming the training part's commoner class, and three regressions."""
 
 
 def split_baselines(
@@ -34,69 +38,91 @@ def split_baselines(
 ) -> dict[str, float]:
     """Every baseline of one split, scored on the units that a network is scored on.
 
-    Each is fitted on the lesions of the training samples, each lesion once, however many copies it
-    has. It then gives every lesion on a reported sample a probability of malignant. The probability
-    of a scoring unit is the mean or the largest of its lesions', as `unit_score` says.
+    The probability of a scoring unit is the mean or the largest of its lesions', as `unit_score`
+    says.
 
     Args:
         lesions: of the data set.
-        sizes: width and height of each lesion's crop, pixels; shape (n, 2). Not above 0 where it is
-            not known. Such lesions are not fitted; their probability is the share of malignant
-            training lesions, and they are counted.
+        sizes: as `lesion_probabilities`.
         train: samples trained on.
         reported: samples reported.
         unit_score: how a unit's probability comes from several.
 
     Returns:
         `NAME_auc`, `NAME_auc_low`, `NAME_auc_high` and `NAME_accuracy` for `size`, `descriptors`
-        and `descriptors_assessment`, each only where the data has what it needs;
-        `majority_accuracy` (naming the training part's commoner class); `size_unknown`, the
-        reported lesions without a size, where there are any. nan where undefined.
+        and `descriptors_assessment`, each only where the data has what it needs; intervals are
+        clustered by patient. `majority_accuracy`; `size_unknown`, the reported lesions without a
+        size, where there are any. nan where undefined.
     """
-    fitted = sorted({i for sample in train for i in sample.lesions})
-    shown = [(i, sample.unit) for sample in reported for i in sample.lesions]
-    tested = [i for i, _ in shown]
-    units = [unit for _, unit in shown]
-    train_labels = np.array([lesions[i].label for i in fitted])
-    test_labels = np.array([lesions[i].label for i in tested])
-    share = float(train_labels.mean())
-
-    def scored(name: str, probabilities: npt.NDArray[np.float64]) -> dict[str, float]:
-        whole = by_unit(units, test_labels, probabilities, unit_score)
-        return _metrics(name, whole.labels, whole.probabilities)
-
-    majority = scored("majority", np.full(len(tested), share))
-    found = {"majority_accuracy": majority["majority_accuracy"]}
-    pixels = np.asarray(sizes)
-    known: npt.NDArray[np.bool_] = np.all(pixels > 0, axis=1)
-    with_size = [i for i in fitted if known[i]]
-    here = known[tested]
-    if here.any() and len({lesions[i].label for i in with_size}) == 2:
-        guess = np.full(len(tested), share)
-        guess[here] = _size_probabilities(
-            pixels[with_size], [lesions[i].label for i in with_size], pixels[tested][here]
-        )
-        found |= scored("size", guess)
-        if not here.all():
-            found["size_unknown"] = float(np.sum(~here))
-    for name, with_assessment in (("descriptors", False), ("descriptors_assessment", True)):
-        described = _descriptor_probabilities(
-            [lesions[i] for i in fitted], [lesions[i] for i in tested], with_assessment
-        )
-        if described is not None:
-            found |= scored(name, described)
+    shown = [(i, sample) for sample in reported for i in sample.lesions]
+    asked = [i for i, _ in shown]
+    units = [sample.unit for _, sample in shown]
+    patients = [sample.patient for _, sample in shown]
+    labels = np.array([lesions[i].label for i in asked])
+    found: dict[str, float] = {}
+    for name, guess in lesion_probabilities(lesions, sizes, train, asked).items():
+        whole = by_unit(units, labels, guess, unit_score, patients)
+        scores = _metrics(name, whole)
+        found |= {k: v for k, v in scores.items() if name != "majority" or k.endswith("accuracy")}
+    unknown = int(np.sum(~_has_size(sizes)[asked]))
+    if unknown and "size_auc" in found:
+        found["size_unknown"] = float(unknown)
     return found
 
 
-def _metrics(
-    name: str, labels: npt.ArrayLike, probabilities: npt.NDArray[np.float64]
-) -> dict[str, float]:
-    low, high = auc_interval(labels, probabilities)
+def lesion_probabilities(
+    lesions: Sequence[Lesion], sizes: npt.ArrayLike, train: Sequence[Sample], asked: Sequence[int]
+) -> dict[str, npt.NDArray[np.float64]]:
+    """Probability of malignant of lesions by each baseline, which is fitted on the training part.
+
+    There each lesion counts once, however many copies it has.
+
+    Args:
+        lesions: of the data set.
+        sizes: width and height of each lesion's crop, pixels; shape (n, 2). Not above 0 where it is
+            not known. Such lesions are not fitted; their probability is the share of malignant
+            training lesions.
+        train: samples trained on.
+        asked: positions in `lesions`, in any order, repeated or not.
+
+    Returns:
+        Entry of `SCORERS` -> probabilities, shape (len(asked),); only those that the data has what
+        they need for. That of `majority` is the share of malignant training lesions.
+    """
+    fitted = sorted({i for sample in train for i in sample.lesions})
+    share = float(np.mean([lesions[i].label for i in fitted]))
+    found = {"majority": np.full(len(asked), share)}
+    pixels, known = np.asarray(sizes), _has_size(sizes)
+    with_size = [i for i in fitted if known[i]]
+    here = known[list(asked)]
+    if here.any() and len({lesions[i].label for i in with_size}) == 2:
+        guess = np.full(len(asked), share)
+        guess[here] = _size_probabilities(
+            pixels[with_size], [lesions[i].label for i in with_size], pixels[list(asked)][here]
+        )
+        found["size"] = guess
+    for name, with_assessment in (("descriptors", False), ("descriptors_assessment", True)):
+        described = _descriptor_probabilities(
+            [lesions[i] for i in fitted], [lesions[i] for i in asked], with_assessment
+        )
+        if described is not None:
+            found[name] = described
+    return found
+
+
+def _has_size(sizes: npt.ArrayLike) -> npt.NDArray[np.bool_]:
+    known: npt.NDArray[np.bool_] = np.all(np.asarray(sizes) > 0, axis=1)
+    return known
+
+
+def _metrics(name: str, scored: Predictions) -> dict[str, float]:
+    labels, probabilities = scored.labels, scored.probabilities
+    low, high = auc_interval(labels, probabilities, scored.patients)
     return {
         f"{name}_auc": auc(labels, probabilities),
         f"{name}_auc_low": low,
         f"{name}_auc_high": high,
-        f"{name}_accuracy": Confusion.from_predictions(labels, probabilities).accuracy,
+        f"{name}_accuracy": Confusion.of(scored).accuracy,
     }
 
 

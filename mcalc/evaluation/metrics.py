@@ -11,13 +11,19 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import binomtest, norm, rankdata
+from scipy.stats import binomtest
 
 from mcalc.errors import UserError
+from mcalc.evaluation.clustered import (
+    LEVEL,
+    Interval,
+    Patients,
+    area_interval,
+    areas,
+    placements,
+    rate_interval,
+)
 from mcalc.results import Predictions
-
-Interval = tuple[float, float]
-"""Lower and upper bound; (nan, nan) where it is undefined."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +58,7 @@ class Confusion:
         Raises:
             UserError: the arrays are empty, differ in length or hold other values.
         """
-        truth, score = _checked(labels, probabilities)
+        truth, score = checked(labels, probabilities)
         malignant, called = truth == 1, score > 0.5
         return cls(
             tn=int(np.sum(~malignant & ~called)),
@@ -116,7 +122,46 @@ class Confusion:
         return _ratio(2 * self.tp, 2 * self.tp + self.fp + self.fn)
 
 
-def wilson_interval(successes: int, n: int, level: float = 0.95) -> Interval:
+RATES = ("accuracy", "recall", "precision", "specificity", "f_measure")
+"""Properties of `Confusion` that have an interval."""
+
+
+def rate_bounds(
+    name: str, labels: npt.ArrayLike, probabilities: npt.ArrayLike, patients: Patients = None
+) -> Interval:
+    """95 % interval of a rate at the threshold 0.5, clustered by patient (`rate_interval`).
+
+    The F-measure is 2 J / (1 + J), which rises with J, the share of found ones among lesions that
+    are malignant or called so: the bounds are those of J, converted.
+
+    Args:
+        name: an entry of `RATES`.
+        labels: 0 benign, 1 malignant; shape (n,).
+        probabilities: probability of malignant, 0..1; shape (n,).
+        patients: of each lesion; None takes every lesion for a patient of its own.
+
+    Returns:
+        Bounds in 0..1; (nan, nan) where the rate is 0/0.
+
+    Raises:
+        UserError: the arrays are empty, differ in length or hold other values.
+    """
+    truth, score = checked(labels, probabilities)
+    malignant, called = truth == 1, score > 0.5
+    among = {
+        "accuracy": np.ones(truth.size, dtype=bool),
+        "recall": malignant,
+        "precision": called,
+        "specificity": ~malignant,
+        "f_measure": malignant | called,
+    }[name]
+    right = (malignant == called)[among]
+    of_those = None if patients is None else np.asarray(patients)[among]
+    low, high = rate_interval(right, of_those)
+    return (2 * low / (1 + low), 2 * high / (1 + high)) if name == "f_measure" else (low, high)
+
+
+def wilson_interval(successes: int, n: int, level: float = LEVEL) -> Interval:
     """Wilson's score interval of a proportion, without continuity correction.
 
     Source: E. B. Wilson, J. Am. Stat. Assoc. 22 (1927) 209; method 3 of R. G. Newcombe, Statistics
@@ -124,8 +169,8 @@ def wilson_interval(successes: int, n: int, level: float = 0.95) -> Interval:
 
     Args:
         successes: 0..n.
-        n: number of independent trials. Lesions of one patient are not independent, so the
-            interval is too narrow where patients carry several.
+        n: number of independent trials. Lesions of one patient are not: `rate_bounds` takes that
+            into account.
         level: coverage, above 0 and below 1.
 
     Returns:
@@ -156,45 +201,54 @@ def auc(labels: npt.ArrayLike, probabilities: npt.ArrayLike) -> float:
     Raises:
         UserError: the arrays are empty, differ in length or hold other values.
     """
-    above_benign, _ = _placements(*_checked(labels, probabilities))
+    above_benign, _ = placements(*checked(labels, probabilities))
     return float(np.mean(above_benign)) if above_benign.size else math.nan
 
 
-def auc_interval(
-    labels: npt.ArrayLike, probabilities: npt.ArrayLike, level: float = 0.95
-) -> Interval:
-    """DeLong's interval of the AUC: normal about the estimate, cut at 0 and 1.
+def auc_error(
+    labels: npt.ArrayLike, probabilities: npt.ArrayLike, patients: Patients = None
+) -> float:
+    """Standard error of the AUC, clustered by patient (`mcalc.evaluation.clustered.areas`).
 
-    Source: E. R. DeLong et al., Biometrics 44 (1988) 837, with the rank form of X. Sun and W. Xu,
-    IEEE Signal Processing Letters 21 (2014) 1389.
+    nan with fewer than two patients with lesions of a class. Raises UserError as `auc_interval`.
+    """
+    truth, score = checked(labels, probabilities)
+    # rounding may leave a variance of 0 below it
+    return math.sqrt(abs(float(areas(truth, score[None], patients).covariance[0, 0])))
+
+
+def auc_interval(
+    labels: npt.ArrayLike,
+    probabilities: npt.ArrayLike,
+    patients: Patients = None,
+    level: float = LEVEL,
+) -> Interval:
+    """Interval of the AUC, clustered by patient.
+
+    Obuchowski's variance (DeLong's where every lesion is its own patient), Student's t on the logit
+    scale: `mcalc.evaluation.clustered`.
 
     Args:
         labels: 0 benign, 1 malignant; shape (n,).
         probabilities: probability of malignant, 0..1; shape (n,).
+        patients: of each lesion; None takes every lesion for a patient of its own.
         level: coverage, above 0 and below 1.
 
     Returns:
-        Bounds in 0..1. (nan, nan) where the method says nothing: fewer than two lesions of a class,
-        or no spread at all (classes perfectly apart, or every probability the same), where the
-        variance of 0 would read as certainty.
+        Bounds in 0..1. (nan, nan) where the method says nothing: fewer than two patients with
+        lesions of a class, or no spread at all (classes perfectly apart, or every probability the
+        same), where the variance of 0 would read as certainty.
 
     Raises:
         UserError: the arrays are empty, differ in length or hold other values, or level is out of
             range.
     """
-    above_benign, below_malignant = _placements(*_checked(labels, probabilities))
+    truth, score = checked(labels, probabilities)
     _check_level(level)
-    if min(above_benign.size, below_malignant.size) < 2:
-        return math.nan, math.nan
-    if np.ptp(above_benign) == 0 and np.ptp(below_malignant) == 0:
-        return math.nan, math.nan
-    variance = (
-        np.var(above_benign, ddof=1) / above_benign.size
-        + np.var(below_malignant, ddof=1) / below_malignant.size
+    found = areas(truth, score[None], patients)
+    return area_interval(
+        float(found.values[0]), float(found.covariance[0, 0]), found.freedom, level
     )
-    area = float(np.mean(above_benign))
-    spread = float(norm.ppf((1 + level) / 2)) * math.sqrt(variance)
-    return max(0.0, area - spread), min(1.0, area + spread)
 
 
 def majority_rate(labels: npt.ArrayLike) -> float:
@@ -227,27 +281,10 @@ def log_loss(labels: npt.ArrayLike, probabilities: npt.ArrayLike) -> float:
     Raises:
         UserError: the arrays are empty, differ in length or hold other values.
     """
-    truth, score = _checked(labels, probabilities)
+    truth, score = checked(labels, probabilities)
     edge = np.finfo(np.float64).eps
     score = np.clip(score, edge, 1 - edge)
     return float(-np.mean(np.where(truth == 1, np.log(score), np.log1p(-score))))
-
-
-def _placements(
-    truth: npt.NDArray[np.int64], score: npt.NDArray[np.float64]
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """For each malignant lesion the share of benign ones below it; for each benign one, above it.
-
-    Ties count one half. Both empty where one class is absent.
-    """
-    malignant = truth == 1
-    positives, negatives = int(malignant.sum()), int((~malignant).sum())
-    if positives == 0 or negatives == 0:
-        return np.empty(0), np.empty(0)
-    ranks = rankdata(score)
-    above_benign = (ranks[malignant] - rankdata(score[malignant])) / negatives
-    below_malignant = 1 - (ranks[~malignant] - rankdata(score[~malignant])) / positives
-    return above_benign, below_malignant
 
 
 def _ratio(part: int, whole: int) -> float:
@@ -271,9 +308,13 @@ def _checked_labels(labels: npt.ArrayLike) -> npt.NDArray[np.int64]:
     return truth.astype(np.int64)
 
 
-def _checked(
+def checked(
     labels: npt.ArrayLike, probabilities: npt.ArrayLike
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
+    """Both as arrays of shape (n,).
+
+    Raises UserError: they are empty, differ in length or hold other values than 0 and 1, and 0..1.
+    """
     truth = _checked_labels(labels)
     score = np.asarray(probabilities, dtype=np.float64)
     if score.shape != truth.shape:

@@ -14,14 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from mcalc.evaluation.metrics import (
-    Confusion,
-    Interval,
-    auc,
-    auc_interval,
-    log_loss,
-    wilson_interval,
-)
+from mcalc.evaluation.clustered import Interval, Patients
+from mcalc.evaluation.metrics import Confusion, auc, auc_interval, log_loss, rate_bounds
 from mcalc.plugins import find
 
 Labels = npt.NDArray[np.int64]
@@ -40,15 +34,11 @@ class Metric:
     """In the report's tables."""
     compute: Callable[[Labels, Probabilities], float]
     """nan where the predictions do not define it."""
-    interval: Callable[[Labels, Probabilities], Interval] | None = None
-    """95 %, recorded as `<name>_low` and `<name>_high`."""
+    interval: Callable[[Labels, Probabilities, Patients], Interval] | None = None
+    """95 %, clustered by the lesions' patients (None: each lesion is one); recorded as `<name>_low`
+    and `<name>_high`."""
     shown: bool = True
     """Whether the report shows it; others are recorded only."""
-
-
-def _accuracy_interval(labels: Labels, probabilities: Probabilities) -> Interval:
-    counts = Confusion.from_predictions(labels, probabilities)
-    return wilson_interval(counts.correct, counts.total)
 
 
 def _of_counts(name: str) -> Callable[[Labels, Probabilities], float]:
@@ -58,14 +48,24 @@ def _of_counts(name: str) -> Callable[[Labels, Probabilities], float]:
     )
 
 
+def _rate(name: str, heading: str) -> Metric:
+    """A property of the confusion matrix, with its interval."""
+    return Metric(
+        name,
+        heading,
+        _of_counts(name),
+        lambda labels, probabilities, patients: rate_bounds(name, labels, probabilities, patients),
+    )
+
+
 METRICS = (
-    Metric("accuracy", "Accuracy", _of_counts("accuracy"), _accuracy_interval),
+    _rate("accuracy", "Accuracy"),
     Metric("auc", "AUC", auc, auc_interval),
     Metric("log_loss", "Log loss", log_loss, shown=False),
-    Metric("recall", "Recall", _of_counts("recall")),
-    Metric("precision", "Prec.", _of_counts("precision")),
-    Metric("specificity", "Spec.", _of_counts("specificity")),
-    Metric("f_measure", "F", _of_counts("f_measure")),
+    _rate("recall", "Recall"),
+    _rate("precision", "Prec."),
+    _rate("specificity", "Spec."),
+    _rate("f_measure", "F"),
 )
 
 
@@ -75,13 +75,17 @@ def find_metric(name: str) -> Metric:
 
 
 def all_scores(
-    labels: Labels, probabilities: Probabilities, further: Sequence[str] = ()
+    labels: Labels,
+    probabilities: Probabilities,
+    patients: Patients = None,
+    further: Sequence[str] = (),
 ) -> dict[str, float]:
     """Every metric's value by name, with `_low` and `_high` of those that have an interval.
 
     Args:
         labels: shape (n,).
         probabilities: shape (n,).
+        patients: of each lesion; None takes every lesion for a patient of its own.
         further: names of metrics from installed packages.
 
     Raises UserError as `find_metric`, and where a package's metric fails.
@@ -91,6 +95,6 @@ def all_scores(
     for metric in chosen:
         scores[metric.name] = float(metric.compute(labels, probabilities))
         if metric.interval:
-            low, high = metric.interval(labels, probabilities)
+            low, high = metric.interval(labels, probabilities, patients)
             scores |= {f"{metric.name}_low": low, f"{metric.name}_high": high}
     return scores

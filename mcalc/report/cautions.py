@@ -12,7 +12,13 @@ from mcalc.results import RecordedTrial
 
 _UNKNOWN = "not recorded"
 
-_PLURAL = {"lesion": "lesions", "image": "images", "breast": "breasts", "patient": "patients"}
+_PLURAL = {
+    "lesion": "lesions",
+    "finding": "findings",
+    "image": "images",
+    "breast": "breasts",
+    "patient": "patients",
+}
 """Value of data.unit -> what is counted."""
 
 

@@ -9,9 +9,13 @@ from pathlib import Path
 import numpy as np
 
 from mcalc.csv_cells import unprotected
-from mcalc.results import CurvePoint, Predictions
+from mcalc.results import CurvePoint, Evidence, Predictions
 
 CURVE_FILE = "curve.csv"
+PREDICTIONS_FILE = "predictions.csv"
+VALIDATION_FILE = "validation.csv"
+"""As predictions.csv, of the units that stopped training, where they are not those reported."""
+SAMPLES_FILE = "samples.csv"
 
 
 def read_curve(folder: Path) -> tuple[CurvePoint, ...]:
@@ -23,11 +27,34 @@ def read_curve(folder: Path) -> tuple[CurvePoint, ...]:
 
 def read_predictions(folder: Path) -> Predictions:
     """The predictions in a folder of a run's files. Raises OSError where there are none."""
-    table = read_csv(folder / "predictions.csv")
+    return _predictions(folder / PREDICTIONS_FILE)
+
+
+def read_validation(folder: Path) -> Predictions | None:
+    """The predictions of what stopped training; None where that was reported, or not recorded."""
+    file = folder / VALIDATION_FILE
+    return _predictions(file) if file.is_file() else None
+
+
+def read_evidence(folder: Path) -> tuple[Evidence, ...]:
+    """What is known of each lesion; empty for a record that is older than that."""
+    file = folder / SAMPLES_FILE
+    if not file.is_file():
+        return ()
+    return tuple(Evidence(row["subset"], row["unit"], row) for row in read_csv(file))
+
+
+def _predictions(file: Path) -> Predictions:
+    table = read_csv(file)
+    # columns that earlier versions did not write
+    odds = [row.get("log_odds", "") for row in table]
+    patients = tuple(row.get("patient", "") for row in table)
     return Predictions(
         ids=tuple(row["lesion"] for row in table),
         labels=np.array([int(row["malignant"]) for row in table], dtype=np.int64),
         probabilities=np.array([float(row["probability"]) for row in table]),
+        patients=patients if all(patients) else (),
+        logits=np.array([[float(each)] for each in odds]) if odds and all(odds) else None,
     )
 
 

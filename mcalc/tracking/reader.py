@@ -21,7 +21,7 @@ from mcalc.config import TrackingConfig
 from mcalc.errors import UserError, without_password
 from mcalc.results import SUPERSEDED_TAG, Artifacts, RecordedTrial
 from mcalc.secret_text import hidden
-from mcalc.tracking.files import read_curve, read_predictions
+from mcalc.tracking.files import read_curve, read_evidence, read_predictions, read_validation
 from mcalc.tracking.places import nothing_recorded
 from mcalc.tracking.runs import PARENT_TAG, artifacts_of, recorded_trial, search
 from mcalc.tracking.server import (
@@ -99,6 +99,8 @@ def _read_trial(client: MlflowClient, run: Run, directory: Path | None) -> Recor
     artifacts = Artifacts(
         predictions=read_predictions(folder),
         curve=read_curve(folder),
+        validation=read_validation(folder),
+        evidence=read_evidence(folder),
         crops={unquote(file.stem): str(file) for file in crops},
     )
     return recorded_trial(run, artifacts)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import astuple, dataclass, fields, replace
 from io import BytesIO
@@ -21,6 +21,7 @@ from mlflow.tracking import MlflowClient
 from mcalc.csv_cells import csv_text
 from mcalc.results import CurvePoint, Predictions
 from mcalc.tracking import manifest
+from mcalc.tracking.files import PREDICTIONS_FILE
 from mcalc.tracking.manifest import MANIFEST_TAG, Manifest, digest
 from mcalc.tracking.run_files import RunFiles
 
@@ -158,14 +159,22 @@ class RunWriter:
         # not log_table, which adds to the rows that a run has from before it was cut off
         self.text(frame.to_json(orient="split", index=False), "predictions.json")
         self._tags[_TABLES_TAG] = json.dumps([{"path": "predictions.json", "type": "table"}])
+        self.predictions(predictions, PREDICTIONS_FILE)
+
+    def predictions(self, predictions: Predictions, name: str) -> None:
+        """Predictions as CSV, at full precision."""
+        columns: dict[str, Iterable[str]] = {
+            "lesion": predictions.ids,
+            "malignant": map(str, predictions.labels.tolist()),
+            "probability": map(repr, predictions.probabilities.tolist()),
+        }
+        if predictions.patients:
+            columns["patient"] = predictions.patients
+        if predictions.logits is not None:
+            columns["log_odds"] = map(repr, predictions.logits[:, 0].tolist())
         # ids may be names of files, which a spreadsheet would run
-        columns = zip(
-            predictions.ids,
-            map(str, predictions.labels.tolist()),
-            map(repr, predictions.probabilities.tolist()),
-            strict=True,
-        )
-        self.text("".join(csv_text([list(frame.columns), *columns])), "predictions.csv")
+        rows = zip(*columns.values(), strict=True)
+        self.text("".join(csv_text([list(columns), *rows])), name)
 
     def curve(self, curve: Sequence[CurvePoint]) -> None:
         """The whole curve as CSV."""

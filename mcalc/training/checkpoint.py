@@ -12,6 +12,7 @@ from dataclasses import asdict, astuple, dataclass, fields
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -167,6 +168,7 @@ def _plain(checkpoint: Checkpoint) -> dict[str, Any]:
             "lesions": list(best.predictions.ids),
             "labels": torch.from_numpy(best.predictions.labels.copy()),
             "probabilities": torch.from_numpy(best.predictions.probabilities.copy()),
+            "logits": torch.from_numpy(np.array(best.predictions.logits)),
         }
     return plain
 
@@ -177,8 +179,9 @@ def _restored(plain: Mapping[str, Any]) -> Checkpoint:
     stored["curve"] = tuple(CurvePoint(*values) for values in plain["curve"])
     if best := plain["best"]:
         labels, probabilities = best["labels"].numpy(), best["probabilities"].numpy()
-        predictions = Predictions(tuple(best["lesions"]), labels, probabilities)
-        if not labels.shape == probabilities.shape == (len(predictions.ids),):
+        logits = best["logits"].numpy()
+        predictions = Predictions(tuple(best["lesions"]), labels, probabilities, logits=logits)
+        if not labels.shape == probabilities.shape == logits.shape[:1] == (len(predictions.ids),):
             raise ValueError("predictions are of one length")
         stored["best"] = Snapshot(best["iteration"], predictions, best["weights"])
     checkpoint = Checkpoint(**stored)

@@ -202,10 +202,10 @@ class ValidationSchedule:
         return point
 
     def _finish(self, loop: Loop, trial: PlannedTrial, reason: str) -> None:
-        reported = self.best if self.network is Network.best else self.latest
-        assert reported is not None  # a trial ends on an evaluation, never before the first
-        if self.data.reported_apart:
-            reported = self._predict_reported(loop, reported)
+        evaluated = self.best if self.network is Network.best else self.latest
+        assert evaluated is not None  # a trial ends on an evaluation, never before the first
+        apart = self.data.reported_apart
+        reported = self._predict_reported(loop, evaluated) if apart else evaluated
         result = TrialResult(
             name=trial.name,
             key=trial.key,
@@ -215,6 +215,7 @@ class ValidationSchedule:
             predictions=reported.predictions,
             curve=tuple(self.curve),
             seconds=time.perf_counter() - self.began,
+            validation=evaluated.predictions if apart else None,
         )
         del self.running[trial.key]
         self.results.append(result)
@@ -310,7 +311,7 @@ def predict(loop: Loop, data: CropData, subset: Subset) -> tuple[Predictions, Te
     probabilities = torch.softmax(logits, dim=1)[:, MALIGNANT].numpy()
     truth = (labels == MALIGNANT).long().numpy()
     ids = tuple(sample.id for sample in subset.members)
-    return Predictions(ids, truth, probabilities), logits, labels
+    return Predictions(ids, truth, probabilities, logits=logits.numpy()), logits, labels
 
 
 def _copy(weights: Weights) -> Weights:

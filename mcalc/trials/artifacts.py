@@ -25,7 +25,8 @@ from mcalc.evaluation import (
 )
 from mcalc.results import Predictions, TrialResult
 from mcalc.secret_text import hidden
-from mcalc.tracking import RunWriter
+from mcalc.tracking import VALIDATION_FILE, RunWriter
+from mcalc.trials.evidence import LOGITS_FILE, SAMPLES_FILE, logits_csv, samples_csv
 
 SHEET = 12
 """Crops on a sheet of classified mammograms, half of them malignant where there are enough."""
@@ -66,7 +67,7 @@ def final_metrics(
     return {
         "n": confusion.total,
         **{name: getattr(confusion, name) for name in ("tn", "fn", "tp", "fp")},
-        **all_scores(labels, probabilities, further),
+        **all_scores(labels, probabilities, predictions.patients, further),
         "majority_rate": majority_rate(labels),
         **baselines_of(prepared),
         "iterations": result.iterations,
@@ -93,12 +94,17 @@ def baselines_of(prepared: PreparedData) -> Mapping[str, float]:
 def write_artifacts(
     writer: RunWriter, result: TrialResult, prepared: PreparedData, *, figures: bool = True
 ) -> None:
-    """Predictions by unit, curve and crops; with `figures` also pictures of them for MLflow's page.
+    """Predictions by unit, logits by sample, curve and crops; with `figures` also pictures of them
+    for MLflow's page.
 
     The report draws its own.
     """
     predictions = prepared.score(result.predictions)
     writer.table(predictions)
+    if result.validation is not None:
+        writer.predictions(prepared.score(result.validation), VALIDATION_FILE)
+    writer.text(samples_csv(prepared), SAMPLES_FILE)
+    writer.text(logits_csv(result), LOGITS_FILE)
     writer.curve(result.curve)
     pictures = pictures_of(prepared)
     shown = sheet_of(predictions, pictures)

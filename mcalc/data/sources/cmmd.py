@@ -52,6 +52,8 @@ class _Breast:
     pathology: Pathology
     images: int | None
     """How many images the table says there are; None where it does not."""
+    finding: str | None
+    """What its images show; None where the table has no such column."""
 
     @property
     def name(self) -> str:
@@ -122,7 +124,7 @@ def _read_breasts(table: Path, ledger: list[Defect]) -> list[_Breast]:
     """The breasts with calcification, in the table's order, each once."""
     found: dict[str, _Breast] = {}
     needed = ("ID1", "LeftRight", "abnormality", "classification")
-    rows = list(read_table(table, needed, ("number",)))
+    rows = list(read_table(table, needed, ("number", "finding")))
     for row in rows:
         place = f"{table.name} row {row.number}"
         breast, problem = _breast(row.values)
@@ -166,7 +168,7 @@ def _breast(row: Mapping[str, str]) -> tuple[_Breast | None, str]:
         return None, f"classification {row['classification']!r}: expected Benign or Malignant"
     number = re.fullmatch(r"([0-9]{1,3})(\.0*)?", row["number"])
     images = int(number.group(1)) if number else None
-    return _Breast(patient, side, abnormality, pathology, images), ""
+    return _Breast(patient, side, abnormality, pathology, images, row["finding"] or None), ""
 
 
 def _images_by_side(
@@ -225,6 +227,7 @@ def _lesions(
         side=breast.side,
         pathology=breast.pathology,
         mammogram=breast.name,
+        finding_id=breast.finding,
     )
     if not images:
         detail = "no image of this breast on disk"

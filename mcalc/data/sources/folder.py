@@ -4,8 +4,8 @@ Class folders: `<root>/benign/...` and `<root>/malignant/...`, files at any dept
 below the class is taken as the patient. A file that lies in the class folder itself has an unknown
 one and counts as a separate patient, so that one patient may be trained on and reported.
 
-CSV (data.labels=PATH): columns `path,label,patient`, and where known `side,view,image,split`; one
-row a file, its path relative to data.root.
+CSV (data.labels=PATH): columns `path,label,patient`, and where known
+`side,view,image,split,finding`; one row a file, its path relative to data.root.
 
 With data.region=crop a file is a lesion's crop, with data.region=full a whole mammogram.
 """
@@ -47,6 +47,8 @@ CLASSES = {word: pathology for pathology, words in _WORDS.items() for word in wo
 _SIDES = {"l": Side.LEFT, "left": Side.LEFT, "r": Side.RIGHT, "right": Side.RIGHT}
 _VIEWS = {"cc": View.CC, "mlo": View.MLO}
 _SPLITS = {"train": Split.TRAIN, "training": Split.TRAIN, "test": Split.TEST}
+
+_OPTIONAL = ("side", "view", "image", "split", "finding")
 
 EXAMPLES = 3
 """Mistakes of a CSV that a message names before it says how many more there are."""
@@ -213,7 +215,7 @@ def _from_table(table: Path, ledger: list[Defect]) -> list[Lesion]:
     """Lesions without their file, `mammogram` None where the row names no image."""
     by_name: dict[str, tuple[int, Lesion]] = {}
     mistakes = []
-    for row in read_table(table, ("path", "label", "patient"), ("side", "view", "image", "split")):
+    for row in read_table(table, ("path", "label", "patient"), _OPTIONAL):
         try:
             lesion = _lesion(row.values)
         except _BadValueError as bad:
@@ -260,6 +262,7 @@ def _lesion(row: Mapping[str, str]) -> Lesion:
         view=_choice(row, "view", _VIEWS) if row["view"] else None,
         mammogram=row["image"] or None,
         split=_choice(row, "split", _SPLITS) if row["split"] else None,
+        finding_id=row["finding"] or None,
     )
 
 

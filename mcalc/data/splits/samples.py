@@ -71,10 +71,12 @@ def make_samples(lesions: Sequence[Lesion], images: Sequence[int], data: DataCon
         data: `region`, `unit`, `mixed_labels` and `benign_without_callback` are looked at.
 
     Raises UserError where nothing is left, where `own_class` is asked for without such lesions, and
-    where the unit is the breast and a lesion's is unknown.
+    where the unit is the breast or finding and a lesion's is unknown, or an image shows several.
     """
     if data.unit is Unit.breast:
         _require_sides(lesions)
+    if data.unit is Unit.finding:
+        _require_findings(lesions, data)
     kept: Sequence[int] = range(len(lesions))
     warnings = []
     without_callback = {i for i in kept if _without_callback(lesions[i])}
@@ -149,6 +151,9 @@ def _unit(lesion: Lesion, unit: Unit) -> str:
     match unit:
         case Unit.lesion:
             return lesion.id
+        case Unit.finding:
+            assert lesion.finding is not None  # `_require_findings`
+            return lesion.finding
         case Unit.image:
             return lesion.image
         case Unit.breast:
@@ -172,4 +177,24 @@ def _require_sides(lesions: Sequence[Lesion]) -> None:
         raise UserError(
             f"data.unit=breast, but the breast of {len(unknown)} lesions is unknown (the first: "
             f"{unknown[0]}): take data.unit=image or patient, or data that names the side"
+        )
+
+
+def _require_findings(lesions: Sequence[Lesion], data: DataConfig) -> None:
+    unknown = [lesion.id for lesion in lesions if lesion.finding is None]
+    if unknown:
+        raise UserError(
+            f"data.unit=finding, but the finding of {len(unknown)} lesions is unknown (the first: "
+            f"{unknown[0]}): add a column `finding` to the table of the data, the same in every "
+            "view of one finding, or take another data.unit"
+        )
+    shown: dict[str, set[str | None]] = {}
+    for lesion in lesions:
+        shown.setdefault(lesion.shown_on(data.region), set()).add(lesion.finding)
+    several = [name for name, findings in shown.items() if len(findings) > 1]
+    if several:
+        raise UserError(
+            f"data.unit=finding, but {len(several)} images show several findings (the first: "
+            f"{several[0]}), which a network that sees the whole image cannot tell apart: take "
+            "data.region=crop or patch, or data.unit=image, breast or patient"
         )
