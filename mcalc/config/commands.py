@@ -193,9 +193,26 @@ REPORT = Command(
             default="all",
         ),
         "out": Word("folder to write to", kind="path", default="report"),
+        "sweep": Word("sweep that fills the rows of both networks, by its trials' backbone"),
         "alexnet": Word("sweep whose newest recording fills AlexNet's rows", default="alexnet"),
         "googlenet": Word(
             "sweep whose newest recording fills GoogLeNet's rows", default="googlenet"
+        ),
+        "intervals": Word(
+            "clustered: by patient; independent: as if no two lesions were of one patient",
+            kind="choice",
+            choices=("clustered", "independent"),
+            default="clustered",
+        ),
+        "operating_point": Word(
+            "threshold fixed on validation: youden, or sensitivity (at least 0.90)",
+            kind="choice",
+            choices=("youden", "sensitivity"),
+            default="youden",
+        ),
+        "against": Word(
+            "CSV of id,probability to compare with: another's predictions of the same lesions",
+            kind="path",
         ),
         "dir": Word("folder of the record", alias="tracking.dir"),
     },
@@ -204,6 +221,7 @@ REPORT = Command(
         "python -m mcalc.report",
         "python -m mcalc.report table=1 tracking.dir=mlruns out=report",
         "python -m mcalc.report alexnet=mine tracking.uri=http://HOST:5000",
+        "python -m mcalc.report sweep=seeds",
     ),
     groups=False,
 )

@@ -18,6 +18,8 @@ from sklearn.calibration import CalibratedClassifierCV
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
 
+_FURTHEST = 0.99 * math.exp(10)
+"""Temperatures from here on are the end of what scikit-learn searches."""
 BINS = 10
 """Groups of a reliability diagram, of about as many lesions each."""
 
@@ -61,7 +63,8 @@ def temperature(labels: npt.NDArray[np.int64], odds: npt.NDArray[np.float64]) ->
         odds: log odds of malignant; shape (n,).
 
     Returns:
-        nan where the log odds tell the classes apart: no temperature is the best then.
+        nan where no temperature is the best: the log odds tell the classes apart, or the less they
+        say, the better.
     """
     if _tells_apart(labels, odds):
         return math.nan
@@ -73,7 +76,8 @@ def temperature(labels: npt.NDArray[np.int64], odds: npt.NDArray[np.float64]) ->
     # of any log odds but 0, what comes out tells the factor
     few = 1e-3
     one = scaled.predict_proba(np.array([[few]]))[0, 1]
-    return float(few / np.log(one / (1 - one)))
+    found = float(few / np.log(one / (1 - one)))
+    return found if 1 / _FURTHEST < found < _FURTHEST else math.nan
 
 
 @dataclass(frozen=True)

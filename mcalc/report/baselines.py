@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from statistics import fmean
 
-from mcalc.evaluation import Confusion, auc
+import numpy as np
+import numpy.typing as npt
+
+from mcalc.evaluation import Stratum, baselines_of, strata_of
+from mcalc.report.case_mix import BENIGN_CLASSES, mean_area, reported
 from mcalc.report.cautions import names, units_of
+from mcalc.report.comparisons import unit_score
 from mcalc.report.formats import NOT_RUN, Column, Table, number_cell, numbers
-from mcalc.results import RecordedTrial
+from mcalc.results import Predictions, RecordedTrial
 
 _ROWS = (
     ("the training part's commoner class", "majority"),
@@ -21,8 +27,22 @@ _ROWS = (
 
 _SCORES = ("auc", "auc_low", "auc_high", "accuracy")
 
+_NETWORKS = "networks, mean of each split"
 _MOST_SPLITS = 4
 """With more, as of a cross-validation, the means over the splits are shown in place of each."""
+
+
+@dataclass(frozen=True)
+class _Score:
+    """One row of one split; nan where a number is not known."""
+
+    title: str
+    auc: float
+    low: float
+    high: float
+    by_class: tuple[float, float]
+    """AUC against each of `BENIGN_CLASSES`."""
+    accuracy: float
 
 
 def baselines_table(trials: Sequence[RecordedTrial]) -> Table:
@@ -32,16 +52,30 @@ def baselines_table(trials: Sequence[RecordedTrial]) -> Table:
     Trials on different splits have separate rows.
     """
     splits = _by_split(trials)
+    scores = [_of_split(members) for members in splits]
+    sizes = [members[0].predictions.labels.size for members in splits]
     if len(splits) > _MOST_SPLITS:
-        rows = _rows(splits, f"mean over {len(splits)} splits")
+        rows = _means(scores, sizes, f"mean over {len(splits)} splits")
     else:
-        rows = [row for one in splits for row in _rows([one], names(one, trials))]
+        rows = [
+            row
+            for one, score, size in zip(splits, scores, sizes, strict=True)
+            for row in _means([score], [size], names(one, trials))
+        ]
     notes = [
         "Baselines are logistic regressions fitted on the training part; none reads a pixel. The "
         "descriptors are calcification type and distribution, breast density and subtlety.",
         "A network has learnt something from the image only where its AUC is above that of the "
-        "crop's size. Intervals are 95 %, DeLong.",
+        "crop's size; the table of differences tests it. The mean of the networks has the "
+        "interval of a mean over the same lesions.",
+        "Against BENIGN and against BENIGN_WITHOUT_CALLBACK (w/o c.): all malignant lesions and "
+        "the benign ones of that class.",
     ]
+    if any(not trial.evidence for trial in trials):
+        notes.append(
+            "A record without the lesions' descriptors is older than they are: its baselines are "
+            "as recorded, and their intervals take lesions as independent."
+        )
     unknown = {trial.metrics.get("size_unknown", 0.0) for trial in trials} - {0.0}
     if unknown:
         notes.append(
@@ -56,7 +90,9 @@ def baselines_table(trials: Sequence[RecordedTrial]) -> Table:
         title=f"Baselines on the same split (scored: {units_of(trials)})",
         columns=(
             Column("scorer", "Scorer", text=True),
-            *numbers(auc="AUC", auc_low="95% from", auc_high="95% to", accuracy="Accuracy", n="n"),
+            *numbers(auc="AUC", auc_low="95% from", auc_high="95% to"),
+            *numbers(benign="AUC BENIGN", without_callback="AUC w/o c."),
+            *numbers(accuracy="Accuracy", n="n"),
             Column("trials", "Trials", text=True),
         ),
         rows=tuple(rows),
@@ -76,30 +112,75 @@ def _by_split(trials: Sequence[RecordedTrial]) -> list[list[RecordedTrial]]:
     return list(groups.values())
 
 
-def _rows(splits: Sequence[Sequence[RecordedTrial]], whose: str) -> list[tuple[str, ...]]:
+def _of_split(members: Sequence[RecordedTrial]) -> list[_Score]:
+    """Every baseline and the mean of the networks on one reported set."""
+    first = members[0]
+    known = baselines_of(first.predictions, reported(first), unit_score(first))
+    strata = (
+        [
+            each
+            for each in strata_of(first.predictions, reported(first))
+            if each.by == "benign class"
+        ]
+        if first.evidence
+        else []
+    )
+    found = []
+    for title, name in _ROWS:
+        if name in known and name != "majority":
+            found.append(_score(title, first.predictions, known[name][None], strata))
+            continue
+        area, low, high, right = (
+            first.metrics.get(f"{name}_{score}", math.nan) for score in _SCORES
+        )
+        found.append(_Score(title, area, low, high, (math.nan, math.nan), right))
+    networks = np.array([trial.predictions.probabilities for trial in members])
+    found.append(_score(f"networks, mean of {len(members)}", first.predictions, networks, strata))
+    return found
+
+
+def _score(
+    title: str,
+    predictions: Predictions,
+    scores: npt.NDArray[np.float64],
+    strata: Sequence[Stratum],
+) -> _Score:
+    """The mean of scorers, (k, n), of the same units."""
+    labels, patients = predictions.labels, predictions.patients or None
+    area, low, high = mean_area(labels, scores, patients)
+    of_class = {
+        each.value: mean_area(labels[each.members], scores[:, each.members], None)[0]
+        for each in strata
+    }
+    by_class = tuple(of_class.get(name, math.nan) for name in BENIGN_CLASSES)
+    right = float(np.mean((scores > 0.5) == (labels == 1)))
+    return _Score(title, area, low, high, (by_class[0], by_class[1]), right)
+
+
+def _means(
+    splits: Sequence[Sequence[_Score]], sizes: Sequence[int], whose: str
+) -> list[tuple[str, ...]]:
     """The rows of one split, or means over several, each of one weight.
 
-    Means have no interval: that of one split would not be theirs.
+    Means over splits have no interval: that of one split would not be theirs.
     """
-    sizes = [members[0].predictions.labels.size for members in splits]
     n = f"{min(sizes)}–{max(sizes)}" if min(sizes) < max(sizes) else f"{sizes[0]}"
-    rows: list[tuple[str, ...]] = []
-    for title, prefix in _ROWS:
-        area, low, high, right = (
-            fmean(members[0].metrics.get(f"{prefix}_{score}", math.nan) for members in splits)
-            for score in _SCORES
+    rows = []
+    for same in zip(*splits, strict=True):
+        ends = (same[0].low, same[0].high) if len(same) == 1 else (math.nan, math.nan)
+        titles = list(dict.fromkeys(each.title for each in same))
+        values = (
+            fmean(each.auc for each in same),
+            *ends,
+            *(fmean(each.by_class[i] for each in same) for i in (0, 1)),
+            fmean(each.accuracy for each in same),
         )
-        ends = (low, high) if len(splits) == 1 else (math.nan, math.nan)
-        rows.append((title, *(number_cell(value, 3) for value in (area, *ends, right)), n, whose))
-    each = [_networks(members) for members in splits]
-    area, right = (fmean(scores[place] for scores in each) for place in (0, 1))
-    trials = sum(len(members) for members in splits)
-    cells = (number_cell(area, 3), NOT_RUN, NOT_RUN, number_cell(right, 3))
-    return [*rows, (f"networks, mean of {trials}", *cells, n, whose)]
-
-
-def _networks(trials: Sequence[RecordedTrial]) -> tuple[float, float]:
-    """Mean AUC and accuracy of trials, from their predictions."""
-    each = [trial.predictions for trial in trials]
-    area = fmean(auc(one.labels, one.probabilities) for one in each)
-    return area, fmean(Confusion.of(one).accuracy for one in each)
+        rows.append(
+            (
+                titles[0] if len(titles) == 1 else _NETWORKS,
+                *(number_cell(value, 3) for value in values),
+                n,
+                whose,
+            )
+        )
+    return rows

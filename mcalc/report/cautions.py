@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 from itertools import groupby
 
-from mcalc.evaluation import Confusion, majority_rate
+from mcalc.evaluation import Confusion, auc, majority_rate
 from mcalc.paper import BENIGN, MALIGNANT, REPORTED
 from mcalc.results import RecordedTrial
 
@@ -35,6 +35,7 @@ def cautions(trials: Sequence[RecordedTrial]) -> tuple[str, ...]:
             f"Phantom data{_whose(phantoms, trials)}: the images are synthetic, so these numbers "
             "show that the machinery works and say nothing about mammograms."
         )
+    found.extend(_says_nothing(trials))
     copied = [t for t in trials if t.tags.get("mcalc.protocol") == "paper_augment_first"]
     if copied:
         leak = grouped(copied, _tag("leak"))
@@ -45,7 +46,7 @@ def cautions(trials: Sequence[RecordedTrial]) -> tuple[str, ...]:
             "lesions that were never seen."
         )
     paper = [trial for trial in trials if trial.tags.get("mcalc.protocol") == "paper"]
-    published = [trial for trial in paper if trial.param("protocol.validation") is None]
+    published = [trial for trial in paper if _stops_on_reported(trial)]
     if published:
         leak = grouped(published, _tag("leak"))
         found.append(
@@ -94,8 +95,7 @@ def provenance(trials: Sequence[RecordedTrial]) -> tuple[str, ...]:
         f"Reported set: {grouped(trials, _reported)}. The paper's has {REPORTED} images "
         f"({BENIGN} benign, {MALIGNANT} malignant): counts compare only where n is the same, "
         "rates always.",
-        f"Intervals are 95 %: Wilson for accuracy, DeLong for AUC. They take {units_of(trials)} as "
-        "independent; several of one patient are not, which makes them too narrow.",
+        f"Intervals are 95 %: {_interval_method(trials)}",
         f"Always giving the commoner class scores {majority}; in the paper "
         f"{BENIGN / REPORTED:.4f}.",
         f"Crop size alone (no pixel read) reaches {grouped(trials, _area('size'))}; a network has "
@@ -110,6 +110,61 @@ def provenance(trials: Sequence[RecordedTrial]) -> tuple[str, ...]:
         f"Format of the record: {tag('format')}; code: {tag('git')}.",
         f"Scale: {grouped(trials, _scale)}.",
         f"Iterations trained: {_spread(trials, 'iterations')}; stopped by {tag('stop_reason')}.",
+    )
+
+
+def _stops_on_reported(trial: RecordedTrial) -> bool:
+    """Whether what is reported has also stopped training."""
+    if trial.validation is not None:
+        return False
+    if trial.evidence or trial.params.get("protocol.split_file", "None") == "None":
+        return trial.param("protocol.validation") is None or bool(trial.evidence)
+    # an older record of a split that a file gave: the same lesions have the same figures
+    said = trial.predictions
+    area = trial.metrics.get("reported_val_auc", math.nan)
+    return abs(area - auc(said.labels, said.probabilities)) < 1e-9
+
+
+def _says_nothing(trials: Sequence[RecordedTrial]) -> list[str]:
+    """Of networks that give one answer, or are right no more often than one answer would be."""
+    one_class: dict[str, list[RecordedTrial]] = {}
+    stuck = []
+    for trial in trials:
+        counts = Confusion.of(trial.predictions)
+        if counts.tp + counts.fp in (0, counts.total):
+            answer = "malignant" if counts.tp + counts.fp else "benign"
+            one_class.setdefault(answer, []).append(trial)
+        elif counts.accuracy <= majority_rate(trial.predictions.labels):
+            stuck.append(trial)
+    found = [
+        f"At 0.5 every lesion is called {answer} by {_some(whose, trials)}: accuracy is then a "
+        "share of the classes and says nothing of the network; its AUC may."
+        for answer, whose in one_class.items()
+    ]
+    if stuck:
+        found.append(
+            f"No more accurate than always giving the commoner class: {_some(stuck, trials)}."
+        )
+    return found
+
+
+def _some(chosen: Sequence[RecordedTrial], among: Sequence[RecordedTrial]) -> str:
+    if len(chosen) == len(among):
+        return "every network" if len(among) > 1 else "the network"
+    return f"{len(chosen)} of {len(among)} networks ({names(chosen, among)})"
+
+
+def _interval_method(trials: Sequence[RecordedTrial]) -> str:
+    if all(trial.predictions.patients for trial in trials):
+        return (
+            "clustered by patient, as lesions of one patient are not independent. AUC: Obuchowski "
+            "(1997), Student's t on the logit scale. Rates: Wilson's, of as many lesions as theirs "
+            "are worth. intervals=independent gives those of independent lesions."
+        )
+    return (
+        f"they take {units_of(trials)} as independent (asked for, or a record without patients). "
+        "Several of one patient are not, which makes them too narrow: on this kind of data by a "
+        "third to a half. AUC: DeLong, Student's t on the logit scale; rates: Wilson."
     )
 
 

@@ -39,6 +39,13 @@ def number_cell(value: float, digits: int) -> str:
     return NOT_RUN if math.isnan(value) else f"{value:.{digits}f}"
 
 
+def interval_cell(low: float, high: float, *, signed: bool = False) -> str:
+    """`0.912–0.950`; of differences `-0.012 to 0.031`; `NOT_RUN` where it is not defined."""
+    if math.isnan(low) or math.isnan(high):
+        return NOT_RUN
+    return f"{low:.3f} to {high:.3f}" if signed else f"{low:.3f}–{high:.3f}"
+
+
 @dataclass(frozen=True, slots=True)
 class Table:
     """A small table whose cells are formatted already."""
@@ -51,6 +58,8 @@ class Table:
     """Sentences about this table's numbers."""
     provenance: tuple[str, ...] = ()
     """Sentences about how the numbers were made; tables of the same trials share them."""
+    hidden: frozenset[int] = frozenset()
+    """Places of rows that only the CSV has."""
 
     def __post_init__(self) -> None:
         for row in self.rows:
@@ -60,11 +69,15 @@ class Table:
                 )
 
     def for_people(self) -> Table:
-        """The same table without the columns that only the CSV has."""
+        """The same table without the columns and rows that only the CSV has."""
         kept = [index for index, column in enumerate(self.columns) if not column.csv_only]
         columns = tuple(self.columns[index] for index in kept)
-        rows = tuple(tuple(row[index] for index in kept) for row in self.rows)
-        return replace(self, columns=columns, rows=rows)
+        rows = tuple(
+            tuple(row[index] for index in kept)
+            for place, row in enumerate(self.rows)
+            if place not in self.hidden
+        )
+        return replace(self, columns=columns, rows=rows, hidden=frozenset())
 
 
 def as_text(table: Table) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib.resources import files
@@ -15,20 +16,23 @@ import numpy.typing as npt
 from jinja2 import Environment, StrictUndefined
 from matplotlib.figure import Figure
 from PIL import Image
+from scipy.special import expit
 
-from mcalc.evaluation import Confusion, confusion_figure, crops_figure, curve_figure
-from mcalc.paper import ASSUMPTIONS, NETWORK_TITLES, NETWORKS
-from mcalc.report.baselines import baselines_table
-from mcalc.report.cautions import cautions, provenance
-from mcalc.report.formats import Table
-from mcalc.report.paper_tables import (
-    SETTINGS,
-    Record,
-    Row,
-    further_scores,
-    match,
-    trials_of,
+from mcalc.evaluation import (
+    Confusion,
+    confusion_figure,
+    crops_figure,
+    curve_figure,
+    curves_figure,
+    reliability_figure,
+    temperature,
 )
+from mcalc.paper import ASSUMPTIONS, NETWORK_TITLES, NETWORKS
+from mcalc.report.cautions import cautions, provenance
+from mcalc.report.choosing import can_choose, odds_of
+from mcalc.report.formats import Table
+from mcalc.report.paper_tables import SETTINGS
+from mcalc.report.rows import Record, Row, single_rows, trials_of
 from mcalc.results import RecordedTrial
 
 _CROPS = 12
@@ -64,12 +68,16 @@ class _Pictures:
 
 
 def page(
-    tables: Mapping[int, Table], record: Record, progress: Callable[[int, int], None] | None = None
+    tables: Mapping[int, Table],
+    further: Mapping[str, Table],
+    record: Record,
+    progress: Callable[[int, int], None] | None = None,
 ) -> str:
     """The whole page.
 
     Args:
         tables: tables of `mcalc.report.paper_tables.build` by number, shown in that order.
+        further: other tables by their name, shown after them.
         record: network -> recorded trials, whose figures are drawn.
         progress: called with (done, total) after each trial's figures are drawn (a second each).
 
@@ -82,7 +90,7 @@ def page(
     galleries, drawn = [], 0
     for number, network in zip((3, 4), NETWORKS, strict=True):
         rows = []
-        for row in match(network, record.get(network, ())):
+        for row in single_rows(network, record.get(network, ())):
             rows.append(_pictures(row, unreadable))
             drawn += row.trial is not None
             if row.trial is not None and progress is not None:
@@ -102,11 +110,43 @@ def page(
         cautions=beware,
         provenance=provenance(trials),
         tables={number: table.for_people() for number, table in tables.items()},
-        baselines=baselines_table(trials).for_people(),
-        scores=scores.for_people() if (scores := further_scores(record)) else None,
+        further={name: table.for_people() for name, table in further.items()},
+        curves=_score_figures(record),
         galleries=galleries,
         assumptions=ASSUMPTIONS,
     )
+
+
+def _score_figures(record: Record) -> list[_Picture]:
+    """ROC and precision-recall curves of each network's trials; reliability where it is fitted."""
+    pictures = []
+    for network in NETWORKS:
+        trials = [t for t in record.get(network, ()) if len(np.unique(t.predictions.labels)) == 2]
+        if not trials:
+            continue
+        title = NETWORK_TITLES[network]
+        scorers = {
+            trial.name: (trial.predictions.labels, odds_of(trial.predictions)) for trial in trials
+        }
+        shows = f"ROC and precision-recall curves of {len(trials)} trials of {title}."
+        figure = curves_figure(scorers, f"{title}: ROC and precision-recall curves")
+        pictures.append(_Picture(_drawing(figure), shows))
+        pictures += [_reliability(trial) for trial in trials if can_choose(trial)]
+    return pictures
+
+
+def _reliability(trial: RecordedTrial) -> _Picture:
+    assert trial.validation is not None  # `can_choose`
+    said = trial.predictions
+    probabilities = {"as stated": said.probabilities}
+    by = temperature(trial.validation.labels, odds_of(trial.validation))
+    if not math.isnan(by):
+        probabilities[f"temperature {by:.2f}"] = expit(odds_of(said) / by)
+    figure = reliability_figure(
+        said.labels, probabilities, said.patients or None, f"{trial.name}: reliability"
+    )
+    shows = f"Reliability diagram of {trial.name}: share malignant against probability stated."
+    return _Picture(_drawing(figure), shows)
 
 
 def shown_crops(trial: RecordedTrial, limit: int = _CROPS) -> list[int]:

@@ -9,33 +9,34 @@ contradicts itself is found (`mcalc.report.cautions`) and not passed on.
 from __future__ import annotations
 
 import math
-from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from decimal import Decimal
-from statistics import fmean
+from statistics import fmean, stdev
 from typing import Any
+
+import numpy as np
 
 from mcalc.evaluation import (
     METRICS,
     Confusion,
     Metric,
-    auc,
-    auc_interval,
     find_metric,
+    strata_of,
     wilson_interval,
 )
-from mcalc.paper import NETWORK_TITLES, NETWORKS, PAPER_TRIALS, PaperTrial
+from mcalc.evaluation.clustered import Interval
+from mcalc.paper import NETWORK_TITLES, NETWORKS, PAPER_TRIALS
 from mcalc.plugins import installed
+from mcalc.report.accuracy import Accuracy
+from mcalc.report.case_mix import BENIGN_CLASSES, reported
 from mcalc.report.cautions import cautions, names, provenance
-from mcalc.report.formats import NOT_RUN, Column, Table, number_cell, numbers
+from mcalc.report.configurations import base_name
+from mcalc.report.formats import NOT_RUN, Column, Table, interval_cell, number_cell, numbers
+from mcalc.report.rows import Record, Row, all_rows, match, trials_of
 from mcalc.results import RecordedTrial
 
 TABLES = (1, 2, 5, 6)
 """Numbers of the tables built here; 3 and 4 are figures."""
-
-Record = Mapping[str, Sequence[RecordedTrial]]
-"""Network (`alexnet`, `googlenet`) -> its recorded trials; a network may be absent."""
 
 SETTINGS = ("stopping.patience", "head.weight_lr", "head.bias_lr", "head.weight_l2")
 """Configuration keys of the parameters in Tables 1 and 2, in their order."""
@@ -48,42 +49,16 @@ _OTHER_TABLES = ("accuracy", "auc", *(metric.name for metric in _RATES))
 _Cells = tuple[list[str], RecordedTrial | None]
 """A row's cells, and the trial that they are of."""
 
+_NONE = (math.nan, math.nan)
+_WITHIN = (
+    "AUC BENIGN and AUC w/o c.: all malignant lesions against the benign ones that were, and were "
+    "not, called back. The table of case mix has further parts."
+)
 _NAME = Column("name", "Name", text=True)
 _CSV_ONLY = tuple(
     Column(key, key, text=True, csv_only=True)
     for key in ("run_id", "protocol", "leak", "weights", "data", "fingerprint", "warnings")
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """A trial of the paper, ours, or both side by side."""
-
-    label: str
-    """`AL1`; with the seed where one name was recorded more than once."""
-    paper: PaperTrial | None
-    """None for a recorded trial that the paper does not have."""
-    trial: RecordedTrial | None
-    """None for a trial of the paper that has not been run."""
-
-
-def match(network: str, trials: Sequence[RecordedTrial]) -> list[Row]:
-    """The paper's rows in order, each with what is recorded of it, then all other trials."""
-    times = Counter(trial.name for trial in trials)
-
-    def label(trial: RecordedTrial) -> str:
-        if times[trial.name] == 1:
-            return trial.name
-        return f"{trial.name} (seed {trial.params.get('seed', '?')})"
-
-    rows: list[Row] = []
-    for published in PAPER_TRIALS[network]:
-        own = [trial for trial in trials if trial.name == published.name]
-        recorded = [Row(label(trial), published, trial) for trial in own]
-        rows += recorded or [Row(published.name, published, None)]
-    known = {published.name for published in PAPER_TRIALS[network]}
-    rows += [Row(label(trial), None, trial) for trial in trials if trial.name not in known]
-    return rows
 
 
 def build(number: int, record: Record) -> Table:
@@ -112,96 +87,154 @@ def _accuracy_table(number: int, network: str, record: Record) -> Table:
         _NAME,
         *numbers(patience="Patience", weight_lr="Weight LR", bias_lr="Bias LR"),
         *numbers(weight_l2="Weight L2"),
-        *numbers(accuracy="Accuracy", accuracy_low="95% from", accuracy_high="95% to"),
-        *numbers(accuracy_paper="Paper", accuracy_paper_low="Paper from"),
-        *numbers(accuracy_paper_high="Paper to", accuracy_difference="Difference", auc="AUC"),
-        *numbers(csv_only=True, auc_low="AUC from", auc_high="AUC to", n="n"),
+        *numbers(accuracy="Accuracy", accuracy_interval="95%", accuracy_paper="Paper"),
+        *numbers(accuracy_difference="Differ- ence", accuracy_difference_interval="95%"),
+        *numbers(auc="AUC", auc_benign="AUC BENIGN", auc_without_callback="AUC w/o c."),
+        *numbers(csv_only=True, accuracy_low="from", accuracy_high="to", accuracy_sd="SD"),
+        *numbers(csv_only=True, accuracy_paper_low="Paper from", accuracy_paper_high="Paper to"),
+        *numbers(csv_only=True, accuracy_difference_low="from", accuracy_difference_high="to"),
+        *numbers(csv_only=True, auc_low="AUC from", auc_high="AUC to", auc_se="AUC SE"),
+        *numbers(csv_only=True, auc_sd="AUC SD", n="n", runs="Runs"),
     )
     return _table(
         f"Table {number}. Fine-tuned {NETWORK_TITLES[network]}: parameters and accuracy on the "
         "reported set, ours and the paper's",
         columns,
         [(_accuracy_cells(row), row.trial) for row in rows],
-        (*_completeness(network, trials), _means(network, trials), *_departures(rows)),
+        (
+            *_completeness(network, trials),
+            _means(network, trials),
+            *_repetition(rows),
+            *_departures(rows),
+        ),
         trials,
     )
 
 
 def _accuracy_cells(row: Row) -> list[str]:
-    paper, published = [NOT_RUN] * 3, math.nan
+    paper: list[str] = [NOT_RUN] * 3
     if row.paper is not None:
-        published = float(row.paper.accuracy)
-        paper = [str(row.paper.accuracy), *_interval(row.paper.confusion)]
-    ours, area, n, difference = [NOT_RUN] * 3, [NOT_RUN] * 3, NOT_RUN, NOT_RUN
-    if row.trial is not None:
-        counts = Confusion.of(row.trial.predictions)
-        ours = [number_cell(counts.accuracy, 4), *_interval(counts)]
-        scored = row.trial.predictions.labels, row.trial.predictions.probabilities
-        area = [number_cell(value, 3) for value in (auc(*scored), *auc_interval(*scored))]
-        n = str(counts.total)
-        difference = _signed(counts.accuracy - published)
-    return [row.label, *_settings(row), *ours, *paper, difference, *area, n]
-
-
-def _interval(counts: Confusion) -> list[str]:
-    """Cells of the bounds of an accuracy."""
-    return [number_cell(end, 3) for end in wilson_interval(counts.correct, counts.total)]
+        counts = row.paper.confusion
+        ends = wilson_interval(counts.correct, counts.total)
+        paper = [str(row.paper.accuracy), *(number_cell(end, 3) for end in ends)]
+    ours = Accuracy.of(row)
+    return [
+        row.label,
+        *_settings(row),
+        number_cell(ours.accuracy, 4),
+        ours.spread,
+        paper[0],
+        _signed(ours.difference),
+        f"{ours.difference_low:+.2f} to {ours.difference_high:+.2f}"
+        if not math.isnan(ours.difference_low)
+        else NOT_RUN,
+        *(number_cell(value, 3) for value in (ours.auc, *ours.by_class)),
+        *(number_cell(value, 6) for value in (ours.low, ours.high, ours.sd)),
+        *paper[1:],
+        *(number_cell(value, 6) for value in (ours.difference_low, ours.difference_high)),
+        *(number_cell(value, 6) for value in (ours.auc_low, ours.auc_high, ours.auc_se)),
+        number_cell(ours.auc_sd, 6),
+        NOT_RUN if row.trial is None else str(row.trial.predictions.labels.size),
+        str(len(row.trials)),
+    ]
 
 
 def _counts_table(record: Record) -> Table:
     columns = (
         _NAME,
         Column("source", "Source", text=True),
-        *numbers(n="n", tn="TN", fn="FN", tp="TP", fp="FP"),
+        *numbers(n="n", tn="TN", fn="FN", tp="TP", fp="FP", fp_without_callback="FP w/o c."),
         *numbers(tn_share="TN/n", fn_share="FN/n", tp_share="TP/n", fp_share="FP/n"),
         *numbers(accuracy="Accuracy"),
     )
     rows: list[_Cells] = []
-    for row in _all_rows(record):
-        ours = paper = [NOT_RUN] * 10
-        if row.trial is not None:
-            counts = Confusion.of(row.trial.predictions)
-            ours = _counts(counts, number_cell(counts.accuracy, 4))
+    for row in all_rows(record):
+        paper = [NOT_RUN] * len(columns[2:])
         if row.paper is not None:
-            paper = _counts(row.paper.confusion, str(row.paper.table5_accuracy))
-        rows += [([row.label, "ours", *ours], row.trial), ([row.label, "paper", *paper], None)]
+            paper = _counts([row.paper.confusion], math.nan, str(row.paper.table5_accuracy))
+        rows += [([row.label, "ours", *_our_counts(row)], row.trial)]
+        rows += [([row.label, "paper", *paper], None)]
     return _table(
         "Table 5. True and false negatives and positives (positive = malignant), as counts and as "
         "shares of n, and accuracy",
         columns,
         rows,
-        _notes_of_both(record),
+        (
+            *_notes_of_both(record),
+            "FP w/o c.: of the false positives those that were benign without a callback.",
+        ),
         trials_of(record),
     )
+
+
+def _our_counts(row: Row) -> list[str]:
+    if not row.trials:
+        return [NOT_RUN] * 11
+    counts = [Confusion.of(trial.predictions) for trial in row.trials]
+    easy = fmean(_false_without_callback(trial) for trial in row.trials)
+    return _counts(counts, easy, number_cell(fmean(each.accuracy for each in counts), 4))
+
+
+def _false_without_callback(trial: RecordedTrial) -> float:
+    """False positives that were benign without a callback; nan where the record knows none."""
+    for stratum in strata_of(trial.predictions, reported(trial)) if trial.evidence else ():
+        if stratum.value == BENIGN_CLASSES[1]:
+            said = trial.predictions
+            false = (said.labels == 0) & (said.probabilities > 0.5)
+            return float(np.sum(false & stratum.members))
+    return math.nan
 
 
 def _rates_table(record: Record) -> Table:
     columns = [_NAME]
     for metric in _RATES:
-        for column, heading in (("", ""), ("_paper", " paper"), ("_difference", " diff.")):
-            columns.append(Column(f"{metric.name}{column}", f"{metric.heading}{heading}"))
+        columns += [
+            Column(metric.name, metric.heading),
+            Column(f"{metric.name}_interval", "95%"),
+            Column(f"{metric.name}_paper", f"{metric.heading} paper"),
+        ]
+    for metric in _RATES:
+        columns += [
+            Column(f"{metric.name}_{each}", f"{metric.heading} {each}", csv_only=True)
+            for each in ("difference", "low", "high", "sd")
+        ]
     rows: list[_Cells] = []
-    for row in _all_rows(record):
-        cells = [row.label]
+    for row in all_rows(record):
+        cells, further = [row.label], []
         for metric in _RATES:
-            ours = _score(row.trial, metric)
+            values = [_score(trial, metric) for trial in row.trials] or [math.nan]
+            ours = fmean(values)
+            several = len(values) > 1
+            low, high = _bounds(row.trials[0], metric) if len(row.trials) == 1 else _NONE
+            spread = f"SD {stdev(values):.3f}" if several else interval_cell(low, high)
             printed: Decimal | None = getattr(row.paper, metric.name) if row.paper else None
             published = math.nan if printed is None else float(printed)
-            text = NOT_RUN if printed is None else str(printed)
-            cells += [number_cell(ours, 4), text, _signed(ours - published)]
-        rows.append((cells, row.trial))
+            cells += [number_cell(ours, 4), spread, NOT_RUN if printed is None else str(printed)]
+            further += [
+                _signed(ours - published),
+                number_cell(low, 6),
+                number_cell(high, 6),
+                number_cell(stdev(values) if several else math.nan, 6),
+            ]
+        rows.append(([*cells, *further], row.trial))
     dash = (
         "A dash in the row of a trial that was run means 0/0: precision where nothing was called "
         "malignant, for example."
     )
     return _table(
-        "Table 6. Recall, precision (Prec.), specificity (Spec.) and F-measure (F), ours, the "
-        "paper's and the difference",
+        "Table 6. Recall, precision (Prec.), specificity (Spec.) and F-measure (F), ours with "
+        "intervals and the paper's",
         columns,
         rows,
-        (*_notes_of_both(record), dash),
+        (*_notes_of_both(record), dash, _WITHIN),
         trials_of(record),
     )
+
+
+def _bounds(trial: RecordedTrial, metric: Metric) -> Interval:
+    said = trial.predictions
+    assert metric.interval is not None  # every rate has one
+    return metric.interval(said.labels, said.probabilities, said.patients or None)
 
 
 def further_scores(record: Record) -> Table | None:
@@ -245,15 +278,6 @@ def _score(trial: RecordedTrial | None, metric: Metric) -> float:
     return float(metric.compute(trial.predictions.labels, trial.predictions.probabilities))
 
 
-def trials_of(record: Record) -> list[RecordedTrial]:
-    """Every recorded trial, network by network."""
-    return [trial for network in NETWORKS for trial in record.get(network, ())]
-
-
-def _all_rows(record: Record) -> list[Row]:
-    return [row for network in NETWORKS for row in match(network, record.get(network, ()))]
-
-
 def _notes_of_both(record: Record) -> tuple[str, ...]:
     found: list[str] = []
     for network in NETWORKS:
@@ -263,7 +287,7 @@ def _notes_of_both(record: Record) -> tuple[str, ...]:
 
 
 def _completeness(network: str, trials: Sequence[RecordedTrial]) -> tuple[str, ...]:
-    recorded = {trial.name for trial in trials}
+    recorded = {base_name(trial) for trial in trials}
     missing = [row.name for row in PAPER_TRIALS[network] if row.name not in recorded]
     if not missing:
         return ()
@@ -277,15 +301,25 @@ def _completeness(network: str, trials: Sequence[RecordedTrial]) -> tuple[str, .
 def _means(network: str, trials: Sequence[RecordedTrial]) -> str:
     published = [float(row.accuracy) for row in PAPER_TRIALS[network]]
     whole = f"all {len(published)} rows of the paper {fmean(published):.4f}"
-    both = [(row.trial, row.paper) for row in match(network, trials) if row.trial and row.paper]
+    both = [(row, row.paper) for row in match(network, trials) if row.trials and row.paper]
     if not both:
         return f"Mean accuracy: {whole}."
-    own = fmean(Confusion.of(trial.predictions).accuracy for trial, _ in both)
+    own = fmean(Accuracy.of(row).accuracy for row, _ in both)
     paper = fmean(float(printed.accuracy) for _, printed in both)
     return (
         f"Mean accuracy over the {len(both)} rows run: ours {own:.4f}, the paper's {paper:.4f}; "
         f"{whole}."
     )
+
+
+def _repetition(rows: Sequence[Row]) -> tuple[str, ...]:
+    if not any(len(row.trials) > 1 for row in rows):
+        return (_WITHIN,)
+    several = (
+        "A row of several runs (seeds or folds) shows their mean, and their SD in place of an "
+        "interval; the table of repetitions has their differences."
+    )
+    return _WITHIN, several
 
 
 def _departures(rows: Sequence[Row]) -> tuple[str, ...]:
@@ -302,7 +336,7 @@ def _departures(rows: Sequence[Row]) -> tuple[str, ...]:
         ]
         if different:
             found.append(f"{row.label} is not the paper's row: {', '.join(different)}.")
-    others = [row.trial for row in rows if row.paper is None and row.trial is not None]
+    others = [trial for row in rows if row.paper is None for trial in row.trials]
     if others:
         found.append(f"Not in the paper: {names(others, others)}.")
     return tuple(found)
@@ -317,10 +351,13 @@ def _settings(row: Row) -> list[str]:
     return [cells.get(key, NOT_RUN) for key in SETTINGS]
 
 
-def _counts(counts: Confusion, accuracy: str) -> list[str]:
-    each = (counts.tn, counts.fn, counts.tp, counts.fp)
-    shares = [number_cell(count / counts.total, 3) for count in each]
-    return [str(counts.total), *map(str, each), *shares, accuracy]
+def _counts(several: Sequence[Confusion], easy: float, accuracy: str) -> list[str]:
+    """Cells of counts, of several their means; `easy`: false positives without callback."""
+    digits = 0 if len(several) == 1 else 1
+    each = [fmean(getattr(one, name) for one in several) for name in ("tn", "fn", "tp", "fp")]
+    total = fmean(one.total for one in several)
+    counts = [number_cell(value, digits) for value in (total, *each, easy)]
+    return [*counts, *(number_cell(count / total, 3) for count in each), accuracy]
 
 
 def _table(

@@ -8,14 +8,21 @@ from dataclasses import replace
 from pathlib import Path
 
 from mcalc.atomic_write import write_text
-from mcalc.config import Line, TrackingConfig
+from mcalc.config import Line
 from mcalc.console import counting, stderr
 from mcalc.errors import UserError
+from mcalc.evaluation import Choice
 from mcalc.paper import NETWORKS
 from mcalc.report.baselines import baselines_table
+from mcalc.report.case_mix import case_mix_table
+from mcalc.report.choosing import calibration_table, choosing_table
+from mcalc.report.comparisons import comparisons_table
 from mcalc.report.formats import FORMATS, Table, as_text, bullets
 from mcalc.report.html import page
-from mcalc.report.paper_tables import TABLES, Record, build, further_scores, trials_of
+from mcalc.report.paper_tables import TABLES, build, further_scores
+from mcalc.report.prediction_table import read_prediction_table
+from mcalc.report.repetitions import blocked_table, repetitions_table
+from mcalc.report.rows import Record, trials_of
 from mcalc.results import RecordedTrial
 from mcalc.secret_text import argument_shown
 from mcalc.tracking import read_trials
@@ -32,18 +39,23 @@ def write_report(line: Line) -> int:
     """
     table = line.words["table"]
     numbers = [number for number in TABLES if table in ("all", str(number))]
-    record = _read(line.config().tracking, {each: line.words[each] for each in NETWORKS})
+    others = line.words["against"]
+    against = {others.name: read_prediction_table(others)} if others else {}
+    record = _read(line)
+    if line.words["intervals"] == "independent":
+        record = {network: [_unclustered(t) for t in trials] for network, trials in record.items()}
     out = line.words["out"]
     everything = {number: build(number, record) for number in TABLES}
     for number in numbers:
         _print(everything[number], alone=table != "all")
     written = {f"table{number}": everything[number] for number in numbers}
+    further: dict[str, Table] = {}
+    if table in ("all", *_PAGE_TABLES):
+        further = _further(record, Choice(line.words["operating_point"]), against)
     if table == "all":
-        if scores := further_scores(record):
-            written["scores"] = scores
-            _print(scores, alone=False)
-        written["baselines"] = baselines_table(trials_of(record))
-        _print(written["baselines"], alone=False)
+        for content in further.values():
+            _print(content, alone=False)
+        written |= further
         print("How these numbers were made\n" + "\n".join(bullets(everything[5].provenance)))
     print()
     for name, content in written.items():
@@ -52,27 +64,69 @@ def write_report(line: Line) -> int:
         print(f"wrote {out / name}.{{{','.join(FORMATS)}}}")
     if table in ("all", *_PAGE_TABLES):
         with counting(stderr, "drawing figures") as progress:
-            text = page(everything, record, progress)
+            text = page(everything, further, record, progress)
         _write(out / "index.html", text)
         print(f"wrote {out / 'index.html'}")
     return 0
 
 
-def _read(tracking: TrackingConfig, sweeps: Mapping[str, str]) -> Record:
-    """Each network's trials, from the newest recording of its sweep."""
-    # by name, as trials that share a training run are recorded in the order in which they stop
-    record = {
-        network: sorted(read_trials(tracking, sweep=sweep), key=_in_order)
-        for network, sweep in sweeps.items()
+def _further(
+    record: Record, choice: Choice, against: Mapping[str, Mapping[str, float]]
+) -> dict[str, Table]:
+    """Tables that the paper has not, by the name of their files; only those with content."""
+    trials = trials_of(record)
+    made = {
+        "scores": further_scores(record),
+        "baselines": baselines_table(trials),
+        "case_mix": case_mix_table(trials),
+        "choosing": choosing_table(trials, choice),
+        "calibration": calibration_table(trials),
+        "repetitions": repetitions_table(trials),
+        "blocked": blocked_table(trials),
+        "differences": comparisons_table(trials, against),
     }
+    return {name: table for name, table in made.items() if table is not None}
+
+
+def _unclustered(trial: RecordedTrial) -> RecordedTrial:
+    """The trial as if no two lesions were of one patient."""
+    assert trial.artifacts is not None  # the report reads them
+    kept = trial.artifacts
+    validation = kept.validation and replace(kept.validation, patients=())
+    predictions = replace(kept.predictions, patients=())
+    return replace(trial, artifacts=replace(kept, predictions=predictions, validation=validation))
+
+
+def _read(line: Line) -> Record:
+    """Each network's trials, from the newest recording of its sweep."""
+    tracking = line.config().tracking
+    together = line.words["sweep"]
+    # by name, as trials that share a training run are recorded in the order in which they stop
+    if together:
+        found = sorted(read_trials(tracking, sweep=together), key=_in_order)
+        record = {
+            network: [trial for trial in found if _network(trial) == network]
+            for network in NETWORKS
+        }
+        asked = f"sweep '{together}'"
+    else:
+        record = {
+            network: sorted(read_trials(tracking, sweep=line.words[network]), key=_in_order)
+            for network in NETWORKS
+        }
+        asked = f"sweep '{line.words['alexnet']}' or '{line.words['googlenet']}'"
     if not any(record.values()):
         place = f"tracking.uri={tracking.uri}" if tracking.uri else f"tracking.dir={tracking.dir}"
         raise UserError(
-            f"no trial of sweep '{sweeps['alexnet']}' or '{sweeps['googlenet']}' is recorded under "
-            f"{argument_shown(place)}: run `make tables`, or `python -m mcalc.train -m "
-            "sweep=alexnet,googlenet`, first"
+            f"no trial of {asked} is recorded under {argument_shown(place)}: run `make tables`, or "
+            "`python -m mcalc.train -m sweep=alexnet,googlenet`, first"
         )
     return record
+
+
+def _network(trial: RecordedTrial) -> str:
+    """Whose rows a trial's backbone fills: `googlenet_bvlc` those of GoogLeNet."""
+    return trial.params.get("backbone.name", "").partition("_")[0]
 
 
 def _in_order(trial: RecordedTrial) -> list[tuple[int, str]]:

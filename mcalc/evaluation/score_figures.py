@@ -1,0 +1,96 @@
+"""Figures of scores: ROC and precision-recall curves, and whether probabilities are calibrated."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import numpy.typing as npt
+from matplotlib.figure import Figure
+from sklearn.metrics import precision_recall_curve, roc_curve
+
+from mcalc.evaluation.calibration import reliability_bins
+from mcalc.evaluation.clustered import Patients, rate_interval
+
+_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
+_STYLES = ("-", "--", "-.", ":")
+_GREY = "#8a8a8a"
+
+Scored = tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]
+"""Labels (n,) and scores (n,), the larger the more malignant."""
+
+
+def curves_figure(scorers: Mapping[str, Scored], title: str) -> Figure:
+    """ROC curves beside precision-recall curves, a scorer a line of its own colour and dashes.
+
+    Args:
+        scorers: name -> labels, with both classes, and scores.
+        title: of the whole figure.
+    """
+    figure = Figure(figsize=(8.0, 4.4))
+    figure.suptitle(title, fontsize=10)
+    margins = {"left": 0.075, "right": 0.985, "top": 0.88, "bottom": 0.27, "wspace": 0.2}
+    left, right = figure.subplots(1, 2, gridspec_kw=margins)
+    for place, (name, (labels, scores)) in enumerate(scorers.items()):
+        look = {
+            "color": _COLOURS[place % len(_COLOURS)],
+            "linestyle": _STYLES[place // len(_COLOURS) % len(_STYLES)],
+            "linewidth": 1.3,
+        }
+        false, true, _ = roc_curve(labels, scores)
+        left.plot(false, true, label=name, **look)
+        precision, recall, _ = precision_recall_curve(labels, scores)
+        right.plot(recall, precision, drawstyle="steps-post", **look)
+    left.plot([0, 1], [0, 1], color=_GREY, linewidth=0.8)
+    shares = {float(np.mean(labels)) for labels, _ in scorers.values()}
+    for share in shares:
+        right.axhline(share, color=_GREY, linewidth=0.8)
+    left.set(xlabel="1 - specificity", ylabel="sensitivity", xlim=(0, 1), ylim=(0, 1.01))
+    right.set(xlabel="sensitivity (recall)", ylabel="precision", xlim=(0, 1), ylim=(0, 1.01))
+    figure.legend(loc="lower center", ncols=6, fontsize=7, frameon=False)
+    return figure
+
+
+def reliability_figure(
+    labels: npt.NDArray[np.int64],
+    probabilities: Mapping[str, npt.NDArray[np.float64]],
+    patients: Patients,
+    title: str,
+) -> Figure:
+    """Share of malignant lesions against the probability stated, in groups of about as many.
+
+    Args:
+        labels: 0 benign, 1 malignant; shape (n,).
+        probabilities: what is shown -> probability of malignant, 0..1; shape (n,).
+        patients: of each lesion; the bars are 95 % intervals clustered by them.
+        title: of the figure.
+    """
+    figure = Figure(figsize=(4.0, 3.7))
+    figure.suptitle(title, fontsize=10)
+    axes = figure.add_axes((0.14, 0.17, 0.83, 0.73))
+    axes.plot([0, 1], [0, 1], color=_GREY, linewidth=0.8)
+    whose = None if patients is None else np.asarray(patients)
+    for place, (name, stated) in enumerate(probabilities.items()):
+        bins = reliability_bins(stated)
+        seen = [float(labels[each.lesions].mean()) for each in bins]
+        ends = [
+            rate_interval(labels[each.lesions] == 1, None if whose is None else whose[each.lesions])
+            for each in bins
+        ]
+        axes.errorbar(
+            [each.stated for each in bins],
+            seen,
+            yerr=[
+                [share - low for share, (low, _) in zip(seen, ends, strict=True)],
+                [high - share for share, (_, high) in zip(seen, ends, strict=True)],
+            ],
+            color=_COLOURS[place],
+            linestyle=_STYLES[place],
+            marker="os"[place % 2],
+            markersize=4,
+            linewidth=1,
+            label=name,
+        )
+    axes.set(xlabel="probability stated", ylabel="share malignant", xlim=(0, 1), ylim=(-0.01, 1.01))
+    axes.legend(fontsize=7, frameon=False, loc="upper left")
+    return figure

@@ -1,0 +1,151 @@
+"""AUCs by what the lesions are: a whole has one AUC, its parts have very different ones."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from mcalc.evaluation import Stratum, area_interval, areas, baselines_of, strata_of
+from mcalc.evaluation.clustered import Patients
+from mcalc.report.comparisons import BASELINE_TITLES, by_reported_set, unit_score
+from mcalc.report.formats import Column, Table, interval_cell, number_cell, numbers
+from mcalc.results import Evidence, Predictions, RecordedTrial
+
+LEAST = 10
+"""Units that a stratum needs to be shown; the CSV file has every stratum."""
+BENIGN_CLASSES = ("BENIGN", "BENIGN_WITHOUT_CALLBACK")
+_NETWORKS = "networks, mean"
+
+
+@dataclass(frozen=True)
+class StratumScore:
+    """One scorer on one stratum."""
+
+    stratum: Stratum
+    scorer: str
+    n: int
+    malignant: int
+    patients: int
+    """0 where they are not recorded."""
+    auc: float
+    low: float
+    high: float
+
+
+def case_mix_table(trials: Sequence[RecordedTrial]) -> Table | None:
+    """The mean of the networks and each baseline on every stratum of a reported set.
+
+    None where no trial's record knows its lesions (an older one), or no trial is recorded.
+    """
+    sets = [members for members in by_reported_set(trials) if members[0].evidence]
+    if not sets:
+        return None
+    titles = [f"{len(members)} trials" for members in sets]
+    rows: list[tuple[str, ...]] = []
+    hidden: set[int] = set()
+    for members, title in zip(sets, titles, strict=True):
+        for score in _scores(members):
+            if score.n < LEAST or score.scorer not in (_NETWORKS, *BASELINE_TITLES.values()):
+                hidden.add(len(rows))
+            rows.append(_cells(score, title))
+    columns = (
+        *(Column(key, key.capitalize(), text=True) for key in ("by", "stratum", "scorer")),
+        *numbers(n="n", malignant="Malignant", patients="Patients", auc="AUC", interval="95%"),
+        *numbers(csv_only=True, low="low", high="high"),
+        Column("set", "Set", text=True, csv_only=True),
+    )
+    return Table(
+        title="Case mix: AUC over all lesions and over parts of them",
+        columns=columns,
+        rows=tuple(rows),
+        notes=(
+            "By class of benign lesions: all malignant ones against the benign ones of one class. "
+            "Lesions that were benign without a callback are the easiest to tell.",
+            f"Parts of fewer than {LEAST}, and each network by itself, are in the CSV file. Many "
+            "parts are looked at: that one differs is no finding by itself.",
+        ),
+        hidden=frozenset(hidden),
+    )
+
+
+def benign_class_aucs(trial: RecordedTrial) -> dict[str, float]:
+    """A network's AUC against each class of benign lesions; empty where the record knows none."""
+    found = {}
+    for stratum in strata_of(trial.predictions, reported(trial)) if trial.evidence else ():
+        if stratum.value in BENIGN_CLASSES:
+            labels, scores = trial.predictions.labels, trial.predictions.probabilities
+            part = stratum.members
+            found[stratum.value] = float(areas(labels[part], scores[None, part]).values[0])
+    return found
+
+
+def reported(trial: RecordedTrial) -> list[Evidence]:
+    """What is known of the lesions reported."""
+    return [each for each in trial.evidence if each.subset == "reported"]
+
+
+def mean_area(
+    labels: npt.NDArray[np.int64], scores: npt.NDArray[np.float64], patients: Patients
+) -> tuple[float, float, float]:
+    """Mean AUC of scorers (k, n) of the same units, and its interval."""
+    found = areas(labels, scores, patients)
+    area = float(found.values.mean())
+    return area, *area_interval(area, float(found.covariance.mean()), found.freedom)
+
+
+def _scores(members: Sequence[RecordedTrial]) -> list[StratumScore]:
+    first = members[0].predictions
+    evidence = reported(members[0])
+    whole = Stratum("all", "all", np.ones(first.labels.size, dtype=bool))
+    known = baselines_of(first, evidence, unit_score(members[0]))
+    found = []
+    for stratum in (whole, *strata_of(first, evidence)):
+        networks = np.array([each.predictions.probabilities for each in members])
+        found.append(_score(stratum, _NETWORKS, first, networks))
+        for name, title in BASELINE_TITLES.items():
+            if name in known:
+                found.append(_score(stratum, title, first, known[name][None]))
+        for each in members:
+            scores = each.predictions.probabilities[None]
+            found.append(_score(stratum, each.name, first, scores))
+    return found
+
+
+def _score(
+    stratum: Stratum, scorer: str, predictions: Predictions, scores: npt.NDArray[np.float64]
+) -> StratumScore:
+    """The mean AUC of scorers (k, n) on a stratum; its variance is that of the mean."""
+    part = stratum.members
+    labels = predictions.labels[part]
+    patients = np.array(predictions.patients)[part] if predictions.patients else None
+    area, low, high = mean_area(labels, scores[:, part], patients)
+    return StratumScore(
+        stratum,
+        scorer,
+        int(part.sum()),
+        int(labels.sum()),
+        0 if patients is None else len(set(patients.tolist())),
+        area,
+        low,
+        high,
+    )
+
+
+def _cells(score: StratumScore, title: str) -> tuple[str, ...]:
+    return (
+        score.stratum.by,
+        score.stratum.value,
+        score.scorer,
+        str(score.n),
+        str(score.malignant),
+        number_cell(score.patients or math.nan, 0),
+        number_cell(score.auc, 3),
+        interval_cell(score.low, score.high),
+        number_cell(score.low, 6),
+        number_cell(score.high, 6),
+        title,
+    )

@@ -1,0 +1,222 @@
+"""Which trial is the best, and where malignant begins: chosen where nothing is reported."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from statistics import fmean, stdev
+
+import numpy as np
+import numpy.typing as npt
+from scipy.integrate import quad
+from scipy.special import logit
+from scipy.stats import norm
+
+from mcalc.evaluation import (
+    Choice,
+    auc,
+    calibration,
+    choose_threshold,
+    rate_interval,
+    sensitivity_at,
+    temperature,
+)
+from mcalc.evaluation.operating_point import SENSITIVITY
+from mcalc.report.formats import NOT_RUN, Column, Table, interval_cell, number_cell, numbers
+from mcalc.results import Predictions, RecordedTrial
+
+SPECIFICITIES = (0.80, 0.90)
+"""At which the sensitivity is given."""
+_FEWEST = 2
+"""Units of each class that a threshold or a temperature needs on the validation side."""
+
+
+def can_choose(trial: RecordedTrial) -> bool:
+    """Whether the record has predictions of both classes of lesions that are not reported."""
+    if trial.validation is None:
+        return False
+    return bool(np.bincount(trial.validation.labels, minlength=2).min() >= _FEWEST)
+
+
+def choosing_table(trials: Sequence[RecordedTrial], choice: Choice) -> Table:
+    """Trials by their validation AUC, with the operating point that validation fixes.
+
+    Beside it the published one, 0.5, and the sensitivity at fixed specificities. A trial whose
+    record has no validation apart from what is reported has 0.5 alone.
+    """
+    ranks = _ranks(trials)
+    rows = []
+    for trial in sorted(trials, key=lambda each: ranks.get(each.run_id, math.inf)):
+        rows.append(_operating_cells(trial, choice, ranks.get(trial.run_id)))
+    columns = (
+        Column("name", "Name", text=True),
+        *numbers(rank="Rank", validation_auc="Val. AUC", auc="AUC", threshold="Thres- hold"),
+        *numbers(sensitivity="Sens.", sensitivity_interval="95%"),
+        *numbers(specificity="Spec.", specificity_interval="95%"),
+        *numbers(sensitivity_half="Sens. at 0.5", specificity_half="Spec. at 0.5"),
+        *(
+            Column(f"sensitivity_at_{round(100 * each)}", f"Sens. at spec. {each:.2f}")
+            for each in SPECIFICITIES
+        ),
+    )
+    return Table(
+        title="Choice and operating point",
+        columns=columns,
+        rows=tuple(rows),
+        notes=tuple(_choice_notes(trials, choice, ranks)),
+    )
+
+
+def calibration_table(trials: Sequence[RecordedTrial]) -> Table | None:
+    """Calibration of what is reported, before and after temperature scaling on the validation side.
+
+    None where no trial's validation is apart from what is reported.
+    """
+    judged = [trial for trial in trials if can_choose(trial)]
+    if not judged:
+        return None
+    columns = (
+        Column("name", "Name", text=True),
+        *numbers(brier="Brier", slope="Slope", intercept="Intercept", temperature="Temperature"),
+        *numbers(brier_after="Brier after", slope_after="Slope after"),
+        *numbers(intercept_after="Intercept after"),
+    )
+    rows = []
+    for trial in judged:
+        assert trial.validation is not None  # `can_choose`
+        by = temperature(trial.validation.labels, odds_of(trial.validation))
+        labels, odds = trial.predictions.labels, odds_of(trial.predictions)
+        before = calibration(labels, odds)
+        cells = [number_cell(v, 3) for v in (before.brier, before.slope, before.intercept, by)]
+        if math.isnan(by):
+            cells += [NOT_RUN] * 3
+        else:
+            after = calibration(labels, odds / by)
+            cells += [number_cell(v, 3) for v in (after.brier, after.slope, after.intercept)]
+        rows.append((trial.name, *cells))
+    notes = [
+        "Brier: mean squared distance of probability and truth (0 is best). Slope: 1 is right; "
+        "below it, probabilities are too extreme. Intercept, in log odds at slope 1: 0 is right, "
+        "above 0 malignant is stated too rarely.",
+        "A dash for the temperature: on the lesions that stopped training none is the best, as "
+        "where the network's order is no better than chance there.",
+        "The temperature divides the log odds; it is fitted on the lesions that stopped training, "
+        "and never on those reported.",
+    ]
+    if len(judged) < len(trials):
+        notes.append(
+            f"{len(trials) - len(judged)} trials have no validation apart: nothing is fitted for "
+            "them."
+        )
+    return Table("Calibration of the reported lesions", columns, tuple(rows), tuple(notes))
+
+
+def odds_of(predictions: Predictions) -> npt.NDArray[np.float64]:
+    """Log odds of malignant, (n,); from the probability where the record has no more."""
+    if predictions.logits is not None:
+        return predictions.logits[:, 0]
+    edge = np.finfo(np.float64).eps
+    found: npt.NDArray[np.float64] = logit(np.clip(predictions.probabilities, edge, 1 - edge))
+    return found
+
+
+def expected_best_of(k: int) -> float:
+    """How far the best of `k` equal ones is expected above their mean, in their SD.
+
+    The expected maximum of k normal values: 1.54 for ten.
+    """
+    if k < 2:
+        return 0.0
+    density = lambda x: k * x * norm.pdf(x) * norm.cdf(x) ** (k - 1)  # noqa: E731
+    return float(quad(density, -12, 12)[0])
+
+
+def _ranks(trials: Sequence[RecordedTrial]) -> dict[str, int]:
+    """Run id -> rank by validation AUC, 1 the best; equal ones share the better rank."""
+    areas = {
+        trial.run_id: auc(trial.validation.labels, trial.validation.probabilities)
+        for trial in trials
+        if trial.validation is not None and can_choose(trial)
+    }
+    return {run: 1 + sum(other > area for other in areas.values()) for run, area in areas.items()}
+
+
+def _operating_cells(trial: RecordedTrial, choice: Choice, rank: int | None) -> tuple[str, ...]:
+    said = trial.predictions
+    area = number_cell(auc(said.labels, said.probabilities), 3)
+    half = _at(said, said.probabilities > 0.5)
+    both = len(np.unique(said.labels)) == 2
+    fixed = [
+        number_cell(sensitivity_at(said.labels, odds_of(said), each) if both else math.nan, 3)
+        for each in SPECIFICITIES
+    ]
+    if rank is None or trial.validation is None:
+        blank = [NOT_RUN] * 2
+        return (trial.name, *blank, area, "0.5", *half, half[0], half[2], *fixed)
+    validation_area = auc(trial.validation.labels, trial.validation.probabilities)
+    threshold = choose_threshold(trial.validation.labels, odds_of(trial.validation), choice)
+    chosen = _at(said, odds_of(said) > threshold)
+    shown = number_cell(float(1 / (1 + np.exp(-threshold))), 3)
+    return (
+        trial.name, str(rank), number_cell(validation_area, 3), area, shown, *chosen, half[0],
+        half[2], *fixed,
+    )  # fmt: skip
+
+
+def _at(said: Predictions, called: npt.NDArray[np.bool_]) -> list[str]:
+    """Sensitivity and specificity, each with its interval."""
+    cells = []
+    for malignant in (True, False):
+        among = (said.labels == 1) == malignant
+        hits = called[among] == malignant
+        patients = np.array(said.patients)[among] if said.patients else None
+        share = float(hits.mean()) if hits.size else math.nan
+        cells += [number_cell(share, 3), interval_cell(*rate_interval(hits, patients))]
+    return cells
+
+
+def _choice_notes(
+    trials: Sequence[RecordedTrial], choice: Choice, ranks: dict[str, int]
+) -> list[str]:
+    notes = []
+    best = [trial.name for trial in trials if ranks.get(trial.run_id) == 1]
+    if best:
+        how = {
+            Choice.youden: "the largest sum of sensitivity and specificity",
+            Choice.sensitivity: f"a sensitivity of at least {SENSITIVITY:.2f} at the largest "
+            "specificity",
+        }[choice]
+        notes.append(
+            f"Best by validation AUC: {', '.join(best)}. The threshold is fixed on what stopped "
+            f"training, for {how} there, and judged on those reported."
+        )
+    without = [trial for trial in trials if trial.run_id not in ranks]
+    if without:
+        notes.append(
+            f"{len(without)} of {len(trials)} trials have no ranking, no operating point but 0.5 "
+            "and no calibration: what stopped training is reported, or not recorded, and nothing "
+            "is ever fitted on the reported set. protocol.validation=0.15 keeps a part "
+            "apart."
+        )
+        notes += _optimism(without)
+    return notes
+
+
+def _optimism(trials: Sequence[RecordedTrial]) -> list[str]:
+    """What the best of several is too good by, where it can be chosen on the reported set alone."""
+    by_content = {trial.predictions.probabilities.tobytes(): trial for trial in trials}
+    distinct = list(by_content.values())
+    rates = [
+        float(np.mean((t.predictions.probabilities > 0.5) == t.predictions.labels))
+        for t in distinct
+    ]
+    if len(rates) < 2 or len({trial.predictions.ids for trial in distinct}) > 1:
+        return []
+    spread = stdev(rates)
+    expected = expected_best_of(len(rates)) * spread
+    return [
+        f"The best of these {len(rates)} different networks by reported accuracy lies "
+        f"{max(rates) - fmean(rates):.3f} above their mean. Were all equally good, {expected:.3f} "
+        f"would be expected by chance alone ({expected_best_of(len(rates)):.2f} times their SD of "
+        f"{spread:.3f})."
+    ]

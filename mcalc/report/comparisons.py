@@ -1,0 +1,269 @@
+"""Differences of scorers of the same lesions: networks, baselines, another prediction table."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from statistics import fmean
+
+import numpy as np
+import numpy.typing as npt
+
+from mcalc.config import UnitScore
+from mcalc.evaluation import (
+    Difference,
+    auc,
+    auc_differences,
+    baselines_of,
+    holm,
+    mcnemar,
+    rate_difference,
+)
+from mcalc.iteration import grouped
+from mcalc.report.cautions import names
+from mcalc.report.formats import NOT_RUN, Column, Table, interval_cell, number_cell, numbers
+from mcalc.results import Predictions, RecordedTrial
+
+BASELINE_TITLES = {
+    "size": "crop size",
+    "descriptors": "descriptors",
+    "descriptors_assessment": "descriptors + BI-RADS",
+}
+"""Baselines that a network is compared with, as tables call them: crop size alone, what the
+radiologist described, and that with the BI-RADS assessment."""
+_MOST_ROWS = 20
+"""Pairs of networks that are shown to people; the CSV file has all."""
+
+
+@dataclass(frozen=True)
+class Scorer:
+    """Something that gave the lesions of one reported set probabilities."""
+
+    name: str
+    probabilities: npt.NDArray[np.float64]
+    is_network: bool = True
+
+
+@dataclass(frozen=True)
+class Pair:
+    """One comparison."""
+
+    first: str
+    second: str
+    first_auc: float
+    second_auc: float
+    area: Difference
+    accuracy: Difference
+    mcnemar: float
+    against_network: bool
+    """Whether both are networks of the sweep."""
+
+
+def unit_score(trial: RecordedTrial) -> UnitScore:
+    """How the trial's units were scored."""
+    return UnitScore(trial.params.get("data.unit_score", UnitScore.mean.value))
+
+
+def by_reported_set(trials: Sequence[RecordedTrial]) -> list[list[RecordedTrial]]:
+    """Trials that report the same units, in order of appearance."""
+    return [*grouped(trials, lambda trial: trial.predictions.ids).values()]
+
+
+def comparisons_table(
+    trials: Sequence[RecordedTrial], against: Mapping[str, Mapping[str, float]] | None = None
+) -> Table | None:
+    """Every network against every other, each baseline, and other tables of the same lesions.
+
+    Args:
+        trials: on any number of reported sets; only those on one set are compared.
+        against: title -> lesion id -> probability; lesions that it lacks are named and left out of
+            the comparisons with it.
+
+    Returns:
+        None where there is nothing to compare.
+    """
+    pairs, notes = [], []
+    for members in by_reported_set(trials):
+        predictions = members[0].predictions
+        alike = grouped(members, lambda trial: trial.predictions.probabilities.tobytes()).values()
+        scorers = [
+            Scorer(names(same, members), same[0].predictions.probabilities) for same in alike
+        ]
+        known = baselines_of(
+            predictions,
+            [each for each in members[0].evidence if each.subset == "reported"],
+            unit_score(members[0]),
+        )
+        scorers += [
+            Scorer(title, known[name], is_network=False)
+            for name, title in BASELINE_TITLES.items()
+            if name in known
+        ]
+        pairs += _compared(predictions, scorers)
+        for title, table in (against or {}).items():
+            shared, others = _shared(predictions, title, table)
+            notes.append(others)
+            if shared.any():
+                pairs += _against(predictions, scorers, shared, title, table)
+    if not pairs:
+        return None
+    return _table(pairs, [note for note in dict.fromkeys(notes) if note])
+
+
+def _compared(predictions: Predictions, scorers: Sequence[Scorer]) -> list[Pair]:
+    """Networks with one another and with what is no network."""
+    places = [
+        (one, other)
+        for one, other in itertools.combinations(range(len(scorers)), 2)
+        if scorers[one].is_network
+    ]
+    if not places:
+        return []
+    patients = predictions.patients or None
+    labels = predictions.labels
+    scores = np.array([scorer.probabilities for scorer in scorers])
+    right = (scores > 0.5) == (labels == 1)
+    areas = [auc(labels, each) for each in scores]
+    found = auc_differences(labels, scores, patients, places)
+    return [
+        Pair(
+            scorers[one].name,
+            scorers[other].name,
+            areas[one],
+            areas[other],
+            area,
+            rate_difference(right[one], right[other], patients),
+            mcnemar(right[one], right[other]),
+            scorers[other].is_network,
+        )
+        for (one, other), area in zip(places, found, strict=True)
+    ]
+
+
+def _shared(
+    predictions: Predictions, title: str, table: Mapping[str, float]
+) -> tuple[npt.NDArray[np.bool_], str]:
+    shared = np.array([name in table for name in predictions.ids], dtype=bool)
+    lost = int(np.sum(~shared))
+    note = (
+        f"{title} lacks {lost} of {shared.size} reported: they are left out there." if lost else ""
+    )
+    return shared, note
+
+
+def _against(
+    predictions: Predictions,
+    scorers: Sequence[Scorer],
+    shared: npt.NDArray[np.bool_],
+    title: str,
+    table: Mapping[str, float],
+) -> list[Pair]:
+    chosen = np.flatnonzero(shared)
+    patients = predictions.patients
+    part = Predictions(
+        tuple(predictions.ids[i] for i in chosen),
+        predictions.labels[chosen],
+        predictions.probabilities[chosen],
+        tuple(patients[i] for i in chosen) if patients else (),
+    )
+    other = Scorer(title, np.array([table[name] for name in part.ids]), is_network=False)
+    pairs = []
+    for scorer in scorers:
+        if scorer.is_network:
+            own = replace(scorer, probabilities=scorer.probabilities[chosen])
+            pairs += _compared(part, [own, other])
+    return pairs
+
+
+def _table(pairs: Sequence[Pair], notes: Sequence[str]) -> Table:
+    # one family for each question: which network is better, and whether any is than a baseline
+    adjusted = [math.nan] * len(pairs)
+    for family in (True, False):
+        places = [i for i, pair in enumerate(pairs) if pair.against_network is family]
+        for place, p in zip(places, holm([pairs[i].area.p for i in places]), strict=True):
+            adjusted[place] = p
+    order = sorted(
+        range(len(pairs)), key=lambda i: (pairs[i].against_network, _at_end(adjusted[i]))
+    )
+    between = [i for i in order if pairs[i].against_network]
+    hidden = set(between[_MOST_ROWS:])
+    rows = [_cells(pairs[i], adjusted[i]) for i in order]
+    columns = (
+        Column("first", "First", text=True),
+        Column("second", "Second", text=True),
+        *numbers(first_auc="AUC first", second_auc="AUC second", difference="AUC diff."),
+        *numbers(interval="95%", p="p", holm="p (Holm)"),
+        *numbers(accuracy_difference="Acc. diff.", accuracy_interval="95%", mcnemar="McNemar p"),
+        *numbers(csv_only=True, low="low", high="high"),
+        *numbers(csv_only=True, accuracy_low="accuracy low", accuracy_high="accuracy high"),
+    )
+    return Table(
+        title="Differences between scorers of the same lesions, first less second",
+        columns=columns,
+        rows=tuple(rows),
+        notes=(*_verdict(pairs, adjusted), *notes, *_method(len(hidden))),
+        hidden=frozenset(place for place, i in enumerate(order) if i in hidden),
+    )
+
+
+def _at_end(p: float) -> float:
+    return math.inf if math.isnan(p) else p
+
+
+def _cells(pair: Pair, adjusted: float) -> tuple[str, ...]:
+    area, accuracy = pair.area, pair.accuracy
+    return (
+        pair.first,
+        pair.second,
+        number_cell(pair.first_auc, 3),
+        number_cell(pair.second_auc, 3),
+        signed_cell(area.value),
+        interval_cell(area.low, area.high, signed=True),
+        p_cell(area.p),
+        p_cell(adjusted),
+        signed_cell(accuracy.value),
+        interval_cell(accuracy.low, accuracy.high, signed=True),
+        p_cell(pair.mcnemar),
+        *(number_cell(value, 6) for value in (area.low, area.high, accuracy.low, accuracy.high)),
+    )
+
+
+def _verdict(pairs: Sequence[Pair], adjusted: Sequence[float]) -> list[str]:
+    between = [i for i, pair in enumerate(pairs) if pair.against_network]
+    found = []
+    if between:
+        clear = sum(adjusted[i] < 0.05 for i in between)
+        mean = fmean(abs(pairs[i].area.value) for i in between)
+        found.append(
+            f"Of {len(between)} pairs of networks {clear} differ in AUC at p < 0.05 after Holm's "
+            f"correction; the mean difference is {mean:.3f}. "
+            "Networks with the same predictions are one."
+        )
+    return found
+
+
+def _method(hidden: int) -> list[str]:
+    more = f" {hidden} further pairs are in the CSV file." if hidden else ""
+    return [
+        "AUC: paired, clustered by patient (Obuchowski 1997), Student's t; Holm's correction over "
+        "all pairs of networks, and over all pairs of a network and something else. Accuracy: at "
+        "0.5, clustered by patient; McNemar's exact p takes lesions as independent. Seed by seed: "
+        "one training run each, so that a difference is one between these runs." + more
+    ]
+
+
+def signed_cell(value: float) -> str:
+    """A difference with three digits and its sign."""
+    if math.isnan(value):
+        return NOT_RUN
+    text = f"{value:+.3f}"
+    return "0.000" if text in ("+0.000", "-0.000") else text
+
+
+def p_cell(p: float) -> str:
+    """A probability: `0.031`, `<0.001`."""
+    if math.isnan(p):
+        return NOT_RUN
+    return "<0.001" if p < 0.001 else f"{p:.3f}"

@@ -1,0 +1,198 @@
+"""Configurations over several seeds or folds: mean, SD, differences by block, pooled folds."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Sequence
+from statistics import fmean, stdev
+
+import numpy as np
+from scipy.stats import rankdata
+
+from mcalc.evaluation import (
+    Confusion,
+    Difference,
+    auc,
+    auc_interval,
+    blocked_difference,
+    holm,
+    rank_stability,
+)
+from mcalc.iteration import grouped
+from mcalc.report.choosing import odds_of
+from mcalc.report.comparisons import p_cell, signed_cell
+from mcalc.report.configurations import Configuration, block, configurations
+from mcalc.report.formats import NOT_RUN, Column, Table, interval_cell, number_cell, numbers
+from mcalc.results import RecordedTrial
+
+_MOST_ROWS = 20
+"""Pairs shown to people; the CSV file has all."""
+
+
+def repeated(trials: Sequence[RecordedTrial]) -> list[Configuration]:
+    """Configurations with more than one seed or fold."""
+    return [each for each in configurations(trials) if len({*map(block, each.trials)}) > 1]
+
+
+def repetitions_table(trials: Sequence[RecordedTrial]) -> Table | None:
+    """Mean and SD of each configuration, the pooled AUC of its folds, and its ranks.
+
+    None where every configuration was run once.
+    """
+    several = repeated(trials)
+    if not several:
+        return None
+    ranks, notes = _ranks(several)
+    rows = []
+    for each in several:
+        areas, rates = (
+            _areas(each),
+            [Confusion.of(trial.predictions).accuracy for trial in each.trials],
+        )
+        pooled = _pooled(each)
+        mine = ranks.get(each.name, [])
+        rows.append(
+            (
+                each.name,
+                str(len(each.trials)),
+                number_cell(fmean(rates), 4),
+                number_cell(stdev(rates), 4),
+                number_cell(fmean(areas), 3),
+                number_cell(stdev(areas), 3),
+                *pooled,
+                number_cell(fmean(mine) if mine else math.nan, 1),
+                f"{min(mine):g}–{max(mine):g}" if mine else NOT_RUN,
+            )
+        )
+    columns = (
+        Column("name", "Name", text=True),
+        *numbers(runs="Runs", accuracy="Accuracy", accuracy_sd="SD", auc="AUC", auc_sd="SD"),
+        *numbers(pooled="Pooled AUC", pooled_interval="95%"),
+        *numbers(rank="Mean rank", ranks="Ranks"),
+    )
+    notes.append(
+        "SD over seeds or folds: how far the same configuration varies. Pooled: all folds of one "
+        "seed together, by log odds, each lesion reported once; folds are of different networks."
+    )
+    return Table("Repetitions over seeds and folds", columns, tuple(rows), tuple(notes))
+
+
+def blocked_table(trials: Sequence[RecordedTrial]) -> Table | None:
+    """Differences of AUC between configurations, within blocks of one seed and fold.
+
+    None where no two configurations share two blocks.
+    """
+    several = repeated(trials)
+    pairs: list[tuple[Configuration, Configuration, int, Difference]] = []
+    for one, other in itertools.combinations(several, 2):
+        mine, theirs = _by_block(one), _by_block(other)
+        shared = [each for each in mine if each in theirs]
+        if len(shared) > 1:
+            first = np.array([_area(mine[each]) for each in shared])
+            second = np.array([_area(theirs[each]) for each in shared])
+            found = blocked_difference(first, second, _overlap([mine[each] for each in shared]))
+            pairs.append((one, other, len(shared), found))
+    if not pairs:
+        return None
+    adjusted = holm([found.p for *_, found in pairs])
+    order = sorted(range(len(pairs)), key=lambda i: (math.isnan(adjusted[i]), adjusted[i]))
+    rows = []
+    for i in order:
+        one, other, count, found = pairs[i]
+        rows.append(
+            (
+                one.name,
+                other.name,
+                str(count),
+                signed_cell(found.value),
+                interval_cell(found.low, found.high, signed=True),
+                p_cell(found.p),
+                p_cell(adjusted[i]),
+            )
+        )
+    columns = (
+        Column("first", "First", text=True),
+        Column("second", "Second", text=True),
+        *numbers(blocks="Blocks", difference="AUC diff.", interval="95%", p="p", holm="p (Holm)"),
+    )
+    clear = sum(p < 0.05 for p in adjusted)
+    return Table(
+        title="Differences between configurations, blocked by seed and fold",
+        columns=columns,
+        rows=tuple(rows),
+        notes=(
+            f"{clear} of {len(pairs)} pairs differ at p < 0.05 after Holm's correction. Student's "
+            "t over blocks; where these are other splits of the same lesions, with the variance "
+            "that Nadeau and Bengio (2003) give for overlapping training sets.",
+        ),
+        hidden=frozenset(range(_MOST_ROWS, len(rows))),
+    )
+
+
+def _area(trial: RecordedTrial) -> float:
+    return auc(trial.predictions.labels, trial.predictions.probabilities)
+
+
+def _areas(each: Configuration) -> list[float]:
+    return [_area(trial) for trial in each.trials]
+
+
+def _by_block(each: Configuration) -> dict[tuple[str, ...], RecordedTrial]:
+    return {block(trial): trial for trial in each.trials}
+
+
+def _overlap(trials: Sequence[RecordedTrial]) -> float:
+    """Lesions tested by lesions trained on; 0 where all blocks have one split."""
+    if len({trial.tags.get("mcalc.split") for trial in trials}) == 1:
+        return 0.0
+    first = trials[0]
+    if first.tags.get("mcalc.protocol") == "cv":
+        tested = 1 / float(first.param("protocol.folds") or 5)
+    else:
+        tested = float(first.param("protocol.held_out") or 0.3)
+    kept = float(first.param("protocol.validation") or 0)
+    # validation is a share of what is not reported
+    return tested / ((1 - tested) * (1 - kept))
+
+
+def _pooled(each: Configuration) -> list[str]:
+    """Cells of the pooled AUC of all folds of the first seed that has them all."""
+    folds = [trial for trial in each.trials if trial.tags.get("mcalc.protocol") == "cv"]
+    wanted = {str(trial.params.get("protocol.folds")) for trial in folds}
+    if len(wanted) == 1:
+        for members in grouped(folds, lambda trial: str(trial.params.get("seed"))).values():
+            if len(members) == int(float(next(iter(wanted)))):
+                said = [trial.predictions for trial in members]
+                labels = np.concatenate([one.labels for one in said])
+                odds = np.concatenate([odds_of(one) for one in said])
+                # only the order counts; 0..1 is what scores take
+                scores = rankdata(odds) / odds.size
+                patients = [name for one in said for name in one.patients]
+                interval = auc_interval(labels, scores, patients or None)
+                return [number_cell(auc(labels, scores), 3), interval_cell(*interval)]
+    return [NOT_RUN, NOT_RUN]
+
+
+def _ranks(several: Sequence[Configuration]) -> tuple[dict[str, list[float]], list[str]]:
+    """Ranks of each configuration over the blocks that all of them have, and what they say."""
+    shared = set.intersection(*({*map(block, each.trials)} for each in several))
+    if len(several) < 2 or len(shared) < 2:
+        return {}, []
+    order = sorted(shared)
+    scores = np.array(
+        [[_area(_by_block(each)[one]) for each in several] for one in order], dtype=np.float64
+    )
+    ranks, agreement, p = rank_stability(scores)
+    found = {each.name: ranks[:, i].tolist() for i, each in enumerate(several)}
+    firsts = {several[int(i)].name for i in np.argmin(ranks, axis=1)}
+    notes = [
+        f"Over {len(order)} blocks {len(firsts)} of {len(several)} configurations come first at "
+        f"least once ({', '.join(sorted(firsts))})."
+    ]
+    if not math.isnan(agreement):
+        notes.append(
+            f"Agreement of the ranks: Kendall's W {agreement:.2f} (0 none, 1 full), Friedman's p "
+            f"{p_cell(p)} that configurations do not differ. It takes blocks as independent."
+        )
+    return found, notes
