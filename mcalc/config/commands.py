@@ -184,7 +184,10 @@ REPORT = Command(
     module="mcalc.report.command",
     line="print the tables and write the report, from what is recorded",
     usage="[table=NUMBER] [out=FOLDER] [KEY=VALUE ...]",
-    text="Print the paper's tables beside ours and write the report, from what is recorded.",
+    text=(
+        "Print the paper's tables beside ours and write the report, from what is recorded. "
+        "sweep=NAME fills the rows of both networks from one sweep, by its trials' backbone."
+    ),
     words={
         "table": Word(
             "1, 2, 5 or 6: that table alone; 3 or 4: the page with the figures",
@@ -193,13 +196,12 @@ REPORT = Command(
             default="all",
         ),
         "out": Word("folder to write to", kind="path", default="report"),
-        "sweep": Word("sweep that fills the rows of both networks, by its trials' backbone"),
         "alexnet": Word("sweep whose newest recording fills AlexNet's rows", default="alexnet"),
         "googlenet": Word(
             "sweep whose newest recording fills GoogLeNet's rows", default="googlenet"
         ),
         "intervals": Word(
-            "clustered: by patient; independent: as if no two lesions were of one patient",
+            "clustered: by patient; independent: each lesion by itself",
             kind="choice",
             choices=("clustered", "independent"),
             default="clustered",
@@ -211,17 +213,16 @@ REPORT = Command(
             default="youden",
         ),
         "against": Word(
-            "CSV of id,probability to compare with: another's predictions of the same lesions",
+            "CSV of id,probability: another's predictions to compare with",
             kind="path",
         ),
         "dir": Word("folder of the record", alias="tracking.dir"),
     },
-    settings=("tracking.dir", "tracking.uri"),
+    settings=("sweep", "tracking.dir", "tracking.uri"),
     examples=(
-        "python -m mcalc.report",
         "python -m mcalc.report table=1 tracking.dir=mlruns out=report",
         "python -m mcalc.report alexnet=mine tracking.uri=http://HOST:5000",
-        "python -m mcalc.report sweep=seeds",
+        "python -m mcalc.report sweep=seeds intervals=independent",
     ),
     groups=False,
 )

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import norm, rankdata, t
+from scipy.stats import rankdata, t
 
 from mcalc.errors import UserError
 
@@ -34,8 +34,18 @@ class Areas:
     """(k,), 0..1; nan where a class is absent."""
     covariance: npt.NDArray[np.float64]
     """(k, k); nan where it is not defined: fewer than two patients with lesions of a class."""
-    freedom: int
-    """Degrees of freedom of the covariance: patients with lesions of the rarer class, less one."""
+    shares: npt.NDArray[np.float64]
+    """(k, patients): what each patient's lesions contribute to how far an AUC is off."""
+    patients: int
+    """Patients with lesions of the class that fewer patients have."""
+
+    def freedom(self, weights: Sequence[float]) -> float:
+        """Degrees of freedom of the variance of a weighted sum of the AUCs.
+
+        Satterthwaite's, from how unequal the patients' contributions are, and at most `patients`
+        less one. Source: F. E. Satterthwaite, Biometrics Bulletin 2 (1946) 110.
+        """
+        return min(self.patients - 1.0, _satterthwaite(np.asarray(weights) @ self.shares))
 
 
 def patient_numbers(patients: Patients, n: int) -> npt.NDArray[np.intp]:
@@ -71,7 +81,7 @@ def areas(
     positives, negatives = int(malignant.sum()), int((~malignant).sum())
     k = len(scores)
     if not positives or not negatives:
-        return Areas(np.full(k, math.nan), np.full((k, k), math.nan), 0)
+        return Areas(np.full(k, math.nan), np.full((k, k), math.nan), np.zeros((k, count)), 0)
     placed = [placements(labels, each) for each in scores]
     values = np.array([above.mean() for above, _ in placed])
     # of each scorer the sums over patients of what its lesions differ from the mean
@@ -83,9 +93,10 @@ def areas(
     )
     with_malignant = len(np.unique(numbers[malignant]))
     with_benign = len(np.unique(numbers[~malignant]))
-    freedom = min(with_malignant, with_benign) - 1
-    if freedom < 1:
-        return Areas(values, np.full((k, k), math.nan), freedom)
+    shares = of_malignant / positives + of_benign / negatives
+    fewer = min(with_malignant, with_benign)
+    if fewer < 2:
+        return Areas(values, np.full((k, k), math.nan), shares, fewer)
     both = len(np.unique(numbers))
     mixed = of_malignant @ of_benign.T
     covariance = (
@@ -93,10 +104,10 @@ def areas(
         + with_benign / (with_benign - 1) * (of_benign @ of_benign.T) / negatives**2
         + both / (both - 1) * (mixed + mixed.T) / (positives * negatives)
     )
-    return Areas(values, covariance, freedom)
+    return Areas(values, covariance, shares, fewer)
 
 
-def area_interval(area: float, variance: float, freedom: int, level: float = LEVEL) -> Interval:
+def area_interval(area: float, variance: float, freedom: float, level: float = LEVEL) -> Interval:
     """Interval of an AUC: Student's t on the logit scale, so that it stays within 0..1.
 
     About an area near 1, the interval that is symmetric on the plain scale covers less than it
@@ -114,10 +125,8 @@ def rate_interval(
 ) -> Interval:
     """Wilson's interval of a proportion, of as many independent lesions as those here are worth.
 
-    The design effect, by which clustering multiplies the variance of a proportion, divides n: the
-    variance of the ratio of sums over patients (W. G. Cochran, Sampling Techniques, 1977, 3.34)
-    by that of independent lesions. It is taken as at least 1, and where all or none are hits, which
-    shows no variance, as if each patient's lesions always agreed.
+    The design effect (`design_effect`) divides n. Its bounds are those of Student's t, with the
+    patients less one as degrees of freedom; of lesions that are their own patients, Wilson's.
 
     Args:
         hits: of each lesion that counts, whether it is one; shape (n,).
@@ -130,13 +139,20 @@ def rate_interval(
     if not hits.size:
         return UNDEFINED
     share = float(hits.mean())
-    return wilson(share, hits.size / design_effect(hits, patients), level)
+    effect = design_effect(hits, patients)
+    clusters = len(np.unique(patient_numbers(patients, hits.size)))
+    # what is estimated, the design effect, has an error of its own
+    freedom = math.inf if clusters == hits.size else max(1, clusters - 1)
+    return wilson(share, hits.size / effect, level, freedom)
 
 
 def design_effect(hits: npt.NDArray[np.bool_], patients: Patients = None) -> float:
-    """By how much clustering multiplies the variance of a proportion, as `rate_interval` takes it.
+    """By how much clustering multiplies the variance of a proportion.
 
-    At least 1, which it is exactly where every lesion is its own patient.
+    The jackknife's variance, which omits a patient at a time (B. Efron, The Jackknife, 1982,
+    chapter 3), by that of independent lesions. At least 1, which it is exactly where every lesion
+    is its own patient. Where all or none are hits, which shows no variance, it is taken as if each
+    patient's lesions always agreed.
     """
     n = hits.size
     numbers = patient_numbers(patients, n)
@@ -147,18 +163,21 @@ def design_effect(hits: npt.NDArray[np.bool_], patients: Patients = None) -> flo
         return 1.0
     if share in (0.0, 1.0) or count < 2:
         return float(sizes @ sizes) / n
-    sums = np.bincount(numbers, hits - share)
-    clustered = count / (count - 1) * float(sums @ sums) / n**2
+    # a share without a patient differs from the whole by this
+    omitted = np.bincount(numbers, hits - share) / (n - sizes)
+    clustered = (count - 1) / count * float(omitted @ omitted)
     return max(1.0, clustered / (share * (1 - share) / (n - 1)))
 
 
-def wilson(share: float, n: float, level: float = LEVEL) -> Interval:
+def wilson(share: float, n: float, level: float = LEVEL, freedom: float = math.inf) -> Interval:
     """Wilson's score interval of a proportion `share` of `n` trials, which need not be whole.
+
+    With `freedom`, bounds of Student's t in place of the normal's.
 
     Source: E. B. Wilson, J. Am. Stat. Assoc. 22 (1927) 209. For whole numbers that of
     `scipy.stats.binomtest(...).proportion_ci(method="wilson")`.
     """
-    z = float(norm.ppf((1 + level) / 2))
+    z = float(t.ppf((1 + level) / 2, freedom))
     scale = 1 + z * z / n
     middle = (share + z * z / (2 * n)) / scale
     spread = z / scale * math.sqrt(share * (1 - share) / n + (z / (2 * n)) ** 2)
@@ -183,6 +202,14 @@ def placements(
     above_benign = (ranks[malignant] - rankdata(scores[malignant])) / negatives
     below_malignant = 1 - (ranks[~malignant] - rankdata(scores[~malignant])) / positives
     return above_benign, below_malignant
+
+
+def _satterthwaite(shares: npt.NDArray[np.float64]) -> float:
+    """2 / (squared coefficient of variation) of the sum of squares of independent shares."""
+    squares = shares**2
+    total = float(squares.sum())
+    spread = float((squares**2).sum()) - total**2 / squares.size
+    return 2 * total**2 / spread if spread > 0 else math.inf
 
 
 def _logistic(value: float) -> float:

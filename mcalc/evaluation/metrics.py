@@ -247,7 +247,7 @@ def auc_interval(
     _check_level(level)
     found = areas(truth, score[None], patients)
     return area_interval(
-        float(found.values[0]), float(found.covariance[0, 0]), found.freedom, level
+        float(found.values[0]), float(found.covariance[0, 0]), found.freedom([1.0]), level
     )
 
 

@@ -64,7 +64,10 @@ def auc_differences(
         )
         # what rounding leaves of two equal scorers is none
         same = bool(np.array_equal(scores[one], scores[other]))
-        differences.append(_tested(value, 0.0 if same else float(variance), found.freedom))
+        weights = np.zeros(len(scores))
+        weights[one], weights[other] = 1, -1
+        freedom = found.freedom([*weights])
+        differences.append(_tested(value, 0.0 if same else float(variance), freedom))
     return differences
 
 
@@ -73,7 +76,7 @@ def rate_difference(
 ) -> Difference:
     """Difference of the shares of hits of two scorers among the same lesions, clustered by patient.
 
-    The variance is that of a ratio of sums over patients (as in `clustered.rate_interval`).
+    The variance is the jackknife's, which omits a patient at a time.
 
     Args:
         first: of each lesion that counts, whether the first scorer hits it; shape (n,).
@@ -85,10 +88,13 @@ def rate_difference(
         return Difference(math.nan, math.nan, math.nan, math.nan)
     each = first.astype(np.float64) - second
     numbers = patient_numbers(patients, n)
-    count = len(np.unique(numbers))
+    sizes = np.bincount(numbers)
+    count = sizes.size
     value = float(each.mean())
-    sums = np.bincount(numbers, each - value)
-    variance = count / (count - 1) * float(sums @ sums) / n**2 if count > 1 else math.nan
+    variance = math.nan
+    if count > 1:
+        omitted = np.bincount(numbers, each - value) / (n - sizes)
+        variance = (count - 1) / count * float(omitted @ omitted)
     return _tested(value, 0.0 if np.array_equal(first, second) else variance, count - 1)
 
 
@@ -138,7 +144,7 @@ def shares_difference(share: float, n: float, other: float, m: float) -> Interva
     )
 
 
-def _tested(value: float, variance: float, freedom: int) -> Difference:
+def _tested(value: float, variance: float, freedom: float) -> Difference:
     if variance == 0 and value == 0:
         return Difference(value, math.nan, math.nan, 1.0)
     if not variance > 0 or freedom < 1:

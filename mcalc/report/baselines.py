@@ -27,7 +27,7 @@ _ROWS = (
 
 _SCORES = ("auc", "auc_low", "auc_high", "accuracy")
 
-_NETWORKS = "networks, mean of each split"
+_NETWORKS = "networks"
 _MOST_SPLITS = 4
 """With more, as of a cross-validation, the means over the splits are shown in place of each."""
 
@@ -55,12 +55,12 @@ def baselines_table(trials: Sequence[RecordedTrial]) -> Table:
     scores = [_of_split(members) for members in splits]
     sizes = [members[0].predictions.labels.size for members in splits]
     if len(splits) > _MOST_SPLITS:
-        rows = _means(scores, sizes, f"mean over {len(splits)} splits")
+        rows = _means(scores, sizes, len(trials), f"mean over {len(splits)} splits")
     else:
         rows = [
             row
             for one, score, size in zip(splits, scores, sizes, strict=True)
-            for row in _means([score], [size], names(one, trials))
+            for row in _means([score], [size], len(one), names(one, trials))
         ]
     notes = [
         "Baselines are logistic regressions fitted on the training part; none reads a pixel. The "
@@ -135,7 +135,7 @@ def _of_split(members: Sequence[RecordedTrial]) -> list[_Score]:
         )
         found.append(_Score(title, area, low, high, (math.nan, math.nan), right))
     networks = np.array([trial.predictions.probabilities for trial in members])
-    found.append(_score(f"networks, mean of {len(members)}", first.predictions, networks, strata))
+    found.append(_score(_NETWORKS, first.predictions, networks, strata))
     return found
 
 
@@ -158,7 +158,7 @@ def _score(
 
 
 def _means(
-    splits: Sequence[Sequence[_Score]], sizes: Sequence[int], whose: str
+    splits: Sequence[Sequence[_Score]], sizes: Sequence[int], networks: int, whose: str
 ) -> list[tuple[str, ...]]:
     """The rows of one split, or means over several, each of one weight.
 
@@ -168,7 +168,7 @@ def _means(
     rows = []
     for same in zip(*splits, strict=True):
         ends = (same[0].low, same[0].high) if len(same) == 1 else (math.nan, math.nan)
-        titles = list(dict.fromkeys(each.title for each in same))
+        title = same[0].title + f", mean of {networks}" * (same[0].title == _NETWORKS)
         values = (
             fmean(each.auc for each in same),
             *ends,
@@ -177,7 +177,7 @@ def _means(
         )
         rows.append(
             (
-                titles[0] if len(titles) == 1 else _NETWORKS,
+                title,
                 *(number_cell(value, 3) for value in values),
                 n,
                 whose,

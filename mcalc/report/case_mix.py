@@ -94,7 +94,8 @@ def mean_area(
     """Mean AUC of scorers (k, n) of the same units, and its interval."""
     found = areas(labels, scores, patients)
     area = float(found.values.mean())
-    return area, *area_interval(area, float(found.covariance.mean()), found.freedom)
+    freedom = found.freedom([1 / len(scores)] * len(scores))
+    return area, *area_interval(area, float(found.covariance.mean()), freedom)
 
 
 def _scores(members: Sequence[RecordedTrial]) -> list[StratumScore]:

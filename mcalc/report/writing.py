@@ -99,8 +99,8 @@ def _unclustered(trial: RecordedTrial) -> RecordedTrial:
 
 def _read(line: Line) -> Record:
     """Each network's trials, from the newest recording of its sweep."""
-    tracking = line.config().tracking
-    together = line.words["sweep"]
+    config = line.config()
+    tracking, together = config.tracking, config.sweep
     # by name, as trials that share a training run are recorded in the order in which they stop
     if together:
         found = sorted(read_trials(tracking, sweep=together), key=_in_order)

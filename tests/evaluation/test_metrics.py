@@ -15,6 +15,7 @@ from mcalc.errors import UserError
 from mcalc.evaluation.metrics import (
     Confusion,
     auc,
+    auc_error,
     auc_interval,
     log_loss,
     majority_rate,
@@ -197,39 +198,54 @@ def test_auc_of_one_class_is_undefined() -> None:
     assert all(math.isnan(bound) for bound in auc_interval([0, 0], [0.2, 0.9]))
 
 
-def test_delong_gives_statas_interval_for_hanley_and_mcneils_ratings() -> None:
+def test_the_error_of_hanley_and_mcneils_ratings_is_statas() -> None:
     """Hanley and McNeil 1982: 58 normal and 51 abnormal CT scans, rated 1 to 5.
 
-    Stata's manual ([R] roctab) prints area 0.8932 and 95 % interval 0.83295 to 0.95339 (DeLong).
+    Stata's manual ([R] roctab) prints area 0.8932 and 95 % interval 0.83295 to 0.95339 (DeLong),
+    the area plus and minus 1.96 standard errors. Ours takes that error to the logit scale.
     """
     normal, abnormal = [33, 6, 6, 11, 2], [3, 2, 2, 11, 33]
     ratings = np.repeat([1, 2, 3, 4, 5, 1, 2, 3, 4, 5], normal + abnormal) / 5
     labels = np.repeat([0, 1], [sum(normal), sum(abnormal)])
     assert auc(labels, ratings) == pytest.approx(0.8932, abs=5e-5)
-    assert auc_interval(labels, ratings) == pytest.approx((0.83295, 0.95339), abs=5e-6)
+    error = (0.95339 - 0.83295) / 2 / norm.ppf(0.975)
+    assert auc_error(labels, ratings) == pytest.approx(error, abs=5e-6)
+    low, high = (math.log(end / (1 - end)) for end in auc_interval(labels, ratings))
+    assert (low + high) / 2 == pytest.approx(math.log(0.8932 / 0.1068), abs=5e-4)
+    # Student's t of at most 50 degrees of freedom, in place of the normal's 1.96
+    assert 2.008 < (high - low) / 2 / (error / (0.8932 * 0.1068)) < 2.1
 
 
-def delong_by_pairs(predictions: Predictions, level: float) -> tuple[float, float]:
-    """DeLong 1988 as written there: the kernel over all pairs, no ranks."""
+def delong_by_pairs(predictions: Predictions) -> float:
+    """Standard error as DeLong 1988 as written there: the kernel over all pairs, no ranks."""
     labels, probabilities = predictions
     malignant, benign = probabilities[labels == 1], probabilities[labels == 0]
     kernel = np.array([[float(x > y) + 0.5 * float(x == y) for y in benign] for x in malignant])
     area = kernel.mean()
     s10 = sum((row - area) ** 2 for row in kernel.mean(axis=1)) / (malignant.size - 1)
     s01 = sum((column - area) ** 2 for column in kernel.mean(axis=0)) / (benign.size - 1)
-    spread = norm.ppf((1 + level) / 2) * math.sqrt(s10 / malignant.size + s01 / benign.size)
-    return max(0.0, area - spread), min(1.0, area + spread)
+    return math.sqrt(s10 / malignant.size + s01 / benign.size)
 
 
-@given(PREDICTIONS.filter(lambda made: both_classes(made, of_each=2)), st.sampled_from([0.8, 0.95]))
-def test_delong_is_its_definition_over_pairs(predictions: Predictions, level: float) -> None:
-    low, high = auc_interval(*predictions, level)
-    expected = delong_by_pairs(predictions, level)
-    if expected[1] - expected[0] < 1e-9:
+@given(PREDICTIONS.filter(lambda made: both_classes(made, of_each=2)))
+def test_the_error_of_single_lesions_is_delongs_definition_over_pairs(
+    predictions: Predictions,
+) -> None:
+    expected = delong_by_pairs(predictions)
+    assert auc_error(*predictions) == pytest.approx(expected, abs=1e-9)
+    low, high = auc_interval(*predictions)
+    if expected < 1e-9:
         assert math.isnan(low)
         assert math.isnan(high)
     else:
-        assert (low, high) == pytest.approx(expected, abs=1e-12)
+        assert 0 <= low < auc(*predictions) < high <= 1
+
+
+def test_a_wider_level_has_a_wider_interval() -> None:
+    labels, probabilities = [0, 1, 0, 1, 0, 1], [0.1, 0.4, 0.5, 0.8, 0.3, 0.2]
+    low, high = auc_interval(labels, probabilities, level=0.8)
+    lower, higher = auc_interval(labels, probabilities, level=0.95)
+    assert lower < low < high < higher
 
 
 @pytest.mark.parametrize(
@@ -240,14 +256,14 @@ def test_delong_is_its_definition_over_pairs(predictions: Predictions, level: fl
         ([0, 0, 1], [0.1, 0.9, 0.5]),  # one malignant lesion: no variance
     ],
 )
-def test_delong_claims_no_certainty_where_it_knows_nothing(
+def test_an_interval_claims_no_certainty_where_it_knows_nothing(
     labels: list[int], probabilities: list[float]
 ) -> None:
     assert not math.isnan(auc(labels, probabilities))
     assert all(math.isnan(bound) for bound in auc_interval(labels, probabilities))
 
 
-def test_delong_covers_the_true_area_about_as_often_as_it_says() -> None:
+def test_the_interval_covers_the_true_area_about_as_often_as_it_says() -> None:
     rng = np.random.default_rng(7)
     labels = np.repeat([0, 1], [60, 40])
     truth = norm.cdf(1 / math.sqrt(2))  # area of two unit normals one apart

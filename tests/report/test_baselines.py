@@ -67,10 +67,11 @@ def test_what_the_data_does_not_say_is_a_dash_and_explained(trial) -> None:
 
 def test_the_page_shows_the_block(trial) -> None:
     record = {"alexnet": [trial("AL1", metrics=RECORDED)]}
-    html = page({number: build(number, record) for number in TABLES}, record)
+    tables = {number: build(number, record) for number in TABLES}
+    html = page(tables, {"baselines": baselines_table(record["alexnet"])}, record)
     assert '<section id="baselines">' in html
     assert "descriptors and BI-RADS assessment" in html
-    assert html.count("Baselines on the same split") == 1
+    assert html.count("Baselines on the same split (scored: lesions)") == 1
 
 
 def test_every_table_says_what_the_descriptors_reach(trial) -> None:
@@ -85,7 +86,7 @@ def test_units_are_called_by_their_name(trial, unit: str, plural: str) -> None:
     trials = [trial("AL1", params={"data.unit": unit}, metrics=RECORDED)]
     text = "\n".join(provenance(trials))
     assert f"n = 56 {plural} (40 benign" in text
-    assert f"They take {plural} as independent" in text
+    assert f"they take {plural} as independent" in text
     assert f"(scored: {plural})" in baselines_table(trials).title
 
 

@@ -10,8 +10,10 @@ import cv2
 import numpy as np
 import pytest
 
+from mcalc.report.baselines import baselines_table
 from mcalc.report.html import page, shown_crops
 from mcalc.report.paper_tables import TABLES, Record, build
+from mcalc.report.rows import trials_of
 
 VOID = {"meta", "col", "img", "br", "link", "hr", "input"}
 
@@ -47,7 +49,9 @@ class Outline(HTMLParser):
 
 
 def report(record: Record, **others: Callable[[str], None]) -> str:
-    return page({number: build(number, record) for number in TABLES}, record, **others)
+    tables = {number: build(number, record) for number in TABLES}
+    further = {"baselines": baselines_table(trials_of(record))}
+    return page(tables, further, record, **others)
 
 
 @pytest.fixture
@@ -98,6 +102,7 @@ def test_all_six_tables_with_every_row(trial) -> None:
 def test_a_run_trial_has_three_pictures_in_words_too(trial, crops) -> None:
     outline = Outline(report({"alexnet": [trial("AL1", crops=crops)]}))
     alternatives = [image["alt"] for image in outline.all("img")]
+    assert alternatives.pop(0) == "ROC and precision-recall curves of 1 trials of AlexNet."
     assert alternatives == [
         "Training of AL1 over 350 iterations; at the last evaluation validation accuracy 0.600 "
         "and loss 0.114.",

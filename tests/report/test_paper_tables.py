@@ -12,6 +12,7 @@ from sklearn.metrics import roc_auc_score
 from mcalc.paper.tables import PAPER_TRIALS
 from mcalc.report.formats import NOT_RUN, as_text
 from mcalc.report.paper_tables import TABLES, Table, build
+from mcalc.report.rows import single_rows
 from mcalc.results import Predictions
 
 
@@ -30,9 +31,10 @@ def test_table_1_sets_accuracy_and_its_interval_beside_the_papers(trial) -> None
     paper = binomtest(854, 901).proportion_ci(method="wilson")
     assert cells["accuracy"] == "0.7500"
     assert (cells["accuracy_low"], cells["accuracy_high"]) == (
-        f"{ours.low:.3f}",
-        f"{ours.high:.3f}",
+        f"{ours.low:.6f}",
+        f"{ours.high:.6f}",
     )
+    assert cells["accuracy_interval"] == f"{ours.low:.3f}–{ours.high:.3f}"
     assert cells["accuracy_paper"] == "0.9478"
     assert cells["accuracy_paper_low"] == f"{paper.low:.3f}"
     assert cells["accuracy_paper_high"] == f"{paper.high:.3f}"
@@ -130,10 +132,21 @@ def test_trials_that_the_paper_does_not_have_are_kept(trial) -> None:
     assert row(build(5, {"alexnet": [mine]}), "mine", "paper")["n"] == NOT_RUN
 
 
-def test_two_seeds_of_one_row_are_two_lines(trial) -> None:
-    both = [trial("AL1"), replace(trial("AL1", params={"seed": 1}), run_id="second")]
-    names = column(build(1, {"alexnet": both}), "name")
-    assert names[:3] == ("AL1 (seed 0)", "AL1 (seed 1)", "AL2")
+def test_two_seeds_of_one_row_are_its_mean_and_sd(trial) -> None:
+    both = [
+        trial("AL1, seed=0"),
+        replace(trial("AL1, seed=1", tn=36, fp=4, params={"seed": 1}), run_id="second"),
+    ]
+    table = build(1, {"alexnet": both})
+    assert column(table, "name")[:2] == ("AL1 (2 runs)", "AL2")
+    # 42 and 48 of 56 are right
+    cells = row(table, "AL1 (2 runs)")
+    assert cells["accuracy"] == f"{45 / 56:.4f}"
+    assert cells["accuracy_interval"] == f"SD {6 / 56 / 2**0.5:.4f}"
+    assert cells["accuracy_difference"] == f"{45 / 56 - 0.8935:+.4f}"
+    (note,) = [note for note in table.notes if note.startswith("Mean accuracy")]
+    assert "over the 1 rows run: ours 0.8036" in note, "each row once, however many seeds"
+    assert [r.label for r in single_rows("alexnet", both)][:2] == ["AL1 (seed 0)", "AL1 (seed 1)"]
 
 
 def test_means_are_over_the_same_rows(trial) -> None:

@@ -27,7 +27,8 @@ from mcalc.training.validation import Checkpointing
 
 
 def checkpoint(iteration: int = 7) -> Checkpoint:
-    predictions = Predictions(("a", "b"), np.array([0, 1]), np.array([0.25, 0.75]))
+    logits = np.array([[1.0, -0.1], [0.2, 1.3]])
+    predictions = Predictions(("a", "b"), np.array([0, 1]), np.array([0.25, 0.75]), logits=logits)
     return Checkpoint(
         setup=Setup("cpu", "fp32", 3),
         iteration=iteration,

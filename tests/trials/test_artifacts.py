@@ -63,7 +63,7 @@ def ready() -> PreparedData:
 def result(ready: PreparedData, seed: int) -> TrialResult:
     reported = [ready.samples[i] for i in ready.split.reported]
     labels = np.array([sample.label for sample in reported])
-    noise = np.random.default_rng(seed).normal(0, 1, len(labels))
+    odds = labels - 0.5 + np.random.default_rng(seed).normal(0, 1, len(labels))
     return TrialResult(
         name="AL1",
         key="key",
@@ -73,7 +73,8 @@ def result(ready: PreparedData, seed: int) -> TrialResult:
         predictions=Predictions(
             tuple(sample.id for sample in reported),
             labels,
-            1 / (1 + np.exp(-(labels - 0.5 + noise))),
+            1 / (1 + np.exp(-odds)),
+            logits=np.column_stack([np.zeros(len(labels)), odds]),
         ),
         curve=(),
         seconds=12.5,
@@ -179,9 +180,13 @@ class Kept:
         self.predictions: Predictions | None = None
         self.pictures: dict[str, np.ndarray] = {}
         self.figures: list[str] = []
+        self.texts: dict[str, str] = {}
 
     def table(self, predictions: Predictions) -> None:
         self.predictions = predictions
+
+    def text(self, text: str, name: str) -> None:
+        self.texts[name] = text
 
     def curve(self, curve: object) -> None:
         assert curve == ()
