@@ -32,14 +32,18 @@ DEMO := data=phantom data.phantom.difficulty=0.1 backbone.on_missing_weights=ran
         tracking.save_network=false
 ALEXNET   := $(TRAIN) sweep=alexnet trainer=demo_alexnet $(DEMO) $(ARGS)
 GOOGLENET := $(TRAIN) sweep=googlenet trainer=demo_googlenet $(DEMO) $(ARGS)
+# on phantoms that are as easy every protocol would reach the same
+AUDIT     := $(TRAIN) sweep=audit trainer=demo_alexnet data=phantom \
+             backbone.on_missing_weights=random tracking.save_network=false $(ARGS)
 else
+AUDIT     := $(TRAIN) sweep=audit data=cbis_ddsm 'data.root=$(DATA)' $(ARGS)
 ALEXNET   := $(TRAIN) sweep=alexnet data=cbis_ddsm 'data.root=$(DATA)' $(ARGS)
 GOOGLENET := $(TRAIN) sweep=googlenet data=cbis_ddsm 'data.root=$(DATA)' $(ARGS)
 endif
 TABLES := $(RUN) -m mcalc.report 'tracking.dir=$(RUNS)' 'out=$(REPORT)'
 
 .DEFAULT_GOAL := help
-.PHONY: help install sweeps tables table1 table2 table3 table4 table5 table6 report ui dashboard \
+.PHONY: help install sweeps audit tables table1 table2 table3 table4 table5 table6 report ui dashboard \
         test test-all test-fuzz test-faults coverage faults lint format bench bench-gpu clean-cache
 
 help:  ## Show this list
@@ -74,6 +78,10 @@ table3:  ## AlexNet: curves, classified crops, confusion matrices (a page)
 table4:  ## GoogLeNet: the same
 table5:  ## True and false negatives and positives
 table6:  ## Recall, precision, specificity, F-measure
+
+audit: $(READY)  ## What leakage adds: the same rows under four protocols, four seeds (DATA= for real)
+	$(AUDIT)
+	$(TABLES) table=discipline sweep=audit
 
 report: $(READY)  ## Write every table and the HTML page from what is recorded
 	$(TABLES)

@@ -117,7 +117,7 @@ class Evidence:
     unit: str
     """Its scoring unit, as in `Predictions.ids`."""
     known: Mapping[str, str]
-    """The columns of samples.csv (docs/protocols.md) as text; empty where a value is not known."""
+    """The columns of samples.csv (docs/inference.md) as text; empty where a value is not known."""
 
 
 @dataclass(frozen=True)

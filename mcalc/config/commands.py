@@ -190,9 +190,9 @@ REPORT = Command(
     ),
     words={
         "table": Word(
-            "1, 2, 5 or 6: that table alone; 3 or 4: the page with the figures",
+            "1, 2, 5, 6 or discipline: that table alone; 3 or 4: the page with the figures",
             kind="choice",
-            choices=("1", "2", "3", "4", "5", "6", "all"),
+            choices=("1", "2", "3", "4", "5", "6", "discipline", "all"),
             default="all",
         ),
         "out": Word("folder to write to", kind="path", default="report"),

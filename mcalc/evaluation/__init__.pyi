@@ -30,6 +30,7 @@ from .paired import shares_difference as shares_difference
 from .repetitions import blocked_difference as blocked_difference
 from .repetitions import rank_stability as rank_stability
 from .score_figures import curves_figure as curves_figure
+from .score_figures import ladder_figure as ladder_figure
 from .score_figures import reliability_figure as reliability_figure
 from .scores import METRICS as METRICS
 from .scores import Metric as Metric

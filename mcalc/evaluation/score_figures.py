@@ -94,3 +94,32 @@ def reliability_figure(
     axes.set(xlabel="probability stated", ylabel="share malignant", xlim=(0, 1), ylim=(-0.01, 1.01))
     axes.legend(fontsize=7, frameon=False, loc="upper left")
     return figure
+
+
+def ladder_figure(steps: Mapping[str, Mapping[str, float]], title: str) -> Figure:
+    """A line a seed over protocols from left to right, and their mean.
+
+    Args:
+        steps: protocol -> seed -> AUC; the same seeds in each.
+        title: of the figure.
+    """
+    figure = Figure(figsize=(6.4, 4.0))
+    figure.suptitle(title, fontsize=10)
+    axes = figure.add_axes((0.1, 0.14, 0.87, 0.76))
+    places = range(len(steps))
+    seeds = list(next(iter(steps.values())))
+    for seed in seeds:
+        each = [values[seed] for values in steps.values()]
+        axes.plot(places, each, color=_GREY, linewidth=0.9, marker="o", markersize=3)
+        axes.annotate(f"seed {seed}", (places[-1], each[-1]), fontsize=6, xytext=(4, -2),
+                      textcoords="offset points", color="#555555")  # fmt: skip
+    means = [float(np.mean(list(values.values()))) for values in steps.values()]
+    axes.plot(places, means, color=_COLOURS[0], linewidth=2.2, marker="s", label="mean")
+    for place, mean in zip(places, means, strict=True):
+        axes.annotate(f"{mean:.3f}", (place, mean), fontsize=8, xytext=(0, 7),
+                      textcoords="offset points", ha="center", color=_COLOURS[0])  # fmt: skip
+    axes.axhline(0.5, color=_GREY, linewidth=0.8, linestyle=":")
+    axes.set_xticks(list(places), list(steps), fontsize=8)
+    axes.set_xlim(-0.3, len(steps) - 0.55)
+    axes.set_ylabel("AUC on the lesions reported", fontsize=9)
+    return figure

@@ -164,7 +164,7 @@ def _interval_method(trials: Sequence[RecordedTrial]) -> str:
     return (
         f"they take {units_of(trials)} as independent (asked for, or a record without patients). "
         "Several of one patient are not, which makes them too narrow: on this kind of data by a "
-        "third to a half. AUC: DeLong, Student's t on the logit scale; rates: Wilson."
+        "quarter to two fifths. AUC: DeLong, Student's t on the logit scale; rates: Wilson."
     )
 
 

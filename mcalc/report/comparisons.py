@@ -23,7 +23,15 @@ from mcalc.evaluation import (
 )
 from mcalc.iteration import grouped
 from mcalc.report.cautions import names
-from mcalc.report.formats import NOT_RUN, Column, Table, interval_cell, number_cell, numbers
+from mcalc.report.formats import (
+    Column,
+    Table,
+    interval_cell,
+    number_cell,
+    numbers,
+    p_cell,
+    signed_cell,
+)
 from mcalc.results import Predictions, RecordedTrial
 
 BASELINE_TITLES = {
@@ -252,18 +260,3 @@ def _method(hidden: int) -> list[str]:
         "0.5, clustered by patient; McNemar's exact p takes lesions as independent. Seed by seed: "
         "one training run each, so that a difference is one between these runs." + more
     ]
-
-
-def signed_cell(value: float) -> str:
-    """A difference with three digits and its sign."""
-    if math.isnan(value):
-        return NOT_RUN
-    text = f"{value:+.3f}"
-    return "0.000" if text in ("+0.000", "-0.000") else text
-
-
-def p_cell(p: float) -> str:
-    """A probability: `0.031`, `<0.001`."""
-    if math.isnan(p):
-        return NOT_RUN
-    return "<0.001" if p < 0.001 else f"{p:.3f}"

@@ -46,6 +46,21 @@ def interval_cell(low: float, high: float, *, signed: bool = False) -> str:
     return f"{low:.3f} to {high:.3f}" if signed else f"{low:.3f}–{high:.3f}"
 
 
+def signed_cell(value: float) -> str:
+    """A difference with three digits and its sign."""
+    if math.isnan(value):
+        return NOT_RUN
+    text = f"{value:+.3f}"
+    return "0.000" if text in ("+0.000", "-0.000") else text
+
+
+def p_cell(p: float) -> str:
+    """A probability: `0.031`, `<0.001`."""
+    if math.isnan(p):
+        return NOT_RUN
+    return "<0.001" if p < 0.001 else f"{p:.3f}"
+
+
 @dataclass(frozen=True, slots=True)
 class Table:
     """A small table whose cells are formatted already."""

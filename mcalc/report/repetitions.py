@@ -21,9 +21,17 @@ from mcalc.evaluation import (
 )
 from mcalc.iteration import grouped
 from mcalc.report.choosing import odds_of
-from mcalc.report.comparisons import p_cell, signed_cell
 from mcalc.report.configurations import Configuration, block, configurations
-from mcalc.report.formats import NOT_RUN, Column, Table, interval_cell, number_cell, numbers
+from mcalc.report.formats import (
+    NOT_RUN,
+    Column,
+    Table,
+    interval_cell,
+    number_cell,
+    numbers,
+    p_cell,
+    signed_cell,
+)
 from mcalc.results import RecordedTrial
 
 _MOST_ROWS = 20

@@ -5,18 +5,21 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import replace
+from io import BytesIO
 from pathlib import Path
 
-from mcalc.atomic_write import write_text
+from mcalc.atomic_write import write_binary, write_text
 from mcalc.config import Line
 from mcalc.console import counting, stderr
 from mcalc.errors import UserError
-from mcalc.evaluation import Choice
+from mcalc.evaluation import Choice, ladder_figure
 from mcalc.paper import NETWORKS
 from mcalc.report.baselines import baselines_table
 from mcalc.report.case_mix import case_mix_table
+from mcalc.report.cautions import cautions
 from mcalc.report.choosing import calibration_table, choosing_table
 from mcalc.report.comparisons import comparisons_table
+from mcalc.report.discipline import discipline_table, rungs
 from mcalc.report.formats import FORMATS, Table, as_text, bullets
 from mcalc.report.html import page
 from mcalc.report.paper_tables import TABLES, build, further_scores
@@ -52,6 +55,8 @@ def write_report(line: Line) -> int:
     further: dict[str, Table] = {}
     if table in ("all", *_PAGE_TABLES):
         further = _further(record, Choice(line.words["operating_point"]), against)
+    if table in ("all", "discipline"):
+        written |= _discipline(record, out, alone=table != "all")
     if table == "all":
         for content in further.values():
             _print(content, alone=False)
@@ -68,6 +73,38 @@ def write_report(line: Line) -> int:
         _write(out / "index.html", text)
         print(f"wrote {out / 'index.html'}")
     return 0
+
+
+def _discipline(record: Record, out: Path, *, alone: bool) -> dict[str, Table]:
+    """The table of protocols, printed, and its picture; nothing where there is one protocol.
+
+    Raises UserError where it alone is asked for and there is none.
+    """
+    trials = trials_of(record)
+    content = discipline_table(trials)
+    if content is None:
+        if alone:
+            raise UserError(
+                "table=discipline needs the same rows and seeds under two protocols or more, and "
+                "there are none: `make audit` runs and reports such a sweep"
+            )
+        return {}
+    _print(content, alone=False)
+    if alone:
+        print("\n".join(bullets(cautions(trials))))
+    steps = {rung.protocol: rung.aucs for rung in rungs(trials)}
+    picture = out / "discipline.png"
+    drawn = BytesIO()
+    ladder_figure(steps, "The same rows under protocols that leak less and less").savefig(
+        drawn, dpi=150
+    )
+    try:
+        with write_binary(picture) as file:
+            file.write(drawn.getvalue())
+    except OSError as error:
+        raise _unwritable(picture, error) from error
+    print(f"wrote {picture}")
+    return {"discipline": content}
 
 
 def _further(
@@ -150,7 +187,11 @@ def _write(path: Path, text: str) -> None:
         with write_text(path) as file:
             file.write(text)
     except OSError as error:
-        raise UserError(
-            f"cannot write {path}: {error.strerror or error}; name a folder you may write to with "
-            "out=PATH"
-        ) from error
+        raise _unwritable(path, error) from error
+
+
+def _unwritable(path: Path, error: OSError) -> UserError:
+    return UserError(
+        f"cannot write {path}: {error.strerror or error}; name a folder you may write to with "
+        "out=PATH"
+    )

@@ -159,9 +159,9 @@ class RunWriter:
         # not log_table, which adds to the rows that a run has from before it was cut off
         self.text(frame.to_json(orient="split", index=False), "predictions.json")
         self._tags[_TABLES_TAG] = json.dumps([{"path": "predictions.json", "type": "table"}])
-        self.predictions(predictions, PREDICTIONS_FILE)
+        self.predictions_of(predictions, PREDICTIONS_FILE)
 
-    def predictions(self, predictions: Predictions, name: str) -> None:
+    def predictions_of(self, predictions: Predictions, name: str) -> None:
         """Predictions as CSV, at full precision."""
         columns: dict[str, Iterable[str]] = {
             "lesion": predictions.ids,

@@ -102,7 +102,7 @@ def write_artifacts(
     predictions = prepared.score(result.predictions)
     writer.table(predictions)
     if result.validation is not None:
-        writer.predictions(prepared.score(result.validation), VALIDATION_FILE)
+        writer.predictions_of(prepared.score(result.validation), VALIDATION_FILE)
     writer.text(samples_csv(prepared), SAMPLES_FILE)
     writer.text(logits_csv(result), LOGITS_FILE)
     writer.curve(result.curve)

@@ -1,7 +1,7 @@
 """What inference needs beside a trial's scores: of each sample all that is known, and its logits.
 
 Two tables of the run: samples.csv is the same for all trials on one split, logits.csv is the
-network's. docs/protocols.md explains their columns.
+network's. docs/inference.md explains their columns.
 """
 
 from __future__ import annotations

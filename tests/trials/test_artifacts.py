@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,6 +17,7 @@ from mcalc.config import Config, DataConfig, ProtocolConfig, ProtocolName, Unit,
 from mcalc.config.compose import compose_config
 from mcalc.data.images.prepare import Prepared
 from mcalc.data.pipeline import PreparedData, split_samples
+from mcalc.data.splits import Split
 from mcalc.data.splits.samples import make_samples
 from mcalc.results import Predictions, TrialResult
 from mcalc.trials.artifacts import (
@@ -181,9 +184,13 @@ class Kept:
         self.pictures: dict[str, np.ndarray] = {}
         self.figures: list[str] = []
         self.texts: dict[str, str] = {}
+        self.subsets: dict[str, Predictions] = {}
 
     def table(self, predictions: Predictions) -> None:
         self.predictions = predictions
+
+    def predictions_of(self, subset: Predictions, name: str) -> None:
+        self.subsets[name] = subset
 
     def text(self, text: str, name: str) -> None:
         self.texts[name] = text
@@ -220,3 +227,70 @@ def test_copies_are_reported_each_and_shown_never() -> None:
     copies = {ready.samples[i].unit for i in ready.split.reported if ready.samples[i].copy}
     assert copies
     assert not copies & set(pictures_of(ready))
+
+
+def rows_of(kept: Kept, name: str) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(kept.texts[name])))
+
+
+def test_the_record_holds_what_inference_needs() -> None:
+    ready = made_ready(ProtocolName.patient, a_patient=3)
+    ready = replace(ready, split=apart(ready))
+    done = with_validation(result(ready, 1), ready)
+    kept = Kept()
+    write_artifacts(kept, done, ready)  # type: ignore[arg-type]
+    rows = rows_of(kept, "samples.csv")
+    parts = {"reported": ready.split.reported, "validation": ready.split.validation}
+    for subset, places in parts.items():
+        of_part = [row for row in rows if row["subset"] == subset]
+        assert [row["sample"] for row in of_part] == [ready.samples[i].id for i in places]
+        for row, place in zip(of_part, places, strict=True):
+            lesion = ready.prepared.lesions[place]
+            assert (row["patient"], row["finding"]) == (lesion.patient, lesion.finding)
+            assert row["malignant"] == str(lesion.label)
+            size = ready.prepared.native_sizes[place]
+            assert (row["width"], row["height"]) == (str(size[0]), str(size[1]))
+    reported = [row for row in rows if row["subset"] == "reported"]
+    area = roc_auc_score(
+        [int(row["malignant"]) for row in reported],
+        [float(row["probability_size"]) for row in reported],
+    )
+    assert area == final_metrics(done, ready)["size_auc"]
+    logits = rows_of(kept, "logits.csv")
+    assert len(logits) == len(rows)
+    for row, said in zip(logits, (*done.predictions.logits, *done.validation.logits), strict=True):
+        assert [float(row["logit_benign"]), float(row["logit_malignant"])] == said.tolist()
+    assert kept.subsets["validation.csv"].ids == tuple(
+        ready.samples[i].unit for i in ready.split.validation
+    )
+    assert kept.predictions is not None
+    assert kept.predictions.patients == tuple(
+        ready.samples[i].patient for i in ready.split.reported
+    )
+
+
+def test_what_is_reported_is_not_written_again_as_validation(ready: PreparedData) -> None:
+    kept = Kept()
+    write_artifacts(kept, result(ready, 1), ready)  # type: ignore[arg-type]
+    assert kept.subsets == {}
+    assert {row["subset"] for row in rows_of(kept, "samples.csv")} == {"reported"}
+
+
+def apart(ready: PreparedData) -> Split:
+    """Every other patient trained on stops training instead."""
+    patients = sorted({ready.samples[i].patient for i in ready.split.train})[::2]
+    moved = tuple(i for i in ready.split.train if ready.samples[i].patient in patients)
+    kept = tuple(i for i in ready.split.train if i not in moved)
+    return replace(ready.split, train=kept, validation=moved)
+
+
+def with_validation(done: TrialResult, ready: PreparedData) -> TrialResult:
+    members = [ready.samples[i] for i in ready.split.validation]
+    odds = np.random.default_rng(3).normal(size=len(members))
+    said = Predictions(
+        tuple(sample.id for sample in members),
+        np.array([sample.label for sample in members]),
+        1 / (1 + np.exp(-odds)),
+        logits=np.column_stack([np.zeros(len(members)), odds]),
+    )
+    return replace(done, validation=said)

@@ -223,3 +223,13 @@ def test_patients_whose_ids_are_nearly_equal_are_noted(download: Download) -> No
     download.table()
     kinds = {each.kind: each.detail for each in download.open().ledger}
     assert "'D1-0001' (1 lesion) and 'd1-1'" in kinds[DefectKind.PATIENTS_ALIKE]
+
+
+def test_findings_come_from_a_column_of_the_clinical_table(download: Download) -> None:
+    for view in ("CC", "MLO"):
+        download.image("D1-0001", "L", view, 1 if view == "CC" else 2)
+    download.breast("D1-0001", "L", "2", "calcification", "Malignant", "", "7")
+    table = download.table()
+    assert {each.finding for each in download.open().lesions} == {None}
+    table.write_text(table.read_text().replace(HEADER, f"{HEADER},finding"))
+    assert {each.finding for each in download.open(unit=Unit.finding).lesions} == {"D1-0001_LEFT_7"}

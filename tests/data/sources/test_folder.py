@@ -278,3 +278,19 @@ def test_real_crops_in_class_folders(shared_data: Path, tmp_path: Path) -> None:
     assert {(Path(each.id).stem, each.patient, each.pathology) for each in index.lesions} == {
         (each.id, each.patient, each.pathology) for each in kaggle.lesions[:40]
     }
+
+
+def test_findings_come_from_a_column_or_not_at_all(tmp_path: Path) -> None:
+    root = tmp_path / "images"
+    for name in ("1", "2", "3"):
+        _png(root / f"{name}.png")
+    labels = tmp_path / "labels.csv"
+    labels.write_text(
+        "path,label,patient,side,finding\n"
+        "1.png,benign,ann,L,a\n2.png,benign,ann,L,a\n3.png,benign,bea,L,a\n"
+    )
+    index = open_source(_data(root, labels=str(labels)))
+    assert [each.finding for each in index.lesions] == ["ann_LEFT_a", "ann_LEFT_a", "bea_LEFT_a"]
+    labels.write_text("path,label,patient,side\n1.png,benign,ann,L\n")
+    (alone,) = open_source(_data(root, labels=str(labels))).lesions
+    assert alone.finding is None, "a file of a side is no finding yet"
