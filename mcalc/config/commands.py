@@ -186,11 +186,11 @@ REPORT = Command(
     usage="[table=NUMBER] [out=FOLDER] [KEY=VALUE ...]",
     text=(
         "Print the paper's tables beside ours and write the report, from what is recorded. "
-        "sweep=NAME fills the rows of both networks from one sweep, by its trials' backbone."
+        "With sweep=NAME both networks' rows are of that sweep, by its trials' backbone."
     ),
     words={
         "table": Word(
-            "1, 2, 5, 6 or discipline: that table alone; 3 or 4: the page with the figures",
+            "1, 2, 5, 6, discipline: that table alone; 3, 4: the page with the figures",
             kind="choice",
             choices=("1", "2", "3", "4", "5", "6", "discipline", "all"),
             default="all",

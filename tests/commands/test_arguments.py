@@ -127,7 +127,7 @@ def test_words_that_are_not_given_have_their_defaults() -> None:
         (DATA, ["pixels=maybe"], "pixels=maybe: expected true or false"),
         (DATA, ["split_to="], "split_to= has no value"),
         (DATA, ["pixels=true", "pixels=true"], "pixels is given twice"),
-        (REPORT, ["table=7"], "expected one of 1, 2, 3, 4, 5, 6, all"),
+        (REPORT, ["table=7"], "expected one of 1, 2, 3, 4, 5, 6, discipline, all"),
         (REPORT, ["tabel=1"], "did you mean 'table'"),
         (TRAIN, ["pixels=true"], "unknown key 'pixels'"),
     ],

@@ -14,13 +14,14 @@ from scipy.special import expit, logit
 from scipy.stats import binomtest, ttest_rel
 from sklearn.metrics import brier_score_loss, roc_auc_score
 
-from mcalc.evaluation import Choice
+from mcalc.evaluation import Choice, ladder_figure
 from mcalc.report.baselines import baselines_table
 from mcalc.report.case_mix import case_mix_table
 from mcalc.report.cautions import cautions, provenance
 from mcalc.report.choosing import calibration_table, choosing_table, expected_best_of
 from mcalc.report.comparisons import comparisons_table
 from mcalc.report.configurations import base_name, configurations
+from mcalc.report.discipline import discipline_table, rungs
 from mcalc.report.formats import NOT_RUN, Table, as_csv, as_text
 from mcalc.report.paper_tables import build
 from mcalc.report.repetitions import blocked_table, repetitions_table
@@ -383,3 +384,50 @@ def test_what_intervals_take_as_independent_is_said(trial) -> None:
     assert any("clustered by patient" in text for text in provenance([made(trial, "AL1", 1)]))
     (text,) = [t for t in provenance([trial("AL1")]) if t.startswith("Intervals")]
     assert "they take lesions as independent" in text
+
+
+# --- discipline -----------------------------------------------------------------------------------
+
+
+def under(trial, protocol: str, seed: int, worth: float, leak: str) -> RecordedTrial:
+    run = seeded(trial, "AL3", seed, worth, **{"mcalc.protocol": protocol, "mcalc.leak": leak})
+    params = {**run.params, "protocol.name": protocol}
+    return replace(
+        run, name=f"AL3 {protocol}, seed={seed}", params=params, run_id=f"{protocol}{seed}"
+    )
+
+
+def test_each_step_of_discipline_is_less_the_one_before_by_seed(trial) -> None:
+    kinds = (
+        ("patient", 0.3, "none"),
+        ("paper_augment_first", 2.0, "patients on both sides: 9; copies of 3 images on both sides"),
+        ("paper", 1.0, "patients on both sides: 4"),
+    )
+    runs = [
+        under(trial, name, seed, worth, leak) for name, worth, leak in kinds for seed in range(3)
+    ]
+    # a seed that one protocol lacks counts nowhere
+    runs.append(under(trial, "paper", 7, 3.0, "patients on both sides: 4"))
+    table = discipline_table(runs)
+    assert column(table, "protocol") == ("paper_augment_first", "paper", "patient")
+    assert column(table, "leak") == ("patients and copies", "patients", "none")
+    assert set(column(table, "runs")) == {"3"}
+    areas = {
+        name: [
+            roc_auc_score(LABELS, r.predictions.probabilities)
+            for r in runs
+            if r.name.startswith(f"AL3 {name},")
+        ][:3]
+        for name, *_ in kinds
+    }
+    row = cells(table, protocol="patient")
+    assert row["auc"] == f"{np.mean(areas['patient']):.3f}"
+    assert row["auc_step"] == f"{np.mean(np.subtract(areas['patient'], areas['paper'])):+.3f}"
+    first = cells(table, protocol="paper_augment_first")
+    assert first["auc_step"] == first["p"] == NOT_RUN
+    steps = {rung.protocol: rung.aucs for rung in rungs(runs)}
+    assert ladder_figure(steps, "a title").axes[0].lines
+
+
+def test_one_protocol_is_no_ladder(trial) -> None:
+    assert discipline_table([made(trial, "AL1", 1), made(trial, "AL2", 2)]) is None

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.stats import binomtest
 from servers import WITHOUT_JOBS, served
 
 from mcalc.report.__main__ import main
@@ -156,7 +157,7 @@ def test_the_former_name_of_the_records_folder_works_with_a_note(
         ("--table=1", "unknown flag '--table=1'.*did you mean 'table'"),
         ("table", "table has no value: give it one, as in table=VALUE"),
         ("tabel", "'tabel' is not understood: expected key=value.*did you mean 'table'"),
-        ("table=7", "table=7: expected one of 1, 2, 3, 4, 5, 6, all"),
+        ("table=7", "table=7: expected one of 1, 2, 3, 4, 5, 6, discipline, all"),
         ("out=", "out= has no value"),
     ],
 )
@@ -200,3 +201,61 @@ def test_a_sweep_recorded_on_a_tracking_server_is_tabulated(
     assert "0.7000" in capsys.readouterr().out
     line = refused(capsys, f"tracking.uri={address}", f"out={out}", "alexnet=mine")
     assert f"under tracking.uri={address}" in line
+
+
+def test_another_prediction_table_is_compared_and_its_mistakes_are_named(
+    recorded: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table = tmp_path / "theirs.csv"
+    table.write_text("id,probability\n" + "".join(f"P_{i},0.{i}\n" for i in range(10)))
+    place = [f"tracking.dir={recorded}", f"out={tmp_path / 'report'}", f"against={table}"]
+    assert main(place) == 0
+    assert "theirs.csv" in capsys.readouterr().out
+    with (tmp_path / "report" / "differences.csv").open(newline="") as stream:
+        (row,) = [row for row in csv.DictReader(stream) if row["second"] == "theirs.csv"]
+    # of 24 pairs of a benign and a malignant lesion all are in order
+    assert row["second_auc"] == "1.000"
+    for text, complaint in (
+        ("id,probability\nP_0,1.5\n", "row 2: probability '1.5' of 'P_0'"),
+        ("id,probability\nP_0,0.5\nP_0,0.5\n", "'P_0' stands twice"),
+        ("id,probability\n", "no rows"),
+        ("lesion,p\nP_0,0.5\n", "id"),
+    ):
+        table.write_text(text)
+        assert complaint in refused(capsys, *place)
+
+
+def test_one_sweep_may_fill_the_rows_of_both_networks(
+    recorded: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "report"
+    assert main([f"tracking.dir={recorded}", f"out={out}", "sweep=alexnet"]) == 0
+    with (out / "table1.csv").open(newline="", encoding="utf-8") as stream:
+        assert [row["accuracy"] for row in csv.DictReader(stream)].count("0.7000") == 1
+    here = f"tracking.dir={recorded}"
+    assert "no trial of sweep 'typo'" in refused(capsys, here, "sweep=typo")
+    assert "`make audit` runs and reports such" in refused(capsys, here, "table=discipline")
+
+
+def test_intervals_may_be_those_of_independent_lesions(tmp_path: Path) -> None:
+    tracker = Tracker(tmp_path / "mlruns", "mcalc")
+    parent = tracker.open_sweep("alexnet-1", "alexnet", {})
+    params = {"backbone.name": "alexnet", "head.weight_lr": 15.0}
+    trial = tracker.open_trial("AL3", "key", params, {"mcalc.protocol": "patient"}, parent)
+    lesions, patients = tuple(f"L{i}" for i in range(10)), tuple(f"P{i // 5}" for i in range(10))
+    trial.table(Predictions(lesions, LABELS, PROBABILITIES, patients))
+    trial.finish({"accuracy": 0.7}, {})
+    tracker.close_sweep(parent, {}, {}, complete=True)
+    ends = {}
+    for kind in ("clustered", "independent"):
+        out = tmp_path / kind
+        main([f"tracking.dir={tmp_path / 'mlruns'}", f"out={out}", f"intervals={kind}"])
+        with (out / "table1.csv").open(newline="", encoding="utf-8") as stream:
+            row = next(row for row in csv.DictReader(stream) if row["name"] == "AL3")
+        ends[kind] = float(row["accuracy_low"]), float(row["accuracy_high"])
+        page = (out / "index.html").read_text(encoding="utf-8")
+        assert ("clustered by patient, as" in page) == (kind == "clustered")
+    assert ends["independent"] == pytest.approx(
+        tuple(binomtest(7, 10).proportion_ci(method="wilson")), abs=1e-6
+    )
+    assert ends["clustered"][0] < ends["independent"][0]
