@@ -83,6 +83,22 @@ def benign_class_aucs(trial: RecordedTrial) -> dict[str, float]:
     return found
 
 
+def called_malignant(trial: RecordedTrial, benign_class: str) -> tuple[float, float]:
+    """Of the benign lesions of a class those called malignant, and all; nan where not known."""
+    for stratum in strata_of(trial.predictions, reported(trial)) if trial.evidence else ():
+        if stratum.value == benign_class:
+            said = trial.predictions
+            benign = stratum.members & (said.labels == 0)
+            return float(np.sum(benign & (said.probabilities > 0.5))), float(np.sum(benign))
+    return math.nan, math.nan
+
+
+def specificity_among(trial: RecordedTrial, benign_class: str) -> float:
+    """Specificity at 0.5 among the benign lesions of a class; nan where not known."""
+    called, among = called_malignant(trial, benign_class)
+    return 1 - called / among
+
+
 def reported(trial: RecordedTrial) -> list[Evidence]:
     """What is known of the lesions reported."""
     return [each for each in trial.evidence if each.subset == "reported"]

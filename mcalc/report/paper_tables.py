@@ -9,26 +9,23 @@ contradicts itself is found (`mcalc.report.cautions`) and not passed on.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from statistics import fmean, stdev
 from typing import Any
-
-import numpy as np
 
 from mcalc.evaluation import (
     METRICS,
     Confusion,
     Metric,
     find_metric,
-    strata_of,
     wilson_interval,
 )
 from mcalc.evaluation.clustered import Interval
 from mcalc.paper import NETWORK_TITLES, NETWORKS, PAPER_TRIALS
 from mcalc.plugins import installed
 from mcalc.report.accuracy import Accuracy
-from mcalc.report.case_mix import BENIGN_CLASSES, reported
+from mcalc.report.case_mix import BENIGN_CLASSES, called_malignant, specificity_among
 from mcalc.report.cautions import cautions, names, provenance
 from mcalc.report.configurations import base_name
 from mcalc.report.formats import NOT_RUN, Column, Table, interval_cell, number_cell, numbers
@@ -171,18 +168,14 @@ def _our_counts(row: Row) -> list[str]:
     if not row.trials:
         return [NOT_RUN] * 11
     counts = [Confusion.of(trial.predictions) for trial in row.trials]
-    easy = fmean(_false_without_callback(trial) for trial in row.trials)
+    easy = fmean(called_malignant(trial, BENIGN_CLASSES[1])[0] for trial in row.trials)
     return _counts(counts, easy, number_cell(fmean(each.accuracy for each in counts), 4))
 
 
-def _false_without_callback(trial: RecordedTrial) -> float:
-    """False positives that were benign without a callback; nan where the record knows none."""
-    for stratum in strata_of(trial.predictions, reported(trial)) if trial.evidence else ():
-        if stratum.value == BENIGN_CLASSES[1]:
-            said = trial.predictions
-            false = (said.labels == 0) & (said.probabilities > 0.5)
-            return float(np.sum(false & stratum.members))
-    return math.nan
+def _mean(values: Iterable[float]) -> float:
+    """nan of none."""
+    known = list(values)
+    return fmean(known) if known else math.nan
 
 
 def _rates_table(record: Record) -> Table:
@@ -198,6 +191,7 @@ def _rates_table(record: Record) -> Table:
             Column(f"{metric.name}_{each}", f"{metric.heading} {each}", csv_only=True)
             for each in ("difference", "low", "high", "sd")
         ]
+    columns += numbers(csv_only=True, specificity_benign="", specificity_without_callback="")
     rows: list[_Cells] = []
     for row in all_rows(record):
         cells, further = [row.label], []
@@ -216,17 +210,25 @@ def _rates_table(record: Record) -> Table:
                 number_cell(high, 6),
                 number_cell(stdev(values) if several else math.nan, 6),
             ]
+        further += [
+            number_cell(_mean(specificity_among(trial, name) for trial in row.trials), 4)
+            for name in BENIGN_CLASSES
+        ]
         rows.append(([*cells, *further], row.trial))
     dash = (
         "A dash in the row of a trial that was run means 0/0: precision where nothing was called "
         "malignant, for example."
+    )
+    by_class = (
+        "Specificity among benign lesions that were, and were not, called back is in the CSV file; "
+        "the table of case mix has further parts."
     )
     return _table(
         "Table 6. Recall, precision (Prec.), specificity (Spec.) and F-measure (F), ours with "
         "intervals and the paper's",
         columns,
         rows,
-        (*_notes_of_both(record), dash, _WITHIN),
+        (*_notes_of_both(record), dash, by_class),
         trials_of(record),
     )
 

@@ -196,6 +196,10 @@ def test_tables_1_and_5_and_the_baselines_show_both_classes_of_benign_lesions(tr
     assert [row["auc_benign"], row["auc_without_callback"]] == [f"{e:.3f}" for e in expected]
     counts = cells(build(5, {"alexnet": [one]}), name="AL1", source="ours")
     assert counts["fp_without_callback"] == str(int(np.sum(easy & (said > 0.5))))
+    rates = cells(build(6, {"alexnet": [one]}), name="AL1")
+    hard = (LABELS == 0) & ~easy
+    assert rates["specificity_benign"] == f"{np.mean(said[hard] <= 0.5):.4f}"
+    assert rates["specificity_without_callback"] == f"{np.mean(said[easy] <= 0.5):.4f}"
     row = cells(baselines_table([one]), scorer="networks, mean of 1")
     assert [row["benign"], row["without_callback"]] == [f"{e:.3f}" for e in expected]
 
