@@ -188,7 +188,7 @@ class Recorder(Listener):
             f"  {trial.name}: accuracy {metrics['accuracy']:.4f} "
             f"[{metrics['accuracy_low']:.3f}, {metrics['accuracy_high']:.3f}], "
             f"AUC {metrics['auc']:.3f} [{metrics['auc_low']:.3f}, {metrics['auc_high']:.3f}] "
-            f"on {len(data.split.reported)} {config.data.unit}s; stopped at iteration "
+            f"on {metrics['n']:.0f} {config.data.unit}s; stopped at iteration "
             f"{result.iterations} ({result.stop_reason}) after {result.seconds:.0f} s"
         )
 
