@@ -56,7 +56,8 @@ def test_every_command_is_of_a_kind_that_is_tested_here() -> None:
     for words in COMMANDS:
         assert words[0] == "make" or words[:2] == ["python", "-m"], words
         if words[1] == "-m":
-            assert words[2] in ("mcalc.train", "mcalc.data", "mcalc.report", "mcalc.sweep"), words
+            known = ("mcalc.train", "mcalc.data", "mcalc.report", "mcalc.sweep", "mcalc.paper")
+            assert words[2] in known, words
 
 
 def test_every_make_target_of_the_readme_exists_and_help_names_it() -> None:
@@ -143,6 +144,15 @@ def test_checking_a_download(tmp_path: Path) -> None:
         given = [word.replace("/path/to/CBIS-DDSM", str(root)) for word in arguments]
         assert str(root) in shlex.join(given)
         assert "40" in call([sys.executable, "-m", "mcalc.data", *given], tmp_path)
+
+
+@pytest.mark.shared
+def test_auditing_the_paper(shared_data: Path, tmp_path: Path) -> None:
+    for arguments in of("mcalc.paper"):
+        folder = shared_data / "cbis-ddsm" / "csv"
+        given = [word.replace("/path/to/csvs", str(folder)) for word in arguments]
+        assert str(folder) in shlex.join(given)
+        assert "neither is proved" in call([sys.executable, "-m", "mcalc.paper", *given], tmp_path)
 
 
 @pytest.mark.whole

@@ -218,7 +218,7 @@ REPORT = Command(
         ),
         "dir": Word("folder of the record", alias="tracking.dir"),
     },
-    settings=("sweep", "tracking.dir", "tracking.uri"),
+    settings=("sweep", "tracking.dir", "tracking.uri", "data.csv_dir"),
     examples=(
         "python -m mcalc.report table=1 tracking.dir=mlruns out=report",
         "python -m mcalc.report alexnet=mine tracking.uri=http://HOST:5000",
@@ -227,5 +227,24 @@ REPORT = Command(
     groups=False,
 )
 
-COMMANDS = {command.name: command for command in (TRAIN, DATA, SWEEP, REPORT)}
+PAPER = Command(
+    name="paper",
+    module="mcalc.paper.command",
+    line="audit the paper by its own numbers",
+    usage="[data.csv_dir=PATH]",
+    text=(
+        "Audit the paper by its own numbers: how far its rows spread without any change of rates, "
+        "whether its tables agree, and where 901 reported images may come from. The four case CSVs "
+        "of CBIS-DDSM are needed for the last; without them the rest is printed."
+    ),
+    settings=("data.csv_dir", "data.root"),
+    examples=(
+        "python -m mcalc.paper",
+        "python -m mcalc.paper data.csv_dir=PATH",
+        "python -m mcalc.paper data.root=/path/to/CBIS-DDSM",
+    ),
+    groups=False,
+)
+
+COMMANDS = {command.name: command for command in (TRAIN, DATA, SWEEP, REPORT, PAPER)}
 """By name."""

@@ -120,5 +120,5 @@ class StoppingConfig(Section, prefix="stopping."):
     """Validation evaluations without a better loss before stopping. A tie is not better; null never
     stops early. MATLAB: ValidationPatience, with Inf for null."""
     network: Network = Network.last
-    """Which network is returned. `last`: of the last iteration, as MATLAB before R2021b; `best`: of
-    the lowest validation loss. MATLAB: OutputNetwork."""
+    """Which network is returned. `last`: of the last iteration, as MATLAB by default; `best`: of
+    the lowest validation loss. MATLAB: OutputNetwork, since R2021b."""

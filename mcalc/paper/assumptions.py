@@ -68,7 +68,8 @@ ASSUMPTIONS: tuple[Assumption, ...] = (
         paper="Not given.",
         taken={"stopping.network": "last"},
         choice="That of the last iteration",
-        reason="MATLAB returned the last network until R2021b; the paper is from January 2020.",
+        reason="MATLAB returns it by default. R2021b, later than the paper (January 2020), added "
+        "OutputNetwork, which can choose another; its default is still last-iteration.",
     ),
     Assumption(
         topic="Order of training images",
@@ -140,9 +141,9 @@ ASSUMPTIONS: tuple[Assumption, ...] = (
         paper="30 % of 1360 is 408, yet every row of Table 5 sums to 901.",
         taken={},
         choice="Each held-out lesion is reported once; protocol=paper_augment_first splits copies",
-        reason="901 is 30 % of about 3003, or 2.2 x 1360: consistent with augmenting first and "
-        "splitting afterwards, so that copies of one lesion are in both subsets. That is an "
-        "inference.",
+        reason="Two hypotheses, neither proved, stand side by side in `python -m mcalc.paper`: 901 "
+        "is 30 % of about 3003, or 2.2 x 1360, as if images were augmented first and split "
+        "afterwards; and whole mammograms of calcifications and masses leave 901 as well.",
     ),
     Assumption(
         topic="Contrast enhancement",

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from mcalc.csv_cells import csv_text
 
 TEXT_WIDTH = 120
-"""Columns of a terminal that `as_text` keeps within."""
+"""Columns of a terminal that `as_text` keeps within, unless told otherwise."""
 
 NOT_RUN = "—"
 """Cell of a value that does not exist."""
@@ -95,34 +95,37 @@ class Table:
         return replace(self, columns=columns, rows=rows, hidden=frozenset())
 
 
-def as_text(table: Table) -> str:
-    """Monospace: headings broken into lines, numbers to the right, notes folded below."""
+def as_text(table: Table, width: int = TEXT_WIDTH) -> str:
+    """Monospace: headings broken into lines, numbers to the right, notes folded below.
+
+    `width`: columns to keep within; numbers are never cut, so a table of many may need more.
+    """
     table = table.for_people()
     heads = [column.heading.split(" ") for column in table.columns]
     depth = max(len(words) for words in heads)
     lines = [[""] * (depth - len(words)) + words for words in heads]  # headings sit at the bottom
     heading_rows = list(zip(*lines, strict=True))
     columns = zip(*heading_rows, *table.rows, strict=True)
-    widths = _within([max(map(len, cells)) for cells in columns], table.columns)
+    widths = _within([max(map(len, cells)) for cells in columns], table.columns, width)
 
     def laid_out(cells: list[str]) -> str:
         parts = [
-            _cut(cell, width).ljust(width) if column.text else cell.rjust(width)
-            for cell, width, column in zip(cells, widths, table.columns, strict=True)
+            _cut(cell, wide).ljust(wide) if column.text else cell.rjust(wide)
+            for cell, wide, column in zip(cells, widths, table.columns, strict=True)
         ]
         return "  ".join(parts).rstrip()
 
     rule = "-" * (sum(widths) + 2 * (len(widths) - 1))
-    out = [*textwrap.wrap(table.title, TEXT_WIDTH), rule]
+    out = [*textwrap.wrap(table.title, width), rule]
     out += [laid_out(list(row)) for row in heading_rows]
     out += [rule, *(laid_out(list(row)) for row in table.rows), rule]
-    return "\n".join([*out, *bullets((*table.notes, *table.provenance))]) + "\n"
+    return "\n".join([*out, *bullets((*table.notes, *table.provenance), width)]) + "\n"
 
 
-def bullets(notes: tuple[str, ...]) -> list[str]:
-    """Lines of a plain-text list, folded at `TEXT_WIDTH`."""
+def bullets(notes: tuple[str, ...], width: int = TEXT_WIDTH) -> list[str]:
+    """Lines of a plain-text list, folded at so many columns."""
     fold = textwrap.TextWrapper(
-        TEXT_WIDTH, initial_indent="* ", subsequent_indent="  ", break_on_hyphens=False
+        width, initial_indent="* ", subsequent_indent="  ", break_on_hyphens=False
     )
     return [line for note in notes for line in fold.wrap(note)]
 
@@ -177,9 +180,9 @@ def as_latex(table: Table) -> str:
     return "\n".join([*out, r"\end{table}"]) + "\n"
 
 
-def _within(widths: list[int], columns: tuple[Column, ...]) -> list[int]:
+def _within(widths: list[int], columns: tuple[Column, ...], width: int) -> list[int]:
     """Take what is too much for the terminal from the columns of words; numbers stay whole."""
-    excess = sum(widths) + 2 * (len(widths) - 1) - TEXT_WIDTH
+    excess = sum(widths) + 2 * (len(widths) - 1) - width
     fitted = list(widths)
     for index, column in enumerate(columns):
         if column.text and excess > 0:

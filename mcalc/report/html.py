@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -18,6 +18,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 from scipy.special import expit
 
+from mcalc.data.sources.cbis_ddsm import Case
 from mcalc.evaluation import (
     Confusion,
     confusion_figure,
@@ -27,12 +28,14 @@ from mcalc.evaluation import (
     reliability_figure,
     temperature,
 )
-from mcalc.paper import ASSUMPTIONS, NETWORK_TITLES, NETWORKS
+from mcalc.paper import NETWORK_TITLES, NETWORKS
+from mcalc.report.audit import audit
 from mcalc.report.cautions import cautions, provenance
 from mcalc.report.choosing import can_choose, odds_of
 from mcalc.report.formats import Table
 from mcalc.report.paper_tables import SETTINGS
 from mcalc.report.rows import Record, Row, single_rows, trials_of
+from mcalc.report.used import assumed
 from mcalc.results import RecordedTrial
 
 _CROPS = 12
@@ -72,6 +75,7 @@ def page(
     further: Mapping[str, Table],
     record: Record,
     progress: Callable[[int, int], None] | None = None,
+    cases: Sequence[Case] | None = None,
 ) -> str:
     """The whole page.
 
@@ -80,6 +84,8 @@ def page(
         further: other tables by their name, shown after them.
         record: network -> recorded trials, whose figures are drawn.
         progress: called with (done, total) after each trial's figures are drawn (a second each).
+        cases: rows of the four case CSVs, for the audit of the paper; None leaves out what needs
+            them.
 
     Returns:
         HTML with every figure inside; every text of the record is escaped. A crop that is kept
@@ -113,7 +119,8 @@ def page(
         further={name: table.for_people() for name, table in further.items()},
         curves=_score_figures(record),
         galleries=galleries,
-        assumptions=ASSUMPTIONS,
+        audit={name: table.for_people() for name, table in audit(cases).items()},
+        assumptions=assumed(trials),
     )
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from mcalc.atomic_write import write_binary, write_text
 from mcalc.config import Line
 from mcalc.console import counting, stderr
+from mcalc.data.sources.cbis_ddsm import read_all_cases
 from mcalc.errors import UserError
 from mcalc.evaluation import Choice, ladder_figure
 from mcalc.paper import NETWORKS
@@ -38,12 +39,15 @@ def write_report(line: Line) -> int:
     """Print tables and write the report; returns the exit status.
 
     Raises:
-        UserError: a setting is wrong, nothing is recorded, or the output cannot be written.
+        UserError: a setting is wrong, nothing is recorded, the case CSVs of `data.csv_dir` cannot
+            be read, or the output cannot be written.
     """
     table = line.words["table"]
     numbers = [number for number in TABLES if table in ("all", str(number))]
     others = line.words["against"]
     against = {others.name: read_prediction_table(others)} if others else {}
+    csvs = line.config().data.csv_dir
+    cases = read_all_cases([Path(csvs).expanduser()]) if csvs else None
     record = _read(line)
     if line.words["intervals"] == "independent":
         record = {network: [_unclustered(t) for t in trials] for network, trials in record.items()}
@@ -69,7 +73,7 @@ def write_report(line: Line) -> int:
         print(f"wrote {out / name}.{{{','.join(FORMATS)}}}")
     if table in ("all", *_PAGE_TABLES):
         with counting(stderr, "drawing figures") as progress:
-            text = page(everything, further, record, progress)
+            text = page(everything, further, record, progress, cases)
         _write(out / "index.html", text)
         print(f"wrote {out / 'index.html'}")
     return 0

@@ -51,6 +51,8 @@ def imported(tmp_path: Path, *command: str) -> set[str]:
         ["mcalc.sweep", "--help"],
         ["mcalc.sweep", "lsit"],
         ["mcalc.sweep", "list", "tracking.dri=x"],
+        ["mcalc.paper", "--help"],
+        ["mcalc.paper", "data.csv_dri=x"],
         ["mcalc.report", "--help"],
         ["mcalc.report", "tabel=1"],
         ["mcalc.report", "tracking.dir=nowhere"],

@@ -161,6 +161,31 @@ def test_shown_crops_are_spread_over_the_split_and_not_chosen_by_result(trial) -
     assert shown == [0, 11, 22, 33, 44, 55, 66, 78, 89]  # every tenth of the ninety kept
 
 
+def test_assumptions_show_what_was_used_and_mark_departures(trial) -> None:
+    record = {
+        "alexnet": [trial("AL1", params={"trainer.lr": 0.01}), trial("AL2")],
+        "googlenet": [trial("GL1")],
+    }
+    text = report(record).split('<section id="assumptions">')[1].split("</section>")[0]
+    row = next(part for part in text.split("<tr") if "Base learning rate" in part)
+    shown = " ".join(re.sub(r"<[^>]+>", " ", row).split())
+    assert "trainer.lr=0.01 (AL1) departs trainer.lr=0.0001 (AL2, GL1)" in shown
+    assert row.count("<strong>departs</strong>") == 1
+    assert "departs" not in next(part for part in text.split("<tr") if "Batch size" in part)
+    assert "R2021b" in text
+    nothing = report({}).split('<section id="assumptions">')[1].split("</section>")[0]
+    assert "departs" not in nothing
+    assert "no trial has been run" in nothing
+
+
+def test_the_audit_is_a_section_with_what_needs_no_csv(trial) -> None:
+    outline = Outline(report({"alexnet": [trial("AL1")]}))
+    assert {"href": "#audit"} in outline.all("a")
+    assert "AL5, AL6, AL7 and AL10 differ in patience alone" in outline.text
+    assert "case CSVs of CBIS-DDSM were not named" in outline.text
+    assert "Ways to count" not in outline.text
+
+
 def test_progress_counts_the_trials(trial) -> None:
     seen: list[tuple[int, int]] = []
     record = {"alexnet": [trial("AL1")], "googlenet": [trial("GL1")]}

@@ -15,6 +15,9 @@ PUBLISHED = {
 """Calcifications of CBIS-DDSM by official split, counted in the case CSVs that TCIA publishes (doi
 10.7937/k9/tcia.2016.7o02s9cy); Lee et al. 2017 give the same 753 patients in all."""
 
+PUBLISHED_MASSES = {Split.TRAIN: 1318, Split.TEST: 378}
+"""Rows of the mass CSVs by official split, counted in the same way."""
+
 
 def published_differences(lesions: Sequence[Lesion], csv_split: CsvSplit) -> list[Defect]:
     """One COUNT_DIFFERS row for each official split, of those asked for, that is not as published.
