@@ -97,6 +97,50 @@ def read_table(
         ) from error
 
 
+@dataclass(frozen=True, slots=True)
+class Sheet:
+    """A CSV file whole, whatever its columns."""
+
+    columns: tuple[str, ...]
+    """The header's names as they stand there, without white space around them; some may be equal
+    or empty."""
+    rows: tuple[tuple[int, tuple[str, ...]], ...]
+    """Each with its number, as of `CsvRow`, and as many values as there are columns."""
+
+
+def read_sheet(path: Path, remedy: str = "save it as CSV in UTF-8 again") -> Sheet:
+    """Every column of a CSV file whose columns are not known; blank rows are skipped.
+
+    As `read_table`, but that fields may be separated by tabs too, where the header has most of
+    those. Raises UserError where the file cannot be read, is no CSV file, has nothing in its header
+    or a row with more or fewer fields.
+    """
+    try:
+        with open_lines(path) as lines:
+            records = _records(path, lines, remedy, tabs=True)
+            _, header = next(records, ("", []))
+            _check_separator(path, lines.first, header, set())
+            columns = tuple(name.replace("\ufeff", "").strip() for name in header)
+            if not any(columns):
+                raise UserError(f"{path} has nothing in its first row: expected a header")
+            if len(columns) > MOST_COLUMNS:
+                raise _too_wide(path, len(columns))
+            rows = []
+            for number, (where, row) in enumerate(records, start=FIRST_ROW):
+                values = [value.strip() for value in row]
+                if any(values):
+                    if misfit := _misfit(values, len(columns)):
+                        raise _refused(path, where, misfit)
+                    rows.append((number, tuple(values[: len(columns)])))
+            return Sheet(columns, tuple(rows))
+    except NotText as error:
+        raise UserError(f"{path} {error}: {remedy}") from error
+    except OSError as error:
+        raise UserError(
+            f"{path} cannot be read ({error.strerror}): check its name and rights"
+        ) from error
+
+
 def write_table(
     path: Path, columns: Sequence[str], rows: Iterable[Sequence[str]], what: str, remedy: str
 ) -> None:
@@ -142,23 +186,41 @@ def _rows(
         values = [value.strip() for value in row]
         if not any(values):
             continue
-        fits = len(values) >= len(header) and not any(values[len(header) :])
-        misfit = "" if fits else f"{len(values)} of {len(header)} fields"
+        misfit = _misfit(values, len(header))
         if misfit and not keep_misfits:
-            raise UserError(
-                f"{path} {where} has {misfit} that its header names: expected one "
-                "value a column; put text that holds a comma between quotes"
-            )
+            raise _refused(path, where, misfit)
         padded = values + [""] * (len(header) - len(values))
         named = {name: "" if i is None else padded[i] for name, i in at.items()}
         yield CsvRow(number, named, misfit)
 
 
-def _records(path: Path, lines: Lines, remedy: str) -> Iterator[tuple[str, list[str]]]:
+def _misfit(values: Sequence[str], columns: int) -> str:
+    fits = len(values) >= columns and not any(values[columns:])
+    return "" if fits else f"{len(values)} of {columns} fields"
+
+
+def _refused(path: Path, where: str, misfit: str) -> UserError:
+    return UserError(
+        f"{path} {where} has {misfit} that its header names: expected one "
+        "value a column; put text that holds a comma between quotes"
+    )
+
+
+def _too_wide(path: Path, columns: int) -> UserError:
+    return UserError(
+        f"{path} has {columns:,} columns: expected at most {MOST_COLUMNS:,}; remove those "
+        "that are not needed"
+    )
+
+
+def _records(
+    path: Path, lines: Lines, remedy: str, tabs: bool = False
+) -> Iterator[tuple[str, list[str]]]:
     """The header and every row, blank ones too, each with its place in words."""
     header = next(lines, "")
-    # as European spreadsheets write them
-    delimiter = ";" if header.count(";") > header.count(_COMMA) else _COMMA
+    # semicolons: as European spreadsheets write them
+    delimiters = (_COMMA, ";", "\t") if tabs else (_COMMA, ";")
+    delimiter = max(delimiters, key=header.count)
     # strict: a quote left open would swallow every row after it
     reader = csv.reader(
         chain([header], lines), strict=True, delimiter=delimiter, skipinitialspace=True
@@ -195,10 +257,7 @@ def _places(
 ) -> dict[str, int | None]:
     """The position of each column; None for an optional one that is not there."""
     if len(header) > MOST_COLUMNS:
-        raise UserError(
-            f"{path} has {len(header):,} columns: expected at most {MOST_COLUMNS:,}; remove those "
-            "that are not needed"
-        )
+        raise _too_wide(path, len(header))
     keys = {name: column_key(name) for name in (*required, *optional)}
     found = [column_key(name) for name in header]
     missing = [name for name in required if keys[name] not in found]

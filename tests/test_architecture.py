@@ -74,6 +74,9 @@ RULES: dict[str, tuple[str, ...]] = {
     "mcalc.data.phantom.source": (
         "mcalc.config", "mcalc.data.phantom", "mcalc.data.sources", *DATA,
     ),
+    "mcalc.data.splits.checking": (
+        "mcalc.config", "mcalc.data.records", "mcalc.data.images", "mcalc.data.sources",
+    ),
     "mcalc.data.loading": ("mcalc.config", "mcalc.data.splits"),
     "mcalc.data.pipeline": ("mcalc.config", "mcalc.data.sources", *DATA),
     "mcalc.data.command": ("mcalc.config", "mcalc.data"),

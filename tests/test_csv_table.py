@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from mcalc.csv_table import read_table
+from mcalc.csv_table import Sheet, read_sheet, read_table
 from mcalc.errors import UserError
 
 
@@ -179,3 +179,41 @@ def test_many_rows_of_a_few_characters_are_read(tmp_path: Path) -> None:
     # together they are longer than one row may be
     path = _write(tmp_path / "t.csv", "path,label\n" + "aaaaaaaa,b\n" * 120_000)
     assert sum(1 for _ in read_table(path, ("path", "label"))) == 120_000
+
+
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+def test_a_sheet_is_read_whole_whatever_separates_it(tmp_path: Path, separator: str) -> None:
+    text = '\ufeffa,Image Path,,a\r\n1,"x\n",3,4\r\n,,,\r\n "5",b c,7,8,\r\n'.replace(
+        ",", separator
+    )
+    sheet = read_sheet(_write(tmp_path / "t.csv", text))
+    assert sheet == Sheet(
+        ("a", "Image Path", "", "a"), ((2, ("1", "x", "3", "4")), (4, ("5", "b c", "7", "8")))
+    )
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (b"", "has nothing in its first row: expected a header"),
+        (b",,\n1,2,3\n", "has nothing in its first row"),
+        (b"sep=;\na;b\n", "begins with the line 'sep=;'"),
+        (b"a,b\n1\n", "row 2 has 1 of 2 fields"),
+        (b"a\tb\n1\t2\t3\n", "row 2 has 3 of 2 fields"),
+        (b'a,b\n1,"2\n', "row 2: a quote is opened there and never closed"),
+        ("a,b\n1,2\n".encode("utf-16"), "is not UTF-8 text but UTF-16"),
+        (b",".join(b"%d" % i for i in range(20_000)), "has 20,000 columns: expected at most"),
+    ],
+)
+def test_what_is_no_sheet_is_refused(tmp_path: Path, content: bytes, says: str) -> None:
+    path = tmp_path / "t.csv"
+    path.write_bytes(content)
+    with pytest.raises(UserError) as error:
+        read_sheet(path)
+    assert str(error.value).startswith(str(path))
+    assert says in str(error.value)
+
+
+def test_a_sheet_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="nowhere"):
+        read_sheet(tmp_path / "nowhere.csv")

@@ -140,7 +140,13 @@ def test_looking_at_sweeps(tmp_path: Path) -> None:
 @pytest.mark.whole
 def test_checking_a_download(tmp_path: Path) -> None:
     root = write_phantom(tmp_path / "download", PhantomConfig(lesions=40))
+    own = tmp_path / "split.csv"
+    own.write_text("image,split\nP_00001_LEFT_CC_1,train\nP_00002_LEFT_CC_1,test\n")
     for arguments in of("mcalc.data"):
+        if arguments == ["check_split=/path/to/split.csv"]:
+            place = f"check_split={own}"
+            assert "Clean" in call([sys.executable, "-m", "mcalc.data", place], tmp_path)
+            continue
         given = [word.replace("/path/to/CBIS-DDSM", str(root)) for word in arguments]
         assert str(root) in shlex.join(given)
         assert "40" in call([sys.executable, "-m", "mcalc.data", *given], tmp_path)

@@ -112,11 +112,13 @@ TRAIN = Command(
 DATA = Command(
     name="data",
     module="mcalc.data.command",
-    line="index a data set and check it",
-    usage="data=NAME [data.root=PATH] [KEY=VALUE ...] [pixels=true] [split_to=FILE]",
+    line="index a data set and check it, or check anybody's split",
+    usage="[data=NAME data.root=PATH | check_split=FILE] [KEY=VALUE ...]",
     text=(
         "Index a data set and check it: counts against the published ones, and a ledger of every "
-        "defect, ledger.csv in data.cache. Exit status 0: complete enough; 2: not, or a mistake."
+        "defect, ledger.csv in data.cache. Exit status 0: complete enough; 2: not, or a mistake. "
+        "With check_split=FILE: who stands on both sides of a split that anybody made. Exit status "
+        "0: clean; 1: leakage; 2: a mistake, or rows that cannot be compared."
     ),
     words={
         "pixels": Word(
@@ -125,15 +127,21 @@ DATA = Command(
             default="false",
         ),
         "split_to": Word("write the split that protocol= and seed= make, as CSV", kind="path"),
+        "check_split": Word("CSV of a split to check, or one for each part: train.csv,test.csv"),
+        "id": Word("with check_split: the column that names images"),
+        "label": Word("with check_split: the column of labels"),
+        "split": Word("with check_split: the column that says which part a row belongs to"),
+        "patient": Word("with check_split: the column of patients"),
+        "parts": Word("with check_split: what its values mean: 0:train,1:test, or folds"),
     },
     settings=_names(
         "data.root data.csv_dir data.csv_split data.labels data.region data.unit "
         "data.min_completeness data.benign_without_callback data.cache protocol.held_out seed"
     ),
     examples=(
-        "python -m mcalc.data data=cbis_ddsm data.root=PATH",
         "python -m mcalc.data data=folder data.root=PATH data.labels=labels.csv pixels=true",
         "python -m mcalc.data data=cbis_ddsm data.root=PATH protocol=patient split_to=split.csv",
+        "python -m mcalc.data check_split=split.csv id=image_path split=set",
     ),
 )
 

@@ -22,12 +22,16 @@ from mcalc.data.images import (
 )
 from mcalc.data.ledger import count_by_kind, write_ledger
 from mcalc.data.pipeline import export_split
-from mcalc.data.records import Counts, Defect, DefectKind, Index, Split, count
+from mcalc.data.records import Counts, Defect, DefectKind, Index, Lesion, Split, count
 from mcalc.data.sources import open_source
+from mcalc.data.splits.checking import Columns, check_split
+from mcalc.errors import UserError
 
 IMAGE_WIDTH = 227
 """Pixels across what pixels=true prepares: AlexNet's, whose trials then find it in the cache."""
 
+_OF_CHECK_SPLIT = ("id", "label", "split", "patient", "parts")
+"""Words that say what the columns of a split to check are."""
 _MADE_OF = {
     Region.crop: "a crop",
     Region.patch: "a full image and a mask",
@@ -36,12 +40,16 @@ _MADE_OF = {
 
 
 def run(line: Line) -> int:
-    """Check the data set that the settings name; print to stdout.
+    """Check the data set that the settings name, or somebody's split; print to stdout.
 
     Raises UserError where a setting is wrong, the data cannot be indexed, less of it is there than
     `data.min_completeness` asks for, or the split cannot be written.
     """
     console = Console()
+    if line.words["check_split"] is not None:
+        return _check_split(line, console)
+    if given := [word for word in _OF_CHECK_SPLIT if line.words[word] is not None]:
+        raise UserError(f"{given[0]}= is about a split: name its file with check_split=FILE")
     config = line.config()
     data = config.data
     met: tuple[Defect, ...] | None = None
@@ -61,6 +69,29 @@ def run(line: Line) -> int:
     if line.words["split_to"] is not None:
         console.print(escape(export_split(config, line.words["split_to"])), soft_wrap=True)
     return 0
+
+
+def _check_split(line: Line, console: Console) -> int:
+    """Check somebody's split, with the pixels of the data set where `data.root` is given."""
+    if line.words["split_to"] is not None or line.words["pixels"]:
+        other = "pixels=true" if line.words["pixels"] else "split_to=FILE"
+        raise UserError(f"check_split=FILE and {other} are two tasks: give one of them")
+    data = line.config().data
+    lesions = None
+    if data.root:
+        if not any(each.startswith("data=") for each in line.overrides):
+            raise UserError(
+                f"data.root={data.root}: of which data set? name it, as in data=cbis_ddsm, to look "
+                "for identical pixels"
+            )
+
+        def lesions() -> Sequence[Lesion]:
+            with counting(stderr, "indexing") as progress:
+                return open_source(data, progress).lesions
+
+    with counting(stderr, "decoding") as progress:
+        columns = Columns(**{word: line.words[word] for word in _OF_CHECK_SPLIT})
+        return check_split(line.words["check_split"], columns, console, lesions, progress)
 
 
 def _decode(index: Index, digests: Sequence[LesionDigests], data: DataConfig) -> tuple[Defect, ...]:

@@ -115,7 +115,9 @@ def test_a_commands_own_words_have_types(command: Command, argument: str, value:
 
 
 def test_words_that_are_not_given_have_their_defaults() -> None:
-    assert read_line(DATA, []).words == {"pixels": False, "split_to": None}
+    of_a_split = ("check_split", "id", "label", "split", "patient", "parts")
+    others = dict.fromkeys(("split_to", *of_a_split))
+    assert read_line(DATA, []).words == {"pixels": False, **others}
     report = read_line(REPORT, [])
     assert report.words["table"] == "all"
     assert report.words["out"] == Path("report")

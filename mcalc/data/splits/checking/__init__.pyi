@@ -1,0 +1,2 @@
+from .check import Columns as Columns
+from .check import check_split as check_split
