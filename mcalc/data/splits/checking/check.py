@@ -77,7 +77,9 @@ def check_split(
     print_reading(read, console)
     print_parts(rows, parts, console)
     pixels = None
-    if here is not None:
+    if here is None:
+        console.print("Identical pixels were not looked for: data=NAME data.root=PATH names images")
+    else:
         # late: NumPy and decoders, of no use without images
         from mcalc.data.splits.checking.pixels import decode
 

@@ -115,7 +115,7 @@ class _Finder:
             return None
         places = self._places((column_key(name),))
         if not places:
-            hint = nearest(column_key(name), filter(None, self.keys))
+            hint = nearest(name, filter(None, self.sheet.columns))
             raise self.error(f"{word}={name} is not a column of it{hint}")
         if len(places) > 1:
             raise self.error(f"{word}={name} is the name of {len(places)} columns: rename others")
