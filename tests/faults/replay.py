@@ -29,7 +29,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 FAULTS = Path(__file__).resolve().parent
-NOT_COPIED = shutil.ignore_patterns(".git", ".venv", ".cache", "mlruns", "report", "__pycache__")
+NOT_COPIED = (".git", ".venv", ".cache", "mlruns", "report")
+"""What lies in the root and takes no part: `report` is what `make tables` writes."""
 LONGEST_SECONDS = 900
 """A fault whose tests take longer is counted as killed: it made them hang."""
 
@@ -60,13 +61,19 @@ def planted(fault: Fault) -> Iterator[Path | None]:
     with tempfile.TemporaryDirectory() as folder:
         # as in the checkout, where tests look for the real data beside it
         tree = Path(folder) / "tree"
-        shutil.copytree(ROOT, tree, ignore=NOT_COPIED)
+        shutil.copytree(ROOT, tree, ignore=_not_copied)
         if (ROOT.parent / "shared").is_dir():
             (Path(folder) / "shared").symlink_to(ROOT.parent / "shared")
         applied = subprocess.run(
             ["git", "apply", str(fault.diff)], cwd=tree, capture_output=True, text=True
         )
         yield tree if applied.returncode == 0 else None
+
+
+def _not_copied(folder: str, names: list[str]) -> set[str]:
+    # elsewhere the same name is a package: mcalc/report
+    here = NOT_COPIED if Path(folder) == ROOT else ()
+    return {name for name in names if name in here or name == "__pycache__"}
 
 
 def replay(fault: Fault) -> tuple[str, str]:
