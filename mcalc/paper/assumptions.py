@@ -141,7 +141,7 @@ ASSUMPTIONS: tuple[Assumption, ...] = (
         paper="30 % of 1360 is 408, yet every row of Table 5 sums to 901.",
         taken={},
         choice="Each held-out lesion is reported once; protocol=paper_augment_first splits copies",
-        reason="Two hypotheses, neither proved, stand side by side in `python -m mcalc.paper`: 901 "
+        reason="Two hypotheses, neither proved, stand side by side in python -m mcalc.paper: 901 "
         "is 30 % of about 3003, or 2.2 x 1360, as if images were augmented first and split "
         "afterwards; and whole mammograms of calcifications and masses leave 901 as well.",
     ),

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mcalc.csv_table import Sheet, column_key
-from mcalc.data.splits.checking.names import ImageName, parse_image
+from mcalc.data.splits.checking.names import ImageName, parse_image, parse_patient
 from mcalc.data.splits.checking.parts import FOLD_COLUMNS, holds_parts, part_of_word
 from mcalc.errors import UserError, nearest, shown
 
@@ -70,11 +70,12 @@ def find_columns(path: Path, sheet: Sheet, given: Given, needs_split: bool) -> F
     image = finder.named("id", given.id)
     if image is None:
         image = finder.images()
-    names_patients = image is not None and any(map(parse_image, finder.values(image)))
+        if image is None:
+            image = finder.only("id", _IDS)
+    ids = [] if image is None else finder.values(image)
+    names_patients = any(parse_image(text) or parse_patient(text) for text in ids)
     if patient is None:
         patient = finder.only("patient", _PATIENTS, needed=not names_patients)
-    if image is None:
-        image = finder.only("id", _IDS, needed=patient is None)
     if patient is None and not names_patients:
         raise finder.error(
             "no column names patients, and none has names of CBIS-DDSM images: name the column "
@@ -82,7 +83,7 @@ def find_columns(path: Path, sheet: Sheet, given: Given, needs_split: bool) -> F
         )
     label = finder.named("label", given.label)
     if label is None:
-        label = finder.only("label", _LABELS, needed=False)
+        label = finder.only("label", _LABELS)
     split = finder.named("split", given.split)
     if split is None and needs_split:
         split = finder.split()
@@ -121,7 +122,7 @@ class _Finder:
             raise self.error(f"{word}={name} is the name of {len(places)} columns: rename others")
         return places[0]
 
-    def only(self, word: str, known: Collection[str], needed: bool) -> int | None:
+    def only(self, word: str, known: Collection[str], needed: bool = False) -> int | None:
         """The only column with one of the known names; None where there is none.
 
         Of several none is taken, which is an error where one is needed.

@@ -22,7 +22,12 @@ _IMAGE = re.compile(
     r"(?:[-_]([0-9]{1,2})(?![0-9]))?(?![a-z0-9])",
     re.IGNORECASE | re.ASCII,
 )
-_PATIENT = re.compile(r"(?<![a-z0-9])p[-_ ]?([0-9]{3,6})(?![0-9])", re.IGNORECASE | re.ASCII)
+_PATIENT = re.compile(
+    # the name of a folder or file, or its beginning: P-1000-A is of another data set
+    r"(?:^|(?<=[/\\])|(?<![a-z])(?:calc|mass)[a-z]*[-_](?:training|train|test)[-_])"
+    r"p[-_]?([0-9]{3,6})(?=$|[/\\.]|[-_](?:left|right)(?![a-z]))",
+    re.IGNORECASE | re.ASCII,
+)
 _COPY = re.compile(r"_copy[0-9]+$", re.IGNORECASE)
 """What mcalc adds to the id of a copy that was augmented before the split."""
 

@@ -134,7 +134,7 @@ def _row(where: str, part: str | None, values: Sequence[str], found: Found) -> S
     text = "" if found.id is None else values[found.id]
     name = parse_image(text)
     column = "" if found.patient is None else values[found.patient]
-    patient = name.patient if name else _patient(column) or parse_patient(text)
+    patient = name.patient if name else parse_patient(text) or _patient(column)
     official = {part: values[place] for part, place in found.official.items()}
     own = _Official.of(official)
     return SplitRow(

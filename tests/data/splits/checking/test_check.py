@@ -72,6 +72,7 @@ def test_a_clean_split(check: Checked) -> None:
     assert "labels: column 'label'" in said
     assert "parts: column 'split'" in said
     assert "Clean: no patient or image stands in two parts." in said
+    assert "Identical pixels were not looked for" in said
     for pair in ("train / validation", "train / test", "validation / test"):
         assert f"{pair}: nothing on both sides" in said
 
@@ -212,6 +213,23 @@ def test_a_table_of_other_images(check: Checked) -> None:
     found = rows_of(said, "train / test: on both sides")
     assert found["same patient"] == ("1", "1 of 1")
     assert found["same breast"] == ("not known", "")
+
+
+def test_patients_of_another_data_set_are_taken_as_they_are_written(check: Checked) -> None:
+    text = OTHER.replace("ann", "P-1000-A").replace("bob", "P-1000-B")
+    assert check(text, "patient=person")[0] == 0
+    assert check(text.replace("P-1000-B", "p-1000-a"), "patient=person")[0] == 1
+
+
+def test_folders_that_name_a_patient_alone(check: Checked) -> None:
+    text = "path,set\nP_00001/1.png,train\nP_00001/2.png,train\nP_00002/1.png,dev\n"
+    for arguments in ([], ["patient=path"]):
+        assert check(text, *arguments)[0] == 0
+        status, said = check(text.replace("00002", "00001"), *arguments)
+        assert status == 1
+        found = rows_of(said, "train / validation: on both sides")
+        assert found["same patient"] == ("1", "1 of 1")
+        assert found["same breast"] == ("not known", "")
 
 
 def test_patients_that_may_be_one(check: Checked) -> None:

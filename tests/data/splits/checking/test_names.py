@@ -82,6 +82,14 @@ def test_no_name_of_one_image(text: str) -> None:
         ("P_00005/P_00006", None),
         ("00005", None),
         ("TOP_00005", None),
+        ("crops/P_00005/1.png", "P_00005"),
+        ("C:\\crops\\P_00005\\1.png", "P_00005"),
+        ("P_00005.png", "P_00005"),
+        # of other data sets
+        ("P-1000-A", None),
+        ("P-1000-B", None),
+        ("P_2020_01", None),
+        ("site_P_00005", None),
     ],
 )
 def test_patients(text: str, patient: str | None) -> None:
