@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from mcalc.config import (
     Accelerator,
     AugmentConfig,
+    AugmentPlace,
     BackboneConfig,
     Config,
     HeadConfig,
@@ -104,9 +105,12 @@ def trial(
     patience: int | None,
     settings: TrainerConfig = SETTINGS,
     network: Network = Network.last,
+    place: AugmentPlace = AugmentPlace.cpu,
 ) -> PlannedTrial:
     """A trial named by its patience."""
-    config = Config(seed=3, trainer=settings, stopping=StoppingConfig(patience, network))
+    augment = AugmentConfig(place=place)
+    stopping = StoppingConfig(patience, network)
+    config = Config(seed=3, augment=augment, trainer=settings, stopping=stopping)
     return plan_trial(str(patience), config, "fingerprint")
 
 
@@ -153,6 +157,7 @@ def train(
     network: Network = Network.last,
     checkpointing: Checkpointing | None = None,
     listener: Listener | None = None,
+    place: AugmentPlace = AugmentPlace.cpu,
 ) -> tuple[list[TrialResult], dict[str, dict[str, Tensor]]]:
     pixels, labels = images()
     data = crop_data(pixels, labels, settings)
@@ -161,7 +166,7 @@ def train(
     results = run_trajectory(
         module,
         data,
-        [trial(p, settings, network) for p in patience],
+        [trial(p, settings, network, place) for p in patience],
         [keeper, *([listener] if listener else [])],
         checkpointing,
     )

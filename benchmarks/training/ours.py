@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from benchmarks.training.stopwatch import Stopwatch
 from benchmarks.training.workload import Workload
 from mcalc.config import (
-    AugmentConfig,
     BackboneConfig,
     Config,
     PlannedTrial,
@@ -55,7 +54,7 @@ def run(work: Workload, watch: Stopwatch) -> None:
     n, all_of_them = work.trained, range(len(samples))
     held_out = tuple(all_of_them[n:])
     split = Split(ProtocolName.patient, 0, tuple(all_of_them[:n]), held_out, held_out, 0, "random")
-    data = CropData(pixels, samples, split, AugmentConfig(), config.trainer, seed=0)
+    data = CropData(pixels, samples, split, config.augment, config.trainer, seed=0)
     built = build_classifier(backbone, 0)
     module = Classifier(built, backbone, config.head, config.trainer)
     trial = plan_trial("benchmark", config, "random")

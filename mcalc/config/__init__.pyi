@@ -8,6 +8,7 @@ from .automatic import AUTOMATIC as AUTOMATIC
 from .automatic import automatic as automatic
 from .automatic import check_resolved as check_resolved
 from .choices import Accelerator as Accelerator
+from .choices import AugmentPlace as AugmentPlace
 from .choices import CsvSplit as CsvSplit
 from .choices import Fit as Fit
 from .choices import MissingWeights as MissingWeights
@@ -31,6 +32,7 @@ from .help import every_setting as every_setting
 from .identity import FILES as FILES
 from .identity import NOT_BY_VALUE as NOT_BY_VALUE
 from .identity import NUMERICS_VERSION as NUMERICS_VERSION
+from .identity import augments_each_epoch as augments_each_epoch
 from .identity import contents_of as contents_of
 from .identity import differences as differences
 from .identity import digest as digest
@@ -40,6 +42,7 @@ from .identity import is_numeric as is_numeric
 from .identity import keys_of as keys_of
 from .identity import numeric_settings as numeric_settings
 from .identity import plugins_of as plugins_of
+from .identity import settings_as_said as settings_as_said
 from .identity import with_values as with_values
 from .network import BackboneConfig as BackboneConfig
 from .network import HeadConfig as HeadConfig

@@ -11,7 +11,11 @@ from collections.abc import Mapping
 from typing import Any
 
 AUTO = "auto"
-AUTOMATIC = {"trainer.precision": "fp32", "trainer.channels_last": False}
+AUTOMATIC = {
+    "trainer.precision": "fp32",
+    "trainer.channels_last": False,
+    "augment.place": "cpu",
+}
 """Settings that take `auto`, with their defaults in records of before it."""
 
 

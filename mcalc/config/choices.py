@@ -100,6 +100,14 @@ class Precision(StrEnum):
     auto = "auto"
 
 
+class AugmentPlace(StrEnum):
+    """Where training images lie and are augmented (`mcalc.config.automatic`)."""
+
+    cpu = "cpu"
+    device = "device"
+    auto = "auto"
+
+
 class Accelerator(StrEnum):
     """What computes. `auto` takes a GPU where there is one."""
 

@@ -9,6 +9,8 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
+from mcalc.config.automatic import AUTO, AUTOMATIC
+from mcalc.config.choices import ProtocolName
 from mcalc.config.paths import entries, leaves
 from mcalc.config.rules import UNSET
 from mcalc.config.schema import Config
@@ -48,12 +50,32 @@ def numeric_settings(config: Config, without: Collection[str] = ()) -> dict[str,
     }
     if config.backbone.freeze != "all":
         settings.pop("augment.frozen_copies", None)
+    if not augments_each_epoch(config):
+        settings.pop("augment.place", None)
     for key, content in contents_of(config).items():
         if key in settings:
             settings[key] = content
     if plugins := plugins_of(config, without):
         settings["plugins"] = plugins
     return settings
+
+
+def settings_as_said(config: Config) -> dict[str, Any]:
+    """The numeric settings of a config in which some are still `auto`, for the name of a sweep.
+
+    `auto` of one that has a neutral value is omitted: sweeps have their names from before it.
+    """
+    return {
+        key: value
+        for key, value in numeric_settings(config).items()
+        if not (key in AUTOMATIC and value == AUTO and entries()[key].rules.neutral is not UNSET)
+    }
+
+
+def augments_each_epoch(config: Config) -> bool:
+    """Whether training draws changes anew, so that it matters where they are computed."""
+    copied = config.protocol.name is ProtocolName.paper_augment_first
+    return config.augment.enabled and not copied and config.backbone.freeze != "all"
 
 
 def with_values(settings: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
@@ -115,12 +137,15 @@ def keys_of(
 
 
 NOT_BY_VALUE = (
+    "augment.enabled",
     "augment.frozen_copies",
+    "augment.place",
     "backbone.freeze",
     "backbone.name",
     "backbone.weights",
     "data.source",
     "metrics",
+    "protocol.name",
     "protocol.split_file",
 )
 """Settings that may stand in a key with a file's content or a plug-in's version, or that decide

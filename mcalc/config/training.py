@@ -5,7 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from mcalc.config.automatic import AUTO
-from mcalc.config.choices import Accelerator, Network, Precision, ProtocolName, Shuffle
+from mcalc.config.choices import (
+    Accelerator,
+    AugmentPlace,
+    Network,
+    Precision,
+    ProtocolName,
+    Shuffle,
+)
 from mcalc.config.rules import Section, setting
 
 
@@ -63,6 +70,10 @@ class AugmentConfig(Section, prefix="augment."):
     """Largest relative change of contrast; 0 for none."""
     noise: float = setting(0.02, low=0, high=1)
     """Largest standard deviation of Gaussian noise, as a share of the full range; 0 for none."""
+    place: AugmentPlace = setting(AugmentPlace.auto, neutral="cpu")
+    """Where images lie and are augmented. `cpu`: in memory, one by one; `device`: on what trains, a
+    mini-batch at once; `auto`: `device` on a GPU, decided when trials are planned (docs/speed.md).
+    Both draw the same; pixels may differ in rounding. Not looked at with `backbone.freeze=all`."""
     frozen_copies: int = setting(4, low=1, high=1000, neutral=4)
     """Augmented copies of each training image with `backbone.freeze=all`, whose features are
     computed once: epoch e takes copy e modulo this number. Not looked at otherwise."""

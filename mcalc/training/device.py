@@ -16,12 +16,14 @@ from typing import TYPE_CHECKING
 from mcalc.config import (
     AUTO,
     Accelerator,
+    AugmentPlace,
     Config,
     Precision,
     TrainerConfig,
     automatic,
     flatten,
 )
+from mcalc.data.loading import only_on_cpu
 from mcalc.errors import UserError
 
 if TYPE_CHECKING:
@@ -74,6 +76,13 @@ def torch_device(setup: Setup, placement: Placement) -> torch.device:
     import torch
 
     return torch.device("cuda", placement.gpu) if setup.device == "cuda" else torch.device("cpu")
+
+
+def sent(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:
+    """A tensor on the device. To a GPU it goes by pinned memory, where neither side waits."""
+    if device.type == "cuda" and tensor.device.type == "cpu":
+        tensor = tensor.pin_memory()
+    return tensor.to(device, non_blocking=True)
 
 
 @cache
@@ -145,7 +154,21 @@ def resolved(config: Config) -> Config:
     frozen = settings.precision is Precision.auto and config.backbone.freeze == "all"
     precision = Precision.fp32 if frozen else resolve_precision(settings)
     trainer = replace(settings, precision=precision, channels_last=channels_last)
-    return replace(config, trainer=trainer)
+    augment = replace(config.augment, place=resolve_place(config))
+    return replace(config, trainer=trainer, augment=augment)
+
+
+def resolve_place(config: Config) -> AugmentPlace:
+    """Where images lie and are augmented; `auto` is the device where that is a GPU.
+
+    The CPU where the device does not know an augmentation that is in use, and with a frozen
+    backbone, whose features are computed once.
+    """
+    if config.augment.place is not AugmentPlace.auto:
+        return config.augment.place
+    if config.backbone.freeze == "all" or only_on_cpu(config.augment):
+        return AugmentPlace.cpu
+    return AugmentPlace.device if uses_gpu(config.trainer) else AugmentPlace.cpu
 
 
 def resolve_precision(settings: TrainerConfig) -> Precision:

@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from mcalc.config import Config, TrainerConfig
+from mcalc.config import AugmentConfig, Config, TrainerConfig
 from mcalc.data.loading import CropData, Crops, Features
 from mcalc.iteration import Progress
 from mcalc.models import (
@@ -88,7 +88,7 @@ class FrozenNetwork:
         setup = setup_of(config.trainer, placement.cores)
         seen: list[object] = [
             *(setup.device, setup.threads, config.trainer.channels_last is True),
-            *(repr(config.augment), crops.seed, crops.split_seed),
+            *(draws_of(config.augment), crops.seed, crops.split_seed),
             [[each.copies, each.augmented, each.batch] for each in passes],
             [[[one.image, one.copy] for one in each.crops.members] for each in passes],
         ]
@@ -158,6 +158,14 @@ def repeats(config: Config) -> bool:
 def cycle_of(config: Config) -> int | None:
     """Epochs after which augmentation repeats itself; None where it does not."""
     return config.augment.frozen_copies if config.backbone.freeze == "all" else None
+
+
+def draws_of(augment: AugmentConfig) -> str:
+    """What decides the augmented copies: where they are computed does not, as the CPU makes them.
+
+    As it stands in the names of files from before `augment.place` too.
+    """
+    return repr(augment).replace(f"place={augment.place!r}, ", "")
 
 
 def _slower(config: Config, why: str) -> str:

@@ -13,6 +13,7 @@ import logging
 import signal
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 
 import pytorch_lightning as pl
 import torch
@@ -40,6 +41,7 @@ from mcalc.training.lightning import (
     one_process,
 )
 from mcalc.training.listener import Listener
+from mcalc.training.placing import placed
 from mcalc.training.upper_loop import UpperLoop
 from mcalc.training.validation import Checkpointing, ValidationSchedule, resumable
 
@@ -76,8 +78,7 @@ def run_trajectory(
             checkpointing.file, setup, settings, trials, module, data.length.iterations
         )
         if reason:
-            for listener in listeners:
-                listener.noted(reason)
+            _tell(listeners, reason)
     if start:
         setup = start.setup
     use_threads(setup.threads)
@@ -86,17 +87,17 @@ def run_trajectory(
         module = module.to(memory_format=torch.channels_last)
     if start:
         module.model.load_state_dict(start.weights)
+    data = placed(data, config, torch_device(setup, placement), partial(_tell, listeners))
     data.start = start.iteration if start else 0
     module.train()  # Lightning keeps each part in the mode in which it comes
     schedule = ValidationSchedule(trials, data, listeners, setup, checkpointing, start)
     if ignored := ignored_variables():
-        for listener in listeners:
-            listener.noted(f"{', '.join(ignored)} of the environment: not used, settings count")
+        _tell(listeners, f"{', '.join(ignored)} of the environment: not used, settings count")
     if changing := arithmetic_variables():
-        for listener in listeners:
-            listener.noted(
-                f"{', '.join(changing)} of the environment: numbers are those of another processor"
-            )
+        _tell(
+            listeners,
+            f"{', '.join(changing)} of the environment: numbers are those of another processor",
+        )
     try:
         _fit(module, data, setup, placement, schedule)
     finally:
@@ -108,6 +109,11 @@ def run_trajectory(
         # while its last results were recorded: they are kept, and nothing else begins
         raise schedule.stop
     return schedule.results
+
+
+def _tell(listeners: Sequence[Listener], text: str) -> None:
+    for listener in listeners:
+        listener.noted(text)
 
 
 def _checkpoint_to_resume(

@@ -16,6 +16,7 @@ from torch import Tensor, fx, nn
 
 from mcalc.data.loading import CropData, Features
 from mcalc.models import Classifier
+from mcalc.training.device import sent
 from mcalc.training.validation import ValidationSchedule
 
 _Step = Callable[[Tensor, Tensor], None]
@@ -50,7 +51,7 @@ class UpperLoop:
         left = data.length.iterations - data.start
         for _, draws in zip(range(left), data.mini_batches(), strict=False):
             features, labels = data.train.batch(draws)
-            step(features.to(self._device), labels.to(self._device))
+            step(sent(features, self._device), sent(labels, self._device))
             self.iterations += 1
             schedule.iterated(self)
             if self._stopped:

@@ -43,10 +43,12 @@ OTHER: dict[str, Any] = {
 }
 
 
-def config() -> Config:
-    """A protocol and a network under which every setting has a meaning."""
-    hardware = {"trainer.precision": "fp32", "trainer.channels_last": False}
-    frozen = {"backbone.freeze": "all"}
+def config(setting: str = "") -> Config:
+    """A protocol and a network under which a setting has a meaning."""
+    hardware = {
+        "trainer.precision": "fp32", "trainer.channels_last": False, "augment.place": "cpu",
+    }  # fmt: skip
+    frozen = {"backbone.freeze": "0" if setting == "augment.place" else "all"}
     base = updated(Config(), {"protocol.name": "cv", **hardware, **frozen})
     return replace(base, backbone=replace(base.backbone, on_missing_weights=MissingWeights.random))
 
@@ -77,15 +79,17 @@ def test_what_is_not_numeric_is_pinned() -> None:
 
 @pytest.mark.parametrize("setting", SETTINGS)
 def test_a_setting_is_in_the_key_where_it_changes_numbers(setting: str) -> None:
-    changed = updated(config(), {setting: other_value(setting)})
-    assert read(changed, setting) != read(config(), setting)
-    assert (key(changed) == key(config())) == (setting in NOT_NUMERIC)
+    base = config(setting)
+    changed = updated(base, {setting: other_value(setting)})
+    assert read(changed, setting) != read(base, setting)
+    assert (key(changed) == key(base)) == (setting in NOT_NUMERIC)
 
 
 @pytest.mark.parametrize("setting", sorted(set(SETTINGS) - NOT_NUMERIC - {"stopping.patience"}))
 def test_all_but_patience_makes_another_training_run(setting: str) -> None:
-    changed = updated(config(), {setting: other_value(setting)})
-    trials = [plan_trial("x", each, "data") for each in (config(), changed)]
+    base = config(setting)
+    changed = updated(base, {setting: other_value(setting)})
+    trials = [plan_trial("x", each, "data") for each in (base, changed)]
     assert trials[0].trajectory != trials[1].trajectory
 
 
@@ -93,6 +97,23 @@ def test_copies_of_frozen_features_count_with_a_frozen_backbone_alone() -> None:
     for stages in ("0", "2"):
         base = updated(config(), {"backbone.freeze": stages})
         assert key(base) == key(updated(base, {"augment.frozen_copies": 9}))
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"augment.enabled": False},
+        {"backbone.freeze": "all"},
+        {"protocol.name": "paper_augment_first"},
+    ],
+)
+def test_where_images_are_augmented_counts_only_where_they_are_in_each_epoch(
+    given: dict[str, Any],
+) -> None:
+    base = config("augment.place")
+    there = updated(base, {"augment.place": "device"})
+    assert key(there) != key(base)
+    assert key(updated(there, given)) == key(updated(base, given))
 
 
 def test_patience_stops_another_trial_on_the_same_run() -> None:

@@ -15,6 +15,7 @@ BASE = [
     "backbone.weights=none",
     "trainer.precision=fp32",
     "trainer.channels_last=false",
+    "augment.place=cpu",
 ]
 
 
@@ -59,6 +60,7 @@ def test_places_and_names_leave_the_key(override: str) -> None:
         "augment=none",
         "augment.noise=0.5",
         "augment.strength=2",
+        "augment.place=device",
         "protocol=patient",
         "protocol.seed=3",
         "data.clahe.clip_limit=2",

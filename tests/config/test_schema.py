@@ -53,8 +53,11 @@ def test_neutral_values_are_exactly_these_and_the_defaults() -> None:
     stated = {k: e.rules.neutral for k, e in entries().items() if e.rules.neutral is not UNSET}
     backbone = {"backbone.lr_decay": 1.0, "backbone.freeze": "0"}
     others = {"augment.frozen_copies": 4, "data.bits_stored": None, "metrics": []}
-    assert stated == {**backbone, **others}
-    assert {key: entries()[key].default for key in stated} == stated
+    # of one that is `auto`, what it was before there was the setting
+    automatic = {"augment.place": "cpu"}
+    assert stated == {**backbone, **others, **automatic}
+    defaults = {key: entries()[key].default for key in stated}
+    assert defaults == {**stated, **dict.fromkeys(automatic, "auto")}
 
 
 @pytest.mark.parametrize("key", RANGED)

@@ -180,7 +180,7 @@ def test_a_list_may_hold_auto(machine: Machine) -> None:
         (t.config.trainer.precision.value, t.config.trainer.channels_last) for t in plan.trials
     ]
     assert found == [("bf16", True), ("fp32", True)]
-    assert plan.automatic == ("trainer.channels_last",)
+    assert plan.automatic == ("trainer.channels_last", "augment.place")
     machine(FP32)
     with pytest.raises(UserError, match="same configuration"):
         planned("trainer.precision=auto,fp32")

@@ -95,7 +95,9 @@ def test_a_machine_that_cannot_compute_it_refuses(monkeypatch: pytest.MonkeyPatc
 
 
 def test_a_trial_is_not_planned_with_auto() -> None:
-    with pytest.raises(ValueError, match=r"trainer\.precision, trainer\.channels_last: auto"):
+    with pytest.raises(
+        ValueError, match=r"precision, trainer\.channels_last, augment\.place: auto"
+    ):
         plan_trial("a", Config(), "data")
 
 

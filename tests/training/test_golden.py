@@ -23,6 +23,7 @@ import pytest
 from mcalc.config import (
     Accelerator,
     AugmentConfig,
+    AugmentPlace,
     BackboneConfig,
     Config,
     HeadConfig,
@@ -67,9 +68,9 @@ def losses(name: str, *, threads: int = 1, channels_last: bool = False) -> list[
         threads=threads,
     )
     backbone = BackboneConfig(name=name, weights="none")
-    config = Config(
-        seed=5, backbone=backbone, trainer=settings, stopping=StoppingConfig(patience=None)
-    )
+    augment = AugmentConfig(place=AugmentPlace.cpu)
+    stopping = StoppingConfig(patience=None)
+    config = Config(seed=5, backbone=backbone, augment=augment, trainer=settings, stopping=stopping)
     samples = [Sample(f"l{i}", i, label, f"p{i}", f"l{i}") for i, label in enumerate(labels)]
     training, held_out = tuple(range(BATCH * 5)), tuple(range(BATCH * 5, count))
     split = Split(ProtocolName.patient, 0, training, held_out, held_out, 0, "golden")

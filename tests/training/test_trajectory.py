@@ -30,12 +30,10 @@ from mcalc.config import (
     Accelerator,
     AugmentConfig,
     BackboneConfig,
-    Config,
     HeadConfig,
     Network,
     Precision,
     Shuffle,
-    StoppingConfig,
 )
 from mcalc.config.trial import PlannedTrial, plan_trial
 from mcalc.errors import UserError
@@ -299,7 +297,7 @@ def test_the_seed_of_the_trial_is_that_of_dropout() -> None:
         settings = replace(SETTINGS, max_iterations=6)
         data = crop_data(pixels, labels, settings)
         module = Classifier(built(), BackboneConfig(), HeadConfig(), settings)
-        config = Config(seed=seed, trainer=settings, stopping=StoppingConfig(None))
+        config = replace(trial(None, settings).config, seed=seed)
         (result,) = run_trajectory(module, data, [plan_trial("x", config, "fingerprint")])
         return result.curve
 

@@ -31,6 +31,11 @@ class Amounts:
         """Whether pixels move otherwise than by a flip."""
         return bool(self.rotation or self.scale or self.translate)
 
+    @property
+    def recolours(self) -> bool:
+        """Whether grey levels change otherwise than by noise."""
+        return bool(self.brightness or self.contrast)
+
 
 def amounts(settings: AugmentConfig) -> Amounts:
     """The amounts of settings, times `strength` up to the limit beyond which none has sense."""

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Protocol, cast
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -16,69 +15,13 @@ from torch.utils.data import DataLoader, Dataset
 
 from mcalc.config import AugmentConfig, ProtocolName, TrainerConfig
 from mcalc.data.loading.augment import Augment
+from mcalc.data.loading.augment_batch import Changes, as_they_are
 from mcalc.data.loading.checks import check_trainable
+from mcalc.data.loading.crops import Batch, Crops, Subset
+from mcalc.data.loading.device_crops import DeviceCrops
 from mcalc.data.loading.length import RunLength, run_length
 from mcalc.data.loading.sampler import MiniBatches
 from mcalc.data.splits import Sample, Split
-
-Batch = tuple[Tensor, Tensor]
-"""Images (B, 1, S, S) uint8 0..255 and labels (B,) int64, 1 malignant."""
-
-
-@dataclass(eq=False)
-class Crops(Dataset[Batch]):
-    """Prepared images by (epoch, position); evaluation has no augmentation."""
-
-    images: npt.NDArray[np.uint8]
-    """(n, S, S)."""
-    members: Sequence[Sample]
-    augment: Augment | None = None
-    """Changes an image anew in each epoch."""
-    copies: Augment | None = None
-    """Makes the offline copies."""
-    cycle: int | None = None
-    """Epochs after which the same changes come again; None: never."""
-
-    def __len__(self) -> int:
-        return len(self.members)
-
-    def unaugmented(self, positions: Sequence[int]) -> Tensor:
-        """Images (B, 1, S, S) uint8 at these positions, as evaluation sees them."""
-        images = np.stack([self._image(self.members[position]) for position in positions])
-        return torch.from_numpy(images)[:, None]
-
-    def _image(self, sample: Sample) -> npt.NDArray[np.uint8]:
-        image: npt.NDArray[np.uint8] = self.images[sample.image]
-        if sample.copy and self.copies:
-            image = self.copies(np.array(image), sample.copy, sample.image)
-        return image
-
-    def __getitem__(self, draw: tuple[int, int]) -> Batch:
-        """Image (1, S, S) uint8 and its label."""
-        epoch, position = draw
-        image = self.changed(epoch, position)
-        return torch.from_numpy(image)[None], torch.tensor(self.members[position].label)
-
-    def changed(self, epoch: int, position: int) -> npt.NDArray[np.uint8]:
-        """The image (S, S) at this position as training sees it in this epoch."""
-        image = np.array(self._image(self.members[position]))
-        if self.augment:
-            image = self.augment(image, epoch % self.cycle if self.cycle else epoch, position)
-        return image
-
-
-class Subset(Protocol):
-    """A subset of a split: images, or what a frozen network makes of them."""
-
-    members: Sequence[Sample]
-
-    def __len__(self) -> int: ...
-
-    def unaugmented(self, positions: Sequence[int]) -> Tensor:
-        """What evaluation sees at these positions, (B, ...)."""
-
-    def __getitem__(self, draw: tuple[int, int]) -> Batch:
-        """What training sees of (epoch, position), and its label."""
 
 
 class CropData(pl.LightningDataModule):
@@ -125,16 +68,28 @@ class CropData(pl.LightningDataModule):
         """Length of the whole run."""
         return run_length(len(self.train), self.settings)
 
-    def train_dataloader(self) -> DataLoader[Batch]:
-        """The mini-batches of the whole run, one epoch after another, from iteration `start`."""
-        how = self.settings
+    def train_dataloader(self) -> DataLoader[Any]:
+        """The mini-batches of the whole run, one epoch after another, from iteration `start`.
+
+        Where images lie on a device, what is to become of them: `on_after_batch_transfer` does it.
+        """
+        how, train = self.settings, self.train
+        there = isinstance(train, DeviceCrops)
         return DataLoader(
-            cast("Dataset[Batch]", self.train),
+            cast("Dataset[Batch]", train.recipes if isinstance(train, DeviceCrops) else train),
             batch_sampler=self.mini_batches(),
+            collate_fn=as_they_are if there else None,
             generator=_own_generator(),
             num_workers=how.workers,
             pin_memory=torch.cuda.is_available(),
         )
+
+    def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
+        """The mini-batch (B, 1, S, S), labels (B,) that a recipe makes, on the device."""
+        if isinstance(batch, Changes):
+            assert isinstance(self.train, DeviceCrops)  # whose recipes they are
+            return self.train.made(batch)
+        return batch
 
     def mini_batches(self) -> MiniBatches:
         """Epochs and positions of the whole run's mini-batches, from iteration `start`."""
@@ -146,7 +101,8 @@ class CropData(pl.LightningDataModule):
         size = self.settings.eval_batch_size
         for start in range(0, len(subset), size):
             batch = subset.unaugmented(range(start, min(start + size, len(subset))))
-            yield batch.pin_memory() if torch.cuda.is_available() else batch
+            here = batch.device.type == "cpu"
+            yield batch.pin_memory() if here and torch.cuda.is_available() else batch
 
 
 def _own_generator() -> torch.Generator:

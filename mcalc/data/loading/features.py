@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from mcalc.data.loading.datamodule import Batch
+from mcalc.data.loading.crops import Batch
 from mcalc.data.splits import Sample
 
 

@@ -25,6 +25,7 @@ from mcalc.config import (
     leaves,
     numeric_settings,
     read,
+    settings_as_said,
     updated,
     with_values,
 )
@@ -60,6 +61,8 @@ Fingerprint = Callable[[DataConfig], str]
 
 _OWN = ("sweep", "dry_run", "name")
 """Keys that choose a plan and are not settings of its trials."""
+_DECIDING = {*AUTOMATIC, "backbone.freeze", "trainer.accelerator"}
+"""Beside all of `augment`, what decides to which value `auto` comes."""
 _SELECTING = ("data.source", "data.csv_split", "data.phantom.")
 """What chooses the data: part of what a sweep is, beside the settings that change numbers."""
 
@@ -177,7 +180,9 @@ class _Planner:
             base=base,
             fingerprint=data,
             launcher=file.launcher,
-            automatic=tuple(key for key in automatic(flatten(composed)) if key in shared),
+            automatic=tuple(
+                key for key in automatic(flatten(composed)) if not _varies(key, varied)
+            ),
         )
         if file.search:
             _refuse_automatic(title, file.search)
@@ -203,7 +208,7 @@ class _Planner:
         """
         if self.name or _shared(self.resolve(self.compose(file.overrides)), varied) == shared:
             return title
-        return f"{title}-{digest([data, numeric_settings(composed)], 8)}"
+        return f"{title}-{digest([data, settings_as_said(composed)], 8)}"
 
     def _trials(
         self, title: str, fixed: Sequence[str], rows: Mapping[str, Values]
@@ -285,7 +290,7 @@ class _Bases:
         single = {key: value for key, value in values.items() if key not in GROUPS}
         # what `auto` comes to depends on what a row says beside it
         config = updated(base.config, single)
-        if single.keys() & {*AUTOMATIC, "backbone.freeze", "trainer.accelerator"}:
+        if any(key in _DECIDING or key.startswith("augment.") for key in single):
             config = self.resolve(updated(base.composed, single))
             settings = numeric_settings(config)
         elif single.keys() & set(NOT_BY_VALUE):
@@ -297,6 +302,11 @@ class _Bases:
         data = self.fingerprint(config.data)
         key, trajectory = keys_of(settings, data)
         return PlannedTrial(name, key, trajectory, config, data, values)
+
+
+def _varies(key: str, varied: set[str]) -> bool:
+    """Whether trials set a key, or choose its group by name."""
+    return key in varied or key.partition(".")[0] in varied
 
 
 def _plain(value: Any) -> Any:

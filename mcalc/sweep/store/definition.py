@@ -9,7 +9,7 @@ from typing import Any
 
 from optuna.trial import FrozenTrial
 
-from mcalc.config import AUTOMATIC, differences, digest
+from mcalc.config import AUTOMATIC, differences, digest, entries
 from mcalc.errors import UserError
 from mcalc.results import check_format
 from mcalc.sweep.planning import Plan
@@ -43,7 +43,7 @@ def check_same_definition(
         varied.update(attempt.user_attrs.get("identity", {}).get("values", {}))
     found = differences(recorded, wanted, varied)
     if found and found.keys() <= set(plan.automatic) & set(known.get(AUTOMATIC_FACT, ())):
-        raise _another_kind_of_machine(plan, known[SHARED])
+        raise _another_kind_of_machine(plan, {**AUTOMATIC, **known[SHARED]})
     differing = [
         f"{key}: {formatted(before)} before, {formatted(now)} now"
         for key, (before, now) in found.items()
@@ -66,13 +66,14 @@ def beside_older(plan: Plan, known: Mapping[str, Any]) -> Plan:
     if AUTOMATIC_FACT in known or SHARED not in known:
         return plan
     recorded = {**AUTOMATIC, **known[SHARED]}
-    older = [key for key in plan.automatic if recorded[key] != plan.shared.get(key)]
+    planned = _planned(plan)
+    older = [key for key in plan.automatic if recorded[key] != planned[key]]
     if not older:
         return plan
     sweep = f"{plan.title}-{digest([plan.fingerprint, plan.shared], 8)}"
     _log.warning(
         f"  warning: {plan.sweep} was recorded with {_listed(older, recorded)}, the default then; "
-        f"now that is auto, here {_listed(older, plan.shared)}: this is another sweep, {sweep}. To "
+        f"now that is auto, here {_listed(older, planned)}: this is another sweep, {sweep}. To "
         f"go on with the recorded one, add {_named(plan, recorded)}"
     )
     return replace(plan, sweep=sweep)
@@ -92,7 +93,7 @@ def say_older(plan: Plan, others: Mapping[str, Mapping[str, Any]]) -> None:
             continue  # something else was changed too
         _log.warning(
             f"  warning: {name} was recorded when {_listed(plan.automatic, AUTOMATIC)} was the "
-            f"default; now that is auto, here {_listed(plan.automatic, plan.shared)}: this is "
+            f"default; now that is auto, here {_listed(plan.automatic, _planned(plan))}: this is "
             f"another sweep, {plan.sweep}. To go on with the recorded one, add "
             f"name={name} {_named(plan, recorded)}"
         )
@@ -102,10 +103,15 @@ def _another_kind_of_machine(plan: Plan, recorded: Mapping[str, Any]) -> UserErr
     return UserError(
         f"the sweep {plan.title!r} was planned on a machine where auto is "
         f"{_listed(plan.automatic, recorded)}, and here it is "
-        f"{_listed(plan.automatic, plan.shared)}: machines of different kinds share a sweep that "
-        f"names the value, as this one with {_named(plan, recorded)}; or give this one a name of "
-        "its own with name=NAME"
+        f"{_listed(plan.automatic, _planned(plan))}: machines of different kinds share a sweep "
+        f"that names the value, as this one with {_named(plan, recorded)}; or give this one a name "
+        "of its own with name=NAME"
     )
+
+
+def _planned(plan: Plan) -> dict[str, Any]:
+    """What each setting that was `auto` came to; a neutral value does not stand in `shared`."""
+    return {key: plan.shared.get(key, entries()[key].rules.neutral) for key in plan.automatic}
 
 
 def _varied(plan: Plan) -> set[str]:
@@ -116,7 +122,8 @@ def _varied(plan: Plan) -> set[str]:
 
 def _named(plan: Plan, recorded: Mapping[str, Any]) -> str:
     """The settings that give the recorded values here, as arguments."""
-    keys = [key for key in plan.automatic if recorded[key] != plan.shared[key]]
+    planned = _planned(plan)
+    keys = [key for key in plan.automatic if recorded[key] != planned[key]]
     return " ".join(f"{key}={_value(recorded[key])}" for key in keys)
 
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
 import pytest
-from augment_case import NOTHING
+from augment_case import NOTHING, WAYS, Changed
 
 from mcalc.config import AugmentConfig
-from mcalc.data.loading.augment import Augment
+
+Draws = Callable[[AugmentConfig, npt.NDArray[np.uint8]], list[npt.NDArray[np.uint8]]]
 
 
 @pytest.fixture
@@ -18,24 +20,32 @@ def image() -> npt.NDArray[np.uint8]:
     return np.random.default_rng(5).integers(60, 190, (64, 64), dtype=np.uint8)
 
 
-def draws(settings: AugmentConfig, image: npt.NDArray[np.uint8]) -> list[npt.NDArray[np.uint8]]:
-    augment = Augment(settings, seed=0)
-    return [augment(image, epoch, 0) for epoch in range(20)]
+@pytest.fixture(params=WAYS)
+def changed(request: pytest.FixtureRequest) -> Changed:
+    return WAYS[request.param]
 
 
-def test_disabled_or_all_off_changes_nothing(image: npt.NDArray[np.uint8]) -> None:
+@pytest.fixture
+def draws(changed: Changed) -> Draws:
+    """The image in twenty epochs."""
+    return lambda settings, image: changed(settings, 0, image, [(e, 0) for e in range(20)])
+
+
+def test_disabled_or_all_off_changes_nothing(draws: Draws, image: npt.NDArray[np.uint8]) -> None:
     for settings in (NOTHING, replace(AugmentConfig(), enabled=False)):
         assert all((drawn == image).all() for drawn in draws(settings, image))
 
 
-def test_flips_are_the_exact_mirror_images(image: npt.NDArray[np.uint8]) -> None:
+def test_flips_are_the_exact_mirror_images(draws: Draws, image: npt.NDArray[np.uint8]) -> None:
     drawn = {d.tobytes() for d in draws(replace(NOTHING, flip_horizontal=True), image)}
     assert drawn == {image.tobytes(), np.ascontiguousarray(image[:, ::-1]).tobytes()}
     drawn = {d.tobytes() for d in draws(replace(NOTHING, flip_vertical=True), image)}
     assert drawn == {image.tobytes(), np.ascontiguousarray(image[::-1]).tobytes()}
 
 
-def test_noise_has_the_standard_deviation_asked_for(image: npt.NDArray[np.uint8]) -> None:
+def test_noise_has_the_standard_deviation_asked_for(
+    draws: Draws, image: npt.NDArray[np.uint8]
+) -> None:
     drawn = draws(replace(NOTHING, noise=0.05), image)
     spreads = [np.std(d.astype(float) - image) / 255 for d in drawn]
     assert 0 < max(spreads) < 0.055
@@ -43,7 +53,9 @@ def test_noise_has_the_standard_deviation_asked_for(image: npt.NDArray[np.uint8]
     assert abs(np.mean(drawn[0].astype(float) - image)) < 2
 
 
-def test_brightness_shifts_and_contrast_stretches(image: npt.NDArray[np.uint8]) -> None:
+def test_brightness_shifts_and_contrast_stretches(
+    draws: Draws, image: npt.NDArray[np.uint8]
+) -> None:
     shifts = [
         np.mean(d.astype(float) - image) for d in draws(replace(NOTHING, brightness=0.1), image)
     ]
@@ -57,7 +69,7 @@ def test_brightness_shifts_and_contrast_stretches(image: npt.NDArray[np.uint8]) 
     assert max(gains) < 1.22
 
 
-def test_rotation_scale_and_shift_move_a_dot_as_far_as_allowed() -> None:
+def test_rotation_scale_and_shift_move_a_dot_as_far_as_allowed(draws: Draws) -> None:
     dot = np.zeros((101, 101), dtype=np.uint8)
     dot[49:52, 61:64] = 255  # 12 px right: its mirror images beyond the border stay out of view
 
@@ -78,7 +90,7 @@ def test_rotation_scale_and_shift_move_a_dot_as_far_as_allowed() -> None:
     assert shifted.std() > 1
 
 
-def test_rotation_turns_both_ways() -> None:
+def test_rotation_turns_both_ways(draws: Draws) -> None:
     dot = np.zeros((101, 101), dtype=np.uint8)
     dot[49:52, 79:82] = 255  # 30 px right of the middle
     angles = []
@@ -91,13 +103,15 @@ def test_rotation_turns_both_ways() -> None:
 
 
 @pytest.mark.parametrize("change", [{"rotation": 180}, {"scale": 0.5}, {"translate": 0.5}])
-def test_what_lies_beyond_the_border_is_mirrored_and_not_black(change: dict[str, float]) -> None:
+def test_what_lies_beyond_the_border_is_mirrored_and_not_black(
+    draws: Draws, change: dict[str, float]
+) -> None:
     grey = np.full((64, 64), 120, dtype=np.uint8)
     for drawn in draws(replace(NOTHING, **change), grey):
         assert (drawn == 120).all()
 
 
-def test_brightness_is_a_share_of_the_range_whatever_the_image() -> None:
+def test_brightness_is_a_share_of_the_range_whatever_the_image(draws: Draws) -> None:
     dark = np.full((32, 32), 30, dtype=np.uint8)
     shifts = [float(d.mean()) - 30 for d in draws(replace(NOTHING, brightness=0.1), dark)]
     # a tenth of 255 at most; a tenth of the image's mean would be 3
@@ -105,19 +119,27 @@ def test_brightness_is_a_share_of_the_range_whatever_the_image() -> None:
     assert -26 <= min(shifts) < -8
 
 
-def test_a_draw_depends_on_seed_epoch_and_position_alone(image: npt.NDArray[np.uint8]) -> None:
-    settings = AugmentConfig()
-    one, two = Augment(settings, seed=1), Augment(settings, seed=1)
-    one(image, 7, 7)  # what was drawn before does not matter
-    assert (one(image, 3, 4) == two(image, 3, 4)).all()
-    assert (one(image, 3, 4) != one(image, 3, 5)).any()
-    assert (one(image, 3, 4) != one(image, 4, 4)).any()
-    assert (one(image, 3, 4) != Augment(settings, seed=2)(image, 3, 4)).any()
-    assert one(image, 0, 0).dtype == np.uint8
-    assert one(image, 0, 0).shape == image.shape
+def test_a_draw_depends_on_seed_epoch_and_position_alone(
+    changed: Changed, image: npt.NDArray[np.uint8]
+) -> None:
+    def drawn(epoch: int, position: int, seed: int = 1, before: int = 0) -> npt.NDArray[np.uint8]:
+        others = [(7, 7 + each) for each in range(before)]
+        found: npt.NDArray[np.uint8] = changed(
+            AugmentConfig(), seed, image, [*others, (epoch, position)]
+        )[-1]
+        return found
+
+    assert (drawn(3, 4) == drawn(3, 4, before=3)).all(), "what was drawn before does not matter"
+    assert (drawn(3, 4) != drawn(3, 5)).any()
+    assert (drawn(3, 4) != drawn(4, 4)).any()
+    assert (drawn(3, 4) != drawn(3, 4, seed=2)).any()
+    assert drawn(0, 0).dtype == np.uint8
+    assert drawn(0, 0).shape == image.shape
 
 
-def test_strength_multiplies_every_amount_but_the_flips(image: npt.NDArray[np.uint8]) -> None:
+def test_strength_multiplies_every_amount_but_the_flips(
+    draws: Draws, image: npt.NDArray[np.uint8]
+) -> None:
     settings = replace(AugmentConfig(), strength=0, flip_horizontal=False, flip_vertical=False)
     assert all((drawn == image).all() for drawn in draws(settings, image))
     twice = draws(replace(NOTHING, noise=0.02, strength=2), image)

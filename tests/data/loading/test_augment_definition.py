@@ -10,13 +10,18 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 import pytest
-from augment_case import NOTHING
+import torch
+from augment_case import NOTHING, WAYS, Changed
 from scipy.stats import chisquare, ks_2samp
+from torch import Tensor
 
 from mcalc.config import AugmentConfig
-from mcalc.data.loading.augment import Augment, _moved
+from mcalc.data.loading.augment import _moved
 from mcalc.data.loading.augment_amounts import amounts
+from mcalc.data.loading.augment_batch import Changes
 from mcalc.data.loading.augment_definition import transforms
+from mcalc.data.loading.augment_draws import matrix
+from mcalc.data.loading.augment_on_device import DeviceAugment
 
 Image = npt.NDArray[np.uint8]
 DRAWS = 1500
@@ -45,9 +50,13 @@ def picture() -> Image:
     return np.asarray(grey.clip(0, 255), dtype=np.uint8)
 
 
-def ours(settings: AugmentConfig, image: Image) -> list[Image]:
-    augment = Augment(settings, seed=11)
-    return [augment(image, 1, position) for position in range(DRAWS)]
+@pytest.fixture(scope="module", params=WAYS)
+def changed(request: pytest.FixtureRequest) -> Changed:
+    return WAYS[request.param]
+
+
+def ours(changed: Changed, settings: AugmentConfig, image: Image) -> list[Image]:
+    return changed(settings, 11, image, [(1, position) for position in range(DRAWS)])
 
 
 def theirs(settings: AugmentConfig, image: Image) -> list[Image]:
@@ -83,26 +92,36 @@ def measures(images: list[Image]) -> dict[str, npt.NDArray[np.float64]]:
 
 
 @pytest.mark.parametrize("name", [*CHANGES, "all of the defaults", "as strong as it goes"])
-def test_both_have_one_distribution(name: str, picture: Image) -> None:
+def test_both_have_one_distribution(name: str, changed: Changed, picture: Image) -> None:
     settings = replace(NOTHING, **CHANGES.get(name, {}))
     if name == "all of the defaults":
         settings = AugmentConfig()
     if name == "as strong as it goes":
         settings = AugmentConfig(strength=10)
-    mine, definition = measures(ours(settings, picture)), measures(theirs(settings, picture))
+    mine, definition = (
+        measures(ours(changed, settings, picture)),
+        measures(theirs(settings, picture)),
+    )
     # ten measures of eleven settings: by chance one fails in ninety, and the draws are fixed
     for measure, values in mine.items():
         found = ks_2samp(values, definition[measure])
         assert found.pvalue > 1e-4, (measure, found, values[:5], definition[measure][:5])
 
 
-def test_flips_are_independent_halves(picture: Image) -> None:
+def test_flips_are_independent_halves(changed: Changed, picture: Image) -> None:
     settings = replace(NOTHING, flip_horizontal=True, flip_vertical=True)
     kinds = [picture, picture[:, ::-1], picture[::-1], picture[::-1, ::-1]]
-    drawn = ours(settings, picture)
+    drawn = ours(changed, settings, picture)
     counts = [sum(np.array_equal(each, kind) for each in drawn) for kind in kinds]
     assert sum(counts) == DRAWS
     assert chisquare(counts).pvalue > 1e-4
+
+
+def only_moved(sources: Tensor) -> Changes:
+    """Changes of the mini-batch of one that nothing recolours."""
+    empty = torch.empty(0, dtype=torch.int64)
+    zero = torch.zeros(1, dtype=torch.int64)
+    return Changes(zero, empty, zero, sources, empty, empty, empty)
 
 
 def inverse(value: float, amount: float) -> float:
@@ -154,17 +173,24 @@ def test_with_the_same_draws_the_warp_is_the_same(
         inverse((each + 0.4 * np.sign(each)) / length, 0.5)
         for each, length in zip(shifts, (width, height), strict=True)
     ]
-    found = _moved(picture, amounts(settings), np.array(uniform))
-    difference = np.abs(found.astype(int) - expected.astype(int))
-    # OpenCV interpolates at 32nds of a pixel, where rounding may differ
-    assert difference.max() <= 12
-    assert difference.mean() < 0.15
+    drawn = np.array(uniform)
+    there = matrix(amounts(settings), drawn, width, height)
+    sources = torch.from_numpy(cv2.invertAffineTransform(there).reshape(1, 6)).float()
+    on_device = DeviceAugment(height, width, torch.device("cpu"))
+    images = torch.from_numpy(picture)[None]
+    for found in (
+        _moved(picture, amounts(settings), drawn),
+        on_device(images, only_moved(sources))[0].numpy(),
+    ):
+        difference = np.abs(found.astype(int) - expected.astype(int))
+        # OpenCV may interpolate at 32nds of a pixel, where rounding differs
+        assert difference.max() <= 12
+        assert difference.mean() < 0.15
 
 
-def test_pictures_of_any_shape(picture: Image) -> None:
-    augment = Augment(AugmentConfig(), seed=0)
+def test_pictures_of_any_shape(changed: Changed) -> None:
     for shape in ((1, 1), (1, 9), (7, 1), (16, 300), (1100, 1100)):
         image = np.full(shape, 100, dtype=np.uint8)
-        changed = augment(image, 0, 0)
-        assert changed.shape == shape
-        assert changed.dtype == np.uint8
+        (found,) = changed(AugmentConfig(), 0, image, [(0, 0)])
+        assert found.shape == shape
+        assert found.dtype == np.uint8

@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from mcalc.config import AugmentConfig, ProtocolConfig, ProtocolName, TrainerConfig
-from mcalc.data.loading.datamodule import CropData, Crops
+from mcalc.data.loading.crops import Crops
+from mcalc.data.loading.datamodule import CropData
 from mcalc.data.splits.protocols import expand, split
 from mcalc.data.splits.samples import Sample
 from mcalc.errors import UserError
