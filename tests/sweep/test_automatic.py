@@ -11,11 +11,12 @@ from pathlib import Path
 import pytest
 from engine import settings, sweep
 
-from mcalc.config import plan_trial
+from mcalc.config import numeric_settings, plan_trial, settings_as_said
 from mcalc.config.compose import compose_config
 from mcalc.errors import UserError
 from mcalc.sqlite_file import url_of
 from mcalc.sweep.planning.plan import Plan, make_plans
+from mcalc.sweep.store.definition import SHARED, beside_older
 from mcalc.sweep.store.storage import Storage
 from mcalc.sweep.store.study import SweepStudy
 from mcalc.training import device
@@ -218,3 +219,98 @@ def test_a_single_trial_is_planned_with_it(tmp_path: Path, machine: Machine) -> 
     with pytest.raises(UserError, match="does not compute in bf16"):
         run(config)
     assert not (tmp_path / "mlruns").exists()
+
+
+@pytest.fixture
+def with_gpu(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    """A machine whose plans are for a GPU that computes in bf16, as its processor does."""
+    monkeypatch.setattr(device, "sees_gpu", lambda: True)
+    monkeypatch.setattr("torch.cuda.is_bf16_supported", lambda **_: True)
+    return monkeypatch
+
+
+def test_sweeps_on_the_cpu_have_their_names_and_keys_from_before_there_was_a_place(
+    machine: Machine,
+) -> None:
+    machine(BF16)
+    composed = compose_config(["head.bias_lr=7"])
+    assert composed.augment.place.value == "auto"
+    assert "augment.place" not in settings_as_said(composed)
+    assert settings_as_said(composed)["trainer.precision"] == "auto"
+    for trial in planned(RATES, "head.bias_lr=7").trials:
+        assert trial.config.augment.place.value == "cpu"
+        assert "augment.place" not in numeric_settings(trial.config)
+
+
+def test_where_images_are_augmented_is_planned_and_recorded(
+    tmp_path: Path, machine: Machine
+) -> None:
+    machine(BF16)
+    there = ("name=mine", "augment.place=device")
+    # the plan runs nothing
+    sweep(tmp_path, RATES, *there, "dry_run=true")
+    assert not studies(tmp_path)
+    assert {outcome.state for outcome in sweep(tmp_path, RATES, *there)} == {"finished"}
+    assert {outcome.state for outcome in sweep(tmp_path, RATES, *there)} == {"skipped"}
+    assert studies(tmp_path)["mine"].shared["augment.place"] == "device"
+    with closing(sqlite3.connect(tmp_path / "mlruns" / "mlflow.db")) as database:
+        query = "SELECT DISTINCT p.value FROM params p WHERE p.key = 'augment.place'"
+        assert database.execute(query).fetchall() == [("device",)]
+    with pytest.raises(UserError, match=r"augment\.place: device before, cpu now"):
+        sweep(tmp_path, RATES, "name=mine")
+
+
+def test_a_gpu_and_a_machine_without_share_a_sweep_that_names_the_place(
+    tmp_path: Path, machine: Machine, with_gpu: pytest.MonkeyPatch
+) -> None:
+    machine(BF16)
+    with_gpu.setattr(device, "sees_gpu", lambda: False)
+    sweep(tmp_path, RATES, "name=mine")
+    with_gpu.setattr(device, "sees_gpu", lambda: True)
+    with pytest.raises(
+        UserError,
+        match=r"where auto is .*augment\.place=cpu, and here it is .*augment\.place=device: "
+        r".* as this one with augment\.place=cpu;",
+    ):
+        sweep(tmp_path, RATES, "name=mine")
+    named = planned(RATES, "augment.place=cpu")
+    with_gpu.setattr(device, "sees_gpu", lambda: False)
+    assert [trial.key for trial in named.trials] == [trial.key for trial in planned(RATES).trials]
+
+
+def test_beside_an_older_record_a_gpu_says_how_to_go_on(
+    machine: Machine, with_gpu: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    machine(FP32)
+    with_gpu.setattr(device, "sees_gpu", lambda: False)
+    recorded = {SHARED: planned(RATES, *OLD).shared}
+    with_gpu.setattr(device, "sees_gpu", lambda: True)
+    plan = planned(RATES)
+    with caplog.at_level("WARNING", logger="mcalc"):
+        assert beside_older(plan, recorded).sweep != plan.sweep
+    assert f"add {' '.join(OLD)} augment.place=cpu" in caplog.text
+    named = planned(RATES, *OLD, "augment.place=cpu")
+    assert beside_older(named, recorded).sweep == named.sweep
+
+
+def test_what_a_row_augments_decides_too(machine: Machine, with_gpu: pytest.MonkeyPatch) -> None:
+    machine(BF16)
+    plan = planned("augment.enabled=true,false", "backbone.freeze=0,all")
+    places = {
+        (trial.config.augment.enabled, trial.config.backbone.freeze): (
+            trial.config.augment.place.value,
+            "augment.place" in numeric_settings(trial.config),
+        )
+        for trial in plan.trials
+    }
+    assert places == {
+        (True, "0"): ("device", True),
+        (False, "0"): ("device", False),
+        (True, "all"): ("cpu", False),
+        (False, "all"): ("cpu", False),
+    }
+    for trial in plan.trials:
+        assert plan_trial(trial.name, trial.config, trial.fingerprint).key == trial.key
+    for given in ("protocol.name=paper,paper_augment_first", "augment=default,none"):
+        for trial in planned(given).trials:
+            assert plan_trial(trial.name, trial.config, trial.fingerprint).key == trial.key

@@ -29,6 +29,7 @@ from torch import Tensor, nn
 from mcalc.config import (
     Accelerator,
     AugmentConfig,
+    AugmentPlace,
     BackboneConfig,
     HeadConfig,
     Network,
@@ -45,6 +46,8 @@ from mcalc.training.listener import Listener
 from mcalc.training.trajectory import run_trajectory
 from mcalc.training.validation import Checkpointing, DivergedError
 
+PLACES = (AugmentPlace.cpu, AugmentPlace.device)
+
 
 def test_validation_is_after_the_first_every_nth_and_the_last_iteration() -> None:
     (result,), _ = train([None], replace(SETTINGS, max_iterations=8))
@@ -57,12 +60,15 @@ def test_validation_is_after_the_first_every_nth_and_the_last_iteration() -> Non
     assert result.curve[-1].epoch == pytest.approx(2)
 
 
+@pytest.mark.parametrize("place", PLACES)
 @pytest.mark.parametrize("network", list(Network))
-def test_a_shared_trial_equals_the_same_trial_alone_to_the_last_bit(network: Network) -> None:
-    shared, shared_weights = train([1, 2, 4, None], network=network)
+def test_a_shared_trial_equals_the_same_trial_alone_to_the_last_bit(
+    network: Network, place: AugmentPlace
+) -> None:
+    shared, shared_weights = train([1, 2, 4, None], network=network, place=place)
     assert len({result.iterations for result in shared}) >= 3, "they stop at different places"
     for result in shared:
-        (alone,), alone_weights = train([patience_of(result)], network=network)
+        (alone,), alone_weights = train([patience_of(result)], network=network, place=place)
         assert alone.iterations == result.iterations
         assert alone.stop_reason == result.stop_reason
         assert alone.reported_iteration == result.reported_iteration
@@ -104,10 +110,11 @@ def test_best_reports_the_evaluation_of_lowest_loss_and_last_the_last() -> None:
     assert -np.log(chosen).mean() == pytest.approx(lowest.val_loss, rel=1e-6)
 
 
-def test_workers_that_augment_ahead_change_nothing() -> None:
+@pytest.mark.parametrize("place", PLACES)
+def test_workers_that_augment_ahead_change_nothing(place: AugmentPlace) -> None:
     settings = replace(SETTINGS, max_iterations=9)
-    (alone,), _ = train([None], settings)
-    (helped,), _ = train([None], replace(settings, workers=2))
+    (alone,), _ = train([None], settings, place=place)
+    (helped,), _ = train([None], replace(settings, workers=2), place=place)
     assert alone.curve == helped.curve
 
 
@@ -122,27 +129,31 @@ def test_evaluating_more_often_does_not_change_the_training() -> None:
 
 
 def cut_and_resume(
-    path: Path, cut_at: int, patience: list[int | None], network: Network
+    path: Path,
+    cut_at: int,
+    patience: list[int | None],
+    network: Network,
+    place: AugmentPlace = AugmentPlace.cpu,
 ) -> tuple[list[TrialResult], dict[str, dict[str, Tensor]], list[int]]:
     """Stop without warning at an evaluation, then run the same again from the checkpoint."""
     checkpointing = Checkpointing(CheckpointFile(path), minutes=1e-9)
+    cut = PowerCut(cut_at)
     with pytest.raises(PowerCutError):
-        train(patience, network=network, checkpointing=checkpointing, listener=PowerCut(cut_at))
+        train(patience, SETTINGS, network, checkpointing, listener=cut, place=place)
     assert path.is_file()
     keeper = Keeper()
-    results, weights = train(
-        patience, network=network, checkpointing=checkpointing, listener=keeper
-    )
+    results, weights = train(patience, SETTINGS, network, checkpointing, keeper, place)
     return results, weights, keeper.resumed_at
 
 
+@pytest.mark.parametrize("place", PLACES)
 @pytest.mark.parametrize("network", list(Network))
 @pytest.mark.parametrize("cut_at", [6, 14, 33])
 def test_a_run_cut_off_goes_on_to_the_same_numbers(
-    tmp_path: Path, cut_at: int, network: Network
+    tmp_path: Path, cut_at: int, network: Network, place: AugmentPlace
 ) -> None:
-    (whole,), whole_weights = train([None], network=network)
-    (result,), weights, resumed = cut_and_resume(tmp_path / "c.pth", cut_at, [None], network)
+    (whole,), whole_weights = train([None], network=network, place=place)
+    (result,), weights, resumed = cut_and_resume(tmp_path / "c.pth", cut_at, [None], network, place)
     # checkpoints stand after every iteration here; the one under way is lost
     assert resumed == [math.ceil(cut_at / SETTINGS.val_every) * SETTINGS.val_every - 1]
     assert result.curve == whole.curve
@@ -406,5 +417,6 @@ def test_auto_precision_is_resolved_and_a_named_one_kept() -> None:
 def test_trains_on_a_gpu() -> None:
     if not torch.cuda.is_available():
         pytest.skip("no CUDA device")
-    (result,), _ = train([None], replace(SETTINGS, accelerator=Accelerator.gpu))
-    assert result.curve[-1].train_loss < result.curve[0].train_loss
+    for place in PLACES:
+        (result,), _ = train([None], replace(SETTINGS, accelerator=Accelerator.gpu), place=place)
+        assert result.curve[-1].train_loss < result.curve[0].train_loss
