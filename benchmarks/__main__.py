@@ -6,6 +6,7 @@
               the paper's ten rows beside ten runs of the peer and seven of the limit
     heads     a thousand trials of a head above a frozen AlexNet
     prepare   reading and preparing images
+    augment   augmenting an image on the CPU and on the device
     engine    plans, trials that train nothing, report and check; `engine trials=5000` for as many
     start     from a command to its answer, its plan and its first training step
     gpu       steps and the paper's twenty rows at full scale on a CUDA device (not among all)
@@ -28,7 +29,7 @@ from typing import Any
 import torch
 from rich.console import Console
 
-from benchmarks import engine, gpu, prepare, start
+from benchmarks import augment, engine, gpu, prepare, start
 from benchmarks.training import compare, heads, paper_rows
 from mcalc.trials.provenance import cpu_model
 
@@ -48,6 +49,7 @@ def parts(trials: int = engine.TRIALS) -> dict[str, Part]:
         },
         "heads": heads.report,
         "prepare": prepare.report,
+        "augment": augment.report,
         "engine": lambda console: engine.report(console, trials),
         "start": start.report,
         "gpu": lambda console: gpu.report(console, REPEATS),

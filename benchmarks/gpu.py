@@ -1,9 +1,11 @@
 """On a CUDA device, `make bench-gpu`: steps beside peer and limit, then the paper's twenty rows.
 
-The rows run at full scale (30 epochs of 1,082 images), one training run on the card at a time and
-then several, as a batch of ten leaves most of it idle. Several processes share a card by turns, or
-at once where NVIDIA's MPS runs: it is started for the time of the measurement where its program
-is there. A compiled limit (torch.compile with CUDA graphs) says what compiling would gain.
+Images lie and are augmented on the card, as `augment.place=auto` means there; a table has the same
+steps with images augmented on the CPU. The rows run at full scale (30 epochs of 1,082 images), one
+training run on the card at a time and then several, as a batch of ten leaves most of it idle.
+Several processes share a card by turns, or at once where NVIDIA's MPS runs: it is started for the
+time of the measurement where its program is there. A compiled limit (torch.compile with CUDA
+graphs) says what compiling would gain.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -23,6 +26,7 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks import augment
 from benchmarks.timed_command import seconds_of
 from benchmarks.training import compare
 from benchmarks.training.paper_rows import LESIONS
@@ -30,6 +34,7 @@ from benchmarks.training.workload import SIZES
 
 AT_ONCE = (1, 2, 4)
 """Training runs on the card."""
+PLACES = ("cpu", "device")
 _MPS = "nvidia-cuda-mps-control"
 
 
@@ -72,6 +77,18 @@ def mps(folder: Path) -> Iterator[dict[str, str] | None]:
         )
 
 
+def places(console: Console, backbones: Sequence[str] = tuple(SIZES)) -> dict[str, list[float]]:
+    """Seconds of mcalc's steps by where images are augmented: on the CPU, on the device."""
+    table = Table("workload", *PLACES, title="milliseconds a step by augment.place")
+    found: dict[str, list[float]] = {}
+    for work in compare.steps(backbones, (10, 32)):
+        each = [replace(work, place=place) for place in PLACES]
+        found[work.name] = [compare.seconds_of(one, compare.measure("ours", one)) for one in each]
+        table.add_row(work.name, *(f"{1e3 * seconds:.2f}" for seconds in found[work.name]))
+    console.print(table)
+    return found
+
+
 def report(console: Console, repeats: int, at_once: Sequence[int] = AT_ONCE) -> dict[str, Any]:
     """Measure, print tables, and return what they are made of.
 
@@ -88,6 +105,8 @@ def report(console: Console, repeats: int, at_once: Sequence[int] = AT_ONCE) -> 
         found["compiled"][work.name] = [plain, quick]
         compiled.add_row(work.name, f"{1e3 * plain:.2f}", f"{1e3 * quick:.2f}")
     console.print(compiled)
+    found["augment"] = augment.report(console)
+    found["place"] = places(console)
     rows = Table("runs at once", "MPS", "seconds", title="twenty rows at full scale")
     cache = Path(".cache/bench-phantom").absolute()
     with tempfile.TemporaryDirectory() as folder, mps(Path(folder)) as environment:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ import torch
 from rich.console import Console
 
 import benchmarks.__main__ as bench
-from benchmarks import engine, gpu, precision, start
+from benchmarks import augment, engine, gpu, precision, start
 from benchmarks.training import compare, limit, ours, peer
 from benchmarks.training.stopwatch import Stopwatch
 from benchmarks.training.workload import Workload
@@ -172,6 +173,31 @@ def test_the_first_step_is_noted_and_the_trial_recorded(tmp_path: Path) -> None:
     found = start.measure(start.Case(command, start.PEER, steps=True), mark)
     assert 0 < found["seconds"] < found["whole command"]
     assert (tmp_path / "runs" / "mlflow.db").exists()
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="a CUDA device is here")
+def test_augmentation_is_measured_in_both_ways() -> None:
+    found = augment.report(Console(), [2])
+    assert {name: len(each) for name, each in found["2"].items()} == {
+        "by OpenCV, image by image": augment.ROUNDS,
+        "drawn on the CPU and changed on cpu": augment.ROUNDS,
+        "of which drawing": augment.ROUNDS,
+    }
+
+
+def test_ours_lies_where_it_is_told() -> None:
+    """The device can be named here too, and the steps are those of the same run."""
+    for place in gpu.PLACES:
+        watch = Stopwatch()
+        ours.run(replace(TINY, place=place), watch)
+        assert len(watch.marks) == 5
+
+
+@pytest.mark.whole
+def test_steps_are_measured_by_where_images_are_augmented() -> None:
+    found = gpu.places(Console(), ["squeezenet"])
+    assert list(found) == ["squeezenet, batch 10", "squeezenet, batch 32"]
+    assert all(len(each) == len(gpu.PLACES) and min(each) > 0 for each in found.values())
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="a CUDA device is here")

@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from benchmarks.training.stopwatch import Stopwatch
 from benchmarks.training.workload import Workload
 from mcalc.config import (
+    AugmentConfig,
+    AugmentPlace,
     BackboneConfig,
     Config,
     PlannedTrial,
@@ -46,7 +48,11 @@ def run(work: Workload, watch: Stopwatch) -> None:
         val_every=work.val_every or 1_000_000,
     )
     backbone = BackboneConfig(name=work.backbone, weights="none")
-    config = resolved(Config(backbone=backbone, trainer=trainer, stopping=StoppingConfig(None)))
+    augment = AugmentConfig(place=AugmentPlace(work.place))
+    stopping = StoppingConfig(None)
+    config = resolved(
+        Config(backbone=backbone, augment=augment, trainer=trainer, stopping=stopping)
+    )
     samples = [
         Sample(f"lesion {i}", i, label, f"patient {i}", f"lesion {i}")
         for i, label in enumerate(labels)

@@ -23,6 +23,8 @@ class Workload:
     """Iterations between validations, which are also after the first and last; 0 for none."""
     val_images: int = 464
     """The validation images of the paper's protocol on CBIS-DDSM's training crops."""
+    place: str = "auto"
+    """`augment.place` of mcalc's own run."""
 
     @property
     def name(self) -> str:

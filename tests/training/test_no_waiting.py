@@ -252,7 +252,8 @@ class _SyncsAreErrors(Listener):
         torch.cuda.set_sync_debug_mode("default" if iteration in self.due else "error")
 
     def evaluated(self, point: CurvePoint, running: Sequence[PlannedTrial]) -> None:
-        torch.cuda.set_sync_debug_mode("error")
+        last = point.iteration == max(self.due)
+        torch.cuda.set_sync_debug_mode("default" if last else "error")
 
     def stopped(self) -> None:
         torch.cuda.set_sync_debug_mode("default")

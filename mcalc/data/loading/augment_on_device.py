@@ -20,6 +20,7 @@ class DeviceAugment:
     def __init__(self, height: int, width: int, device: torch.device) -> None:
         self._x = torch.arange(width, dtype=torch.float32, device=device)
         self._y = torch.arange(height, dtype=torch.float32, device=device)[:, None]
+        self._last = torch.tensor([width - 1, height - 1], device=device)[:, None, None]
         self._pixels = torch.arange(height * width, device=device)
         self._noise = torch.from_numpy(noise_table(height * width)).to(device)
 
@@ -39,28 +40,28 @@ class DeviceAugment:
 
     def _moved(self, images: Tensor, sources: Tensor) -> Tensor:
         """Each pixel read from its source, between four neighbours; the border is mirrored."""
-        height, width = images.shape[1:]
-        a, b, c, d, e, f = sources[:, :, None, None].unbind(1)  # each (B, 1, 1)
-        x = a * self._x + (b * self._y + c)  # (B, H, W)
-        y = d * self._x + (e * self._y + f)  # (B, H, W)
-        left, top = x.floor(), y.floor()
-        across, down = x - left, y - top  # 0..1
-        column, row = left.long(), top.long()
-        columns = [mirrored(column, width), mirrored(column + 1, width)]
-        rows = [mirrored(row, height) * width, mirrored(row + 1, height) * width]
+        across, down, start = sources.view(-1, 2, 3, 1, 1).unbind(2)  # each (B, 2, 1, 1)
+        at = across * self._x + (down * self._y + start)  # (B, 2, H, W): x, then y
+        low = at.floor()
+        right, below = (at - low).unbind(1)  # each (B, H, W), 0..1
+        first = low.long()
+        left, top = mirrored(first, self._last).unbind(1)
+        next_left, next_top = mirrored(first + 1, self._last).unbind(1)
         levels = images.flatten(1).float()  # (B, H * W)
+        width = images.shape[2]
 
         def between(row: Tensor) -> Tensor:
-            ends = [levels.gather(1, (row + each).flatten(1)).view_as(x) for each in columns]
-            return ends[0] + across * (ends[1] - ends[0])
+            start = row * width
+            one, other = (
+                levels.gather(1, (start + column).flatten(1)).view_as(right)
+                for column in (left, next_left)
+            )
+            return one + right * (other - one)
 
-        upper, lower = between(rows[0]), between(rows[1])
-        return (upper + down * (lower - upper)).round().to(torch.uint8)
+        upper, lower = between(top), between(next_top)
+        return (upper + below * (lower - upper)).round().to(torch.uint8)
 
 
-def mirrored(index: Tensor, length: int) -> Tensor:
-    """Whole numbers folded into 0..length - 1: -1 is 1, `length` is length - 2."""
-    last = length - 1
-    if not last:
-        return torch.zeros_like(index)
-    return last - (index.remainder(2 * last) - last).abs()
+def mirrored(index: Tensor, last: Tensor) -> Tensor:
+    """Whole numbers folded into 0..last: -1 is 1, and last + 1 is last - 1."""
+    return last - (index.remainder((2 * last).clamp(min=1)) - last).abs()

@@ -204,7 +204,7 @@ def test_the_border_is_mirrored_as_numpy_pads(length: int) -> None:
     inside: npt.NDArray[np.int64] = np.arange(length)
     padded = np.pad(inside, 25, mode="reflect") if length > 1 else np.zeros(51, dtype=int)
     indices = torch.arange(-25, length + 25)
-    assert mirrored(indices, length).tolist() == padded.tolist()
+    assert mirrored(indices, torch.tensor(length - 1)).tolist() == padded.tolist()
 
 
 def test_settings_that_a_device_does_not_know_are_named() -> None:
