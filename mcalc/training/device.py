@@ -8,6 +8,8 @@ from __future__ import annotations
 import os
 import platform
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -83,6 +85,22 @@ def sent(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:
     if device.type == "cuda" and tensor.device.type == "cpu":
         tensor = tensor.pin_memory()
     return tensor.to(device, non_blocking=True)
+
+
+@contextmanager
+def repeatable(device: str) -> Iterator[None]:
+    """Around a run on CUDA: convolutions that give the same bits again, and whose fp32 is fp32.
+
+    cuDNN would choose algorithms that sum in any order, and multiply fp32 with 10 binary digits
+    (TF32). On a CPU nothing changes.
+    """
+    if device != "cuda":
+        yield
+        return
+    from torch.backends import cudnn
+
+    with cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False):
+        yield
 
 
 @cache

@@ -34,7 +34,13 @@ from mcalc.models import (
     draw_head,
     matches,
 )
-from mcalc.training.device import Placement, setup_of, torch_device, use_threads
+from mcalc.training.device import (
+    Placement,
+    repeatable,
+    setup_of,
+    torch_device,
+    use_threads,
+)
 from mcalc.training.features import (
     Passes,
     frozen_digest,
@@ -104,7 +110,8 @@ class FrozenNetwork:
             use_threads(setup.threads)
             # the network goes to the device and back: between two trials it is of no use there
             self._whole.to(torch_device(setup, placement))
-            rows = read_or_compute(place, self._whole, self._cut, passes, progress)
+            with repeatable(setup.device):
+                rows = read_or_compute(place, self._whole, self._cut, passes, progress)
             self._whole.cpu()
             train, *held_out = (
                 Features(part, each.crops.members, each.copies)

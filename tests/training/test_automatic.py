@@ -126,3 +126,17 @@ def test_linux_without_a_gpus_device_needs_no_pytorch_to_know(
     if there:
         file.touch()
     assert device.sees_gpu() == there
+
+
+def test_convolutions_on_cuda_repeat_and_are_in_fp32_where_that_is_said() -> None:
+    def flags() -> tuple[bool, ...]:
+        cudnn = torch.backends.cudnn
+        return cudnn.enabled, cudnn.benchmark, cudnn.deterministic, cudnn.allow_tf32
+
+    before = flags()
+    with device.repeatable("cpu"):
+        assert flags() == before
+    with device.repeatable("cuda"):
+        assert flags() == (True, False, True, False)
+    assert flags() == before
+    assert not torch.backends.cuda.matmul.allow_tf32, "PyTorch's default, which mcalc leaves"

@@ -272,6 +272,14 @@ def test_on_cuda_nothing_waits_between_evaluations(place: AugmentPlace) -> None:
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_on_cuda_the_same_run_has_the_same_bits() -> None:
+    settings = replace(SETTINGS, accelerator=Accelerator.gpu)
+    runs = [train([None], settings, place=AugmentPlace.device)[0][0] for _ in range(2)]
+    assert runs[0].curve == runs[1].curve
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 @pytest.mark.parametrize("most_bytes", [None, 0])
 def test_on_cuda_images_are_changed_to_the_bits_of_a_cpu(most_bytes: int | None) -> None:
     draw = np.random.default_rng(0)

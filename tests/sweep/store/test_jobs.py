@@ -94,6 +94,7 @@ def test_odd_values_survive(jobs: Jobs) -> None:
             "trainer.lr=1e-300",
             "trainer.precision=bf16",
             "trainer.channels_last=true",
+            "augment.place=device",
             "augment.noise=0.30000000000000004",
         ]
     )
