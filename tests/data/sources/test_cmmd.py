@@ -228,8 +228,9 @@ def test_patients_whose_ids_are_nearly_equal_are_noted(download: Download) -> No
 def test_findings_come_from_a_column_of_the_clinical_table(download: Download) -> None:
     for view in ("CC", "MLO"):
         download.image("D1-0001", "L", view, 1 if view == "CC" else 2)
-    download.breast("D1-0001", "L", "2", "calcification", "Malignant", "", "7")
+    download.breast("D1-0001", "L", "2", "calcification", "Malignant", "")
     table = download.table()
     assert {each.finding for each in download.open().lesions} == {None}
-    table.write_text(table.read_text().replace(HEADER, f"{HEADER},finding"))
+    header, row = table.read_text().splitlines()
+    table.write_text(f"{header},finding\n{row},7\n")
     assert {each.finding for each in download.open(unit=Unit.finding).lesions} == {"D1-0001_LEFT_7"}
