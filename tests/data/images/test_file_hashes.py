@@ -198,7 +198,7 @@ OTHER = {
     "id": "another", "patient": "P_9", "side": Side.RIGHT, "view": View.MLO, "abnormality": 7,
     "density": 4, "calc_types": frozenset({"PLEOMORPHIC"}), "mammogram": "another image",
     "calc_distributions": frozenset({"CLUSTERED"}), "assessment": 5, "subtlety": 1,
-    "pathology": Pathology.MALIGNANT, "split": Split.TEST,
+    "pathology": Pathology.MALIGNANT, "split": Split.TEST, "finding_id": "b",
 }  # fmt: skip
 """Another value for every field of a lesion but its files."""
 
