@@ -59,3 +59,10 @@ from .training import StoppingConfig as StoppingConfig
 from .training import TrainerConfig as TrainerConfig
 from .trial import PlannedTrial as PlannedTrial
 from .trial import plan_trial as plan_trial
+from .weight_files import CAFFE_SUFFIX as CAFFE_SUFFIX
+from .weight_files import NO_FILES as NO_FILES
+from .weight_files import NPZ_SUFFIX as NPZ_SUFFIX
+from .weight_files import ONNX_SUFFIX as ONNX_SUFFIX
+from .weight_files import PICKLE_SUFFIXES as PICKLE_SUFFIXES
+from .weight_files import WEIGHT_SUFFIXES as WEIGHT_SUFFIXES
+from .weight_files import weight_file as weight_file

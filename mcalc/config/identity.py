@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Collection, Mapping
+from contextlib import suppress
 from operator import attrgetter
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,8 @@ from mcalc.config.choices import ProtocolName
 from mcalc.config.paths import entries, leaves
 from mcalc.config.rules import UNSET
 from mcalc.config.schema import Config
+from mcalc.config.weight_files import weight_file
+from mcalc.errors import UserError
 from mcalc.file_digest import known_sha256
 from mcalc.plugins import versions
 
@@ -173,6 +176,8 @@ FILES = ("backbone.weights", "protocol.split_file")
 def contents_of(config: Config) -> dict[str, str]:
     """`{"backbone.weights": "sha256:..."}`: settings that name a file which is there."""
     named = {key: attrgetter(key)(config) for key in FILES}
+    with suppress(UserError):  # a folder without the weights: said where they are needed
+        named["backbone.weights"] = weight_file(config.backbone.weights, config.backbone.name)
     return {
         key: f"sha256:{known_sha256(Path(path))}"
         for key, path in named.items()

@@ -15,7 +15,8 @@ class BackboneConfig(Section, prefix="backbone."):
     name: str = "alexnet"
     """An entry of `mcalc.models.backbones`, or one of an installed plug-in package."""
     weights: str = setting("imagenet", path=True)
-    """`imagenet` (download), `none` (random) or the path of a file. Files are .pth or .npz."""
+    """`imagenet` (download), `none` (random) or the path of a file: .pth, .npz, .onnx, .caffemodel.
+    Of a folder the file named after the backbone is taken, as `alexnet_bvlc.npz`."""
     on_missing_weights: MissingWeights = MissingWeights.error
     """What happens where `imagenet` cannot be had. `random` warns and trains random weights."""
     weight_lr: float = setting(1.0, low=0)

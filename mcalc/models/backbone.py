@@ -8,6 +8,9 @@ from dataclasses import dataclass
 from torch import nn
 from torchvision.models import WeightsEnum
 
+CAFFE_BGR_MEAN = (104.0, 117.0, 123.0)
+"""Mean of ImageNet's training images in Caffe's order of channels, in grey levels 0..255."""
+
 
 @dataclass(frozen=True)
 class InputContract:
@@ -47,6 +50,7 @@ class Backbone:
     imagenet: WeightsEnum | None = None
     """torchvision's download; None where there is no public file in a format we read."""
     npz_key: Callable[[str], str] | None = None
-    """Our parameter's name -> its name in a `.npz`, where the entry reads such files."""
+    """Our parameter's name -> Caffe's, for a network of Caffe's: it reads `.npz` with these names,
+    `.caffemodel` and `.onnx`."""
     optional: tuple[str, ...] = ()
     """First parts of names that a weight file may hold beyond the network."""

@@ -23,11 +23,19 @@ from torchvision.models import (
     SqueezeNet1_1_Weights,
 )
 
-from mcalc.config import BackboneConfig, MissingWeights
+from mcalc.config import (
+    CAFFE_SUFFIX,
+    NPZ_SUFFIX,
+    ONNX_SUFFIX,
+    BackboneConfig,
+    MissingWeights,
+)
 from mcalc.file_digest import file_sha256
-from mcalc.models.backbone import Backbone, InputContract
-from mcalc.models.googlenet_bvlc import BvlcGoogLeNet, caffe_key
-from mcalc.models.weight_path import NPZ_SUFFIX, weight_path
+from mcalc.models import alexnet_bvlc, googlenet_bvlc
+from mcalc.models.alexnet_bvlc import BvlcAlexNet
+from mcalc.models.backbone import CAFFE_BGR_MEAN, Backbone, InputContract
+from mcalc.models.googlenet_bvlc import BvlcGoogLeNet
+from mcalc.models.weight_path import weight_path
 from mcalc.models.weights import WeightsUnavailableError, download, initialise, load_file
 from mcalc.plugins import find
 
@@ -135,15 +143,30 @@ BACKBONES: Mapping[str, Backbone] = {
         ),
         imagenet=SqueezeNet1_1_Weights.IMAGENET1K_V1,
     ),
-    # The network behind MATLAB's `googlenet`. Caffe reads images with OpenCV, hence channels blue,
-    # green, red, and only subtracts the mean.
+    # The network behind MATLAB's `alexnet`. Caffe reads images with OpenCV, hence channels blue,
+    # green, red, and only subtracts the mean. Here that was a mean image, whose channels average
+    # 104.0, 116.7 and 122.7.
+    "alexnet_bvlc": Backbone(
+        name="alexnet_bvlc",
+        build=BvlcAlexNet,
+        replace_head=_linear_head("fc8", 4096),
+        contract=InputContract(227, 39, CAFFE_BGR_MEAN, (1.0, 1.0, 1.0)),
+        stages=(
+            *(rf"conv{layer}\." for layer in range(1, 6)),
+            *(rf"(fc|dropout){layer}\." for layer in (6, 7)),
+            r"fc8\.",
+        ),
+        npz_key=alexnet_bvlc.caffe_key,
+    ),
+    # The network behind MATLAB's `googlenet`.
     "googlenet_bvlc": Backbone(
         name="googlenet_bvlc",
         build=BvlcGoogLeNet,
         replace_head=_linear_head("classifier", 1024),
-        contract=InputContract(224, 31, (104.0, 117.0, 123.0), (1.0, 1.0, 1.0)),
+        contract=InputContract(224, 31, CAFFE_BGR_MEAN, (1.0, 1.0, 1.0)),
         stages=(r"conv1\.", r"conv2(_reduce)?\.", *_INCEPTION_STAGES, r"classifier\."),
-        npz_key=caffe_key,
+        npz_key=googlenet_bvlc.caffe_key,
+        optional=googlenet_bvlc.AUXILIARY,
     ),
 }
 
@@ -193,7 +216,7 @@ def _fill(
     model: nn.Module, entry: Backbone, backbone: BackboneConfig, stream: torch.Generator
 ) -> tuple[str, tuple[str, ...]]:
     """Fill the 1000-class network; return the weights' origin and the fallbacks taken."""
-    if path := weight_path(backbone.weights):
+    if path := weight_path(backbone.weights, entry.name):
         return _fill_from_path(model, entry, path), ()
     if backbone.weights == "none":
         initialise(model, stream)
@@ -215,10 +238,11 @@ def _fill(
 def _fill_from_imagenet(model: nn.Module, entry: Backbone) -> str:
     if entry.imagenet is None:
         raise WeightsUnavailableError(
-            f"backbone.weights=imagenet: no server offers the weights of backbone={entry.name}; "
-            f"give backbone.weights=PATH of its {NPZ_SUFFIX} file (mcalc.models.googlenet_bvlc "
-            "says how to make one from Caffe's), or take random weights with backbone.weights=none "
-            "or backbone.on_missing_weights=random"
+            f"backbone.weights=imagenet: no server offers the weights of backbone={entry.name} in "
+            f"a form that mcalc downloads; give backbone.weights=PATH of its {NPZ_SUFFIX}, "
+            f"{ONNX_SUFFIX} or {CAFFE_SUFFIX} file, or of a folder with it (docs/weights.md says "
+            "where they are), or take random weights with backbone.weights=none or "
+            "backbone.on_missing_weights=random"
         )
     enum = entry.imagenet
     load_file(model, download(enum.url), optional=entry.optional)
@@ -226,5 +250,6 @@ def _fill_from_imagenet(model: nn.Module, entry: Backbone) -> str:
 
 
 def _fill_from_path(model: nn.Module, entry: Backbone, path: Path) -> str:
-    load_file(model, path, npz_key=entry.npz_key, optional=entry.optional)
-    return f"file {path.name} sha256:{file_sha256(path)[:12]}"
+    loaded = load_file(model, path, npz_key=entry.npz_key, optional=entry.optional)
+    changed = f" ({', '.join(loaded.changed)})" if loaded.changed else ""
+    return f"file {path.name} sha256:{file_sha256(path)[:12]}{changed}"

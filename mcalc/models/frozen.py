@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, fx, nn
 
-from mcalc.models.local_response_norm import LocalResponseNorm
 from mcalc.models.stages import Stages
+from mcalc.models.tracing import Tracer
 
 _CHANGING = ("dropout", "rand", "bernoulli", "normal_")
 """Parts of the names of functions that do not give equal output for equal input."""
@@ -38,12 +38,6 @@ class CutNetwork:
     """Features -> logits (B, classes). Its parameters have the names of the whole network."""
 
 
-class _Tracer(fx.Tracer):
-    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
-        """Whether a module is one step: PyTorch's own, and those with steps that depend on data."""
-        return isinstance(m, LocalResponseNorm) or super().is_leaf_module(m, module_qualified_name)
-
-
 def cut_network(model: nn.Module, stages: Stages) -> CutNetwork:
     """A network cut where its frozen stages end; both parts share its modules.
 
@@ -51,7 +45,7 @@ def cut_network(model: nn.Module, stages: Stages) -> CutNetwork:
     steps depend on its input, which torch.fx cannot read.
     """
     try:
-        steps = _Tracer().trace(model)
+        steps = Tracer().trace(model)
     except _REFUSALS as error:
         raise UncuttableError(f"torch.fx cannot read it: {error}") from error
     frozen = _frozen_steps(steps, dict(model.named_modules()), stages)

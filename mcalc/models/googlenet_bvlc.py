@@ -6,16 +6,9 @@ the same name is another one: batch normalisation, no local response normalisati
 one has 5x5, a 2x2 last pool, no convolution biases. The auxiliary classifiers served Caffe's
 training only and are omitted, as in MATLAB.
 
-Weight files are `.npz` with one float array a parameter, output channels first (OIHW), named by
-Caffe's layer: `conv1/7x7_s2.weight`, `inception_3a/5x5_reduce.bias`, `loss3/classifier.weight`.
-Where Caffe is at hand, its own file becomes one with
-
-    net = caffe.Net("deploy.prototxt", "bvlc_googlenet.caffemodel", caffe.TEST)
-    numpy.savez("bvlc_googlenet.npz", **{
-        f"{layer}.{kind}": blob.data
-        for layer, blobs in net.params.items()
-        for kind, blob in zip(("weight", "bias"), blobs)
-    })
+Weight files name its parameters by Caffe's layers: `conv1/7x7_s2.weight`,
+`inception_3a/5x5_reduce.bias`, `loss3/classifier.weight`; docs/weights.md says where they come
+from.
 """
 
 from __future__ import annotations
@@ -131,6 +124,12 @@ _CAFFE_LAYERS = {
     "conv2": "conv2/3x3",
     "classifier": "loss3/classifier",
 }
+
+
+AUXILIARY = tuple(
+    f"loss{number}/{layer}" for number in (1, 2) for layer in ("conv", "fc", "classifier")
+)
+"""Layers of the auxiliary classifiers, which Caffe's own file holds."""
 
 
 def caffe_key(key: str) -> str:

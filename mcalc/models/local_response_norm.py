@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-_BETA = 0.75
+BETA = 0.75
 _COMPUTED_BYTES = 4
 """Of a number in float32."""
 _PART_BYTES = 3_000_000
@@ -44,7 +44,7 @@ class LocalResponseNorm(nn.Module):
 
     def extra_repr(self) -> str:
         """As torch prints its own."""
-        return f"{self.size}, alpha={self.alpha}, beta={_BETA}, k={self.k}"
+        return f"{self.size}, alpha={self.alpha}, beta={BETA}, k={self.k}"
 
 
 class _Normalise(torch.autograd.Function):
@@ -74,7 +74,7 @@ class _Normalise(torch.autograd.Function):
         g_j x_j s_j^-7/4."""
         x, root = ctx.saved_tensors
         size = ctx.size
-        factor = -2 * _BETA * ctx.alpha / size
+        factor = -2 * BETA * ctx.alpha / size
         found = torch.empty_like(x)
         parts = (_parts(_wide(gradient)), _parts(_wide(x)), _parts(root), _parts(found))
         for g, values, r, out in zip(*parts, strict=True):

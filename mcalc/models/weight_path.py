@@ -4,25 +4,24 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from mcalc.config import NO_FILES, WEIGHT_SUFFIXES, weight_file
 from mcalc.errors import UserError, nearest
 
-PICKLE_SUFFIXES = (".pth", ".pt")
-NPZ_SUFFIX = ".npz"
 
+def weight_path(weights: str, backbone: str) -> Path | None:
+    """The weight file of a backbone; None for `imagenet` and `none`.
 
-def weight_path(weights: str) -> Path | None:
-    """The weight file; None for `imagenet` and `none`.
-
-    Raises UserError for a word that is neither and names no file, and for a file that is not there.
+    Raises UserError for a word that is neither and names no file, for a file that is not there, and
+    for a folder as `mcalc.config.weight_file`.
     """
-    if weights in ("imagenet", "none"):
+    path = weight_file(weights, backbone)
+    if path is None:
         return None
-    path = Path(weights).expanduser()
     if not path.suffix and not path.exists():
         raise UserError(
             f"backbone.weights={weights!r} is not understood: expected imagenet, none, or the path "
-            f"of a {', '.join((*PICKLE_SUFFIXES, NPZ_SUFFIX))} file"
-            f"{nearest(weights, ('imagenet', 'none'))}"
+            f"of a {', '.join(WEIGHT_SUFFIXES)} file or of a folder with one"
+            f"{nearest(weights, NO_FILES)}"
         )
     require_file(path)
     return path

@@ -10,7 +10,8 @@ from __future__ import annotations
 import math
 import re
 import socket
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from http.client import HTTPException
@@ -22,13 +23,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from mcalc.errors import UserError
+from mcalc.config import CAFFE_SUFFIX, NPZ_SUFFIX, ONNX_SUFFIX, PICKLE_SUFFIXES
+from mcalc.errors import UserError, shown
 from mcalc.file_digest import file_sha256
 from mcalc.models.bounded_zip import DamagedFileError
 from mcalc.models.npz_file import NpzFile, open_npz
 from mcalc.models.torch_file import TorchFile, open_torch_file
 from mcalc.models.torch_pickle import Declared
-from mcalc.models.weight_path import NPZ_SUFFIX, PICKLE_SUFFIXES, require_file
+from mcalc.models.weight_entry import Entry, Opened
+from mcalc.models.weight_path import require_file
 
 STALL_SECONDS = 10.0
 """A download is given up when the server is silent for longer than this."""
@@ -119,19 +122,34 @@ def download(url: str, stall_seconds: float = STALL_SECONDS) -> Path:
     return cached
 
 
+@dataclass(frozen=True)
+class Loaded:
+    """What a file gave."""
+
+    what: str
+    """What the file is, in words."""
+    entries: Mapping[str, Entry]
+    """What filled the network, by our parameters' names; it cannot be read any more."""
+    changed: tuple[str, ...] = ()
+    """What was done to its numbers, for the record."""
+    unchecked: tuple[str, ...] = ()
+    """What the file does not say and was therefore not compared."""
+
+
 def load_file(
     model: nn.Module,
     path: Path,
     *,
     npz_key: Callable[[str], str] | None = None,
     optional: Collection[str] = (),
-) -> None:
+) -> Loaded:
     """Fill a network from a file that holds it whole.
 
     Args:
         model: the network with the classes the file was trained on; changed in place.
-        path: a `.pth` or `.pt` with a plain state_dict, or, where npz_key is given, a `.npz`.
-        npz_key: our parameter's name -> its name in a `.npz`.
+        path: a `.pth` or `.pt` with a plain state_dict, or, where npz_key is given, a `.npz`, a
+            `.caffemodel` or an `.onnx`.
+        npz_key: our parameter's name -> Caffe's, which a `.npz` has too.
         optional: first parts of names (`aux1`) that a file may hold beyond the network.
 
     Raises UserError for a missing, unreadable or unsupported file, and for one of another network,
@@ -140,25 +158,21 @@ def load_file(
     as before then.
     """
     suffix = path.suffix.lower()
-    readable = (*PICKLE_SUFFIXES, NPZ_SUFFIX) if npz_key else PICKLE_SUFFIXES
+    readable = (
+        (*PICKLE_SUFFIXES, NPZ_SUFFIX, CAFFE_SUFFIX, ONNX_SUFFIX) if npz_key else PICKLE_SUFFIXES
+    )
     if suffix not in readable:
         raise UserError(
             f"backbone.weights={path}: {type(model).__name__} reads {', '.join(readable)} files, "
             f"not {suffix or 'one without an ending'}; give a file of one of these kinds"
         )
     require_file(path)
-    kept: Mapping[str, _Entry]
+    of_caffe = npz_key if npz_key and suffix not in PICKLE_SUFFIXES else None
+    file_keys = {key: of_caffe(key) if of_caffe else key for key in model.state_dict()}
     try:
-        if suffix == NPZ_SUFFIX and npz_key:
-            file_keys = {key: npz_key(key) for key in model.state_dict()}
-            with open_npz(path) as npz:
-                kept = _fitting(model, path, _arrays(npz), file_keys, optional)
-                values = {key: entry.read() for key, entry in kept.items()}
-        else:
-            file_keys = {key: key for key in model.state_dict()}
-            with open_torch_file(path) as file:
-                kept = _fitting(model, path, _tensors(path, file), file_keys, optional)
-                values = {key: entry.read() for key, entry in kept.items()}
+        with _opened(model, path, suffix, of_caffe) as found:
+            kept = _fitting(model, path, found.entries, file_keys, optional)
+            values = {key: entry.read() for key, entry in kept.items()}
     except DamagedFileError as error:
         raise _unreadable(path, suffix, error) from error
     state = model.state_dict()
@@ -173,27 +187,37 @@ def load_file(
     )
     # A plain dict has no version, and so PyTorch itself adds the counters that old files lack.
     model.load_state_dict(filled)
+    used = {key: kept[file_keys[key]] for key in filled}
+    return Loaded(found.what, used, found.changed, found.unchecked)
 
 
-@dataclass(frozen=True)
-class _Entry:
-    """A parameter as a file declares it."""
+@contextmanager
+def _opened(
+    model: nn.Module, path: Path, suffix: str, of_caffe: Callable[[str], str] | None
+) -> Iterator[Opened]:
+    """A file's entries, which can be read while it is open."""
+    if of_caffe is None:
+        with open_torch_file(path) as file:
+            yield Opened(_tensors(path, file), "state_dict of PyTorch")
+    elif suffix == NPZ_SUFFIX:
+        with open_npz(path) as npz:
+            yield Opened(_arrays(npz), "arrays of numpy under Caffe's names")
+    else:
+        # late: protobuf, and for ONNX its package
+        from mcalc.models.foreign_weights import caffe_weights, onnx_weights
 
-    shape: tuple[int, ...]
-    dtype: str
-    """`float32`."""
-    floating: bool
-    read: Callable[[], Tensor]
-    """Its numbers, read now. Raises DamagedFileError."""
-    storage: str
-    """What is read for it; several may share one."""
-    size: int
-    """Bytes of `storage`."""
+        reader = caffe_weights if suffix == CAFFE_SUFFIX else onnx_weights
+        with reader(model, path, of_caffe, _most_bytes(model)) as foreign:
+            yield foreign
 
 
-def _arrays(file: NpzFile) -> dict[str, _Entry]:
+def _most_bytes(model: nn.Module) -> int:
+    return _MOST_TIMES * bytes_of(model) + _MARGIN
+
+
+def _arrays(file: NpzFile) -> dict[str, Entry]:
     return {
-        name: _Entry(
+        name: Entry(
             array.shape,
             str(array.dtype.newbyteorder("=")),
             array.dtype.kind == "f",
@@ -205,7 +229,7 @@ def _arrays(file: NpzFile) -> dict[str, _Entry]:
     }
 
 
-def _tensors(path: Path, file: TorchFile) -> dict[str, _Entry]:
+def _tensors(path: Path, file: TorchFile) -> dict[str, Entry]:
     content = file.content
     if not isinstance(content, dict) or any(not isinstance(v, Declared) for v in content.values()):
         held = "a Tensor" if isinstance(content, Declared) else f"a {type(content).__name__}"
@@ -216,7 +240,7 @@ def _tensors(path: Path, file: TorchFile) -> dict[str, _Entry]:
             f"{held}; save it anew with torch.save(model.state_dict(), PATH)"
         )
     return {
-        str(key): _Entry(
+        str(key): Entry(
             value.shape,
             str(value.storage.dtype).removeprefix("torch."),
             value.storage.dtype.is_floating_point,
@@ -231,17 +255,17 @@ def _tensors(path: Path, file: TorchFile) -> dict[str, _Entry]:
 def _fitting(
     model: nn.Module,
     path: Path,
-    entries: Mapping[str, _Entry],
+    entries: Mapping[str, Entry],
     file_keys: Mapping[str, str],
     optional: Collection[str],
-) -> dict[str, _Entry]:
+) -> dict[str, Entry]:
     """The entries that fill the network. Raises UserError where they do not, before any is read."""
     for key, entry in entries.items():
         if not entry.floating and not key.endswith(_BATCH_COUNTER):
             raise _quantised(path, key[:80], entry.dtype)
     kept = {key: entry for key, entry in entries.items() if key.split(".")[0] not in optional}
     _require_fit(model, path, {key: entry.shape for key, entry in kept.items()}, file_keys)
-    most = _MOST_TIMES * bytes_of(model) + _MARGIN
+    most = _most_bytes(model)
     held = sum({entry.storage: entry.size for entry in kept.values()}.values())
     if held > most:
         raise UserError(
@@ -280,11 +304,12 @@ def _require_variances(path: Path, values: Mapping[str, Tensor]) -> None:
 
 
 def _unreadable(path: Path, suffix: str, error: DamagedFileError) -> UserError:
-    if suffix == NPZ_SUFFIX:
+    if suffix not in PICKLE_SUFFIXES:
+        kinds = {NPZ_SUFFIX: "an .npz of plain arrays", CAFFE_SUFFIX: "a file of Caffe"}
         return UserError(
-            f"backbone.weights={path}: not readable as an .npz of plain arrays ({error}): the file "
-            "is damaged or of another kind; get or make it anew (mcalc.models.googlenet_bvlc says "
-            "how)"
+            f"backbone.weights={path}: not readable as {kinds.get(suffix, 'a file of ONNX')} "
+            f"({error}): the file is damaged or of another kind; get or make it anew "
+            "(docs/weights.md says how)"
         )
     return UserError(
         f"backbone.weights={path}: not readable as plain tensors ({error}): the file is damaged or "
@@ -307,7 +332,9 @@ def _require_fit(
 ) -> None:
     shapes = {file_keys[key]: tuple(value.shape) for key, value in model.state_dict().items()}
     missing = [key for key in shapes if key not in found and not key.endswith(_BATCH_COUNTER)]
-    unexpected = [key[:80] for key in found if key not in shapes]
+    unexpected = [
+        key[:80] if key.isprintable() else shown(key) for key in found if key not in shapes
+    ]
     misshaped = [
         f"{key} is {found[key]}, expected {shape}"
         for key, shape in shapes.items()

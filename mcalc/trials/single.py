@@ -55,7 +55,7 @@ def run(config: Config) -> list[Outcome]:
 
 def _check(config: Config, data: IndexedData) -> None:
     """Raise UserError for what training would fail of, as far as settings and files show it."""
-    weight_path(config.backbone.weights)
+    weight_path(config.backbone.weights, config.backbone.name)
     # a split file may lack a lesion whose image turns out to be unreadable: training knows
     if config.protocol.split_file is None:
         check_trainable(split_of(data.index, config).split, config.augment, config.trainer)

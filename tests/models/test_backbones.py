@@ -271,6 +271,7 @@ def test_entries_name_torchvisions_imagenet_weights() -> None:
         ("googlenet", GoogLeNet_Weights.IMAGENET1K_V1),
         ("squeezenet", SqueezeNet1_1_Weights.IMAGENET1K_V1),
         ("googlenet_bvlc", None),
+        ("alexnet_bvlc", None),
     ):
         assert BACKBONES[name].imagenet is weights
 

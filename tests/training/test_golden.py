@@ -9,6 +9,8 @@ which is to be run where `NUMERICS_VERSION` is raised. Other processors, threads
 PyTorch sum in another order. Over one and two threads and both memory formats (`... spread`) the
 losses differed by a tenth of `TOLERANCE` at most. In GoogLeNet, batch normalisation over four
 images magnifies a last bit tenfold every other iteration: only its first losses are compared.
+BVLC's AlexNet takes numbers 57 times as large as torchvision's, which magnifies a last bit too:
+1e-3 after twenty iterations.
 """
 
 from __future__ import annotations
@@ -41,7 +43,7 @@ from mcalc.models.classifier import Classifier
 from mcalc.training.trajectory import run_trajectory
 
 FILE = Path(__file__).parent / "cases" / "golden.json"
-TOLERANCE = {"googlenet": 1e-2}
+TOLERANCE = {"alexnet_bvlc": 1e-2, "googlenet": 1e-2}
 """Relative, of a loss; 1e-3 for the others."""
 COMPARED = {"googlenet": 4}
 """How many losses; all of the others'."""

@@ -1,0 +1,39 @@
+"""Which file `backbone.weights` names: a file, or in a folder the one named after the backbone.
+
+A folder gives each backbone of a sweep its own weights by one setting.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from mcalc.errors import UserError
+
+PICKLE_SUFFIXES = (".pth", ".pt")
+NPZ_SUFFIX = ".npz"
+CAFFE_SUFFIX = ".caffemodel"
+ONNX_SUFFIX = ".onnx"
+WEIGHT_SUFFIXES = (*PICKLE_SUFFIXES, NPZ_SUFFIX, CAFFE_SUFFIX, ONNX_SUFFIX)
+NO_FILES = ("imagenet", "none")
+"""Values of `backbone.weights` that name no file."""
+
+
+def weight_file(weights: str, backbone: str) -> Path | None:
+    """The file of a backbone's weights, whether it is there or not; None for `imagenet` and `none`.
+
+    Raises UserError where a folder has no file of the backbone, or several.
+    """
+    if weights in NO_FILES:
+        return None
+    path = Path(weights).expanduser()
+    if not path.is_dir():
+        return path
+    names = [f"{backbone}{suffix}" for suffix in WEIGHT_SUFFIXES]
+    there = [path / name for name in names if (path / name).is_file()]
+    if len(there) == 1:
+        return there[0]
+    found = "none of them" if not there else " and ".join(file.name for file in there)
+    raise UserError(
+        f"backbone.weights={weights}: of a folder the file is taken that is named after the "
+        f"backbone ({', '.join(names)}), and {found} is there: put one file there, or name a file"
+    )

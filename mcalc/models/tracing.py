@@ -1,0 +1,15 @@
+"""A network's steps as `torch.fx` reads them, with our own layers as one step each."""
+
+from __future__ import annotations
+
+from torch import fx, nn
+
+from mcalc.models.local_response_norm import LocalResponseNorm
+
+
+class Tracer(fx.Tracer):
+    """PyTorch's own, which takes PyTorch's layers as one step."""
+
+    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
+        """Whether a module is one step: PyTorch's own, and those with steps that depend on data."""
+        return isinstance(m, LocalResponseNorm) or super().is_leaf_module(m, module_qualified_name)

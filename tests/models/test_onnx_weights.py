@@ -1,0 +1,492 @@
+"""Weights from files of ONNX, with ONNX Runtime as the reference of what a file computes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import bounded
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+import torch
+import torch.nn.functional as F
+from onnx import TensorProto, helper, numpy_helper
+from onnx_files import (
+    MATLAB,
+    Array,
+    Graph,
+    alexnet_arrays,
+    draw,
+    write_alexnet,
+    write_googlenet,
+)
+from torch import Tensor, nn
+
+from mcalc.errors import UserError
+from mcalc.models.backbones import BACKBONES
+from mcalc.models.local_response_norm import LocalResponseNorm
+from mcalc.models.weights import Loaded, load_file
+
+
+def computed(path: Path, x: Array) -> Array:
+    """What ONNX Runtime gives for a file."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.log_severity_level = 3
+    session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    found: Array = session.run(None, {"data_0": x})[0]
+    return found
+
+
+def filled(name: str, path: Path) -> tuple[nn.Module, Loaded]:
+    entry = BACKBONES[name]
+    model = entry.build().eval()
+    return model, load_file(model, path, npz_key=entry.npz_key, optional=entry.optional)
+
+
+def logits(model: nn.Module, x: Array) -> Array:
+    with torch.no_grad():
+        found: Array = model(torch.from_numpy(x)).numpy()
+    return found
+
+
+def levels(size: int, seed: int = 0) -> Array:
+    """One image, 0..255."""
+    return np.random.default_rng(seed).uniform(0, 255, (1, 3, size, size)).astype(np.float32)
+
+
+# --- whole networks -------------------------------------------------------------------------------
+
+
+@pytest.mark.shared
+def test_bvlcs_googlenet_goes_from_npz_through_onnx_to_equal_logits(
+    shared_data: Path, tmp_path: Path
+) -> None:
+    arrays = dict(np.load(shared_data / "weights" / "bvlc_googlenet_oihw.npz"))
+    path = write_googlenet(tmp_path / "googlenet.onnx", arrays)
+    model, loaded = filled("googlenet_bvlc", path)
+    key = BACKBONES["googlenet_bvlc"].npz_key
+    assert key is not None
+    for name, value in model.state_dict().items():
+        assert np.array_equal(value.numpy(), arrays[key(name)]), name
+    assert loaded.changed == ()
+    x = levels(224) - 115
+    expected = computed(path, x)
+    np.testing.assert_allclose(logits(model, x), expected, atol=1e-5 * abs(expected).max())
+    assert expected.std() > 0.5
+
+
+@pytest.mark.parametrize("matlab", [False, True], ids=["zoo", "matlab"])
+def test_alexnet_as_the_zoo_and_as_matlab_write_it(tmp_path: Path, matlab: bool) -> None:
+    arrays = alexnet_arrays(1)
+    arrays["fc8.weight"] *= 0.01  # so that no probability is 1
+    path = write_alexnet(tmp_path / "alexnet.onnx", arrays, matlab=matlab)
+    model, loaded = filled("alexnet_bvlc", path)
+    for name, value in model.state_dict().items():
+        assert np.array_equal(value.numpy(), arrays[name]), name
+    x, mean = levels(227), np.array([104.0, 116.7, 122.7], np.float32).reshape(1, 3, 1, 1)
+    # MATLAB's takes red, green, blue and subtracts the mean itself
+    expected = computed(path, x[:, ::-1].copy() if matlab else x - mean)
+    path.unlink()
+    found = torch.from_numpy(logits(model, x - mean)).softmax(1).numpy()
+    np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-7)
+    assert 1e-3 < expected.max() < 0.99
+    assert loaded.changed == (("first layer turned from RGB to BGR",) if matlab else ())
+
+
+def test_caffenet_has_the_same_shapes_and_is_refused(tmp_path: Path) -> None:
+    path = write_alexnet(tmp_path / "caffenet.onnx", alexnet_arrays(1), caffenet=True)
+    with pytest.raises(UserError, match="not a file of BvlcAlexNet: where ours has a max-pool"):
+        filled("alexnet_bvlc", path)
+    path.unlink()
+
+
+# --- a small network, written in every way --------------------------------------------------------
+
+SIZE = 19
+SHAPES = {
+    "conv1.weight": (4, 3, 3, 3), "conv1.bias": (4,),
+    "conv2.weight": (6, 2, 3, 3), "conv2.bias": (6,),
+    "fc3.weight": (5, 96), "fc3.bias": (5,),
+    "fc4.weight": (5, 5), "fc4.bias": (5,),
+}  # fmt: skip
+
+
+class Small(nn.Module):
+    """A convolution, a normalisation, a pool, a grouped convolution and two full layers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(3, 4, 3, stride=2)
+        self.conv2 = nn.Conv2d(4, 6, 3, padding=1, groups=2)
+        self.fc3 = nn.Linear(96, 5)
+        self.fc4 = nn.Linear(5, 5)
+        self.lrn = LocalResponseNorm(5, 1e-4, 1.0)
+        self.pool = nn.MaxPool2d(3, stride=2, ceil_mode=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.pool(self.lrn(F.relu(self.conv1(x))))  # (B, 4, 4, 4)
+        x = F.relu(self.conv2(x))  # (B, 6, 4, 4)
+        x = F.relu(self.fc3(x.flatten(1)))  # (B, 5)
+        return self.fc4(x)  # (B, 5)
+
+
+Write = Callable[[Graph, dict[str, Array]], str]
+
+
+def start(graph: Graph, w: dict[str, Array], x: str = "data_0") -> str:
+    x = graph.relu(graph.conv(x, "conv1", w["conv1.weight"], w["conv1.bias"], stride=2))
+    return graph.pool(graph.lrn(x))
+
+
+def middle(graph: Graph, w: dict[str, Array], x: str) -> str:
+    return graph.relu(graph.conv(x, "conv2", w["conv2.weight"], w["conv2.bias"], pad=1, group=2))
+
+
+def end(graph: Graph, w: dict[str, Array], x: str) -> str:
+    x = graph.relu(graph.gemm(graph.flat(x, 96), "fc3", w["fc3.weight"], w["fc3.bias"]))
+    return graph.gemm(x, "fc4", w["fc4.weight"], w["fc4.bias"])
+
+
+def plain(graph: Graph, w: dict[str, Array]) -> str:
+    return end(graph, w, middle(graph, w, start(graph, w)))
+
+
+def turned_gemm(graph: Graph, w: dict[str, Array]) -> str:
+    x = graph.flat(middle(graph, w, start(graph, w)), 96)
+    x = graph.relu(graph.gemm(x, "fc3", w["fc3.weight"], w["fc3.bias"], turned=True))
+    return graph.gemm(x, "fc4", w["fc4.weight"], w["fc4.bias"], turned=True)
+
+
+def matmul_and_add(graph: Graph, w: dict[str, Array]) -> str:
+    x = graph.node("Flatten", middle(graph, w, start(graph, w)), axis=1)
+    for name in ("fc3", "fc4"):
+        weight = graph.node("Transpose", graph.constant(name, w[f"{name}.weight"]), perm=[1, 0])
+        x = graph.node("MatMul", x, weight)
+        bias = graph.constant(f"{name}_B", w[f"{name}.bias"][None])
+        x = graph.node("Add", bias, x) if name == "fc3" else graph.node("Add", x, bias)
+        x = graph.relu(x) if name == "fc3" else x
+    return x
+
+
+def halves(slices: bool, bias_behind: bool) -> Write:
+    def write(graph: Graph, w: dict[str, Array]) -> str:
+        x, bias = start(graph, w), w["conv2.bias"]
+        if bias_behind:
+            bias = np.zeros_like(bias)
+        x = graph.split_conv(x, "conv2", w["conv2.weight"], bias, pad=1, slices=slices)
+        if bias_behind:
+            for node in graph.nodes:
+                if node.op_type == "Conv" and "conv2" in node.input[1]:
+                    graph.constants = [c for c in graph.constants if c.name != node.input[2]]
+                    del node.input[2]
+            wide = w["conv2.bias"].reshape(1, -1, 1, 1)
+            x = graph.node("Add", x, graph.constant("conv2_B", wide))
+        return end(graph, w, graph.relu(x))
+
+    return write
+
+
+def channels_last(graph: Graph, w: dict[str, Array]) -> str:
+    """The map is turned to (H, W, C) before it is flattened, and the weights with it."""
+    x = graph.node("Transpose", middle(graph, w, start(graph, w)), perm=[0, 2, 3, 1])
+    weight = w["fc3.weight"].reshape(5, 6, 4, 4).transpose(0, 2, 3, 1).reshape(5, 96)
+    x = graph.relu(graph.gemm(graph.flat(x, 96), "fc3", weight, w["fc3.bias"]))
+    return graph.gemm(x, "fc4", w["fc4.weight"], w["fc4.bias"])
+
+
+def convolutions_as_full_layers(graph: Graph, w: dict[str, Array]) -> str:
+    x = middle(graph, w, start(graph, w))
+    x = graph.relu(graph.conv(x, "fc3", w["fc3.weight"].reshape(5, 6, 4, 4), w["fc3.bias"]))
+    x = graph.conv(x, "fc4", w["fc4.weight"].reshape(5, 5, 1, 1), w["fc4.bias"])
+    return graph.node("Flatten", x)
+
+
+WAYS = {
+    "plain": plain,
+    "Gemm turned": turned_gemm,
+    "MatMul and Add": matmul_and_add,
+    "Split": halves(slices=False, bias_behind=False),
+    "Slice": halves(slices=True, bias_behind=False),
+    "Split, the bias behind": halves(slices=False, bias_behind=True),
+    "channels last": channels_last,
+    "Conv over the map": convolutions_as_full_layers,
+}
+
+
+def write(path: Path, way: Write, arrays: dict[str, Array], graph: Graph | None = None) -> Path:
+    graph = graph or Graph()
+    return graph.save(path, way(graph, arrays), SIZE, 5)
+
+
+def load_small(path: Path) -> tuple[Small, Loaded]:
+    model = Small().eval()
+    return model, load_file(model, path, npz_key=str)
+
+
+@pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)
+def test_every_way_of_writing_a_layer_gives_what_onnx_runtime_computes(
+    tmp_path: Path, way: Write
+) -> None:
+    arrays = draw(3, SHAPES)
+    path = write(tmp_path / "small.onnx", way, arrays)
+    model, loaded = load_small(path)
+    x = levels(SIZE) / 64 - 2
+    expected = computed(path, x)
+    np.testing.assert_allclose(logits(model, x), expected, rtol=1e-4, atol=1e-5)
+    assert expected.std() > 0.05
+    for name, value in model.state_dict().items():
+        assert np.array_equal(value.numpy(), arrays[name]), name
+    assert loaded.changed == ()
+
+
+@pytest.mark.parametrize(
+    ("producer", "mean", "is_rgb"),
+    [
+        ("anyone", (104.0, 117.0, 123.0), False),
+        ("anyone", (123.7, 116.3, 103.5), True),
+        (MATLAB, (103.94, 116.78, 123.68), False),
+        (MATLAB, None, True),
+        ("onnx-caffe2", None, False),
+    ],
+)
+@pytest.mark.parametrize("whole_image", [False, True])
+def test_the_order_of_channels_follows_the_mean_and_without_one_the_producer(
+    tmp_path: Path,
+    producer: str,
+    mean: tuple[float, ...] | None,
+    is_rgb: bool,
+    whole_image: bool,
+) -> None:
+    arrays = draw(4, SHAPES)
+    graph, x = Graph(producer), "data_0"
+    if mean:
+        values = np.array(mean, np.float32).reshape(1, 3, 1, 1)
+        if whole_image:  # one whose channels have these means
+            values = values + np.linspace(-9, 9, SIZE, dtype=np.float32)
+            values = np.broadcast_to(values, (1, 3, SIZE, SIZE))
+        x = graph.node("Sub", x, graph.constant("mean", values))
+    last = end(graph, arrays, middle(graph, arrays, start(graph, arrays, x)))
+    model, loaded = load_small(graph.save(tmp_path / "small.onnx", last, SIZE, 5))
+    first = arrays["conv1.weight"]
+    assert np.array_equal(model.conv1.weight.detach().numpy(), first[:, ::-1] if is_rgb else first)
+    assert bool(loaded.changed) == is_rgb
+
+
+@pytest.mark.parametrize(("dtype", "same"), [(np.float16, False), (np.float64, True)])
+def test_half_and_double_precision_are_read(
+    tmp_path: Path, dtype: type[np.floating], same: bool
+) -> None:
+    arrays = draw(5, SHAPES)
+    path = write(tmp_path / "small.onnx", plain, {k: v.astype(dtype) for k, v in arrays.items()})
+    model, _ = load_small(path)
+    for name, value in model.state_dict().items():
+        assert np.array_equal(value.numpy(), arrays[name].astype(dtype).astype(np.float32))
+        assert np.array_equal(value.numpy(), arrays[name]) == same
+
+
+def test_numbers_that_are_not_raw_bytes_are_read(tmp_path: Path) -> None:
+    arrays = draw(6, SHAPES)
+    path = write(tmp_path / "small.onnx", plain, arrays)
+    model = onnx.load(path)
+    for tensor in model.graph.initializer:
+        if tensor.data_type == TensorProto.FLOAT:
+            values = numpy_helper.to_array(tensor)
+            tensor.CopyFrom(
+                helper.make_tensor(tensor.name, TensorProto.FLOAT, values.shape, values.ravel())
+            )
+            assert not tensor.raw_data
+    path.write_bytes(model.SerializeToString())
+    loaded, _ = load_small(path)
+    assert np.array_equal(loaded.fc3.weight.detach().numpy(), arrays["fc3.weight"])
+
+
+# --- other networks and damaged files -------------------------------------------------------------
+
+
+def other(change: Callable[[Graph, dict[str, Array]], str]) -> Callable[[Path], Path]:
+    return lambda path: write(path, change, draw(7, SHAPES))
+
+
+def not_normalised(graph: Graph, w: dict[str, Array]) -> str:
+    x = graph.relu(graph.conv("data_0", "conv1", w["conv1.weight"], w["conv1.bias"], stride=2))
+    return end(graph, w, middle(graph, w, graph.pool(x)))
+
+
+def normalised_otherwise(graph: Graph, w: dict[str, Array]) -> str:
+    x = graph.relu(graph.conv("data_0", "conv1", w["conv1.weight"], w["conv1.bias"], stride=2))
+    x = graph.node("LRN", x, size=5, alpha=1e-3, beta=0.75, bias=1.0)
+    return end(graph, w, middle(graph, w, graph.pool(x)))
+
+
+def rounded_down(graph: Graph, w: dict[str, Array]) -> str:
+    x = graph.relu(graph.conv("data_0", "conv1", w["conv1.weight"], w["conv1.bias"], stride=2))
+    x = graph.node("MaxPool", graph.lrn(x), kernel_shape=[3, 3], strides=[2, 2], pads=[1, 1, 1, 1])
+    return end(graph, w, middle(graph, w, x))
+
+
+def without_groups(graph: Graph, w: dict[str, Array]) -> str:
+    wide = np.concatenate([w["conv2.weight"]] * 2, 1)
+    x = graph.relu(graph.conv(start(graph, w), "conv2", wide, w["conv2.bias"], pad=1))
+    return end(graph, w, x)
+
+
+def of_swapped_halves(graph: Graph, w: dict[str, Array]) -> str:
+    x = graph.split_conv(start(graph, w), "conv2", w["conv2.weight"], w["conv2.bias"], pad=1)
+    concat = graph.nodes[-1]
+    concat.input[0], concat.input[1] = concat.input[1], concat.input[0]
+    return end(graph, w, graph.relu(x))
+
+
+def scaled(graph: Graph, w: dict[str, Array]) -> str:
+    x = graph.node("Mul", "data_0", graph.constant("scale", np.full(1, 255, np.float32)))
+    return end(graph, w, middle(graph, w, start(graph, w, x)))
+
+
+def mean_of_0_to_1(graph: Graph, w: dict[str, Array]) -> str:
+    mean = np.array([0.485, 0.456, 0.406], np.float32).reshape(1, 3, 1, 1)
+    x = graph.node("Sub", "data_0", graph.constant("mean", mean))
+    return end(graph, w, middle(graph, w, start(graph, w, x)))
+
+
+def without_bias(graph: Graph, w: dict[str, Array]) -> str:
+    last = plain(graph, w)
+    del graph.nodes[0].input[2]
+    return last
+
+
+def with_more(graph: Graph, w: dict[str, Array]) -> str:
+    graph.constant("left_over", np.zeros((2, 2), np.float32))
+    return plain(graph, w)
+
+
+def other_shape(graph: Graph, w: dict[str, Array]) -> str:
+    return plain(graph, w | {"fc4.weight": np.zeros((7, 5), np.float32),
+                             "fc4.bias": np.zeros(7, np.float32)})  # fmt: skip
+
+
+def not_finite(graph: Graph, w: dict[str, Array]) -> str:
+    return plain(graph, w | {"fc4.bias": np.full(5, np.nan, np.float32)})
+
+
+def another_domain(graph: Graph, w: dict[str, Array]) -> str:
+    last = plain(graph, w)
+    graph.nodes[2].domain = "com.example"
+    return last
+
+
+OTHERS: dict[str, tuple[Callable[[Path], Path], str]] = {
+    "no normalisation": (other(not_normalised), "ours has a local response norm"),
+    "another alpha": (other(normalised_otherwise), "has size, alpha, beta, k 5, 0.001, 0.75, 1"),
+    "another padding": (other(rounded_down), "has another window, stride or padding"),
+    "no groups": (other(without_groups), "which has groups 1, not 2"),
+    "swapped halves": (other(of_swapped_halves), "it has a concatenation of channels"),
+    "scaled input": (other(scaled), "it has a Mul"),
+    "mean of 0 to 1": (other(mean_of_0_to_1), "subtracts 0.485, 0.456, 0.406"),
+    "no bias": (other(without_bias), "has no bias"),
+    "more numbers": (other(with_more), r"1 unexpected \(first: left_over\)"),
+    "another shape": (other(other_shape), r"fc4\.weight is \(7, 5\), expected \(5, 5\)"),
+    "not finite": (other(not_finite), r"1 of 8 parameters.*\(first: fc4\.bias\)"),
+    "another domain": (other(another_domain), r"it has a LRN"),
+}
+
+
+@pytest.mark.parametrize(("make", "said"), OTHERS.values(), ids=OTHERS)
+def test_another_network_is_refused_in_one_sentence(
+    tmp_path: Path, make: Callable[[Path], Path], said: str
+) -> None:
+    model = Small()
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    with pytest.raises(UserError, match=said) as raised:
+        load_file(model, make(tmp_path / "small.onnx"), npz_key=str)
+    assert "\n" not in str(raised.value)
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+
+
+def refused(path: str) -> None:
+    load_file(Small(), Path(path), npz_key=str)
+
+
+def test_damaged_and_hostile_files_are_refused_soon_and_in_little_memory(tmp_path: Path) -> None:
+    whole = write(tmp_path / "whole.onnx", plain, draw(8, SHAPES)).read_bytes()
+    last = onnx.ModelProto.FromString(whole).graph.output[0].name
+    refused(str(tmp_path / "whole.onnx"))
+    secret = tmp_path / "secret.bin"
+    secret.write_bytes(bytes(4 * 96 * 5))
+    folder = tmp_path / "folder"
+    folder.mkdir()
+
+    def changed(name: str, change: Callable[[onnx.ModelProto], None]) -> None:
+        model = onnx.ModelProto.FromString(whole)
+        change(model)
+        (folder / name).write_bytes(model.SerializeToString())
+
+    def constant(model: onnx.ModelProto, name: str) -> TensorProto:
+        return next(each for each in model.graph.initializer if each.name == name)
+
+    def elsewhere(location: str) -> Callable[[onnx.ModelProto], None]:
+        def change(model: onnx.ModelProto) -> None:
+            tensor = constant(model, "fc3_w_0")
+            tensor.ClearField("raw_data")
+            tensor.data_location = TensorProto.EXTERNAL
+            tensor.external_data.add(key="location", value=location)
+
+        return change
+
+    changed("outside.onnx", elsewhere("../secret.bin"))
+    changed("absolute.onnx", elsewhere(str(secret)))
+    changed("beside.onnx", elsewhere("beside.bin"))
+    (folder / "beside.bin").write_bytes(bytes(4 * 96 * 5))
+    changed("no_numbers.onnx", lambda m: constant(m, "fc3_w_0").ClearField("raw_data"))
+    changed("huge.onnx", lambda m: constant(m, "fc3_w_0").dims.__setitem__(0, 2**40))
+    changed("negative.onnx", lambda m: constant(m, "fc3_w_0").dims.__setitem__(0, -5))
+    changed("int8.onnx", lambda m: constant(m, "fc4_b_0").CopyFrom(
+        numpy_helper.from_array(np.zeros(5, np.int8), "fc4_b_0")))  # fmt: skip
+    changed("no_type.onnx", lambda m: setattr(constant(m, "fc3_w_0"), "data_type", 777))
+    changed("twice.onnx", lambda m: m.graph.initializer.append(constant(m, "fc3_w_0")))
+    changed("two_outputs.onnx", lambda m: m.graph.output.append(m.graph.output[0]))
+    changed("no_input.onnx", lambda m: m.graph.ClearField("input"))
+    changed("circle.onnx", lambda m: m.graph.node.append(
+        helper.make_node("Identity", [last], [last])))  # fmt: skip
+    changed("many.onnx", lambda m: m.graph.node.extend([m.graph.node[1]] * 10_001))
+    changed("newline.onnx", lambda m: m.graph.initializer.append(
+        numpy_helper.from_array(np.zeros(3, np.float32), "a\nb")))  # fmt: skip
+    for keep in (0.0, 0.1, 0.5, 0.99):
+        (folder / f"cut{keep}.onnx").write_bytes(whole[: int(keep * len(whole))])
+    for seed in range(5):
+        noise = np.random.default_rng(seed).bytes(5000)
+        (folder / f"noise{seed}.onnx").write_bytes(noise)
+    (folder / "empty_file.onnx").write_bytes(b"")
+    (folder / "large.onnx").write_bytes(whole + bytes(2 * 2**20))
+    (folder / "numpy.onnx").write_bytes(b"\x93NUMPY" + bytes(100))
+    calls = {file.stem: (str(file),) for file in folder.glob("*.onnx")}
+    said = bounded.refusals(refused, calls, tmp_path)
+    for name in ("outside", "absolute", "beside"):
+        assert "lie in another file, which is not read" in said[name]
+        assert "onnx.save" in said[name]
+    assert "declares 480 numbers and has 0" in said["no_numbers"]
+    assert "fc4.bias is int8" in said["int8"]
+    assert "no known type" in said["no_type"]
+    assert "two of its constants" in said["twice"]
+    assert "2 outputs" in said["two_outputs"]
+    assert "two of its values" in said["circle"]
+    assert "10,011 parts" in said["many"]
+    assert "expected at most" in said["large"]
+    assert "no graph" in said["empty_file"]
+
+
+def test_a_network_that_reads_no_caffe_names_reads_no_onnx(tmp_path: Path) -> None:
+    path = write(tmp_path / "small.onnx", plain, draw(9, SHAPES))
+    with pytest.raises(UserError, match=r"AlexNet reads \.pth, \.pt files, not \.onnx"):
+        load_file(BACKBONES["alexnet"].build(), path)
+
+
+def test_without_the_package_the_error_says_how_to_install_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write(tmp_path / "small.onnx", plain, draw(9, SHAPES))
+    monkeypatch.setitem(__import__("sys").modules, "onnx", None)
+    with pytest.raises(UserError, match=r"pip install 'mcalc\[onnx\]'"):
+        load_small(path)
