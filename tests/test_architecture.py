@@ -122,6 +122,7 @@ RULES: dict[str, tuple[str, ...]] = {
         "mcalc.tracking",
     ),
     "mcalc.train": ("mcalc.command_line", "mcalc.config", "mcalc.trials"),
+    "mcalc.weights": ("mcalc.command_line", "mcalc.config", "mcalc.models"),
     "hydra_plugins.mcalc_conf_folder": ("mcalc.config",),
     "hydra_plugins.mcalc_ray_launcher": (),
     "hydra_plugins.mcalc_sweeper": ("mcalc.config", "mcalc.sweep", "mcalc.training"),
@@ -250,6 +251,8 @@ def test_data_models_and_evaluation_reach_no_framework(module: str) -> None:
         ("omegaconf", ("mcalc.config.compose", "hydra_plugins")),
         ("albumentations", ("mcalc.data.loading",)),
         ("pydicom", ("mcalc.data",)),
+        ("onnx", ("mcalc.models",)),
+        ("google", ("mcalc.models",)),
     ],
 )
 def test_a_library_stays_in_its_package(library: str, packages: tuple[str, ...]) -> None:

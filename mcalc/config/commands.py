@@ -254,5 +254,24 @@ PAPER = Command(
     groups=False,
 )
 
-COMMANDS = {command.name: command for command in (TRAIN, DATA, SWEEP, REPORT, PAPER)}
+WEIGHTS = Command(
+    name="weights",
+    module="mcalc.weights",
+    line="check a file of weights, and convert it",
+    usage="backbone=NAME backbone.weights=FILE [to=NEW.npz]",
+    text=(
+        "Check a file of pretrained weights as training does, print what it holds, and write it as "
+        ".npz, which is read soonest and needs no other package. docs/weights.md says where such "
+        "files are. Exit status 0: the file fits the network; 2: not, or a mistake."
+    ),
+    words={"to": Word("write the weights to this .npz file", kind="path")},
+    settings=("backbone.weights",),
+    examples=(
+        "python -m mcalc.weights backbone=alexnet_bvlc backbone.weights=bvlcalexnet-12.onnx",
+        "python -m mcalc.weights backbone=googlenet_bvlc backbone.weights=g.onnx to=g.npz",
+        "python -m mcalc.weights backbone=googlenet_bvlc backbone.weights=weights",
+    ),
+)
+
+COMMANDS = {command.name: command for command in (TRAIN, DATA, SWEEP, REPORT, PAPER, WEIGHTS)}
 """By name."""

@@ -32,8 +32,8 @@ def weight_file(weights: str, backbone: str) -> Path | None:
     there = [path / name for name in names if (path / name).is_file()]
     if len(there) == 1:
         return there[0]
-    found = "none of them" if not there else " and ".join(file.name for file in there)
+    found = " and ".join(file.name for file in there) + " are" if there else "none of them is"
     raise UserError(
         f"backbone.weights={weights}: of a folder the file is taken that is named after the "
-        f"backbone ({', '.join(names)}), and {found} is there: put one file there, or name a file"
+        f"backbone ({', '.join(names)}), and {found} there: put one file there, or name a file"
     )

@@ -3,6 +3,7 @@ from .backbones import RANDOM as RANDOM
 from .backbones import Built as Built
 from .backbones import build_classifier as build_classifier
 from .backbones import draw_head as draw_head
+from .backbones import find_backbone as find_backbone
 from .classifier import Classifier as Classifier
 from .classifier import UpperClassifier as UpperClassifier
 from .frozen import CutNetwork as CutNetwork

@@ -1,4 +1,7 @@
 from .assumptions import ASSUMPTIONS as ASSUMPTIONS
+from .networks import DIFFERENCES as DIFFERENCES
+from .networks import FAMILIES as FAMILIES
+from .networks import MATLABS as MATLABS
 from .tables import BENIGN as BENIGN
 from .tables import MALIGNANT as MALIGNANT
 from .tables import NETWORK_TITLES as NETWORK_TITLES

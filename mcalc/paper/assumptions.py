@@ -97,9 +97,10 @@ ASSUMPTIONS: tuple[Assumption, ...] = (
         paper="AlexNet at 227 x 227 and GoogLeNet at 224 x 224, trained on ImageNet (II.3).",
         taken={"backbone.weights": "imagenet"},
         choice="The ImageNet weights of the backbone named; the report prints which they were",
-        reason="MATLAB's networks are those of Caffe. torchvision's of the same names differ: its "
-        "AlexNet has neither groups nor response normalisation, its GoogLeNet has batch "
-        "normalisation.",
+        reason="MATLAB's networks are those of Caffe, here backbone=alexnet_bvlc and "
+        "googlenet_bvlc (sweep=paper_matlab). torchvision's of the same names differ in groups, "
+        "normalisation, dropout and scale, as listed below, and are taken by default because their "
+        "weights can be downloaded.",
     ),
     Assumption(
         topic="Which images",

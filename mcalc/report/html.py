@@ -28,11 +28,12 @@ from mcalc.evaluation import (
     reliability_figure,
     temperature,
 )
-from mcalc.paper import NETWORK_TITLES, NETWORKS
+from mcalc.paper import DIFFERENCES, NETWORK_TITLES, NETWORKS
 from mcalc.report.audit import audit
 from mcalc.report.cautions import cautions, provenance
 from mcalc.report.choosing import can_choose, odds_of
 from mcalc.report.formats import Table
+from mcalc.report.networks import which_were_run
 from mcalc.report.paper_tables import SETTINGS
 from mcalc.report.rows import Record, Row, single_rows, trials_of
 from mcalc.report.used import assumed
@@ -121,6 +122,8 @@ def page(
         galleries=galleries,
         audit={name: table.for_people() for name, table in audit(cases).items()},
         assumptions=assumed(trials),
+        networks=[each for name in NETWORKS for each in which_were_run(name, record.get(name, ()))],
+        differences=DIFFERENCES,
     )
 
 

@@ -29,6 +29,7 @@ from mcalc.report.case_mix import BENIGN_CLASSES, called_malignant, specificity_
 from mcalc.report.cautions import cautions, names, provenance
 from mcalc.report.configurations import base_name
 from mcalc.report.formats import NOT_RUN, Column, Table, interval_cell, number_cell, numbers
+from mcalc.report.networks import is_the_papers, which_were_run
 from mcalc.report.rows import Record, Row, all_rows, match, trials_of
 from mcalc.results import RecordedTrial
 
@@ -100,6 +101,7 @@ def _accuracy_table(number: int, network: str, record: Record) -> Table:
         [(_accuracy_cells(row), row.trial) for row in rows],
         (
             *_completeness(network, trials),
+            *which_were_run(network, trials),
             _means(network, trials),
             *_repetition(rows),
             *_departures(rows),
@@ -284,7 +286,8 @@ def _notes_of_both(record: Record) -> tuple[str, ...]:
     found: list[str] = []
     for network in NETWORKS:
         trials = record.get(network, ())
-        found += [*_completeness(network, trials), *_departures(match(network, trials))]
+        found += [*_completeness(network, trials), *which_were_run(network, trials)]
+        found += _departures(match(network, trials))
     return tuple(found)
 
 
@@ -335,6 +338,9 @@ def _departures(rows: Sequence[Row]) -> tuple[str, ...]:
             f"{key}={row.trial.params.get(key, 'not recorded')} (paper: {value})"
             for key, value in expected.items()
             if row.trial.param(key) != value
+            and not (
+                key == "backbone.name" and is_the_papers(row.paper.network, row.trial.param(key))
+            )
         ]
         if different:
             found.append(f"{row.label} is not the paper's row: {', '.join(different)}.")

@@ -23,6 +23,7 @@ from mcalc.report.comparisons import comparisons_table
 from mcalc.report.discipline import discipline_table, rungs
 from mcalc.report.formats import FORMATS, Table, as_text, bullets
 from mcalc.report.html import page
+from mcalc.report.networks import of_one_network
 from mcalc.report.paper_tables import TABLES, build, further_scores
 from mcalc.report.prediction_table import read_prediction_table
 from mcalc.report.repetitions import blocked_table, repetitions_table
@@ -141,33 +142,21 @@ def _unclustered(trial: RecordedTrial) -> RecordedTrial:
 def _read(line: Line) -> Record:
     """Each network's trials, from the newest recording of its sweep."""
     config = line.config()
-    tracking, together = config.tracking, config.sweep
+    tracking = config.tracking
+    sweeps = {network: config.sweep or line.words[network] for network in NETWORKS}
+    recorded = {sweep: read_trials(tracking, sweep=sweep) for sweep in {*sweeps.values()}}
     # by name, as trials that share a training run are recorded in the order in which they stop
-    if together:
-        found = sorted(read_trials(tracking, sweep=together), key=_in_order)
-        record = {
-            network: [trial for trial in found if _network(trial) == network]
-            for network in NETWORKS
-        }
-        asked = f"sweep '{together}'"
-    else:
-        record = {
-            network: sorted(read_trials(tracking, sweep=line.words[network]), key=_in_order)
-            for network in NETWORKS
-        }
-        asked = f"sweep '{line.words['alexnet']}' or '{line.words['googlenet']}'"
+    record = {
+        network: sorted(of_one_network(network, recorded[sweep], sweeps), key=_in_order)
+        for network, sweep in sweeps.items()
+    }
     if not any(record.values()):
         place = f"tracking.uri={tracking.uri}" if tracking.uri else f"tracking.dir={tracking.dir}"
         raise UserError(
-            f"no trial of {asked} is recorded under {argument_shown(place)}: run `make tables`, or "
+            f"no trial of sweep {' or '.join(map(repr, dict.fromkeys(sweeps.values())))} is recorded under {argument_shown(place)}: run `make tables`, or "
             "`python -m mcalc.train -m sweep=alexnet,googlenet`, first"
         )
     return record
-
-
-def _network(trial: RecordedTrial) -> str:
-    """Whose rows a trial's backbone fills: `googlenet_bvlc` those of GoogLeNet."""
-    return trial.params.get("backbone.name", "").partition("_")[0]
 
 
 def _in_order(trial: RecordedTrial) -> list[tuple[int, str]]:

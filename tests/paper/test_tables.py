@@ -5,11 +5,15 @@ from pathlib import Path
 
 import pytest
 import yaml
+from torch import nn
 
 from mcalc.config import Config
 from mcalc.config.paths import flatten
 from mcalc.evaluation.metrics import wilson_interval
+from mcalc.models.backbones import BACKBONES
+from mcalc.models.local_response_norm import LocalResponseNorm
 from mcalc.paper.assumptions import ASSUMPTIONS
+from mcalc.paper.networks import DIFFERENCES, FAMILIES, MATLABS
 from mcalc.paper.tables import (
     BENIGN,
     MALIGNANT,
@@ -115,6 +119,62 @@ def test_sweep_file_is_the_papers_rows(network: str) -> None:
     assert sweep["description"]
     assert sweep["rows"] == {trial.name: trial.settings for trial in PAPER_TRIALS[network]}
     assert list(sweep["rows"]) == [trial.name for trial in PAPER_TRIALS[network]]
+
+
+def test_the_sweep_of_matlabs_networks_is_both_tables_rows() -> None:
+    sweep = yaml.safe_load((SWEEPS / "paper_matlab.yaml").read_text(encoding="utf-8"))
+    assert sweep["name"] == "paper_matlab"
+    backbones = {"alexnet": "alexnet_bvlc", "googlenet": "googlenet_bvlc"}
+    assert sweep["rows"] == {
+        trial.name: {"backbone": backbones[trial.network], **trial.settings} for trial in EVERY
+    }
+    assert list(sweep["rows"]) == [trial.name for trial in EVERY]
+    assert tuple(backbones.values()) == MATLABS
+    assert {name: FAMILIES[name][1] for name in NETWORKS} == backbones
+
+
+def test_differences_between_the_networks_are_what_they_compute() -> None:
+    """Numbers of the list, taken from the networks themselves."""
+    listed = {each.topic: each for each in DIFFERENCES}
+    assert len(listed) == len(DIFFERENCES)
+    assert all(each.matlab and each.torchvision and each.bvlc for each in DIFFERENCES)
+    models = {name: BACKBONES[name].build() for pair in FAMILIES.values() for name in pair}
+    kinds = {name: [type(m) for m in model.modules()] for name, model in models.items()}
+
+    def convolutions(name: str) -> list[nn.Conv2d]:
+        return [m for m in models[name].modules() if isinstance(m, nn.Conv2d)]
+
+    def said(topic: str, *columns: str) -> str:
+        return " ".join(getattr(listed[topic], column) for column in columns)
+
+    for name, column in (("alexnet_bvlc", "matlab"), ("alexnet", "torchvision")):
+        widths = ", ".join(str(layer.out_channels) for layer in convolutions(name))
+        total = sum(value.numel() for value in models[name].parameters())
+        assert f"{widths} filters" in said("AlexNet's widths and groups", column)
+        assert f"{total:,} parameters" in said("AlexNet's widths and groups", column)
+    assert [c.groups for c in convolutions("alexnet_bvlc")] == [1, 2, 1, 2, 2]
+    assert {c.groups for c in convolutions("alexnet")} == {1}
+    assert [convolutions(name)[0].padding[0] for name in ("alexnet_bvlc", "alexnet")] == [0, 2]
+    for name, kind in kinds.items():
+        assert (LocalResponseNorm in kind) == (name in MATLABS)
+        assert (nn.BatchNorm2d in kind) == (name == "googlenet")
+    windows = {name: {c.kernel_size[0] for c in convolutions(name)} for name in models}
+    assert 5 in windows["googlenet_bvlc"]
+    assert 5 not in windows["googlenet"]
+    drops = {
+        name: [m.p for m in model.modules() if isinstance(m, nn.Dropout)]
+        for name, model in models.items()
+    }
+    assert drops == {
+        "alexnet": [0.5, 0.5], "alexnet_bvlc": [0.5, 0.5],
+        "googlenet": [0.2], "googlenet_bvlc": [0.4],
+    }  # fmt: skip
+    for amount in ("0.5", "0.4", "0.2"):
+        assert amount in said("Dropout", "matlab", "torchvision")
+    std = [BACKBONES["alexnet"].contract.std, BACKBONES["googlenet"].contract.std]
+    assert 57 < min(std[0]) < max(std[0]) < 59
+    assert set(std[1]) == {127.5}
+    assert "about 57 or 128 times" in said("Scale of the input", "torchvision")
 
 
 def test_assumptions_are_what_the_settings_default_to() -> None:

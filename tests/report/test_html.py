@@ -99,6 +99,19 @@ def test_all_six_tables_with_every_row(trial) -> None:
     assert "GL10" in outline.text
 
 
+def test_what_separates_the_networks_is_listed_with_those_that_were_run(trial) -> None:
+    text = Outline(report({"googlenet": [trial("GL1")]})).text
+    assert "GoogLeNet run: googlenet, which is torchvision's and not MATLAB's" in text
+    assert "AlexNet run" not in text
+    for topic in (
+        "widths and groups", "Local response normalisation", "Batch normalisation", "Dropout",
+        "Scale of the input", "Interpolation", "Grey to three channels", "Bit depth",
+    ):  # fmt: skip
+        assert topic in text
+    matlabs = {"alexnet": [trial("AL1", params={"backbone.name": "alexnet_bvlc"})]}
+    assert "alexnet_bvlc, which is Caffe's and MATLAB's" in Outline(report(matlabs)).text
+
+
 def test_a_run_trial_has_three_pictures_in_words_too(trial, crops) -> None:
     outline = Outline(report({"alexnet": [trial("AL1", crops=crops)]}))
     alternatives = [image["alt"] for image in outline.all("img")]

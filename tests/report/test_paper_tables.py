@@ -187,3 +187,19 @@ def test_one_class_has_no_area(trial) -> None:
 def test_there_is_no_other_table() -> None:
     with pytest.raises(ValueError, match="table 3"):
         build(3, {})
+
+
+def test_which_network_was_run_is_said_and_matlabs_is_the_papers(trial) -> None:
+    matlabs = trial("AL1", params={"backbone.name": "alexnet_bvlc"})
+    for number in (1, 5, 6):
+        notes = " ".join(build(number, {"alexnet": [matlabs]}).notes)
+        assert "AlexNet run: alexnet_bvlc, which is Caffe's and MATLAB's." in notes
+        assert "not the paper's row" not in notes
+        notes = " ".join(build(number, {"alexnet": [trial("AL1")]}).notes)
+        assert "AlexNet run: alexnet, which is torchvision's and not MATLAB's" in notes
+    both = [matlabs, trial("AL2")]
+    assert sum("AlexNet run: " in note for note in build(1, {"alexnet": both}).notes) == 2
+    assert not any(" run: " in note for note in build(1, {}).notes)
+    swapped = trial("AL1", params={"backbone.name": "googlenet_bvlc"})
+    notes = " ".join(build(1, {"alexnet": [swapped]}).notes)
+    assert "backbone.name=googlenet_bvlc (paper: alexnet)" in notes
