@@ -3,6 +3,7 @@
 #   make tables                      both paper sweeps on synthetic data, demonstration scale
 #   make tables DATA=/path/to/cbis   both paper sweeps on a CBIS-DDSM download, full scale
 #   make tables ARGS="seed=1"        further settings for the sweeps
+#   make tables-matlab WEIGHTS=dir   the same on MATLAB's own networks, with weights of that folder
 #   make tables RUNS=elsewhere       another folder for the record (and the report: REPORT=...)
 
 PYTHON ?= python3
@@ -16,6 +17,7 @@ READY  := $(VENV)/.installed
 PORT   ?= 5000
 DASHBOARD_PORT ?= 8080
 DATA   ?=
+WEIGHTS ?=
 ARGS   ?=
 TESTS  ?= tests
 FAULTS ?=
@@ -35,15 +37,19 @@ GOOGLENET := $(TRAIN) sweep=googlenet trainer=demo_googlenet $(DEMO) $(ARGS)
 # on phantoms that are as easy every protocol would reach the same
 AUDIT     := $(TRAIN) sweep=audit trainer=demo_alexnet data=phantom \
              backbone.on_missing_weights=random tracking.save_network=false $(ARGS)
+MATLAB    := $(TRAIN) sweep=paper_matlab trainer=demo_matlab $(DEMO)
 else
 AUDIT     := $(TRAIN) sweep=audit data=cbis_ddsm 'data.root=$(DATA)' $(ARGS)
 ALEXNET   := $(TRAIN) sweep=alexnet data=cbis_ddsm 'data.root=$(DATA)' $(ARGS)
 GOOGLENET := $(TRAIN) sweep=googlenet data=cbis_ddsm 'data.root=$(DATA)' $(ARGS)
+MATLAB    := $(TRAIN) sweep=paper_matlab data=cbis_ddsm 'data.root=$(DATA)'
 endif
+MATLAB += $(if $(WEIGHTS),'backbone.weights=$(WEIGHTS)') $(ARGS)
 TABLES := $(RUN) -m mcalc.report 'tracking.dir=$(RUNS)' 'out=$(REPORT)'
 
 .DEFAULT_GOAL := help
-.PHONY: help install sweeps audit tables table1 table2 table3 table4 table5 table6 report ui dashboard \
+.PHONY: help install sweeps audit tables tables-matlab table1 table2 table3 table4 table5 table6 \
+        report ui dashboard \
         test test-all test-fuzz test-faults coverage faults lint format bench bench-gpu clean-cache
 
 help:  ## Show this list
@@ -68,6 +74,10 @@ tables: $(READY)  ## Run both paper sweeps, print Tables 1, 2, 5, 6, write repor
 	@$(ALEXNET); first=$$?; case $$first in 75|130) exit $$first;; esac; \
 	$(GOOGLENET); second=$$?; case $$second in 75|130) exit $$second;; esac; \
 	$(TABLES) && exit $$((first > second ? first : second))
+
+tables-matlab: $(READY)  ## The same on MATLAB's own AlexNet and GoogLeNet (WEIGHTS=FOLDER: docs/weights.md)
+	@$(MATLAB); first=$$?; case $$first in 75|130) exit $$first;; esac; \
+	$(TABLES) alexnet=paper_matlab googlenet=paper_matlab && exit $$first
 
 table1 table2 table3 table4 table5 table6: table%: $(READY)
 	$(TABLES) table=$*

@@ -86,6 +86,8 @@ _HEADINGS = ("name", "in the file", "shape", "type", "smallest", "largest", "mea
 
 def _table(state: Mapping[str, Tensor], key: Callable[[str], str], loaded: Loaded) -> list[str]:
     """What the network's arrays are in the file, with their range, a line each."""
+    from mcalc.models.weight_entry import plain
+
     rows: list[tuple[str, ...]] = [_HEADINGS]
     for name, value in state.items():
         entry = loaded.entries[name]
@@ -93,7 +95,7 @@ def _table(state: Mapping[str, Tensor], key: Callable[[str], str], loaded: Loade
         rows.append(
             (
                 key(name),
-                entry.storage if entry.storage.isprintable() else repr(entry.storage),
+                plain(entry.storage),
                 "x".join(map(str, entry.shape)),
                 entry.dtype,
                 *(f"{float(each):.4g}" for each in bounds),

@@ -23,7 +23,7 @@ from google.protobuf.message import DecodeError, Message
 from torch import Tensor
 
 from mcalc.models.bounded_zip import DamagedFileError
-from mcalc.models.weight_entry import Entry
+from mcalc.models.weight_entry import Entry, plain
 from mcalc.plain_file import read_plain
 
 MOST_LAYERS = 10_000
@@ -218,10 +218,10 @@ def _entry(name: str, blob: Blob, expected: tuple[int, ...] | None) -> Entry:
     numbers = max(len(message.data), len(message.double_data))
     if min(shape, default=1) < 0 or math.prod(shape) != numbers:
         raise DamagedFileError(
-            f"its {name[:80]} declares {math.prod(shape):,} numbers and has {numbers:,}"
+            f"its {plain(name)} declares {math.prod(shape):,} numbers and has {numbers:,}"
         )
     if len(message.data) and len(message.double_data):
-        raise DamagedFileError(f"its {name[:80]} has its numbers twice")
+        raise DamagedFileError(f"its {plain(name)} has its numbers twice")
     wide = bool(message.double_data)
     shape = _without_ones(shape)
     if blob.transposed:

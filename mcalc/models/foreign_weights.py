@@ -12,11 +12,11 @@ from torch import nn
 from mcalc.errors import UserError
 from mcalc.models.backbone import CAFFE_BGR_MEAN
 from mcalc.models.caffe_file import open_caffe
-from mcalc.models.network_steps import Kind, Step, steps_of, walk
+from mcalc.models.network_steps import Kind, Step, UnreadableStepsError, steps_of, walk
 from mcalc.models.onnx_file import OnnxFile, open_onnx
 from mcalc.models.onnx_graph import graph_steps
 from mcalc.models.step_match import OtherNetworkError, match
-from mcalc.models.weight_entry import Entry, Opened
+from mcalc.models.weight_entry import Entry, Opened, plain
 
 _NEAR = 3.0
 """Grey levels by which a channel's mean may differ from Caffe's, as that of a mean image does."""
@@ -41,7 +41,10 @@ def caffe_weights(
     shapes = {key(name): tuple(value.shape) for name, value in model.state_dict().items()}
     entries = file.entries(shapes)
     theirs = file.before_normalisation()
-    ours = [_CAFFE_KINDS[kind] for kind in _before_normalisation(model)]
+    try:
+        ours = [_CAFFE_KINDS.get(kind, str(kind)) for kind in _before_normalisation(model)]
+    except UnreadableStepsError:
+        ours = theirs = []
     unchecked: tuple[str, ...] = ()
     if not theirs:
         unchecked = (
@@ -51,7 +54,7 @@ def caffe_weights(
     elif theirs != ours:
         raise UserError(
             f"backbone.weights={path} is not a file of {type(model).__name__}: its local response "
-            f"normalisations come after {' and '.join(theirs)}, ours after {' and '.join(ours)} "
+            f"normalisations come after {_listed(theirs)}, ours after {_listed(ours)} "
             "(CaffeNet has AlexNet's shapes and pools before it normalises); give this network's "
             "own weights, or the backbone that the file belongs to"
         )
@@ -70,10 +73,15 @@ def onnx_weights(
     where = f"backbone.weights={path}"
     with open_onnx(path, where, most_bytes) as file:
         theirs = graph_steps(file, where)
-        ours = steps_of(model, file.image_size or _USUAL_SIZE)
         try:
+            ours = steps_of(model, file.image_size or _USUAL_SIZE)
             matched = match(ours, theirs)
             is_rgb = _is_rgb(matched.mean, file.model.producer_name)
+        except UnreadableStepsError as error:
+            raise UserError(
+                f"{where} cannot be compared with {type(model).__name__}, which does not take "
+                f"{error}; give a file that is made for this network's own input"
+            ) from error
         except OtherNetworkError as error:
             raise UserError(
                 f"{where} is not a file of {type(model).__name__}: {error}; give this network's "
@@ -86,6 +94,10 @@ def onnx_weights(
         for name in _not_taken(file, matched.entries):
             entries[name] = file.constants[name].entry()
         yield Opened(entries, _description(file, matched.mean), (_TURNED,) if is_rgb else ())
+
+
+def _listed(kinds: list[str]) -> str:
+    return " and ".join(plain(kind, 30) for kind in kinds[:4]) + (", ..." if kinds[4:] else "")
 
 
 def _is_rgb(mean: tuple[float, ...], producer: str) -> bool:
@@ -132,9 +144,9 @@ def _not_taken(file: OnnxFile, entries: Mapping[str, Entry]) -> list[str]:
 def _description(file: OnnxFile, mean: tuple[float, ...]) -> str:
     model = file.model
     versions = {each.domain: each.version for each in model.opset_import}
-    producer = f"{model.producer_name or 'unknown'} {model.producer_version}"[:80].strip()
+    producer = plain(f"{model.producer_name or 'unknown'} {model.producer_version}").strip()
     said = [
-        f"ONNX graph {model.graph.name[:40]!r} of {len(model.graph.node)} nodes",
+        f"ONNX graph {plain(model.graph.name, 40)!r} of {len(model.graph.node)} nodes",
         f"operators of version {versions.get('', versions.get('ai.onnx', 'unknown'))}",
         f"made by {producer}",
     ]

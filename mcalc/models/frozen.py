@@ -14,14 +14,10 @@ import torch
 from torch import Tensor, fx, nn
 
 from mcalc.models.stages import Stages
-from mcalc.models.tracing import Tracer
+from mcalc.models.tracing import REFUSALS, Tracer
 
 _CHANGING = ("dropout", "rand", "bernoulli", "normal_")
 """Parts of the names of functions that do not give equal output for equal input."""
-
-
-_REFUSALS = (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
-"""What a network's own code raises for the stand-ins that torch.fx gives it in place of tensors."""
 
 
 class UncuttableError(Exception):
@@ -46,7 +42,7 @@ def cut_network(model: nn.Module, stages: Stages) -> CutNetwork:
     """
     try:
         steps = Tracer().trace(model)
-    except _REFUSALS as error:
+    except REFUSALS as error:
         raise UncuttableError(f"torch.fx cannot read it: {error}") from error
     frozen = _frozen_steps(steps, dict(model.named_modules()), stages)
     ends = [

@@ -18,7 +18,7 @@ from torch import fx, nn
 from torch.fx.passes.shape_prop import ShapeProp
 
 from mcalc.models.local_response_norm import BETA, LocalResponseNorm
-from mcalc.models.tracing import Tracer
+from mcalc.models.tracing import REFUSALS, Tracer
 from mcalc.models.weight_entry import Entry
 
 Pair = tuple[int, int]
@@ -70,21 +70,26 @@ class Step:
 
 
 class UnreadableStepsError(Exception):
-    """A network has a step that is none of these; the text says which."""
+    """A network has a step that is none of these, or cannot take an image; the text says which."""
 
 
 def steps_of(model: nn.Module, size: Pair) -> Step:
     """The last step of a network of ours, for images of (height, width) `size`.
 
     The network runs once in evaluation mode, on zeros. Raises UnreadableStepsError for a network
-    with steps that no file of weights is compared by.
+    with steps that no file of weights is compared by, and for images that it cannot take.
     """
-    graph = fx.GraphModule(model, Tracer().trace(model))
     was_training = model.training
-    model.eval()
-    with torch.no_grad():
-        ShapeProp(graph).propagate(torch.zeros(1, 3, *size))
-    model.train(was_training)
+    try:
+        graph = fx.GraphModule(model, Tracer().trace(model))
+        model.eval()
+        with torch.no_grad():
+            ShapeProp(graph).propagate(torch.zeros(1, 3, *size))
+    except REFUSALS as error:
+        reason = " ".join(str(error).split())[:160]
+        raise UnreadableStepsError(f"images of {size[0]} x {size[1]} ({reason})") from error
+    finally:
+        model.train(was_training)
     modules = dict(model.named_modules())
     known: dict[fx.Node, Step] = {}
     for node in graph.graph.nodes:

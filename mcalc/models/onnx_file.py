@@ -29,6 +29,10 @@ if TYPE_CHECKING:
 
 MOST_PARTS = 10_000
 """Nodes of a graph, and constants."""
+MOST_LINKS = 100_000
+"""Inputs and outputs of all nodes."""
+MOST_PIXELS = 512
+"""Height and width of an input: our network runs once on an image of that size."""
 _MOST_INTEGERS = 64
 """Whole numbers of a constant that says how something is done, as a shape."""
 _FLOATING = ("FLOAT", "FLOAT16", "DOUBLE", "BFLOAT16")
@@ -154,6 +158,12 @@ def _checked(model: onnx.ModelProto, where: str) -> OnnxFile:
     parts = max(len(graph.node), len(graph.initializer))
     if parts > MOST_PARTS:
         raise DamagedFileError(f"its graph has {parts:,} parts")
+    links = sum(len(node.input) + len(node.output) for node in graph.node)
+    if links > MOST_LINKS:
+        raise DamagedFileError(f"its graph has {links:,} connections")
+    # protobuf gives bytes where a text is none
+    if not all(isinstance(text, str) for text in _texts(model)):
+        raise DamagedFileError("it has names that are no text")
     constants: dict[str, Constant] = {}
     for tensor in graph.initializer:
         if tensor.name in constants:
@@ -167,15 +177,27 @@ def _checked(model: onnx.ModelProto, where: str) -> OnnxFile:
             raise DamagedFileError(
                 f"its graph has {len(those)} {what}s{f' ({names})' if names else ''}: expected one"
             )
-    sizes = [each.dim_value for each in inputs[0].type.tensor_type.shape.dim]
-    fixed = len(sizes) == 4 and all(0 < size < 4096 for size in sizes[2:])
-    return OnnxFile(
-        model,
-        constants,
-        inputs[0].name,
-        graph.output[0].name,
-        (sizes[2], sizes[3]) if fixed else None,
-    )
+    return OnnxFile(model, constants, inputs[0].name, graph.output[0].name, _size_of(inputs[0]))
+
+
+def _texts(model: onnx.ModelProto) -> Iterator[object]:
+    graph = model.graph
+    yield from (model.producer_name, model.producer_version, graph.name)
+    for each in (*graph.initializer, *graph.input, *graph.output):
+        yield each.name
+    for node in graph.node:
+        yield from (node.name, node.op_type, node.domain, *node.input, *node.output)
+        yield from (attribute.name for attribute in node.attribute)
+
+
+def _size_of(image: onnx.ValueInfoProto) -> tuple[int, int] | None:
+    """Height and width of an input; None where the file leaves one open."""
+    sizes = [each.dim_value for each in image.type.tensor_type.shape.dim]
+    if len(sizes) != 4 or not all(sizes[2:]):
+        return None
+    if not all(0 < size <= MOST_PIXELS for size in sizes[2:]):
+        raise DamagedFileError(f"its input has {sizes[2]} x {sizes[3]} pixels")
+    return sizes[2], sizes[3]
 
 
 def constant(tensor: onnx.TensorProto, name: str, where: str) -> Constant:

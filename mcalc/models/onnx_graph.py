@@ -22,7 +22,9 @@ import numpy as np
 
 from mcalc.models.bounded_zip import DamagedFileError
 from mcalc.models.network_steps import Kind, Step
-from mcalc.models.onnx_file import Constant, OnnxFile, constant, joined
+from mcalc.models.onnx_file import Constant, OnnxFile, constant
+from mcalc.models.split_convolution import merged_convolution
+from mcalc.models.weight_entry import plain
 
 if TYPE_CHECKING:
     import onnx
@@ -33,8 +35,6 @@ _FLATTENING = ("Flatten", "Reshape", "Squeeze", "Unsqueeze")
 """Nodes that leave the numbers in their order."""
 _LAST = ("Softmax", "LogSoftmax")
 """Nodes that a file of a classifier may end with, and our networks do without."""
-_END = 2**31
-"""A Slice to the end of an axis ends there or behind."""
 
 Attributes = Mapping[str, Any]
 
@@ -45,7 +45,13 @@ def graph_steps(file: OnnxFile, where: str) -> Step:
     Raises DamagedFileError for a graph with a node or a use of one that is none of these, and
     UserError as `mcalc.models.onnx_file.constant`.
     """
-    return _Reader(file, where).last()
+    try:
+        return _Reader(file, where).last()
+    except (DamagedFileError, UnicodeDecodeError):
+        raise
+    except (ArithmeticError, LookupError, TypeError, ValueError) as error:
+        # an attribute may be of any type
+        raise DamagedFileError("a node of its graph has other attributes than its kind") from error
 
 
 class _Reader:
@@ -72,7 +78,7 @@ class _Reader:
     def _read(self, node: onnx.NodeProto) -> None:
         from onnx import helper
 
-        if node.domain not in ("", "ai.onnx"):
+        if node.domain not in ("", "ai.onnx") or not node.output:
             raise self._unknown(node)
         for name in node.output:
             if name in self._steps or name in self._constants:
@@ -88,7 +94,7 @@ class _Reader:
             self._split(node, given)
             return
         read = _NODES.get(node.op_type)
-        if read is None or not node.output:
+        if read is None:
             raise self._unknown(node)
         if node.op_type in _LAST and node.output[0] != self._file.output:
             raise DamagedFileError(f"it has a {node.op_type} before its end")
@@ -125,9 +131,7 @@ class _Reader:
         name = node.input[place] if place < len(node.input) else ""
         found = self._constants.get(name)
         if found is None:
-            raise DamagedFileError(
-                f"the {node.op_type} {_name(node)!r} has no constant {name!r:.80}"
-            )
+            raise DamagedFileError(f"the {node.op_type} {_name(node)} has no constant {name!r:.80}")
         return found
 
     def _integers(
@@ -146,14 +150,14 @@ class _Reader:
         name = node.input[place] if place < len(node.input) else ""
         if name not in self._steps:
             raise DamagedFileError(
-                f"the {node.op_type} {_name(node)!r} takes {name[:80]!r}, which is not computed "
+                f"the {node.op_type} {_name(node)} takes {plain(name)}, which is not computed "
                 "before"
             )
         return self._steps[name]
 
     def _unknown(self, node: onnx.NodeProto) -> DamagedFileError:
         return DamagedFileError(
-            f"it has a {node.op_type[:40]} ({_name(node)!r}), which neither network has"
+            f"it has a {plain(node.op_type, 40)} ({_name(node)}), which no network of ours has"
         )
 
     def _pass(self, node: onnx.NodeProto, _: Attributes) -> Step:
@@ -174,7 +178,7 @@ class _Reader:
     def _conv(self, node: onnx.NodeProto, given: Attributes) -> Step:
         weight = self._constant(node, 1)
         if len(weight.shape) != 4:
-            raise DamagedFileError(f"the weights of the Conv {_name(node)!r} are {weight.shape}")
+            raise DamagedFileError(f"the weights of the Conv {_name(node)} are {weight.shape}")
         has_bias = len(node.input) > 2 and node.input[2]
         return Step(
             Kind.convolution, (self._source(node),), _name(node),
@@ -189,10 +193,10 @@ class _Reader:
     def _gemm(self, node: onnx.NodeProto, given: Attributes) -> Step:
         scales = (given.get("alpha", 1.0), given.get("beta", 1.0))
         if scales != (1.0, 1.0) or given.get("transA", 0):
-            raise DamagedFileError(f"the Gemm {_name(node)!r} scales or turns what it multiplies")
+            raise DamagedFileError(f"the Gemm {_name(node)} scales or turns what it multiplies")
         weight = self._constant(node, 1)
         if len(weight.shape) != 2:
-            raise DamagedFileError(f"the weights of the Gemm {_name(node)!r} are {weight.shape}")
+            raise DamagedFileError(f"the weights of the Gemm {_name(node)} are {weight.shape}")
         if not given.get("transB", 0):
             weight = weight.turned()
         has_bias = len(node.input) > 2 and node.input[2]
@@ -205,14 +209,16 @@ class _Reader:
     def _matmul(self, node: onnx.NodeProto, _: Attributes) -> Step:
         weight = self._constant(node, 1)
         if len(weight.shape) != 2:
-            raise DamagedFileError(f"the weights of the MatMul {_name(node)!r} are {weight.shape}")
+            raise DamagedFileError(f"the weights of the MatMul {_name(node)} are {weight.shape}")
         weight = weight.turned()
         return Step(
             Kind.linear, (self._source(node),), _name(node), weight=weight.entry()
         )  # fmt: skip
 
     def _add(self, node: onnx.NodeProto, given: Attributes) -> Step:
-        first = self._constant_or_none(node.input[0]) if node.input else None
+        if len(node.input) != 2:
+            raise self._unknown(node)
+        first = self._constant_or_none(node.input[0])
         if first is not None and node.op_type == "Add":
             node.input[0], node.input[1] = node.input[1], node.input[0]
         source, numbers = self._source(node), self._constant(node, 1)
@@ -289,10 +295,10 @@ class _Reader:
             raise self._unknown(node)
         sources = tuple(self._source(node, place) for place in range(len(node.input)))
         if all(each.kind is Kind.relu for each in sources):
-            merged = _merged(tuple(each.inputs[0] for each in sources), _name(node))
+            merged = merged_convolution(tuple(each.inputs[0] for each in sources), _name(node))
             if merged is not None:
                 return Step(Kind.relu, (merged,), _name(node))
-        merged = _merged(sources, _name(node))
+        merged = merged_convolution(sources, _name(node))
         return merged or Step(Kind.concatenation, sources, _name(node))
 
     def _pair(self, node: onnx.NodeProto, given: Attributes, name: str) -> tuple[int, int]:
@@ -336,8 +342,7 @@ _OF_CONSTANTS = ("Identity", "Transpose", "Reshape")
 
 
 def _name(node: onnx.NodeProto) -> str:
-    name: str = node.name or (node.output[0] if node.output else "")
-    return name[:80]
+    return plain(node.name or (node.output[0] if node.output else ""))
 
 
 def _flat(numbers: Constant) -> Constant:
@@ -353,40 +358,3 @@ def _mean_of_channels(numbers: Constant, sign: float) -> tuple[float, ...]:
         raise DamagedFileError(f"what it subtracts from its input is {numbers.shape}")
     values = numbers.read().reshape(3, -1).astype(np.float64).mean(axis=1)
     return tuple(float(sign * value) for value in values)
-
-
-def _merged(convolutions: tuple[Step, ...], name: str) -> Step | None:
-    """One grouped convolution, where each of these takes the next part of one step's channels."""
-    first = convolutions[0]
-    for number, each in enumerate(convolutions):
-        if each.kind is not Kind.convolution or each.groups != 1 or each.weight is None:
-            return None
-        (part,) = each.inputs
-        if part.kind is not Kind.part or part.inputs != first.inputs[0].inputs:
-            return None
-        if not _is_part(part, number, len(convolutions), each.weight.shape[1]):
-            return None
-        alike = (each.weight.shape, each.stride, each.padding, each.bias is None)
-        if first.weight is None or alike != (
-            first.weight.shape, first.stride, first.padding, first.bias is None,
-        ):  # fmt: skip
-            return None
-    biases = tuple(each.bias for each in convolutions if each.bias is not None)
-    return replace(
-        first,
-        inputs=first.inputs[0].inputs,
-        name=name,
-        groups=len(convolutions),
-        weight=joined(tuple(each.weight for each in convolutions if each.weight is not None)),
-        bias=joined(biases) if biases else None,
-    )
-
-
-def _is_part(part: Step, number: int, parts: int, channels: int) -> bool:
-    """Whether it is the part of that number, of so many channels each."""
-    place = part.numbers
-    if len(place) == 1:
-        return place[0] == number
-    begin, end = number * channels, (number + 1) * channels
-    to_the_end = number == parts - 1 and place[2] >= _END - 1
-    return place[1] == begin and (place[2] == end or to_the_end)

@@ -6,6 +6,9 @@ from torch import fx, nn
 
 from mcalc.models.local_response_norm import LocalResponseNorm
 
+REFUSALS = (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
+"""What a network's own code raises for the stand-ins that torch.fx gives it in place of tensors."""
+
 
 class Tracer(fx.Tracer):
     """PyTorch's own, which takes PyTorch's layers as one step."""

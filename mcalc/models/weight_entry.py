@@ -8,6 +8,11 @@ from dataclasses import dataclass
 from torch import Tensor
 
 
+def plain(text: str, longest: int = 80) -> str:
+    """Text of a file as messages show it: on one line, without control characters, not long."""
+    return "".join(each if each.isprintable() else "?" for each in text[:longest])
+
+
 @dataclass(frozen=True)
 class Entry:
     """One array of numbers in a file."""

@@ -24,13 +24,13 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from mcalc.config import CAFFE_SUFFIX, NPZ_SUFFIX, ONNX_SUFFIX, PICKLE_SUFFIXES
-from mcalc.errors import UserError, shown
+from mcalc.errors import UserError
 from mcalc.file_digest import file_sha256
 from mcalc.models.bounded_zip import DamagedFileError
 from mcalc.models.npz_file import NpzFile, open_npz
 from mcalc.models.torch_file import TorchFile, open_torch_file
 from mcalc.models.torch_pickle import Declared
-from mcalc.models.weight_entry import Entry, Opened
+from mcalc.models.weight_entry import Entry, Opened, plain
 from mcalc.models.weight_path import require_file
 
 STALL_SECONDS = 10.0
@@ -262,7 +262,7 @@ def _fitting(
     """The entries that fill the network. Raises UserError where they do not, before any is read."""
     for key, entry in entries.items():
         if not entry.floating and not key.endswith(_BATCH_COUNTER):
-            raise _quantised(path, key[:80], entry.dtype)
+            raise _quantised(path, plain(key), entry.dtype)
     kept = {key: entry for key, entry in entries.items() if key.split(".")[0] not in optional}
     _require_fit(model, path, {key: entry.shape for key, entry in kept.items()}, file_keys)
     most = _most_bytes(model)
@@ -332,9 +332,7 @@ def _require_fit(
 ) -> None:
     shapes = {file_keys[key]: tuple(value.shape) for key, value in model.state_dict().items()}
     missing = [key for key in shapes if key not in found and not key.endswith(_BATCH_COUNTER)]
-    unexpected = [
-        key[:80] if key.isprintable() else shown(key) for key in found if key not in shapes
-    ]
+    unexpected = [plain(key) for key in found if key not in shapes]
     misshaped = [
         f"{key} is {found[key]}, expected {shape}"
         for key, shape in shapes.items()

@@ -152,9 +152,10 @@ def _read(line: Line) -> Record:
     }
     if not any(record.values()):
         place = f"tracking.uri={tracking.uri}" if tracking.uri else f"tracking.dir={tracking.dir}"
+        asked = " or ".join(repr(sweep) for sweep in dict.fromkeys(sweeps.values()))
         raise UserError(
-            f"no trial of sweep {' or '.join(map(repr, dict.fromkeys(sweeps.values())))} is recorded under {argument_shown(place)}: run `make tables`, or "
-            "`python -m mcalc.train -m sweep=alexnet,googlenet`, first"
+            f"no trial of sweep {asked} is recorded under {argument_shown(place)}: run `make "
+            "tables`, or `python -m mcalc.train -m sweep=alexnet,googlenet`, first"
         )
     return record
 

@@ -14,7 +14,9 @@ import numpy as np
 import numpy.typing as npt
 import pydicom
 import torch
+from caffe_files import blob, layer, network, v1_layer
 from fuzz.mutations import BINARY, PNG, TEXT, ZIP, Damage
+from onnx_files import Graph
 from PIL import Image, PngImagePlugin
 from pydicom import uid
 from pydicom.dataset import Dataset, FileMetaDataset
@@ -31,6 +33,7 @@ from mcalc.data.phantom.download import write_phantom
 from mcalc.data.sources import open_source
 from mcalc.data.splits import Sample, read_split, write_split
 from mcalc.data.splits.protocols import make_split
+from mcalc.models.local_response_norm import LocalResponseNorm
 from mcalc.models.weights import load_file
 from mcalc.sweep.planning import make_plans
 from mcalc.training import resolved
@@ -256,6 +259,74 @@ def _weight_file(path: Path) -> bool:
     return False
 
 
+class _Small(nn.Module):
+    """A network whose steps are compared: two convolutions, a normalisation, a full layer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(3, 4, 3, stride=2)
+        self.conv2 = nn.Conv2d(4, 6, 3, padding=1, groups=2)
+        self.fc3 = nn.Linear(96, 5)
+        self.lrn = LocalResponseNorm(5, 1e-4, 1.0)
+        self.pool = nn.MaxPool2d(3, stride=2, ceil_mode=True)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.conv2(self.pool(self.lrn(self.conv1(x).relu()))).relu()
+        made: torch.Tensor = self.fc3(x.flatten(1))
+        return made
+
+
+@cache
+def _small_arrays() -> dict[str, npt.NDArray[np.float32]]:
+    return {name: value.numpy() for name, value in _Small().state_dict().items()}
+
+
+@cache
+def _onnx_files() -> list[bytes]:
+    arrays, made = _small_arrays(), []
+    for split in (False, True):
+        graph = Graph()
+        x = graph.conv("data_0", "conv1", arrays["conv1.weight"], arrays["conv1.bias"], stride=2)
+        x = graph.pool(graph.lrn(graph.relu(x)))
+        second = arrays["conv2.weight"], arrays["conv2.bias"]
+        if split:
+            x = graph.split_conv(x, "conv2", *second, pad=1)
+        else:
+            x = graph.conv(x, "conv2", *second, pad=1, group=2)
+        x = graph.flat(graph.relu(x), 96)
+        x = graph.gemm(x, "fc3", arrays["fc3.weight"], arrays["fc3.bias"], turned=split)
+        path = Path("whole.onnx")
+        made.append(graph.save(path, x, 19, 5, old=split).read_bytes())
+    return made
+
+
+@cache
+def _caffe_files() -> list[bytes]:
+    arrays, made = _small_arrays(), []
+    for write in (layer, v1_layer):
+        layers = [
+            write(
+                name, kind,
+                [blob(arrays[f"{name}.{part}"], legacy=write is v1_layer)
+                 for part in ("weight", "bias")],
+                bottom, name,
+            )
+            for name, kind, bottom in (
+                ("conv1", "Convolution", "data"), ("conv2", "Convolution", "pool1"),
+                ("fc3", "InnerProduct", "conv2"),
+            )
+        ]  # fmt: skip
+        layers.insert(1, write("norm1", "LRN", (), "conv1", "norm1"))
+        layers.insert(2, write("pool1", "Pooling", (), "norm1", "pool1"))
+        made.append(network(layers))
+    return made
+
+
+def _small_network_file(path: Path) -> bool:
+    load_file(_Small(), path, npz_key=str)
+    return False
+
+
 def _checkpoint_file(path: Path) -> bool:
     CheckpointFile(path).load()
     return False
@@ -282,6 +353,8 @@ KINDS = {
         Kind("sweep file", ".yaml", _sweeps, TEXT, _sweep_file),
         Kind("weights", ".pth", _weights, ZIP, _weight_file),
         Kind("arrays", ".npz", _arrays, ZIP, _weight_file),
+        Kind("caffe", ".caffemodel", _caffe_files, BINARY, _small_network_file),
+        Kind("onnx", ".onnx", _onnx_files, BINARY, _small_network_file),
         Kind("checkpoint", ".pth", _checkpoints, ZIP, _checkpoint_file),
     )
 }

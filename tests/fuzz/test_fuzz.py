@@ -9,7 +9,7 @@ from fuzz.run import fuzz
 
 KINDS = (
     "dicom", "jpeg", "png", "case table", "label table", "split file", "sweep file", "weights",
-    "arrays", "checkpoint",
+    "arrays", "caffe", "onnx", "checkpoint",
 )  # fmt: skip
 
 
