@@ -144,6 +144,7 @@ def write_alexnet(
     matlab: bool = False,
     caffenet: bool = False,
     softmax: bool = True,
+    size: int = 227,
 ) -> Path:
     """BVLC AlexNet: as the model zoo has it, or as an export of MATLAB's may be.
 
@@ -181,7 +182,10 @@ def write_alexnet(
             x = graph.node("Dropout", graph.relu(graph.gemm(x, name, *layer[name])), ratio=0.5)
         x = graph.gemm(x, "fc8", *layer["fc8"])
     last = graph.node("Softmax", x, axis=1) if softmax else x
-    return graph.save(path, last, 227, 1000, old=not matlab)
+    if size == 224:  # the zoo's: 54, 26, 12, 6
+        for node in [node for node in graph.nodes if node.op_type == "MaxPool"][:2]:
+            next(each for each in node.attribute if each.name == "pads").ints[:] = [0, 0, 0, 0]
+    return graph.save(path, last, size, 1000, old=not matlab)
 
 
 def write_googlenet(path: Path, arrays: Mapping[str, Array]) -> Path:

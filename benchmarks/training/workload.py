@@ -8,7 +8,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-SIZES = {"alexnet": 227, "googlenet": 224, "googlenet_bvlc": 224, "squeezenet": 224}
+SIZES = {
+    "alexnet": 227,
+    "alexnet_bvlc": 227,
+    "googlenet": 224,
+    "googlenet_bvlc": 224,
+    "squeezenet": 224,
+}
 """Backbones, and the width of their images."""
 
 

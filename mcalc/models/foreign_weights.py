@@ -93,7 +93,14 @@ def onnx_weights(
             entries[first] = _turned(entries[first])
         for name in _not_taken(file, matched.entries):
             entries[name] = file.constants[name].entry()
-        yield Opened(entries, _description(file, matched.mean), (_TURNED,) if is_rgb else ())
+        rounded: tuple[str, ...] = ()
+        if matched.rounded:
+            rounded = (
+                f"how sizes are rounded: {len(matched.rounded)} of its pools round otherwise than "
+                f"Caffe's (first: {matched.rounded[-1]}), on which no weight depends",
+            )
+        changed = (_TURNED,) if is_rgb else ()
+        yield Opened(entries, _description(file, matched.mean), changed, rounded)
 
 
 def _listed(kinds: list[str]) -> str:
@@ -129,7 +136,7 @@ def _first_layer(ours: Step) -> Step:
 
 def _not_taken(file: OnnxFile, entries: Mapping[str, Entry]) -> list[str]:
     """Constants that are weights of a layer that ours lacks, or of none."""
-    taken = {name for entry in entries.values() for name in entry.storage.split(" and ")}
+    taken = {name for entry in entries.values() for name in entry.parts or (entry.storage,)}
     read: set[str] = set()
     for node in file.model.graph.node:
         is_layer = node.op_type in ("Conv", "Gemm", "MatMul")

@@ -104,6 +104,7 @@ def joined(entries: tuple[Entry, ...]) -> Entry:
         read=lambda: torch.cat([entry.read() for entry in entries]),
         storage=" and ".join(entry.storage for entry in entries),
         size=sum(entry.size for entry in entries),
+        parts=tuple(entry.storage for entry in entries),
     )
 
 

@@ -27,6 +27,8 @@ class Entry:
     """What is read for it; several may share one. Its name in the file, where it has one."""
     size: int
     """Bytes of `storage`."""
+    parts: tuple[str, ...] = ()
+    """Names in the file, where it is made of several arrays."""
 
 
 @dataclass(frozen=True)

@@ -96,6 +96,18 @@ def test_alexnet_as_the_zoo_and_as_matlab_write_it(tmp_path: Path, matlab: bool)
     assert loaded.changed == (("first layer turned from RGB to BGR",) if matlab else ())
 
 
+def test_the_zoos_alexnet_takes_224_pixels_and_rounds_sizes_down(tmp_path: Path) -> None:
+    arrays = alexnet_arrays(2)
+    path = write_alexnet(tmp_path / "bvlcalexnet.onnx", arrays, size=224)
+    assert computed(path, levels(224)).shape == (1, 1000)  # it is a whole graph
+    model, loaded = filled("alexnet_bvlc", path)
+    path.unlink()
+    for name, value in model.state_dict().items():
+        assert np.array_equal(value.numpy(), arrays[name]), name
+    (said,) = loaded.unchecked
+    assert "1 of its pools round otherwise" in said  # 27 becomes 13 either way
+
+
 def test_caffenet_has_the_same_shapes_and_is_refused(tmp_path: Path) -> None:
     path = write_alexnet(tmp_path / "caffenet.onnx", alexnet_arrays(1), caffenet=True)
     with pytest.raises(UserError, match="not a file of BvlcAlexNet: where ours has a max-pool"):
