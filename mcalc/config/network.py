@@ -15,9 +15,9 @@ class BackboneConfig(Section, prefix="backbone."):
     name: str = "alexnet"
     """An entry of `mcalc.models.backbones`, or one of an installed plug-in package."""
     weights: str = setting("imagenet", path=True)
-    """`imagenet` (download), `none` (random), or the path of a file or folder. Files are .pth,
-    .npz, .onnx or .caffemodel. Of a folder the file named after the backbone is taken, as
-    `alexnet_bvlc.npz`, so that each backbone of a sweep has its own."""
+    """`imagenet` (download), `none` (random) or the path of a file. Files are .pth, .npz, .onnx or
+    .caffemodel. Of a folder the file named after the backbone is taken, as `alexnet_bvlc.npz`, so
+    that each backbone of a sweep has its own."""
     on_missing_weights: MissingWeights = MissingWeights.error
     """What happens where `imagenet` cannot be had. `random` warns and trains random weights."""
     weight_lr: float = setting(1.0, low=0)
