@@ -225,6 +225,8 @@ class RecordedTrial:
         return int(value) if value.is_integer() else value
 
 
+VALIDATION_AUC = "validation_auc"
+"""Metric of a trial: its AUC on what stopped training, where nothing of that is reported."""
 SUPERSEDED_TAG = "mcalc.superseded_by"
 """Tag of a run that a later run of the same trial replaces."""
 FROM_RUN_TAG = "mcalc.from_run"

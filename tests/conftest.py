@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
+import shutil
 import signal
+from functools import partial
 from pathlib import Path
 
 # before anything imports torch, and for processes that tests start: several run side by side
@@ -15,6 +18,10 @@ import pytest
 
 LONG = ("slow", "distributed", "whole")
 """Markers of tests that may take more than a few seconds."""
+MEMORY = Path("/dev/shm")
+"""A file system in memory, on Linux."""
+ENOUGH_BYTES = 12 * 2**30
+"""Free ones from which on temporary files lie there: they take up to 3 GB."""
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 
@@ -28,6 +35,30 @@ def shared_data() -> Path:
     if not SHARED_DATA.is_dir():
         pytest.skip(f"no real data beside the repository (looked for {SHARED_DATA})")
     return SHARED_DATA
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Temporary files lie in memory where there is much of it, as tests wait for the disk a lot.
+
+    Not where the caller names a place (`--basetemp`, TMPDIR).
+    """
+    if hasattr(config, "workerinput") or config.option.basetemp or "TMPDIR" in os.environ:
+        return
+    if not MEMORY.is_dir():
+        return
+    for left in MEMORY.glob("mcalc-tests-*"):  # of a run that was killed
+        if not Path(f"/proc/{left.name.rpartition('-')[2]}").exists():
+            shutil.rmtree(left, ignore_errors=True)
+    if min(shutil.disk_usage(MEMORY).free, _memory()) > ENOUGH_BYTES:
+        place = MEMORY / f"mcalc-tests-{os.getpid()}"
+        config.option.basetemp = str(place)
+        config.add_cleanup(partial(shutil.rmtree, place, ignore_errors=True))
+
+
+def _memory() -> int:
+    """Bytes of memory that are free for new processes."""
+    found = re.search(r"^MemAvailable: +([0-9]+) kB$", Path("/proc/meminfo").read_text(), re.M)
+    return 1024 * int(found.group(1)) if found else 0
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:

@@ -14,7 +14,7 @@ from functools import partial
 
 from mcalc.config import PlannedTrial, flatten, identity_parts, is_numeric, plugins_of
 from mcalc.data import PreparedData
-from mcalc.results import CurvePoint, Outcome, TrialResult
+from mcalc.results import VALIDATION_AUC, CurvePoint, Outcome, TrialResult
 from mcalc.secret_text import hidden
 from mcalc.tracking import NETWORK_BYTES_TAG, RunWriter, Tracker
 from mcalc.training import Checkpoint, Listener, Placement, Weights
@@ -241,10 +241,15 @@ class Recorder(Listener):
 
 
 def validation_metrics(result: TrialResult) -> dict[str, float]:
-    """What the reported network reached on the subset that stops training."""
+    """What the reported network reached on the subset that stops training.
+
+    `validation_auc` is there only where nothing of that subset is reported: by it trials may be
+    ranked.
+    """
     for point in result.curve:
         if point.iteration == result.reported_iteration:
-            return {
+            apart = {} if result.validation is None else {VALIDATION_AUC: point.val_auc}
+            return apart | {
                 f"reported_{name}": getattr(point, name)
                 for name in ("val_loss", "val_accuracy", "val_auc")
             }

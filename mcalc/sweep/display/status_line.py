@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from optuna.trial import FrozenTrial, TrialState
 
 from mcalc.console import Display, console
+from mcalc.results import VALIDATION_AUC
 from mcalc.sweep.display.estimate import format_time
 from mcalc.sweep.store import SweepStudy, Tally, result
 
@@ -30,6 +31,7 @@ class SweepView:
         self.display = display
         self._task = display.add(title, total)
         self._began = time.monotonic()
+        self._is_search = study.definition is not None
         seen = study.tally()
         self._done_before = _settled(seen)
         self._said = ""
@@ -63,7 +65,7 @@ class SweepView:
             thread.join()
 
     def line(self, seen: Tally) -> str:
-        """`12 of 40 done, 1 running, 2 pruned; best AL3 0.863 [0.766, 0.924]; about 9 min left`."""
+        """`12 of 40 done, 1 running; best by validation AL3, AUC 0.863; about 9 min left`."""
         of = f" of {self.total}" if self.total else ""
         done = _settled(seen)
         parts = [f"{done}{of} done"]
@@ -76,7 +78,7 @@ class SweepView:
                 parts.append(f"{number} {word}")
         text = ", ".join(parts)
         if seen.best:
-            text += f"; best {format_best(seen.best)}"
+            text += f"; {format_best(seen.best, self._is_search)}"
         done -= self._done_before
         if self.total and 0 < done < self.total - self._done_before:
             left = (time.monotonic() - self._began) / done
@@ -89,10 +91,17 @@ def _settled(seen: Tally) -> int:
     return sum(seen.states.get(each, 0) for each in _SETTLED)
 
 
-def format_best(best: FrozenTrial) -> str:
-    """Name and value, with the interval where the value is an accuracy."""
-    text = f"{best.user_attrs.get('name')} {best.value:.4f}"
-    known = result(best)
+def format_best(best: FrozenTrial, is_search: bool) -> str:
+    """Which trial leads, and by what.
+
+    Of a search the best value. Of explicit trials the best by validation, where that is apart from
+    what is reported; else the highest reported accuracy with its interval, which is not called best:
+    a choice on the reported set is too good by chance.
+    """
+    name, known = best.user_attrs.get("name"), result(best)
+    if VALIDATION_AUC in known and not is_search:
+        return f"best by validation {name}, AUC {known[VALIDATION_AUC]:.3f} there"
+    text = f"{'best' if is_search else 'highest reported accuracy'} {name} {best.value:.4f}"
     low, high = (known.get(f"accuracy_{side}", math.nan) for side in ("low", "high"))
     # the value may be another figure than the accuracy
     return f"{text} [{low:.3f}, {high:.3f}]" if low <= (best.value or 0.0) <= high else text

@@ -16,6 +16,7 @@ from optuna.exceptions import ExperimentalWarning
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from mcalc.iteration import grouped
+from mcalc.results import VALIDATION_AUC
 from mcalc.sweep.store import SweepStudy, best_of, result, trajectory_of
 
 _FEWEST = 4
@@ -29,6 +30,10 @@ class Summary:
 
     metrics: dict[str, float]
     best: str | None
+    """The trial that leads, by `best_by`."""
+    best_by: str
+    """`validation AUC`, a search's objective, or `reported accuracy`, which is no choice to rely on:
+    what is reported has also stopped training."""
     over_seeds: dict[str, dict[str, float]]
     """By configuration that was run with several seeds: n, mean and SD of the value."""
     importance: dict[str, float]
@@ -39,6 +44,7 @@ class Summary:
         content: dict[str, Any] = {
             "figures": self.metrics,
             "best": self.best,
+            "best by": self.best_by,
             "over seeds": self.over_seeds,
             "importance of parameters": self.importance,
         }
@@ -71,9 +77,17 @@ def summarise(study: SweepStudy) -> Summary:
     return Summary(
         metrics=metrics,
         best=str(best.user_attrs.get("name")) if best else None,
+        best_by=_best_by(study, best),
         over_seeds=_over_seeds(complete),
         importance=_importance(study, complete),
     )
+
+
+def _best_by(study: SweepStudy, best: FrozenTrial | None) -> str:
+    if study.definition is not None:
+        return str(study.definition.get("objective", "objective"))
+    apart = best is not None and VALIDATION_AUC in result(best)
+    return "validation AUC" if apart else "reported accuracy"
 
 
 def _compute(newest: Sequence[FrozenTrial]) -> dict[str, float]:

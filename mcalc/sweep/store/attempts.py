@@ -15,6 +15,8 @@ from operator import is_not
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
+from mcalc.results import VALIDATION_AUC
+from mcalc.sweep.store.entry import result
 from mcalc.sweep.store.readable import with_sound_attributes
 
 VOIDS = "voids"
@@ -172,10 +174,17 @@ class Trials:
 
 
 def best_of(attempts: Sequence[FrozenTrial], direction: StudyDirection) -> FrozenTrial | None:
-    """The complete trial of the best value, of several the first."""
+    """The complete trial of the best value, of several the first.
+
+    Of explicit trials the value is the reported accuracy, by which none should be chosen. Where
+    all were validated on lesions that are not reported, the best is that of the highest AUC there.
+    """
     complete = [attempt for attempt in attempts if _value(attempt) is not None]
     if not complete:
         return None
+    areas = [result(attempt).get(VALIDATION_AUC) for attempt in complete]
+    if direction is StudyDirection.MAXIMIZE and None not in areas:
+        return max(complete, key=lambda attempt: result(attempt)[VALIDATION_AUC])
     sign = 1 if direction is StudyDirection.MAXIMIZE else -1
     return max(complete, key=lambda attempt: sign * (attempt.value or 0.0))
 

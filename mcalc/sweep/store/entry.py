@@ -9,9 +9,9 @@ from typing import Any
 from optuna.trial import FrozenTrial, TrialState
 
 from mcalc.config import NUMERICS_VERSION, PlannedTrial, differences, numeric_settings
-from mcalc.results import Outcome
+from mcalc.results import VALIDATION_AUC, Outcome
 
-RESULTS = ("accuracy_low", "accuracy_high", "auc", "iterations", "seconds")
+RESULTS = ("accuracy_low", "accuracy_high", "auc", VALIDATION_AUC, "iterations", "seconds")
 """Metrics of a trial that the study keeps beside its value."""
 
 
