@@ -134,7 +134,7 @@ def test_hydras_syntax_works_as_users_know_it() -> None:
     assert values("seed=range(3)") == [0, 1, 2]
     assert values("head.weight_lr=range(0.5,2,0.5)") == [0.5, 1.0, 1.5]
     assert values("backbone=glob(*net)") == ["alexnet", "googlenet", "squeezenet"]
-    assert values("backbone=glob(*,exclude=goog*)") == ["alexnet", "squeezenet"]
+    assert values("backbone=glob(*,exclude=goog*)") == ["alexnet", "alexnet_bvlc", "squeezenet"]
     assert values("head.weight_lr=sort(10,1)") == [1, 10]
     names = [plan.title for plan in plans("sweep=glob(*net)")]
     assert names == ["alexnet", "googlenet"]
