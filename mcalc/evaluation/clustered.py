@@ -151,8 +151,11 @@ def design_effect(hits: npt.NDArray[np.bool_], patients: Patients = None) -> flo
 
     The jackknife's variance, which omits a patient at a time (B. Efron, The Jackknife, 1982,
     chapter 3), by that of independent lesions. At least 1, which it is exactly where every lesion
-    is its own patient. Where all or none are hits, which shows no variance, it is taken as if each
-    patient's lesions always agreed.
+    is its own patient.
+
+    Few misses (or hits) show little of how alike a patient's lesions are. So one patient is added
+    to the k that have any, whose weight speaks for lesions that always agree: without a miss that
+    alone counts, and with many it counts for nothing.
     """
     n = hits.size
     numbers = patient_numbers(patients, n)
@@ -161,12 +164,16 @@ def design_effect(hits: npt.NDArray[np.bool_], patients: Patients = None) -> flo
     share = float(hits.mean())
     if count == n:
         return 1.0
+    wholly_alike = float(sizes @ sizes) / n
     if share in (0.0, 1.0) or count < 2:
-        return float(sizes @ sizes) / n
+        return wholly_alike
     # a share without a patient differs from the whole by this
     omitted = np.bincount(numbers, hits - share) / (n - sizes)
     clustered = (count - 1) / count * float(omitted @ omitted)
-    return max(1.0, clustered / (share * (1 - share) / (n - 1)))
+    found = max(1.0, clustered / (share * (1 - share) / (n - 1)))
+    rarer = hits if share < 0.5 else ~hits
+    k = len(np.unique(numbers[rarer]))
+    return (k * found + wholly_alike) / (k + 1)
 
 
 def wilson(share: float, n: float, level: float = LEVEL, freedom: float = math.inf) -> Interval:

@@ -20,7 +20,6 @@ from mcalc.evaluation.clustered import (
     Patients,
     areas,
     patient_numbers,
-    wilson,
 )
 
 
@@ -124,19 +123,20 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return adjusted
 
 
-def shares_difference(share: float, n: float, other: float, m: float) -> Interval:
-    """95 % interval of a share less another of different lesions.
+def shares_difference(
+    share: float, interval: Interval, other: float, other_interval: Interval
+) -> Interval:
+    """95 % interval of a share less another of different lesions, from the interval of each.
 
-    Source: method 10 of R. G. Newcombe, Statistics in Medicine 17 (1998) 873, from both Wilson
-    intervals.
+    Source: method 10 of R. G. Newcombe, Statistics in Medicine 17 (1998) 873.
 
     Args:
         share: 0..1.
-        n: independent lesions that it is of, or is worth (`clustered.design_effect`).
+        interval: of it, as `clustered.rate_interval`.
         other: 0..1.
-        m: lesions that it is of.
+        other_interval: of it.
     """
-    (low, high), (other_low, other_high) = wilson(share, n), wilson(other, m)
+    (low, high), (other_low, other_high) = interval, other_interval
     value = share - other
     return (
         value - math.hypot(share - low, other_high - other),
@@ -151,6 +151,6 @@ def _tested(value: float, variance: float, freedom: float) -> Difference:
         return Difference(value, math.nan, math.nan, math.nan)
     error = math.sqrt(variance)
     spread = float(t.ppf((1 + LEVEL) / 2, freedom)) * error
-    return Difference(
-        value, value - spread, value + spread, float(2 * t.sf(abs(value) / error, freedom))
-    )
+    # shares differ by 1 at most
+    low, high = max(-1.0, value - spread), min(1.0, value + spread)
+    return Difference(value, low, high, float(2 * t.sf(abs(value) / error, freedom)))

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from statistics import fmean, stdev
+from statistics import fmean
 
 from mcalc.evaluation import (
     Confusion,
     auc,
     auc_error,
     auc_interval,
-    design_effect,
     rate_bounds,
     shares_difference,
+    wilson_interval,
 )
 from mcalc.report.case_mix import BENIGN_CLASSES, benign_class_aucs
-from mcalc.report.formats import interval_cell
+from mcalc.report.formats import interval_cell, mean, sd
 from mcalc.report.rows import Row
 
 
@@ -56,26 +56,25 @@ class Accuracy:
         rates = [Confusion.of(one).accuracy for one in said]
         areas = [auc(one.labels, one.probabilities) for one in said]
         classes = [benign_class_aucs(trial) for trial in row.trials]
-        by_class = [fmean(each.get(name, math.nan) for each in classes) for name in BENIGN_CLASSES]
+        by_class = [mean(each.get(name, math.nan) for each in classes) for name in BENIGN_CLASSES]
         published = float(row.paper.accuracy) if row.paper else math.nan
         found = cls(
             accuracy=fmean(rates),
             difference=fmean(rates) - published,
-            auc=fmean(areas),
+            auc=mean(areas),
             by_class=(by_class[0], by_class[1]),
         )
         if len(said) > 1:
-            return replace(found, sd=stdev(rates), auc_sd=stdev(areas))
+            return replace(found, sd=sd(rates), auc_sd=sd(areas))
         only = said[0]
         patients = only.patients or None
         low, high = rate_bounds("accuracy", only.labels, only.probabilities, patients)
         auc_low, auc_high = auc_interval(only.labels, only.probabilities, patients)
         ends = (math.nan, math.nan)
         if row.paper:
-            right = (only.probabilities > 0.5) == (only.labels == 1)
-            worth = right.size / design_effect(right, patients)
             counts = row.paper.confusion
-            ends = shares_difference(rates[0], worth, counts.accuracy, counts.total)
+            theirs = wilson_interval(counts.correct, counts.total)
+            ends = shares_difference(rates[0], (low, high), counts.accuracy, theirs)
         return replace(
             found,
             low=low,

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
 from mcalc.evaluation import Stratum, area_interval, areas, baselines_of, strata_of
 from mcalc.evaluation.clustered import Patients
+from mcalc.report.cautions import names
 from mcalc.report.comparisons import BASELINE_TITLES, by_reported_set, unit_score
-from mcalc.report.formats import Column, Table, interval_cell, number_cell, numbers
+from mcalc.report.formats import Column, Table, interval_cell, mean, number_cell, numbers
 from mcalc.results import Evidence, Predictions, RecordedTrial
 
 LEAST = 10
@@ -44,14 +45,15 @@ def case_mix_table(trials: Sequence[RecordedTrial]) -> Table | None:
     sets = [members for members in by_reported_set(trials) if members[0].evidence]
     if not sets:
         return None
-    titles = [f"{len(members)} trials" for members in sets]
-    rows: list[tuple[str, ...]] = []
-    hidden: set[int] = set()
-    for members, title in zip(sets, titles, strict=True):
-        for score in _scores(members):
-            if score.n < LEAST or score.scorer not in (_NETWORKS, *BASELINE_TITLES.values()):
+    shown = [_scores(members) for members in sets]
+    rows = [_cells(score, "") for score in _mean_over(shown)] if len(sets) > 1 else []
+    hidden = {place for place, score in enumerate(_mean_over(shown)) if not _is_shown(score)}
+    hidden = hidden if rows else set()
+    for members, scores in zip(sets, shown, strict=True):
+        for score in scores:
+            if len(sets) > 1 or not _is_shown(score):
                 hidden.add(len(rows))
-            rows.append(_cells(score, title))
+            rows.append(_cells(score, names(members, trials)))
     columns = (
         *(Column(key, key.capitalize(), text=True) for key in ("by", "stratum", "scorer")),
         *numbers(n="n", malignant="Malignant", patients="Patients", auc="AUC", interval="95%"),
@@ -63,6 +65,11 @@ def case_mix_table(trials: Sequence[RecordedTrial]) -> Table | None:
         columns=columns,
         rows=tuple(rows),
         notes=(
+            *(
+                [f"Means over {len(sets)} splits; each by itself is in the CSV file."]
+                * (len(sets) > 1)
+            ),
+            "With BI-RADS: descriptors and the BI-RADS assessment.",
             "By class of benign lesions: all malignant ones against the benign ones of one class. "
             "Lesions that were benign without a callback are the easiest to tell.",
             f"Parts of fewer than {LEAST}, and each network by itself, are in the CSV file. Many "
@@ -130,6 +137,33 @@ def _scores(members: Sequence[RecordedTrial]) -> list[StratumScore]:
             scores = each.predictions.probabilities[None]
             found.append(_score(stratum, each.name, first, scores))
     return found
+
+
+def _is_shown(score: StratumScore) -> bool:
+    known = score.scorer in (_NETWORKS, *BASELINE_TITLES.values())
+    return known and score.n >= LEAST and not math.isnan(score.auc)
+
+
+def _mean_over(sets: Sequence[Sequence[StratumScore]]) -> list[StratumScore]:
+    """Means of what every set has; without intervals, as that of one set would not be theirs."""
+    of_key: dict[tuple[str, str, str], list[StratumScore]] = {}
+    for scores in sets:
+        for each in scores:
+            key = (each.stratum.by, each.stratum.value, each.scorer)
+            of_key.setdefault(key, []).append(each)
+    whole = [each for each in of_key.values() if len(each) == len(sets)]
+    return [
+        replace(
+            each[0],
+            n=round(mean(one.n for one in each)),
+            malignant=round(mean(one.malignant for one in each)),
+            patients=round(mean(one.patients for one in each)),
+            auc=mean(one.auc for one in each),
+            low=math.nan,
+            high=math.nan,
+        )
+        for each in whole
+    ]
 
 
 def _score(

@@ -6,7 +6,8 @@ import math
 from collections.abc import Callable, Sequence
 from itertools import groupby
 
-from mcalc.evaluation import Confusion, auc, majority_rate
+from mcalc.config import UnitScore
+from mcalc.evaluation import Confusion, auc, auc_interval, baselines_of, majority_rate
 from mcalc.paper import BENIGN, MALIGNANT, REPORTED
 from mcalc.results import RecordedTrial
 
@@ -181,7 +182,8 @@ def _at(places: Sequence[int], among: Sequence[RecordedTrial]) -> str:
     for _, neighbours in groupby(enumerate(places), key=lambda pair: pair[1] - pair[0]):
         run = [among[place].name for _, place in neighbours]
         parts += run if len(run) <= 2 else [f"{run[0]}–{run[-1]}"]
-    return ", ".join(parts)
+    # names of a sweep's trials may have commas of their own
+    return ("; " if any("," in name for name in parts) else ", ").join(parts)
 
 
 def grouped(trials: Sequence[RecordedTrial], value: Callable[[RecordedTrial], str]) -> str:
@@ -222,13 +224,19 @@ def _units(trial: RecordedTrial) -> str:
 
 
 def _area(baseline: str) -> Callable[[RecordedTrial], str]:
-    """What gives a trial's recorded AUC of a baseline, with its interval, as text."""
+    """What gives the AUC of a baseline on a trial's reported set, with its interval, as text."""
 
     def text(trial: RecordedTrial) -> str:
         area = _metric(trial, f"{baseline}_auc")
+        low, high = (_metric(trial, f"{baseline}_auc_{end}") for end in ("low", "high"))
+        said, evidence = trial.predictions, trial.evidence
+        how = UnitScore(trial.params.get("data.unit_score", UnitScore.mean.value))
+        known = baselines_of(said, [e for e in evidence if e.subset == "reported"], how)
+        if baseline in known:  # as all tables have it, whatever was recorded
+            area = auc(said.labels, known[baseline])
+            low, high = auc_interval(said.labels, known[baseline], said.patients or None)
         if math.isnan(area):
             return f"AUC {_UNKNOWN}"
-        low, high = (_metric(trial, f"{baseline}_auc_{end}") for end in ("low", "high"))
         interval = "" if math.isnan(low + high) else f" ({low:.3f}–{high:.3f})"
         return f"AUC {area:.3f}{interval}"
 
@@ -250,7 +258,8 @@ def _scale(trial: RecordedTrial) -> str:
     ]
     if trial.params.get("data.source") == "phantom":
         parts.append(f"{known('data.phantom.lesions')} phantom lesions")
-    return ", ".join(parts)
+    # names of a sweep's trials may have commas of their own
+    return ("; " if any("," in name for name in parts) else ", ").join(parts)
 
 
 def _spread(trials: Sequence[RecordedTrial], key: str) -> str:

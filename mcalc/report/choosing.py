@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from statistics import fmean, stdev
 
 import numpy as np
 import numpy.typing as npt
 from scipy.integrate import quad
-from scipy.special import logit
+from scipy.special import expit, logit
 from scipy.stats import norm
 
 from mcalc.evaluation import (
@@ -22,6 +22,7 @@ from mcalc.evaluation import (
     temperature,
 )
 from mcalc.evaluation.operating_point import SENSITIVITY
+from mcalc.report.configurations import base_name, block, configurations
 from mcalc.report.formats import NOT_RUN, Column, Table, interval_cell, number_cell, numbers
 from mcalc.results import Predictions, RecordedTrial
 
@@ -50,6 +51,7 @@ def choosing_table(trials: Sequence[RecordedTrial], choice: Choice) -> Table:
         rows.append(_operating_cells(trial, choice, ranks.get(trial.run_id)))
     columns = (
         Column("name", "Name", text=True),
+        *numbers(csv_only=True, threshold_log_odds="Threshold, log odds"),
         *numbers(rank="Rank", validation_auc="Val. AUC", auc="AUC", threshold="Thres- hold"),
         *numbers(sensitivity="Sens.", sensitivity_interval="95%"),
         *numbers(specificity="Spec.", specificity_interval="95%"),
@@ -132,13 +134,34 @@ def expected_best_of(k: int) -> float:
 
 
 def _ranks(trials: Sequence[RecordedTrial]) -> dict[str, int]:
-    """Run id -> rank by validation AUC, 1 the best; equal ones share the better rank."""
-    areas = {
-        trial.run_id: auc(trial.validation.labels, trial.validation.probabilities)
-        for trial in trials
-        if trial.validation is not None and can_choose(trial)
+    """Run id -> rank by validation AUC, 1 the best; equal ones share the better rank.
+
+    Trials that were validated on other lesions (seeds, folds) cannot be ranked by one AUC each: the
+    one with the easiest lesions would win. Then configurations are, by their mean over the blocks
+    of seed and fold that all of them have; without such a block none is.
+    """
+    known = [trial for trial in trials if trial.validation is not None and can_choose(trial)]
+    if len({trial.validation.ids for trial in known if trial.validation}) < 2:
+        return _ranked({trial.run_id: _validation_auc(trial) for trial in known})
+    whole = configurations(known)
+    shared = set.intersection(*({*map(block, each.trials)} for each in whole))
+    if not shared or len(whole) < 2:
+        return {}
+    means = {
+        each.name: fmean(_validation_auc(t) for t in each.trials if block(t) in shared)
+        for each in whole
     }
-    return {run: 1 + sum(other > area for other in areas.values()) for run, area in areas.items()}
+    of_name = _ranked(means)
+    return {trial.run_id: of_name[each.name] for each in whole for trial in each.trials}
+
+
+def _ranked(areas: Mapping[str, float]) -> dict[str, int]:
+    return {name: 1 + sum(o > area for o in areas.values()) for name, area in areas.items()}
+
+
+def _validation_auc(trial: RecordedTrial) -> float:
+    assert trial.validation is not None  # `can_choose`
+    return auc(trial.validation.labels, trial.validation.probabilities)
 
 
 def _operating_cells(trial: RecordedTrial, choice: Choice, rank: int | None) -> tuple[str, ...]:
@@ -150,16 +173,17 @@ def _operating_cells(trial: RecordedTrial, choice: Choice, rank: int | None) -> 
         number_cell(sensitivity_at(said.labels, odds_of(said), each) if both else math.nan, 3)
         for each in SPECIFICITIES
     ]
-    if rank is None or trial.validation is None:
+    if trial.validation is None or not can_choose(trial):
         blank = [NOT_RUN] * 2
-        return (trial.name, *blank, area, "0.5", *half, half[0], half[2], *fixed)
+        return (trial.name, "0.0", *blank, area, "0.5", *half, half[0], half[2], *fixed)
     validation_area = auc(trial.validation.labels, trial.validation.probabilities)
     threshold = choose_threshold(trial.validation.labels, odds_of(trial.validation), choice)
     chosen = _at(said, odds_of(said) > threshold)
-    shown = number_cell(float(1 / (1 + np.exp(-threshold))), 3)
+    place = NOT_RUN if rank is None else str(rank)
+    shown = number_cell(float(expit(threshold)), 3)
     return (
-        trial.name, str(rank), number_cell(validation_area, 3), area, shown, *chosen, half[0],
-        half[2], *fixed,
+        trial.name, repr(threshold), place, number_cell(validation_area, 3), area, shown, *chosen,
+        half[0], half[2], *fixed,
     )  # fmt: skip
 
 
@@ -178,8 +202,17 @@ def _at(said: Predictions, called: npt.NDArray[np.bool_]) -> list[str]:
 def _choice_notes(
     trials: Sequence[RecordedTrial], choice: Choice, ranks: dict[str, int]
 ) -> list[str]:
-    notes = []
-    best = [trial.name for trial in trials if ranks.get(trial.run_id) == 1]
+    notes = [
+        "Sensitivities at fixed specificities are read off the reported ROC curve: they describe "
+        "it, and no threshold is chosen by them."
+    ]
+    first = [trial for trial in trials if ranks.get(trial.run_id) == 1]
+    best = list(dict.fromkeys(map(base_name, first))) if first else []
+    if any(can_choose(trial) for trial in trials) and not first:
+        notes.append(
+            "Trials were validated on other lesions each, so that no AUC there ranks them: only "
+            "configurations over the same seeds and folds can be, and there are no two."
+        )
     if best:
         how = {
             Choice.youden: "the largest sum of sensitivity and specificity",
@@ -187,10 +220,10 @@ def _choice_notes(
             "specificity",
         }[choice]
         notes.append(
-            f"Best by validation AUC: {', '.join(best)}. The threshold is fixed on what stopped "
-            f"training, for {how} there, and judged on those reported."
+            f"Best by validation AUC{_over_blocks(trials)}: {' + '.join(best)}. The threshold is "
+            f"fixed on what stopped training, for {how} there, and judged on those reported."
         )
-    without = [trial for trial in trials if trial.run_id not in ranks]
+    without = [trial for trial in trials if not can_choose(trial)]
     if without:
         notes.append(
             f"{len(without)} of {len(trials)} trials have no ranking, no operating point but 0.5 "
@@ -200,6 +233,11 @@ def _choice_notes(
         )
         notes += _optimism(without)
     return notes
+
+
+def _over_blocks(trials: Sequence[RecordedTrial]) -> str:
+    sets = {trial.validation.ids for trial in trials if trial.validation}
+    return ", mean over seeds and folds" if len(sets) > 1 else ""
 
 
 def _optimism(trials: Sequence[RecordedTrial]) -> list[str]:

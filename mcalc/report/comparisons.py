@@ -6,7 +6,6 @@ import itertools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from statistics import fmean
 
 import numpy as np
 import numpy.typing as npt
@@ -27,6 +26,7 @@ from mcalc.report.formats import (
     Column,
     Table,
     interval_cell,
+    mean,
     number_cell,
     numbers,
     p_cell,
@@ -37,7 +37,7 @@ from mcalc.results import Predictions, RecordedTrial
 BASELINE_TITLES = {
     "size": "crop size",
     "descriptors": "descriptors",
-    "descriptors_assessment": "descriptors + BI-RADS",
+    "descriptors_assessment": "with BI-RADS",
 }
 """Baselines that a network is compared with, as tables call them: crop size alone, what the
 radiologist described, and that with the BI-RADS assessment."""
@@ -75,8 +75,13 @@ def unit_score(trial: RecordedTrial) -> UnitScore:
 
 
 def by_reported_set(trials: Sequence[RecordedTrial]) -> list[list[RecordedTrial]]:
-    """Trials that report the same units, in order of appearance."""
-    return [*grouped(trials, lambda trial: trial.predictions.ids).values()]
+    """Trials that report the same units, with the same baselines, in order of appearance."""
+    return [*grouped(trials, _reported_set).values()]
+
+
+def _reported_set(trial: RecordedTrial) -> tuple[object, ...]:
+    known = tuple(tuple(each.known.items()) for each in trial.evidence if each.subset == "reported")
+    return trial.predictions.ids, unit_score(trial), known
 
 
 def comparisons_table(
@@ -242,20 +247,27 @@ def _verdict(pairs: Sequence[Pair], adjusted: Sequence[float]) -> list[str]:
     between = [i for i, pair in enumerate(pairs) if pair.against_network]
     found = []
     if between:
-        clear = sum(adjusted[i] < 0.05 for i in between)
-        mean = fmean(abs(pairs[i].area.value) for i in between)
+        tested = [i for i in between if not math.isnan(adjusted[i])]
+        clear = sum(adjusted[i] < 0.05 for i in tested)
         found.append(
             f"Of {len(between)} pairs of networks {clear} differ in AUC at p < 0.05 after Holm's "
-            f"correction; the mean difference is {mean:.3f}. "
-            "Networks with the same predictions are one."
+            "correction; the mean difference is "
+            f"{number_cell(mean(abs(pairs[i].area.value) for i in between), 3)}. Networks with the "
+            "same predictions are one."
         )
+        if len(tested) < len(between):
+            found.append(
+                f"{len(between) - len(tested)} pairs cannot be tested: too few patients or a class "
+                "that is absent."
+            )
     return found
 
 
 def _method(hidden: int) -> list[str]:
     more = f" {hidden} further pairs are in the CSV file." if hidden else ""
     return [
-        "AUC: paired, clustered by patient (Obuchowski 1997), Student's t; Holm's correction over "
+        "With BI-RADS: descriptors and the BI-RADS assessment. AUC: paired, clustered by patient "
+        "(Obuchowski 1997), Student's t; Holm's correction over "
         "all pairs of networks, and over all pairs of a network and something else. Accuracy: at "
         "0.5, clustered by patient; McNemar's exact p takes lesions as independent. Seed by seed: "
         "one training run each, so that a difference is one between these runs." + more

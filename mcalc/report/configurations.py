@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mcalc.config import entries, is_numeric
 from mcalc.results import RecordedTrial
 
-REPEATED = ("seed", "protocol.seed", "protocol.fold")
+REPEATED = ("seed", "protocol.seed", "protocol.fold", "protocol.repeat")
 """Settings that make repetitions of a configuration."""
 
 _SUFFIX = re.compile(rf"(?:, |^)(?:{'|'.join(map(re.escape, REPEATED))})=[^,]*")
@@ -37,8 +38,12 @@ def configurations(trials: Sequence[RecordedTrial]) -> list[Configuration]:
 
 
 def base_name(trial: RecordedTrial) -> str:
-    """A trial's name without seed and fold: `AL1` of `AL1, seed=0`."""
-    return _SUFFIX.sub("", trial.name).strip(", ") or trial.name
+    """A trial's name without seed and fold: `AL1` of `AL1, seed=0`.
+
+    The backbone's where the name has nothing else: `alexnet` of `seed=0`.
+    """
+    rest = _SUFFIX.sub("", trial.name).strip(", ")
+    return rest or trial.params.get("backbone.name", trial.name)
 
 
 def block(trial: RecordedTrial) -> tuple[str, ...]:
@@ -51,7 +56,32 @@ def block_label(trial: RecordedTrial) -> str:
     words = [f"seed {trial.params.get('seed', '?')}"]
     if trial.tags.get("mcalc.protocol") == "cv":
         words.append(f"fold {trial.params.get('protocol.fold', '?')}")
+        if trial.params.get("protocol.repeat", "0") != "0":
+            words.append(f"repeat {trial.params['protocol.repeat']}")
     return ", ".join(words)
+
+
+def overlap(trials: Sequence[RecordedTrial]) -> float:
+    """Lesions tested by lesions trained on; 0 where all trials have one split.
+
+    Of the counts that a record has, else of the settings of its protocol.
+    """
+    if len({trial.tags.get("mcalc.split") for trial in trials}) == 1:
+        return 0.0
+    first = trials[0]
+    whole = re.search(r"([0-9]+) lesions of", first.tags.get("mcalc.data", ""))
+    parts = Counter(each.subset for each in first.evidence)
+    if whole and parts["reported"] and first.tags.get("mcalc.protocol") != "paper_augment_first":
+        trained = int(whole.group(1)) - parts["reported"] - parts["validation"]
+        if trained > 0:
+            return parts["reported"] / trained
+    if first.tags.get("mcalc.protocol") == "cv":
+        tested = 1 / float(first.param("protocol.folds") or 5)
+    else:
+        tested = float(first.param("protocol.held_out") or 0.3)
+    kept = float(first.param("protocol.validation") or 0)
+    # validation is a share of what is not reported
+    return tested / ((1 - tested) * (1 - kept))
 
 
 def _settings(trial: RecordedTrial) -> tuple[tuple[str, str], ...]:

@@ -12,7 +12,7 @@ import numpy as np
 from mcalc.config import entries, is_numeric
 from mcalc.evaluation import Confusion, Difference, auc, blocked_difference
 from mcalc.iteration import grouped
-from mcalc.report.configurations import REPEATED
+from mcalc.report.configurations import REPEATED, overlap
 from mcalc.report.formats import (
     NOT_RUN,
     Column,
@@ -33,8 +33,6 @@ _MEANING = {
     "patient": "split by patient; what is reported stops training",
     "official": "the data set's own test patients; others stop training",
 }
-_TESTED_BY_TRAINED = 3 / 7
-"""Lesions tested by lesions trained on, of a split 70 to 30."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +45,8 @@ class Rung:
     aucs: dict[str, float]
     """Seed -> mean AUC over the rows that every protocol has."""
     accuracies: dict[str, float]
+    overlap: float
+    """Lesions tested by lesions trained on (`configurations.overlap`)."""
 
 
 def rungs(trials: Sequence[RecordedTrial]) -> list[Rung]:
@@ -74,6 +74,7 @@ def rungs(trials: Sequence[RecordedTrial]) -> list[Rung]:
                 _leaks(list(mine.values())),
                 {seed: fmean(_area(trial) for trial in each) for seed, each in of_seed.items()},
                 {seed: fmean(_rate(trial) for trial in each) for seed, each in of_seed.items()},
+                overlap(list(mine.values())),
             )
         )
     return found
@@ -90,8 +91,9 @@ def discipline_table(trials: Sequence[RecordedTrial]) -> Table | None:
     rows = []
     for place, rung in enumerate(steps):
         before = steps[place - 1] if place else None
-        area = _step(before.aucs, rung.aucs) if before else None
-        rate = _step(before.accuracies, rung.accuracies) if before else None
+        shared = max(before.overlap, rung.overlap) if before else 0.0
+        area = _step(before.aucs, rung.aucs, shared) if before else None
+        rate = _step(before.accuracies, rung.accuracies, shared) if before else None
         rows.append(
             (
                 rung.protocol,
@@ -148,11 +150,11 @@ def _leaks(trials: Sequence[RecordedTrial]) -> str:
     return " and ".join(kinds) or NOT_RUN
 
 
-def _step(before: dict[str, float], after: dict[str, float]) -> Difference:
+def _step(before: dict[str, float], after: dict[str, float], shared: float) -> Difference:
     seeds = sorted(after)
     first = np.array([after[seed] for seed in seeds])
     second = np.array([before[seed] for seed in seeds])
-    return blocked_difference(first, second, _TESTED_BY_TRAINED)
+    return blocked_difference(first, second, shared)
 
 
 def _cells(found: Difference | None) -> tuple[str, str, str]:

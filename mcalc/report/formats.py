@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import statistics
 import textwrap
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from mcalc.csv_cells import csv_text
@@ -11,6 +13,8 @@ from mcalc.csv_cells import csv_text
 TEXT_WIDTH = 120
 """Columns of a terminal that `as_text` keeps within, unless told otherwise."""
 
+_NARROWEST = 8
+"""Columns of words are never cut to fewer characters."""
 NOT_RUN = "—"
 """Cell of a value that does not exist."""
 
@@ -59,6 +63,24 @@ def p_cell(p: float) -> str:
     if math.isnan(p):
         return NOT_RUN
     return "<0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def mean(values: Iterable[float]) -> float:
+    """Of the values that are defined; nan of none."""
+    known = [value for value in values if not math.isnan(value)]
+    return statistics.fmean(known) if known else math.nan
+
+
+def sd(values: Iterable[float]) -> float:
+    """Standard deviation of the values that are defined; nan of fewer than two."""
+    known = [value for value in values if not math.isnan(value)]
+    return statistics.stdev(known) if len(known) > 1 else math.nan
+
+
+def sd_cell(values: Iterable[float]) -> str:
+    """`SD 0.012`; `NOT_RUN` where fewer than two values are defined."""
+    spread = sd(values)
+    return NOT_RUN if math.isnan(spread) else f"SD {spread:.3f}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,19 +202,26 @@ def as_latex(table: Table) -> str:
     return "\n".join([*out, r"\end{table}"]) + "\n"
 
 
-def _within(widths: list[int], columns: tuple[Column, ...], width: int) -> list[int]:
-    """Take what is too much for the terminal from the columns of words; numbers stay whole."""
-    excess = sum(widths) + 2 * (len(widths) - 1) - width
+def _within(widths: list[int], columns: tuple[Column, ...], most: int) -> list[int]:
+    """Take what exceeds `most` from the widest columns of words; numbers stay whole."""
+    excess = sum(widths) + 2 * (len(widths) - 1) - most
     fitted = list(widths)
-    for index, column in enumerate(columns):
-        if column.text and excess > 0:
-            fitted[index] = max(8, widths[index] - excess)
-            excess -= widths[index] - fitted[index]
+    words = [place for place, column in enumerate(columns) if column.text]
+    while excess > 0 and words:
+        widest = max(words, key=lambda place: fitted[place])
+        if fitted[widest] <= _NARROWEST:
+            break
+        fitted[widest] -= 1
+        excess -= 1
     return fitted
 
 
 def _cut(cell: str, width: int) -> str:
-    return cell if len(cell) <= width else cell[: width - 1] + "…"
+    """Without its middle where it is too long: names of a sweep's trials differ at their end."""
+    if len(cell) <= width:
+        return cell
+    head = (width - 1) // 2
+    return f"{cell[:head]}…{cell[len(cell) - (width - 1 - head) :]}"
 
 
 FORMATS = {"txt": as_text, "csv": as_csv, "md": as_markdown, "tex": as_latex}

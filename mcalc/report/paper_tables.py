@@ -9,9 +9,9 @@ contradicts itself is found (`mcalc.report.cautions`) and not passed on.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from decimal import Decimal
-from statistics import fmean, stdev
+from statistics import fmean
 from typing import Any
 
 from mcalc.evaluation import (
@@ -28,7 +28,17 @@ from mcalc.report.accuracy import Accuracy
 from mcalc.report.case_mix import BENIGN_CLASSES, called_malignant, specificity_among
 from mcalc.report.cautions import cautions, names, provenance
 from mcalc.report.configurations import base_name
-from mcalc.report.formats import NOT_RUN, Column, Table, interval_cell, number_cell, numbers
+from mcalc.report.formats import (
+    NOT_RUN,
+    Column,
+    Table,
+    interval_cell,
+    mean,
+    number_cell,
+    numbers,
+    sd,
+    sd_cell,
+)
 from mcalc.report.networks import is_the_papers, which_were_run
 from mcalc.report.rows import Record, Row, all_rows, match, trials_of
 from mcalc.results import RecordedTrial
@@ -148,11 +158,10 @@ def _counts_table(record: Record) -> Table:
     )
     rows: list[_Cells] = []
     for row in all_rows(record):
-        paper = [NOT_RUN] * len(columns[2:])
+        rows.append(([row.label, "ours", *_our_counts(row)], row.trial))
         if row.paper is not None:
             paper = _counts([row.paper.confusion], math.nan, str(row.paper.table5_accuracy))
-        rows += [([row.label, "ours", *_our_counts(row)], row.trial)]
-        rows += [([row.label, "paper", *paper], None)]
+            rows.append(([row.label, "paper", *paper], None))
     return _table(
         "Table 5. True and false negatives and positives (positive = malignant), as counts and as "
         "shares of n, and accuracy",
@@ -174,12 +183,6 @@ def _our_counts(row: Row) -> list[str]:
     return _counts(counts, easy, number_cell(fmean(each.accuracy for each in counts), 4))
 
 
-def _mean(values: Iterable[float]) -> float:
-    """nan of none."""
-    known = list(values)
-    return fmean(known) if known else math.nan
-
-
 def _rates_table(record: Record) -> Table:
     columns = [_NAME]
     for metric in _RATES:
@@ -199,10 +202,10 @@ def _rates_table(record: Record) -> Table:
         cells, further = [row.label], []
         for metric in _RATES:
             values = [_score(trial, metric) for trial in row.trials] or [math.nan]
-            ours = fmean(values)
+            ours = mean(values)
             several = len(values) > 1
             low, high = _bounds(row.trials[0], metric) if len(row.trials) == 1 else _NONE
-            spread = f"SD {stdev(values):.3f}" if several else interval_cell(low, high)
+            spread = sd_cell(values) if several else interval_cell(low, high)
             printed: Decimal | None = getattr(row.paper, metric.name) if row.paper else None
             published = math.nan if printed is None else float(printed)
             cells += [number_cell(ours, 4), spread, NOT_RUN if printed is None else str(printed)]
@@ -210,16 +213,16 @@ def _rates_table(record: Record) -> Table:
                 _signed(ours - published),
                 number_cell(low, 6),
                 number_cell(high, 6),
-                number_cell(stdev(values) if several else math.nan, 6),
+                number_cell(sd(values), 6),
             ]
         further += [
-            number_cell(_mean(specificity_among(trial, name) for trial in row.trials), 4)
+            number_cell(mean(specificity_among(trial, name) for trial in row.trials), 4)
             for name in BENIGN_CLASSES
         ]
         rows.append(([*cells, *further], row.trial))
     dash = (
         "A dash in the row of a trial that was run means 0/0: precision where nothing was called "
-        "malignant, for example."
+        "malignant, for example. The mean and SD of several runs are of those that define it."
     )
     by_class = (
         "Specificity among benign lesions that were, and were not, called back is in the CSV file; "

@@ -21,7 +21,7 @@ from mcalc.evaluation import (
 )
 from mcalc.iteration import grouped
 from mcalc.report.choosing import odds_of
-from mcalc.report.configurations import Configuration, block, configurations
+from mcalc.report.configurations import REPEATED, Configuration, block, configurations, overlap
 from mcalc.report.formats import (
     NOT_RUN,
     Column,
@@ -99,7 +99,7 @@ def blocked_table(trials: Sequence[RecordedTrial]) -> Table | None:
         if len(shared) > 1:
             first = np.array([_area(mine[each]) for each in shared])
             second = np.array([_area(theirs[each]) for each in shared])
-            found = blocked_difference(first, second, _overlap([mine[each] for each in shared]))
+            found = blocked_difference(first, second, overlap([mine[each] for each in shared]))
             pairs.append((one, other, len(shared), found))
     if not pairs:
         return None
@@ -117,12 +117,15 @@ def blocked_table(trials: Sequence[RecordedTrial]) -> Table | None:
                 interval_cell(found.low, found.high, signed=True),
                 p_cell(found.p),
                 p_cell(adjusted[i]),
+                number_cell(found.low, 6),
+                number_cell(found.high, 6),
             )
         )
     columns = (
         Column("first", "First", text=True),
         Column("second", "Second", text=True),
         *numbers(blocks="Blocks", difference="AUC diff.", interval="95%", p="p", holm="p (Holm)"),
+        *numbers(csv_only=True, low="low", high="high"),
     )
     clear = sum(p < 0.05 for p in adjusted)
     return Table(
@@ -150,27 +153,14 @@ def _by_block(each: Configuration) -> dict[tuple[str, ...], RecordedTrial]:
     return {block(trial): trial for trial in each.trials}
 
 
-def _overlap(trials: Sequence[RecordedTrial]) -> float:
-    """Lesions tested by lesions trained on; 0 where all blocks have one split."""
-    if len({trial.tags.get("mcalc.split") for trial in trials}) == 1:
-        return 0.0
-    first = trials[0]
-    if first.tags.get("mcalc.protocol") == "cv":
-        tested = 1 / float(first.param("protocol.folds") or 5)
-    else:
-        tested = float(first.param("protocol.held_out") or 0.3)
-    kept = float(first.param("protocol.validation") or 0)
-    # validation is a share of what is not reported
-    return tested / ((1 - tested) * (1 - kept))
-
-
 def _pooled(each: Configuration) -> list[str]:
     """Cells of the pooled AUC of all folds of the first seed that has them all."""
     folds = [trial for trial in each.trials if trial.tags.get("mcalc.protocol") == "cv"]
     wanted = {str(trial.params.get("protocol.folds")) for trial in folds}
     if len(wanted) == 1:
-        for members in grouped(folds, lambda trial: str(trial.params.get("seed"))).values():
-            if len(members) == int(float(next(iter(wanted)))):
+        for members in grouped(folds, _partition).values():
+            parts = {trial.params.get("protocol.fold") for trial in members}
+            if len(parts) == len(members) == int(float(next(iter(wanted)))):
                 said = [trial.predictions for trial in members]
                 labels = np.concatenate([one.labels for one in said])
                 odds = np.concatenate([odds_of(one) for one in said])
@@ -180,6 +170,11 @@ def _pooled(each: Configuration) -> list[str]:
                 interval = auc_interval(labels, scores, patients or None)
                 return [number_cell(auc(labels, scores), 3), interval_cell(*interval)]
     return [NOT_RUN, NOT_RUN]
+
+
+def _partition(trial: RecordedTrial) -> tuple[str, ...]:
+    """What folds of one partition share."""
+    return tuple(trial.params.get(name, "") for name in REPEATED if name != "protocol.fold")
 
 
 def _ranks(several: Sequence[Configuration]) -> tuple[dict[str, list[float]], list[str]]:

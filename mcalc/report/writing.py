@@ -34,6 +34,7 @@ from mcalc.tracking import read_trials
 
 _PAGE_TABLES = ("3", "4")
 """Tables that are figures, on the page."""
+_PICTURE = "discipline.png"
 
 
 def write_report(line: Line) -> int:
@@ -54,24 +55,29 @@ def write_report(line: Line) -> int:
         record = {network: [_unclustered(t) for t in trials] for network, trials in record.items()}
     out = line.words["out"]
     everything = {number: build(number, record) for number in TABLES}
-    for number in numbers:
-        _print(everything[number], alone=table != "all")
     written = {f"table{number}": everything[number] for number in numbers}
     further: dict[str, Table] = {}
     if table in ("all", *_PAGE_TABLES):
         further = _further(record, Choice(line.words["operating_point"]), against)
+    if table == "all":
+        written |= further
     if table in ("all", "discipline"):
         written |= _discipline(record, out, alone=table != "all")
-    if table == "all":
-        for content in further.values():
-            _print(content, alone=False)
-        written |= further
-        print("How these numbers were made\n" + "\n".join(bullets(everything[5].provenance)))
-    print()
+    # written before they are printed: a reader that goes away, as `head` does, loses no file
     for name, content in written.items():
         for ending, form in FORMATS.items():
             _write(out / f"{name}.{ending}", form(content))
+    for content in written.values():
+        _print(content, alone=table in map(str, TABLES))
+    if table == "all":
+        print("How these numbers were made\n" + "\n".join(bullets(everything[5].provenance)))
+    elif table == "discipline":
+        print("\n".join(bullets(cautions(trials_of(record)))))
+    print()
+    for name in written:
         print(f"wrote {out / name}.{{{','.join(FORMATS)}}}")
+    if "discipline" in written:
+        print(f"wrote {out / _PICTURE}")
     if table in ("all", *_PAGE_TABLES):
         with counting(stderr, "drawing figures") as progress:
             text = page(everything, further, record, progress, cases)
@@ -81,7 +87,7 @@ def write_report(line: Line) -> int:
 
 
 def _discipline(record: Record, out: Path, *, alone: bool) -> dict[str, Table]:
-    """The table of protocols, printed, and its picture; nothing where there is one protocol.
+    """The table of protocols, and its picture written; nothing where there is one protocol.
 
     Raises UserError where it alone is asked for and there is none.
     """
@@ -94,11 +100,8 @@ def _discipline(record: Record, out: Path, *, alone: bool) -> dict[str, Table]:
                 "there are none: `make audit` runs and reports such a sweep"
             )
         return {}
-    _print(content, alone=False)
-    if alone:
-        print("\n".join(bullets(cautions(trials))))
     steps = {rung.protocol: rung.aucs for rung in rungs(trials)}
-    picture = out / "discipline.png"
+    picture = out / _PICTURE
     drawn = BytesIO()
     ladder_figure(steps, "The same rows under protocols that leak less and less").savefig(
         drawn, dpi=150
@@ -108,7 +111,6 @@ def _discipline(record: Record, out: Path, *, alone: bool) -> dict[str, Table]:
             file.write(drawn.getvalue())
     except OSError as error:
         raise _unwritable(picture, error) from error
-    print(f"wrote {picture}")
     return {"discipline": content}
 
 
@@ -152,6 +154,15 @@ def _read(line: Line) -> Record:
     }
     if not any(record.values()):
         place = f"tracking.uri={tracking.uri}" if tracking.uri else f"tracking.dir={tracking.dir}"
+        others = sorted(
+            {t.params.get("backbone.name", "?") for ts in recorded.values() for t in ts}
+        )
+        if others:
+            raise UserError(
+                "the paper's tables have rows of AlexNet and GoogLeNet, and sweep "
+                f"{config.sweep!r} has trials of {', '.join(others)} alone: `python -m "
+                "mcalc.sweep show` and `make ui` compare them"
+            )
         asked = " or ".join(repr(sweep) for sweep in dict.fromkeys(sweeps.values()))
         raise UserError(
             f"no trial of sweep {asked} is recorded under {argument_shown(place)}: run `make "

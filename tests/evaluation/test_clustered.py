@@ -163,11 +163,13 @@ def test_the_design_effect_by_hand() -> None:
     """Three patients of two lesions: 2, 1 and 0 hits.
 
     Without the first the share is 1/4, without the second 1/2, without the third 3/4: the
-    jackknife's variance is 2/3 (1/16 + 0 + 1/16) = 1/12; of six independent lesions 0.25 / 5.
+    jackknife's variance is 2/3 (1/16 + 0 + 1/16) = 1/12; of six independent lesions 0.25 / 5, and
+    the effect 5/3. Two patients have misses; one more speaks for 2, pairs that always agree.
     """
     hits = np.array([True, True, True, False, False, False])
-    assert design_effect(hits, list("aabbcc")) == pytest.approx((1 / 12) / (1 / 20))
-    expected = wilson(0.5, 6 * 12 / 20, freedom=2)
+    effect = (2 * 5 / 3 + 2) / 3
+    assert design_effect(hits, list("aabbcc")) == pytest.approx(effect)
+    expected = wilson(0.5, 6 / effect, freedom=2)
     assert rate_interval(hits, list("aabbcc")) == pytest.approx(expected)
 
 
@@ -184,7 +186,21 @@ def test_the_freedom_of_an_area_is_satterthwaites() -> None:
 
 def test_lesions_that_disagree_within_patients_earn_no_narrower_interval() -> None:
     hits = np.array([True, False] * 10)
-    assert design_effect(hits, np.repeat(np.arange(10), 2)) == 1.0
+    # at least 1, and one patient in eleven speaks for 2
+    assert design_effect(hits, np.repeat(np.arange(10), 2)) == pytest.approx(12 / 11)
+
+
+def test_a_first_miss_makes_no_interval_much_narrower() -> None:
+    """100 lesions of 20 patients: none missed, then one, two, ...: lower bounds go down."""
+    whose = np.repeat(np.arange(20), 5)
+    lows = []
+    for misses in range(5):
+        hits = np.ones(100, dtype=bool)
+        hits[: 5 * misses : 5] = False
+        lows.append(rate_interval(hits, whose)[0])
+    # the plain jackknife's would rise from 0.82 to 0.94
+    assert lows[1] < lows[0] + 0.05
+    assert lows[4] < lows[1]
 
 
 @given(st.lists(st.tuples(st.booleans(), st.integers(0, 8)), min_size=1, max_size=60))

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 from evaluation.test_clustered import lesions, obuchowski
-from scipy.stats import norm, t, ttest_1samp
+from scipy.stats import binomtest, norm, t, ttest_1samp
 
 from mcalc.evaluation.clustered import areas
 from mcalc.evaluation.paired import (
@@ -116,7 +116,9 @@ def test_holm_by_hand() -> None:
 def test_shares_of_different_lesions_are_newcombes_examples(
     one: tuple[int, int], other: tuple[int, int], low: float, high: float
 ) -> None:
-    found = shares_difference(one[0] / one[1], one[1], other[0] / other[1], other[1])
+    shares = one[0] / one[1], other[0] / other[1]
+    ends = [tuple(binomtest(*each).proportion_ci(method="wilson")) for each in (one, other)]
+    found = shares_difference(shares[0], ends[0], shares[1], ends[1])
     assert found == pytest.approx((low, high), abs=6e-5)
 
 

@@ -60,7 +60,7 @@ def test_text_fits_a_terminal_of_120_columns() -> None:
     )
     lines = as_text(wide).splitlines()
     assert max(len(line) for line in lines) <= 120
-    row = next(line for line in lines if line.startswith("a-very"))
+    row = next(line for line in lines if line.startswith("a-"))
     assert "…" in row  # a cut name says that it is cut
     assert row.count("0.12345") == 12  # numbers are never cut
 

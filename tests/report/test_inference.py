@@ -284,7 +284,7 @@ def test_configurations_are_what_differs_in_seed_alone(trial) -> None:
     found = configurations(runs)
     assert [(each.name, len(each.trials)) for each in found] == [("AL1", 2), ("AL5", 2), ("AL2", 1)]
     assert base_name(replace(runs[0], name="lr=1, seed=3, wd=2, protocol.fold=0")) == "lr=1, wd=2"
-    assert base_name(replace(runs[0], name="seed=3")) == "seed=3", "nothing else to name it by"
+    assert base_name(replace(runs[0], name="seed=3")) == "alexnet", "nothing else to name it by"
 
 
 def test_means_sd_and_blocked_differences(trial) -> None:
@@ -435,3 +435,79 @@ def test_each_step_of_discipline_is_less_the_one_before_by_seed(trial) -> None:
 
 def test_one_protocol_is_no_ladder(trial) -> None:
     assert discipline_table([made(trial, "AL1", 1), made(trial, "AL2", 2)]) is None
+
+
+# --- what runs lack, and how they differ -------------------------------------------------------
+
+
+def test_a_rate_that_one_of_several_runs_does_not_define_is_that_of_the_others(trial) -> None:
+    """Precision of a run that calls nothing malignant is 0/0."""
+    runs = [seeded(trial, "AL1", s, 1.0) for s in range(3)]
+    nothing = replace(runs[0].predictions, probabilities=np.full(N, 0.1))
+    runs[0] = with_predictions(runs[0], nothing)
+    row = cells(build(6, {"alexnet": runs}), name="AL1 (3 runs)")
+    each = [np.mean(LABELS[r.predictions.probabilities > 0.5]) for r in runs[1:]]
+    assert row["precision"] == f"{np.mean(each):.4f}"
+    assert row["precision_interval"] == f"SD {np.std(each, ddof=1):.3f}"
+    alone = cells(build(6, {"alexnet": runs[:1]}), name="AL1")
+    assert alone["precision"] == NOT_RUN
+
+
+@pytest.mark.parametrize("key", ["seed", "protocol.seed", "protocol.fold", "protocol.repeat"])
+def test_runs_named_by_nothing_but_their_repetition_are_one_configuration(trial, key: str) -> None:
+    runs = []
+    for value in range(3):
+        run = made(trial, "mine", value, params={key: value})
+        runs.append(replace(run, name=f"{key}={value}", run_id=f"{value}"))
+    (only,) = configurations(runs)
+    assert (only.name, len(only.trials)) == ("alexnet", 3)
+    assert cells(repetitions_table(runs), name="alexnet")["runs"] == "3"
+
+
+def test_each_trial_is_compared_with_the_baselines_of_its_own_training(trial) -> None:
+    """The official lesions are the same for every seed, and what was trained on is not."""
+    one, two = made(trial, "AL1", 1), made(trial, "AL2", 2)
+    turned = tuple(
+        replace(
+            each,
+            known={
+                **each.known,
+                "probability_size": repr(1 - float(each.known["probability_size"])),
+            },
+        )
+        for each in two.evidence
+    )
+    two = replace(two, artifacts=replace(two.artifacts, evidence=turned))
+    table = comparisons_table([one, two])
+    size = [float(each.known["probability_size"]) for each in evidence()]
+    area = roc_auc_score(LABELS, size)
+    assert cells(table, first="AL1", second="crop size")["second_auc"] == f"{area:.3f}"
+    assert cells(table, first="AL2", second="crop size")["second_auc"] == f"{1 - area:.3f}"
+
+
+def test_trials_validated_on_other_lesions_are_ranked_as_configurations(trial) -> None:
+    """By one AUC each the seed of the easiest lesions would win."""
+    runs = []
+    for name, worths in (("AL1", (0.2, 2.0)), ("AL2", (0.8, 2.5))):
+        for seed, worth in enumerate(worths):
+            run = seeded(trial, name, seed, 1.0)
+            apart = predictions(seed + 20, worth, [f"V{seed} {i}" for i in range(N)])
+            runs.append(replace(run, artifacts=replace(run.artifacts, validation=apart)))
+    table = choosing_table(runs, Choice.youden)
+    ranks = dict(zip(column(table, "name"), column(table, "rank"), strict=True))
+    assert ranks == {"AL1, seed=0": "2", "AL1, seed=1": "2", "AL2, seed=0": "1", "AL2, seed=1": "1"}
+    assert "Best by validation AUC, mean over seeds and folds: AL2." in " ".join(table.notes)
+    alone = choosing_table(runs[:2], Choice.youden)
+    assert set(column(alone, "rank")) == {NOT_RUN}
+    assert "no AUC there ranks them" in " ".join(alone.notes)
+
+
+def test_the_difference_to_the_paper_is_from_the_intervals_shown(trial) -> None:
+    row = cells(build(1, {"alexnet": [made(trial, "AL1", 1)]}), name="AL1")
+    share, paper = float(row["accuracy"]), 805 / 901
+    low, high = float(row["accuracy_low"]), float(row["accuracy_high"])
+    ends = binomtest(805, 901).proportion_ci(method="wilson")
+    expected = share - paper - math.hypot(share - low, ends.high - paper)
+    assert float(row["accuracy_difference_low"]) == pytest.approx(expected, abs=2e-4)
+    expected = share - paper + math.hypot(high - share, paper - ends.low)
+    assert float(row["accuracy_difference_high"]) == pytest.approx(expected, abs=2e-4)

@@ -95,8 +95,8 @@ def format_best(best: FrozenTrial, is_search: bool) -> str:
     """Which trial leads, and by what.
 
     Of a search the best value. Of explicit trials the best by validation, where that is apart from
-    what is reported; else the highest reported accuracy with its interval, which is not called best:
-    a choice on the reported set is too good by chance.
+    what is reported; else the highest reported accuracy with its interval. That is not called best,
+    as a choice on the reported set is too good by chance.
     """
     name, known = best.user_attrs.get("name"), result(best)
     if VALIDATION_AUC in known and not is_search:

@@ -32,8 +32,8 @@ class Summary:
     best: str | None
     """The trial that leads, by `best_by`."""
     best_by: str
-    """`validation AUC`, a search's objective, or `reported accuracy`, which is no choice to rely on:
-    what is reported has also stopped training."""
+    """`validation AUC`, a search's objective, or `reported accuracy`. The last is no choice to rely
+    on: what is reported has also stopped training."""
     over_seeds: dict[str, dict[str, float]]
     """By configuration that was run with several seeds: n, mean and SD of the value."""
     importance: dict[str, float]
