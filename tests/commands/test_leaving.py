@@ -54,6 +54,11 @@ def run(*command: str, folder: Path, **options: object) -> subprocess.CompletedP
     )  # type: ignore[call-overload, no-any-return]  # fmt: skip
 
 
+whole_program = pytest.mark.skipif(
+    "coverage" in sys.modules, reason="below a tracer a command takes the interpreter's way out"
+)
+
+
 def script(tmp_path: Path, end: str) -> subprocess.CompletedProcess[str]:
     (tmp_path / "temporary").mkdir()
     file = tmp_path / "program.py"
@@ -89,6 +94,7 @@ def test_whatever_the_status_nothing_is_left(end: str, status: int, tmp_path: Pa
     assert ("ValueError: unforeseen" in done.stderr) == ("ValueError" in end)
 
 
+@whole_program
 def test_the_interpreters_teardown_is_left_out(tmp_path: Path) -> None:
     """An object that only teardown frees would print."""
     end = "Late = type('Late', (), {'__del__': lambda _: print('freed', flush=True)})\n"
@@ -124,6 +130,7 @@ def test_what_is_printed_into_a_pipe_is_whole(
         assert "\ntracking:\n" in done.stdout
 
 
+@whole_program
 @pytest.mark.parametrize("command", [("mcalc",), ("mcalc.train", "--help"), SETTINGS])
 def test_output_that_cannot_be_written_is_said(command: tuple[str, ...], tmp_path: Path) -> None:
     with Path("/dev/full").open("w") as full:
@@ -133,6 +140,7 @@ def test_output_that_cannot_be_written_is_said(command: tuple[str, ...], tmp_pat
     assert line.startswith("error: what was printed could not be written (No space left")
 
 
+@whole_program
 @pytest.mark.parametrize(
     ("command", "status"),
     [(("mcalc.train", "--help"), 0), (("mcalc.train", "--help", "all"), 0), (SETTINGS, 141)],
