@@ -76,6 +76,7 @@ def commands(tmp_path: Path, setting: str) -> Sequence[Sequence[str]]:
     )
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize("address", most_are_whole(STORES, 1))
 def test_a_stores_password_is_printed_and_written_nowhere(tmp_path: Path, address: str) -> None:
     setting = f"storage={address}"
@@ -84,6 +85,7 @@ def test_a_stores_password_is_printed_and_written_nowhere(tmp_path: Path, addres
     check(tmp_path, "mcalc.sweep", "list", setting, "storage_wait=0")
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize("address", most_are_whole(SERVERS, 1))
 def test_a_servers_password_is_printed_and_written_nowhere(tmp_path: Path, address: str) -> None:
     setting = f"tracking.uri={address}"

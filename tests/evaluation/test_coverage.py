@@ -34,6 +34,7 @@ def data_set(
     return labels, (labels - 0.5) * math.sqrt(2) * norm.ppf(area) + noise, whose
 
 
+@pytest.mark.whole
 @pytest.mark.slow
 @pytest.mark.parametrize("area", [0.7, 0.9])
 @pytest.mark.parametrize("rho", [0.3, 0.6])

@@ -135,6 +135,7 @@ def test_a_normalisation_behind_a_pool_is_another_network(
         load(tmp_path / "w.caffemodel", content("pool"))
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize("v1", [False, True], ids=["layer", "V1"])
 def test_alexnets_file_of_full_shape_is_read(tmp_path: Path, v1: bool) -> None:
     arrays = alexnet_arrays(3)

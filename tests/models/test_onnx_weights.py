@@ -78,6 +78,7 @@ def test_bvlcs_googlenet_goes_from_npz_through_onnx_to_equal_logits(
     assert expected.std() > 0.5
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize("matlab", [False, True], ids=["zoo", "matlab"])
 def test_alexnet_as_the_zoo_and_as_matlab_write_it(tmp_path: Path, matlab: bool) -> None:
     arrays = alexnet_arrays(1)
@@ -108,6 +109,7 @@ def test_the_zoos_alexnet_takes_224_pixels_and_rounds_sizes_down(tmp_path: Path)
     assert "1 of its pools round otherwise" in said  # 27 becomes 13 either way
 
 
+@pytest.mark.whole
 def test_caffenet_has_the_same_shapes_and_is_refused(tmp_path: Path) -> None:
     path = write_alexnet(tmp_path / "caffenet.onnx", alexnet_arrays(1), caffenet=True)
     with pytest.raises(UserError, match="not a file of BvlcAlexNet: where ours has a max-pool"):

@@ -62,6 +62,7 @@ def searched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     return "sweep=mine"
 
 
+@pytest.mark.whole
 def test_the_last_trial_of_a_sweep_is_as_much_work_as_the_first(tmp_path: Path) -> None:
     rates = ",".join(str(1 + i / 100) for i in range(MANY))
     found = counted(tmp_path, f"head.weight_lr={rates}")
@@ -76,6 +77,7 @@ def test_the_last_trial_of_a_sweep_is_as_much_work_as_the_first(tmp_path: Path) 
     assert max(code[-10:]) < 1.1 * min(code[1:11])
 
 
+@pytest.mark.whole
 def test_the_last_configuration_of_a_search_is_as_much_work_as_the_first(
     tmp_path: Path, searched: str
 ) -> None:
@@ -87,6 +89,7 @@ def test_the_last_configuration_of_a_search_is_as_much_work_as_the_first(
         assert max(work[-10:]) < 1.1 * min(work[1:11])
 
 
+@pytest.mark.whole
 def test_a_check_asks_as_much_of_each_trial(tmp_path: Path) -> None:
     asked: list[int] = []
     code: list[int] = []

@@ -134,6 +134,7 @@ class _Holds(Listener):
             self.went_on.set()
 
 
+@pytest.mark.whole
 def test_training_goes_on_while_a_trial_is_recorded(tmp_path: Path, cache: Path) -> None:
     holds = _Holds()
     *_, outcomes = run(tmp_path, cache, holds)

@@ -423,6 +423,7 @@ def test_a_cache_that_cannot_be_written_is_named(lesions: list[Lesion], tmp_path
         ready(lesions, tmp_path / "file" / "cache")
 
 
+@pytest.mark.whole
 @pytest.mark.slow
 @pytest.mark.parametrize("region", most_are_whole([Region.full, Region.patch], 1))
 def test_memory_stays_flat_over_full_size_mammograms(

@@ -553,6 +553,7 @@ def test_at_difficulty_0_images_separate_the_classes(tmp_path: Path) -> None:
     assert auc_of_image_statistics(root) > 0.9
 
 
+@pytest.mark.whole
 def test_at_difficulty_1_images_do_not_separate_the_classes(tmp_path: Path) -> None:
     """Within 2.5 standard deviations of 0.5 (about 0.067 for some 75 patients of two views)."""
     root = write(tmp_path / "hard", lesions=160, difficulty=1, full_height=256)

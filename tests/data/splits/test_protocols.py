@@ -324,6 +324,7 @@ def test_the_first_that_fit_are_taken() -> None:
     assert nearest_subset([4, 4], 1.9) == []
 
 
+@pytest.mark.whole
 def test_a_hundred_thousand_lesions_are_split_in_seconds() -> None:
     samples = cohort(patients=33_000)
     assert len(samples) > 90_000

@@ -51,6 +51,7 @@ def test_several_machines_are_refused(on_nfs: Path) -> None:
     refuse_network_files(compose_config([*settings(on_nfs), *served]), "jobs of SlurmLauncher")
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize("lives", most_are_whole([True, False], 1))
 def test_a_living_worker_of_another_machine_on_the_same_file_is_refused(
     on_nfs: Path, monkeypatch: pytest.MonkeyPatch, lives: bool

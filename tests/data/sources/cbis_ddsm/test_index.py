@@ -655,6 +655,7 @@ def test_thirty_one_patients_cross_the_official_splits(shared_data: Path) -> Non
     assert len(columns["calc", "test"] & columns["mass", "train"]) == 13
 
 
+@pytest.mark.whole
 @pytest.mark.shared
 @pytest.mark.slow
 def test_a_whole_tree_of_links_is_indexed_with_one_header_a_lesion(
