@@ -11,7 +11,6 @@ from contextlib import contextmanager
 from optuna.trial import FrozenTrial, TrialState
 
 from mcalc.console import Display, console
-from mcalc.results import VALIDATION_AUC
 from mcalc.sweep.display.estimate import format_time
 from mcalc.sweep.store import SweepStudy, Tally, result
 
@@ -22,7 +21,7 @@ _SETTLED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
 
 
 class SweepView:
-    """Trials done, running, pruned and failed, the best so far and the time left."""
+    """Trials done, running, pruned and failed, a search's best so far and the time left."""
 
     def __init__(self, title: str, study: SweepStudy, total: int | None, display: Display) -> None:
         self.title = title
@@ -65,7 +64,7 @@ class SweepView:
             thread.join()
 
     def line(self, seen: Tally) -> str:
-        """`12 of 40 done, 1 running; best by validation AL3, AUC 0.863; about 9 min left`."""
+        """`12 of 40 done, 1 running, 2 pruned; best trial 7 0.863; about 9 min left`."""
         of = f" of {self.total}" if self.total else ""
         done = _settled(seen)
         parts = [f"{done}{of} done"]
@@ -77,8 +76,10 @@ class SweepView:
             if number := seen.states.get(state):
                 parts.append(f"{number} {word}")
         text = ", ".join(parts)
-        if seen.best:
-            text += f"; {format_best(seen.best, self._is_search)}"
+        # of explicit trials the value is the reported accuracy, by which none is to be chosen: the
+        # report ranks them, where they were validated on other lesions
+        if seen.best and self._is_search:
+            text += f"; best {format_best(seen.best)}"
         done -= self._done_before
         if self.total and 0 < done < self.total - self._done_before:
             left = (time.monotonic() - self._began) / done
@@ -91,17 +92,10 @@ def _settled(seen: Tally) -> int:
     return sum(seen.states.get(each, 0) for each in _SETTLED)
 
 
-def format_best(best: FrozenTrial, is_search: bool) -> str:
-    """Which trial leads, and by what.
-
-    Of a search the best value. Of explicit trials the best by validation, where that is apart from
-    what is reported; else the highest reported accuracy with its interval. That is not called best,
-    as a choice on the reported set is too good by chance.
-    """
-    name, known = best.user_attrs.get("name"), result(best)
-    if VALIDATION_AUC in known and not is_search:
-        return f"best by validation {name}, AUC {known[VALIDATION_AUC]:.3f} there"
-    text = f"{'best' if is_search else 'highest reported accuracy'} {name} {best.value:.4f}"
+def format_best(best: FrozenTrial) -> str:
+    """Name and value of a search's best trial, with the interval where the value is an accuracy."""
+    text = f"{best.user_attrs.get('name')} {best.value:.4f}"
+    known = result(best)
     low, high = (known.get(f"accuracy_{side}", math.nan) for side in ("low", "high"))
     # the value may be another figure than the accuracy
     return f"{text} [{low:.3f}, {high:.3f}]" if low <= (best.value or 0.0) <= high else text

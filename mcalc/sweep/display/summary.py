@@ -86,8 +86,10 @@ def summarise(study: SweepStudy) -> Summary:
 def _best_by(study: SweepStudy, best: FrozenTrial | None) -> str:
     if study.definition is not None:
         return str(study.definition.get("objective", "objective"))
-    apart = best is not None and VALIDATION_AUC in result(best)
-    return "validation AUC" if apart else "reported accuracy"
+    if best is None or VALIDATION_AUC not in result(best):
+        return "reported accuracy"
+    repeated = _SEED.search(str(best.user_attrs.get("name")))
+    return "validation AUC" + ", each seed on its own split" * bool(repeated)
 
 
 def _compute(newest: Sequence[FrozenTrial]) -> dict[str, float]:
