@@ -12,6 +12,8 @@ from mcalc.paper import BENIGN, MALIGNANT, REPORTED
 from mcalc.results import RecordedTrial
 
 _UNKNOWN = "not recorded"
+_MOST_NAMED = 3
+"""Trials that a sentence names by their settings."""
 
 _PLURAL = {
     "lesion": "lesions",
@@ -177,13 +179,17 @@ def names(chosen: Sequence[RecordedTrial], among: Sequence[RecordedTrial]) -> st
 
 def _at(places: Sequence[int], among: Sequence[RecordedTrial]) -> str:
     """As `names`, of the trials at these places, which ascend."""
+    own = [among[place].name for place in places]
+    if any("," in name for name in own):
+        # names of a sweep's settings: a range of them would say nothing
+        more = [f"and {len(own) - _MOST_NAMED} more"] if len(own) > _MOST_NAMED + 1 else []
+        return "; ".join(own[:_MOST_NAMED] + more if more else own)
     parts: list[str] = []
     # places that follow one another are as far from their index as the first of them
     for _, neighbours in groupby(enumerate(places), key=lambda pair: pair[1] - pair[0]):
         run = [among[place].name for _, place in neighbours]
         parts += run if len(run) <= 2 else [f"{run[0]}–{run[-1]}"]
-    # names of a sweep's trials may have commas of their own
-    return ("; " if any("," in name for name in parts) else ", ").join(parts)
+    return ", ".join(parts)
 
 
 def grouped(trials: Sequence[RecordedTrial], value: Callable[[RecordedTrial], str]) -> str:
@@ -258,8 +264,7 @@ def _scale(trial: RecordedTrial) -> str:
     ]
     if trial.params.get("data.source") == "phantom":
         parts.append(f"{known('data.phantom.lesions')} phantom lesions")
-    # names of a sweep's trials may have commas of their own
-    return ("; " if any("," in name for name in parts) else ", ").join(parts)
+    return ", ".join(parts)
 
 
 def _spread(trials: Sequence[RecordedTrial], key: str) -> str:
