@@ -533,6 +533,7 @@ def test_a_budget_in_hours_counts_the_training_of_all(tmp_path: Path) -> None:
     assert len(begun(tmp_path)) == 3
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize(
     "pruner",
     most_are_whole(

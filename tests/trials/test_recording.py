@@ -90,6 +90,7 @@ def probabilities(config: Config, data: IndexedData, weights: Mapping[str, Tenso
     return found
 
 
+@pytest.mark.whole
 def test_each_trial_has_its_own_network_and_equal_ones_are_one_file(
     tmp_path: Path, cache: Path
 ) -> None:
@@ -189,6 +190,7 @@ class _Refuses(Listener):
         self.recorded_names.append(f"{outcome.name}: {outcome.state}")
 
 
+@pytest.mark.whole
 def test_an_error_of_the_record_fails_the_trials_without_a_result(
     tmp_path: Path, cache: Path
 ) -> None:

@@ -91,6 +91,7 @@ def measures(images: list[Image]) -> dict[str, npt.NDArray[np.float64]]:
     return {name: values.round(6) for name, values in found.items()}
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize("name", [*CHANGES, "all of the defaults", "as strong as it goes"])
 def test_both_have_one_distribution(name: str, changed: Changed, picture: Image) -> None:
     settings = replace(NOTHING, **CHANGES.get(name, {}))

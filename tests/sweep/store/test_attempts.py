@@ -59,6 +59,7 @@ def change(study: optuna.Study, chance: random.Random) -> None:
             study.tell(ended, value, state)
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize("seed", range(6))
 def test_what_counts_is_the_same_however_it_was_read(tmp_path: Path, seed: int) -> None:
     chance = random.Random(seed)

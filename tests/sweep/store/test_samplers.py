@@ -21,6 +21,7 @@ def test_every_short_name_passes(sampler: str, pruner: str) -> None:
     rehearse("mine", Search(SPACE, sampler, pruner, seed=4_294_967_295))
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize(
     ("sampler", "pruner", "said"),
     [

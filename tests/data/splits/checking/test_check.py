@@ -378,6 +378,7 @@ def test_output_keeps_within_the_terminal(
         assert max(map(len, lines)) <= int(columns)
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize(
     ("protocol", "leaks"),
     [
