@@ -230,6 +230,11 @@ def test_the_best_is_named_by_validation_and_judged_on_what_is_reported(trial) -
     assert here == pytest.approx(max(gain), abs=0.03), "three digits of the threshold are shown"
     called = better.predictions.logits[:, 0] > threshold
     assert float(row["sensitivity"]) == pytest.approx(np.mean(called[LABELS == 1]), abs=0.03)
+    # the threshold is that of the lesions that stopped training, whatever is reported
+    other = replace(better.predictions, labels=1 - LABELS)
+    turned = replace(better, artifacts=replace(better.artifacts, predictions=other))
+    again = cells(choosing_table([turned, worse], Choice.youden), name="AL1")
+    assert again["threshold_log_odds"] == row["threshold_log_odds"]
     half = better.predictions.probabilities > 0.5
     assert row["sensitivity_half"] == f"{np.mean(half[LABELS == 1]):.3f}"
     assert row["specificity_half"] == f"{np.mean(~half[LABELS == 0]):.3f}"

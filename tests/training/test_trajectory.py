@@ -231,6 +231,8 @@ def test_what_is_reported_apart_is_scored_by_the_reported_network_alone() -> Non
         keeper = Keeper()
         (result,) = run_trajectory(module, data, [trial(None, network=network)], [keeper])
         assert result.predictions.ids == tuple(f"lesion {i}" for i in range(32, 40))
+        assert result.validation is not None
+        assert result.validation.ids == tuple(f"lesion {i}" for i in range(24, 32))
         # the network given back, applied by hand
         fresh = built()
         fresh.model.load_state_dict(keeper.weights["None"])
