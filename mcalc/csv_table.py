@@ -7,6 +7,7 @@ import difflib
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
@@ -84,17 +85,10 @@ def read_table(
         UserError: the file cannot be read, is not a CSV file or too large for one, has another
             separator, lacks a required column or has one twice.
     """
-    try:
-        with open_lines(path) as lines:
-            for row in _rows(path, lines, [*required], [*optional], keep_misfits, remedy):
-                values = {name: unprotected(value) for name, value in row.values.items()}
-                yield replace(row, values=values) if ours else row
-    except NotText as error:
-        raise UserError(f"{path} {error}: {remedy}") from error
-    except OSError as error:
-        raise UserError(
-            f"{path} cannot be read ({error.strerror}): check its name and rights"
-        ) from error
+    with _opened(path, remedy) as lines:
+        for row in _rows(path, lines, [*required], [*optional], keep_misfits, remedy):
+            values = {name: unprotected(value) for name, value in row.values.items()}
+            yield replace(row, values=values) if ours else row
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,24 +109,31 @@ def read_sheet(path: Path, remedy: str = "save it as CSV in UTF-8 again") -> She
     those. Raises UserError where the file cannot be read, is no CSV file, has nothing in its header
     or a row with more or fewer fields.
     """
+    with _opened(path, remedy) as lines:
+        records = _records(path, lines, remedy, tabs=True)
+        _, header = next(records, ("", []))
+        _check_separator(path, lines.first, header, set())
+        columns = tuple(name.replace("\ufeff", "").strip() for name in header)
+        if not any(columns):
+            raise UserError(f"{path} has nothing in its first row: expected a header")
+        if len(columns) > MOST_COLUMNS:
+            raise _too_wide(path, len(columns))
+        rows = []
+        for number, (where, row) in enumerate(records, start=FIRST_ROW):
+            values = [value.strip() for value in row]
+            if any(values):
+                if misfit := _misfit(values, len(columns)):
+                    raise _refused(path, where, misfit)
+                rows.append((number, tuple(values[: len(columns)])))
+        return Sheet(columns, tuple(rows))
+
+
+@contextmanager
+def _opened(path: Path, remedy: str) -> Iterator[Lines]:
+    """The lines of a file. Raises UserError where it cannot be read or is no text."""
     try:
         with open_lines(path) as lines:
-            records = _records(path, lines, remedy, tabs=True)
-            _, header = next(records, ("", []))
-            _check_separator(path, lines.first, header, set())
-            columns = tuple(name.replace("\ufeff", "").strip() for name in header)
-            if not any(columns):
-                raise UserError(f"{path} has nothing in its first row: expected a header")
-            if len(columns) > MOST_COLUMNS:
-                raise _too_wide(path, len(columns))
-            rows = []
-            for number, (where, row) in enumerate(records, start=FIRST_ROW):
-                values = [value.strip() for value in row]
-                if any(values):
-                    if misfit := _misfit(values, len(columns)):
-                        raise _refused(path, where, misfit)
-                    rows.append((number, tuple(values[: len(columns)])))
-            return Sheet(columns, tuple(rows))
+            yield lines
     except NotText as error:
         raise UserError(f"{path} {error}: {remedy}") from error
     except OSError as error:

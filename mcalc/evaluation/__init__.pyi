@@ -1,4 +1,3 @@
-from .baselines import SCORERS as SCORERS
 from .baselines import lesion_probabilities as lesion_probabilities
 from .baselines import split_baselines as split_baselines
 from .calibration import calibration as calibration
@@ -6,7 +5,6 @@ from .calibration import reliability_bins as reliability_bins
 from .calibration import temperature as temperature
 from .clustered import area_interval as area_interval
 from .clustered import areas as areas
-from .clustered import design_effect as design_effect
 from .clustered import rate_interval as rate_interval
 from .figures import confusion_figure as confusion_figure
 from .figures import crops_figure as crops_figure
@@ -38,4 +36,5 @@ from .scores import all_scores as all_scores
 from .scores import find_metric as find_metric
 from .strata import Stratum as Stratum
 from .strata import baselines_of as baselines_of
+from .strata import benign_classes as benign_classes
 from .strata import strata_of as strata_of

@@ -34,18 +34,18 @@ class Areas:
     """(k,), 0..1; nan where a class is absent."""
     covariance: npt.NDArray[np.float64]
     """(k, k); nan where it is not defined: fewer than two patients with lesions of a class."""
-    shares: npt.NDArray[np.float64]
-    """(k, patients): what each patient's lesions contribute to how far an AUC is off."""
+    influence: npt.NDArray[np.float64]
+    """(k, patients): by how much each patient's lesions move an AUC."""
     patients: int
     """Patients with lesions of the class that fewer patients have."""
 
     def freedom(self, weights: Sequence[float]) -> float:
         """Degrees of freedom of the variance of a weighted sum of the AUCs.
 
-        Satterthwaite's, from how unequal the patients' contributions are, and at most `patients`
-        less one. Source: F. E. Satterthwaite, Biometrics Bulletin 2 (1946) 110.
+        Satterthwaite's, from how unequal the patients' influence is, and at most `patients` less
+        one. Source: F. E. Satterthwaite, Biometrics Bulletin 2 (1946) 110.
         """
-        return min(self.patients - 1.0, _satterthwaite(np.asarray(weights) @ self.shares))
+        return min(self.patients - 1.0, _satterthwaite(np.asarray(weights) @ self.influence))
 
 
 def patient_numbers(patients: Patients, n: int) -> npt.NDArray[np.intp]:
@@ -93,10 +93,10 @@ def areas(
     )
     with_malignant = len(np.unique(numbers[malignant]))
     with_benign = len(np.unique(numbers[~malignant]))
-    shares = of_malignant / positives + of_benign / negatives
+    influence = of_malignant / positives + of_benign / negatives
     fewer = min(with_malignant, with_benign)
     if fewer < 2:
-        return Areas(values, np.full((k, k), math.nan), shares, fewer)
+        return Areas(values, np.full((k, k), math.nan), influence, fewer)
     both = len(np.unique(numbers))
     mixed = of_malignant @ of_benign.T
     covariance = (
@@ -104,7 +104,7 @@ def areas(
         + with_benign / (with_benign - 1) * (of_benign @ of_benign.T) / negatives**2
         + both / (both - 1) * (mixed + mixed.T) / (positives * negatives)
     )
-    return Areas(values, covariance, shares, fewer)
+    return Areas(values, covariance, influence, fewer)
 
 
 def area_interval(area: float, variance: float, freedom: float, level: float = LEVEL) -> Interval:
@@ -149,13 +149,12 @@ def rate_interval(
 def design_effect(hits: npt.NDArray[np.bool_], patients: Patients = None) -> float:
     """By how much clustering multiplies the variance of a proportion.
 
-    The jackknife's variance, which omits a patient at a time (B. Efron, The Jackknife, 1982,
-    chapter 3), by that of independent lesions. At least 1, which it is exactly where every lesion
-    is its own patient.
+    The jackknife's variance, which omits a patient at a time, by that of independent lesions. It
+    is at least 1, and exactly that where every lesion is its own patient.
 
-    Few misses (or hits) show little of how alike a patient's lesions are. So one patient is added
-    to the k that have any, whose weight speaks for lesions that always agree: without a miss that
-    alone counts, and with many it counts for nothing.
+    Few misses, or few hits, show little of how alike a patient's lesions are. The effect is then
+    drawn towards that of lesions that always agree within a patient. It is the mean of both, with
+    the weights k and 1, where k patients have any of the rarer outcome.
     """
     n = hits.size
     numbers = patient_numbers(patients, n)
@@ -167,13 +166,31 @@ def design_effect(hits: npt.NDArray[np.bool_], patients: Patients = None) -> flo
     wholly_alike = float(sizes @ sizes) / n
     if share in (0.0, 1.0) or count < 2:
         return wholly_alike
-    # a share without a patient differs from the whole by this
-    omitted = np.bincount(numbers, hits - share) / (n - sizes)
-    clustered = (count - 1) / count * float(omitted @ omitted)
-    found = max(1.0, clustered / (share * (1 - share) / (n - 1)))
+    independent = share * (1 - share) / (n - 1)
+    found = max(1.0, jackknife_variance(hits.astype(np.float64), numbers) / independent)
     rarer = hits if share < 0.5 else ~hits
     k = len(np.unique(numbers[rarer]))
     return (k * found + wholly_alike) / (k + 1)
+
+
+def jackknife_variance(values: npt.NDArray[np.float64], numbers: npt.NDArray[np.intp]) -> float:
+    """Variance of a mean of lesions, from the means without one patient each.
+
+    Source: B. Efron, The Jackknife (1982), chapter 3.
+
+    Args:
+        values: of each lesion; shape (n,).
+        numbers: of each lesion its patient, 0, 1, ... (`patient_numbers`).
+
+    Returns:
+        nan for a single patient.
+    """
+    sizes = np.bincount(numbers)
+    if sizes.size < 2:
+        return math.nan
+    # without a patient the mean differs from the whole one by this
+    omitted = np.bincount(numbers, values - values.mean()) / (values.size - sizes)
+    return (sizes.size - 1) / sizes.size * float(omitted @ omitted)
 
 
 def wilson(share: float, n: float, level: float = LEVEL, freedom: float = math.inf) -> Interval:
@@ -211,9 +228,9 @@ def placements(
     return above_benign, below_malignant
 
 
-def _satterthwaite(shares: npt.NDArray[np.float64]) -> float:
-    """2 / (squared coefficient of variation) of the sum of squares of independent shares."""
-    squares = shares**2
+def _satterthwaite(influence: npt.NDArray[np.float64]) -> float:
+    """2 / (squared coefficient of variation) of the sum of squares of independent numbers."""
+    squares = influence**2
     total = float(squares.sum())
     spread = float((squares**2).sum()) - total**2 / squares.size
     return 2 * total**2 / spread if spread > 0 else math.inf

@@ -19,6 +19,7 @@ from mcalc.evaluation.clustered import (
     Interval,
     Patients,
     areas,
+    jackknife_variance,
     patient_numbers,
 )
 
@@ -66,7 +67,7 @@ def auc_differences(
         weights = np.zeros(len(scores))
         weights[one], weights[other] = 1, -1
         freedom = found.freedom([*weights])
-        differences.append(_tested(value, 0.0 if same else float(variance), freedom))
+        differences.append(tested(value, 0.0 if same else float(variance), freedom))
     return differences
 
 
@@ -87,14 +88,8 @@ def rate_difference(
         return Difference(math.nan, math.nan, math.nan, math.nan)
     each = first.astype(np.float64) - second
     numbers = patient_numbers(patients, n)
-    sizes = np.bincount(numbers)
-    count = sizes.size
-    value = float(each.mean())
-    variance = math.nan
-    if count > 1:
-        omitted = np.bincount(numbers, each - value) / (n - sizes)
-        variance = (count - 1) / count * float(omitted @ omitted)
-    return _tested(value, 0.0 if np.array_equal(first, second) else variance, count - 1)
+    variance = 0.0 if np.array_equal(first, second) else jackknife_variance(each, numbers)
+    return tested(float(each.mean()), variance, int(numbers.max()))
 
 
 def mcnemar(first: npt.NDArray[np.bool_], second: npt.NDArray[np.bool_]) -> float:
@@ -144,7 +139,11 @@ def shares_difference(
     )
 
 
-def _tested(value: float, variance: float, freedom: float) -> Difference:
+def tested(value: float, variance: float, freedom: float) -> Difference:
+    """A difference of two shares or AUCs with its interval and p, by Student's t.
+
+    Without a variance there is neither; a difference of 0 that has none is that of equal scorers.
+    """
     if variance == 0 and value == 0:
         return Difference(value, math.nan, math.nan, 1.0)
     if not variance > 0 or freedom < 1:

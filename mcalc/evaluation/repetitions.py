@@ -6,10 +6,9 @@ import math
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import friedmanchisquare, rankdata, t
+from scipy.stats import friedmanchisquare, rankdata
 
-from mcalc.evaluation.clustered import LEVEL
-from mcalc.evaluation.paired import Difference
+from mcalc.evaluation.paired import Difference, tested
 
 
 def blocked_difference(
@@ -32,14 +31,7 @@ def blocked_difference(
     j = each.size
     value = float(each.mean()) if j else math.nan
     variance = float(each.var(ddof=1)) * (1 / j + overlap) if j > 1 else math.nan
-    if value == 0 and variance == 0:
-        return Difference(0.0, math.nan, math.nan, 1.0)
-    if not variance > 0:
-        return Difference(value, math.nan, math.nan, math.nan)
-    error = math.sqrt(variance)
-    spread = float(t.ppf((1 + LEVEL) / 2, j - 1)) * error
-    p = float(2 * t.sf(abs(value) / error, j - 1))
-    return Difference(value, value - spread, value + spread, p)
+    return tested(value, variance, j - 1)
 
 
 def rank_stability(

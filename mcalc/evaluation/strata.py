@@ -6,7 +6,7 @@ from malignant ones, and how many of them a set has decides its AUC.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -52,9 +52,22 @@ def strata_of(predictions: Predictions, evidence: Sequence[Evidence]) -> list[St
         predictions: by unit.
         evidence: of their lesions, at least one each; those of other units are not looked at.
     """
-    lesions = grouped(evidence, lambda each: each.unit)
-    of_unit = [[dict(each.known) for each in lesions[unit]] for unit in predictions.ids]
-    return [*_by_benign_class(predictions, of_unit), *_by_description(of_unit)]
+    return [
+        *benign_classes(predictions, evidence),
+        *_by_description(_of_units(predictions, evidence)),
+    ]
+
+
+def benign_classes(predictions: Predictions, evidence: Sequence[Evidence]) -> list[Stratum]:
+    """The strata by class of benign lesions alone: both classes, or none where one is absent.
+
+    Args:
+        predictions: by unit.
+        evidence: as `strata_of`; empty where nothing is known, which gives no stratum.
+    """
+    if not evidence:
+        return []
+    return [*_by_benign_class(predictions, _of_units(predictions, evidence))]
 
 
 def baselines_of(
@@ -83,8 +96,16 @@ def baselines_of(
     return found
 
 
+def _of_units(
+    predictions: Predictions, evidence: Sequence[Evidence]
+) -> list[list[Mapping[str, str]]]:
+    """Of each unit predicted, what is known of its lesions."""
+    lesions = grouped(evidence, lambda each: each.unit)
+    return [[each.known for each in lesions[unit]] for unit in predictions.ids]
+
+
 def _by_benign_class(
-    predictions: Predictions, of_unit: Sequence[Sequence[dict[str, str]]]
+    predictions: Predictions, of_unit: Sequence[Sequence[Mapping[str, str]]]
 ) -> Iterator[Stratum]:
     malignant = predictions.labels == 1
     pathologies = [{lesion["pathology"] for lesion in lesions} for lesions in of_unit]
@@ -95,7 +116,7 @@ def _by_benign_class(
         yield Stratum("benign class", "BENIGN_WITHOUT_CALLBACK", malignant | without)
 
 
-def _by_description(of_unit: Sequence[Sequence[dict[str, str]]]) -> Iterator[Stratum]:
+def _by_description(of_unit: Sequence[Sequence[Mapping[str, str]]]) -> Iterator[Stratum]:
     for by, column in _DESCRIPTIONS.items():
         values = [
             {value for lesion in lesions for value in lesion[column].split(";")}

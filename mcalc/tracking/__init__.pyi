@@ -1,3 +1,4 @@
+from .files import SAMPLES_FILE as SAMPLES_FILE
 from .files import VALIDATION_FILE as VALIDATION_FILE
 from .interruption import interrupt as interrupt
 from .lookup import find_trial as find_trial

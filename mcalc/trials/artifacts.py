@@ -25,8 +25,8 @@ from mcalc.evaluation import (
 )
 from mcalc.results import Predictions, TrialResult
 from mcalc.secret_text import hidden
-from mcalc.tracking import VALIDATION_FILE, RunWriter
-from mcalc.trials.evidence import LOGITS_FILE, SAMPLES_FILE, logits_csv, samples_csv
+from mcalc.tracking import SAMPLES_FILE, VALIDATION_FILE, RunWriter
+from mcalc.trials.evidence import LOGITS_FILE, logits_csv, samples_csv
 
 SHEET = 12
 """Crops on a sheet of classified mammograms, half of them malignant where there are enough."""

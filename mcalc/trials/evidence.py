@@ -21,7 +21,7 @@ KNOWN = (
     "height",
 )  # fmt: skip
 """Columns of samples.csv, before those of the baselines' probabilities."""
-SAMPLES_FILE, LOGITS_FILE = "samples.csv", "logits.csv"
+LOGITS_FILE = "logits.csv"
 
 
 @lru_cache(maxsize=1)

@@ -177,7 +177,7 @@ def test_the_freedom_of_an_area_is_satterthwaites() -> None:
     """Simulated: the variance's own variance, 2 V^2 / freedom, for equal normal contributions."""
     labels, scores, whose = lesions(13, patients=400, rho=0.1)
     found = areas(labels, scores[None], whose)
-    squares = found.shares[0] ** 2
+    squares = found.influence[0] ** 2
     expected = 2 * squares.sum() ** 2 / (squares.size * squares.var())
     assert found.freedom([1.0]) == pytest.approx(min(found.patients - 1, expected))
     few = areas(np.array([0, 1] * 4), np.arange(8.0)[None], np.repeat(np.arange(4), 2))
