@@ -10,11 +10,11 @@ from statistics import fmean
 import numpy as np
 import numpy.typing as npt
 
-from mcalc.evaluation import Stratum, baselines_of, strata_of
-from mcalc.report.case_mix import BENIGN_CLASSES, mean_area, reported
+from mcalc.evaluation import Stratum, benign_classes
+from mcalc.report.case_mix import BENIGN_CLASSES, mean_area
 from mcalc.report.cautions import names, units_of
-from mcalc.report.comparisons import unit_score
 from mcalc.report.formats import NOT_RUN, Column, Table, number_cell, numbers
+from mcalc.report.recorded import reported_baselines, reported_evidence
 from mcalc.results import Predictions, RecordedTrial
 
 _ROWS = (
@@ -74,7 +74,8 @@ def baselines_table(trials: Sequence[RecordedTrial]) -> Table:
     if any(not trial.evidence for trial in trials):
         notes.append(
             "A record without the lesions' descriptors is older than they are: its baselines are "
-            "as recorded, and their intervals take lesions as independent."
+            "as recorded, their intervals take lesions as independent, and its case mix is not "
+            "known."
         )
     unknown = {trial.metrics.get("size_unknown", 0.0) for trial in trials} - {0.0}
     if unknown:
@@ -115,16 +116,8 @@ def _by_split(trials: Sequence[RecordedTrial]) -> list[list[RecordedTrial]]:
 def _of_split(members: Sequence[RecordedTrial]) -> list[_Score]:
     """Every baseline and the mean of the networks on one reported set."""
     first = members[0]
-    known = baselines_of(first.predictions, reported(first), unit_score(first))
-    strata = (
-        [
-            each
-            for each in strata_of(first.predictions, reported(first))
-            if each.by == "benign class"
-        ]
-        if first.evidence
-        else []
-    )
+    known = reported_baselines(first)
+    strata = benign_classes(first.predictions, reported_evidence(first))
     found = []
     for title, name in _ROWS:
         if name in known and name != "majority":

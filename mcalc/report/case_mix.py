@@ -9,12 +9,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from mcalc.evaluation import Stratum, area_interval, areas, baselines_of, strata_of
+from mcalc.evaluation import Stratum, area_interval, areas, benign_classes, strata_of
 from mcalc.evaluation.clustered import Patients
 from mcalc.report.cautions import names
-from mcalc.report.comparisons import BASELINE_TITLES, by_reported_set, unit_score
+from mcalc.report.comparisons import BASELINE_TITLES, by_reported_set
 from mcalc.report.formats import Column, Table, interval_cell, mean, number_cell, numbers
-from mcalc.results import Evidence, Predictions, RecordedTrial
+from mcalc.report.recorded import reported_baselines, reported_evidence
+from mcalc.results import Predictions, RecordedTrial
 
 LEAST = 10
 """Units that a stratum needs to be shown; the CSV file has every stratum."""
@@ -82,7 +83,7 @@ def case_mix_table(trials: Sequence[RecordedTrial]) -> Table | None:
 def benign_class_aucs(trial: RecordedTrial) -> dict[str, float]:
     """A network's AUC against each class of benign lesions; empty where the record knows none."""
     found = {}
-    for stratum in strata_of(trial.predictions, reported(trial)) if trial.evidence else ():
+    for stratum in benign_classes(trial.predictions, reported_evidence(trial)):
         if stratum.value in BENIGN_CLASSES:
             labels, scores = trial.predictions.labels, trial.predictions.probabilities
             part = stratum.members
@@ -92,7 +93,7 @@ def benign_class_aucs(trial: RecordedTrial) -> dict[str, float]:
 
 def called_malignant(trial: RecordedTrial, benign_class: str) -> tuple[float, float]:
     """Of the benign lesions of a class those called malignant, and all; nan where not known."""
-    for stratum in strata_of(trial.predictions, reported(trial)) if trial.evidence else ():
+    for stratum in benign_classes(trial.predictions, reported_evidence(trial)):
         if stratum.value == benign_class:
             said = trial.predictions
             benign = stratum.members & (said.labels == 0)
@@ -104,11 +105,6 @@ def specificity_among(trial: RecordedTrial, benign_class: str) -> float:
     """Specificity at 0.5 among the benign lesions of a class; nan where not known."""
     called, among = called_malignant(trial, benign_class)
     return 1 - called / among
-
-
-def reported(trial: RecordedTrial) -> list[Evidence]:
-    """What is known of the lesions reported."""
-    return [each for each in trial.evidence if each.subset == "reported"]
 
 
 def mean_area(
@@ -123,9 +119,9 @@ def mean_area(
 
 def _scores(members: Sequence[RecordedTrial]) -> list[StratumScore]:
     first = members[0].predictions
-    evidence = reported(members[0])
+    evidence = reported_evidence(members[0])
     whole = Stratum("all", "all", np.ones(first.labels.size, dtype=bool))
-    known = baselines_of(first, evidence, unit_score(members[0]))
+    known = reported_baselines(members[0])
     found = []
     for stratum in (whole, *strata_of(first, evidence)):
         networks = np.array([each.predictions.probabilities for each in members])

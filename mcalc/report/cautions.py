@@ -6,9 +6,9 @@ import math
 from collections.abc import Callable, Sequence
 from itertools import groupby
 
-from mcalc.config import UnitScore
-from mcalc.evaluation import Confusion, auc, auc_interval, baselines_of, majority_rate
+from mcalc.evaluation import Confusion, auc, auc_interval, majority_rate
 from mcalc.paper import BENIGN, MALIGNANT, REPORTED
+from mcalc.report.recorded import reported_auc, reported_baselines
 from mcalc.results import RecordedTrial
 
 _UNKNOWN = "not recorded"
@@ -123,9 +123,8 @@ def _stops_on_reported(trial: RecordedTrial) -> bool:
     if trial.evidence or trial.params.get("protocol.split_file", "None") == "None":
         return trial.param("protocol.validation") is None or bool(trial.evidence)
     # an older record of a split that a file gave: the same lesions have the same figures
-    said = trial.predictions
     area = trial.metrics.get("reported_val_auc", math.nan)
-    return abs(area - auc(said.labels, said.probabilities)) < 1e-9
+    return abs(area - reported_auc(trial)) < 1e-9
 
 
 def _says_nothing(trials: Sequence[RecordedTrial]) -> list[str]:
@@ -235,9 +234,7 @@ def _area(baseline: str) -> Callable[[RecordedTrial], str]:
     def text(trial: RecordedTrial) -> str:
         area = _metric(trial, f"{baseline}_auc")
         low, high = (_metric(trial, f"{baseline}_auc_{end}") for end in ("low", "high"))
-        said, evidence = trial.predictions, trial.evidence
-        how = UnitScore(trial.params.get("data.unit_score", UnitScore.mean.value))
-        known = baselines_of(said, [e for e in evidence if e.subset == "reported"], how)
+        said, known = trial.predictions, reported_baselines(trial)
         if baseline in known:  # as all tables have it, whatever was recorded
             area = auc(said.labels, known[baseline])
             low, high = auc_interval(said.labels, known[baseline], said.patients or None)

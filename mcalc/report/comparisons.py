@@ -10,12 +10,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from mcalc.config import UnitScore
 from mcalc.evaluation import (
     Difference,
     auc,
     auc_differences,
-    baselines_of,
     holm,
     mcnemar,
     rate_difference,
@@ -32,6 +30,7 @@ from mcalc.report.formats import (
     p_cell,
     signed_cell,
 )
+from mcalc.report.recorded import reported_baselines
 from mcalc.results import Predictions, RecordedTrial
 
 BASELINE_TITLES = {
@@ -41,6 +40,8 @@ BASELINE_TITLES = {
 }
 """Baselines that a network is compared with, as tables call them: crop size alone, what the
 radiologist described, and that with the BI-RADS assessment."""
+MOST_NETWORKS = 100
+"""Networks on the same lesions up to which each is compared with each: 4,950 pairs."""
 _MOST_ROWS = 20
 """Pairs of networks that are shown to people; the CSV file has all."""
 
@@ -69,19 +70,14 @@ class Pair:
     """Whether both are networks of the sweep."""
 
 
-def unit_score(trial: RecordedTrial) -> UnitScore:
-    """How the trial's units were scored."""
-    return UnitScore(trial.params.get("data.unit_score", UnitScore.mean.value))
-
-
 def by_reported_set(trials: Sequence[RecordedTrial]) -> list[list[RecordedTrial]]:
     """Trials that report the same units, with the same baselines, in order of appearance."""
     return [*grouped(trials, _reported_set).values()]
 
 
 def _reported_set(trial: RecordedTrial) -> tuple[object, ...]:
-    known = tuple(tuple(each.known.items()) for each in trial.evidence if each.subset == "reported")
-    return trial.predictions.ids, unit_score(trial), known
+    known = {name: guess.tobytes() for name, guess in reported_baselines(trial).items()}
+    return trial.predictions.ids, tuple(known.items())
 
 
 def comparisons_table(
@@ -104,17 +100,18 @@ def comparisons_table(
         scorers = [
             Scorer(names(same, members), same[0].predictions.probabilities) for same in alike
         ]
-        known = baselines_of(
-            predictions,
-            [each for each in members[0].evidence if each.subset == "reported"],
-            unit_score(members[0]),
-        )
+        known = reported_baselines(members[0])
         scorers += [
             Scorer(title, known[name], is_network=False)
             for name, title in BASELINE_TITLES.items()
             if name in known
         ]
-        pairs += _compared(predictions, scorers)
+        if len(alike) > MOST_NETWORKS:
+            notes.append(
+                f"{len(alike)} networks report the same lesions. Above {MOST_NETWORKS} they are "
+                "compared with what is no network, and not with one another."
+            )
+        pairs += _compared(predictions, scorers, among_networks=len(alike) <= MOST_NETWORKS)
         for title, table in (against or {}).items():
             shared, others = _shared(predictions, title, table)
             notes.append(others)
@@ -125,12 +122,14 @@ def comparisons_table(
     return _table(pairs, [note for note in dict.fromkeys(notes) if note])
 
 
-def _compared(predictions: Predictions, scorers: Sequence[Scorer]) -> list[Pair]:
-    """Networks with one another and with what is no network."""
+def _compared(
+    predictions: Predictions, scorers: Sequence[Scorer], *, among_networks: bool = True
+) -> list[Pair]:
+    """Networks with what is no network and, `among_networks`, with one another."""
     places = [
         (one, other)
         for one, other in itertools.combinations(range(len(scorers)), 2)
-        if scorers[one].is_network
+        if scorers[one].is_network and (among_networks or not scorers[other].is_network)
     ]
     if not places:
         return []

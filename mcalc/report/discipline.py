@@ -10,7 +10,7 @@ from statistics import fmean, stdev
 import numpy as np
 
 from mcalc.config import entries, is_numeric
-from mcalc.evaluation import Confusion, Difference, auc, blocked_difference
+from mcalc.evaluation import Confusion, Difference, blocked_difference
 from mcalc.iteration import grouped
 from mcalc.report.configurations import REPEATED, overlap
 from mcalc.report.formats import (
@@ -23,6 +23,7 @@ from mcalc.report.formats import (
     p_cell,
     signed_cell,
 )
+from mcalc.report.recorded import reported_auc
 from mcalc.results import RecordedTrial
 
 LADDER = ("paper_augment_first", "paper", "patient", "official")
@@ -72,7 +73,10 @@ def rungs(trials: Sequence[RecordedTrial]) -> list[Rung]:
                 protocol,
                 len(mine),
                 _leaks(list(mine.values())),
-                {seed: fmean(_area(trial) for trial in each) for seed, each in of_seed.items()},
+                {
+                    seed: fmean(reported_auc(trial) for trial in each)
+                    for seed, each in of_seed.items()
+                },
                 {seed: fmean(_rate(trial) for trial in each) for seed, each in of_seed.items()},
                 overlap(list(mine.values())),
             )
@@ -162,10 +166,6 @@ def _cells(found: Difference | None) -> tuple[str, str, str]:
         return NOT_RUN, NOT_RUN, NOT_RUN
     interval = interval_cell(found.low, found.high, signed=True)
     return signed_cell(found.value), interval, p_cell(found.p)
-
-
-def _area(trial: RecordedTrial) -> float:
-    return auc(trial.predictions.labels, trial.predictions.probabilities)
 
 
 def _rate(trial: RecordedTrial) -> float:

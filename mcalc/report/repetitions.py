@@ -32,6 +32,7 @@ from mcalc.report.formats import (
     p_cell,
     signed_cell,
 )
+from mcalc.report.recorded import reported_auc
 from mcalc.results import RecordedTrial
 
 _MOST_ROWS = 20
@@ -97,8 +98,8 @@ def blocked_table(trials: Sequence[RecordedTrial]) -> Table | None:
         mine, theirs = _by_block(one), _by_block(other)
         shared = [each for each in mine if each in theirs]
         if len(shared) > 1:
-            first = np.array([_area(mine[each]) for each in shared])
-            second = np.array([_area(theirs[each]) for each in shared])
+            first = np.array([reported_auc(mine[each]) for each in shared])
+            second = np.array([reported_auc(theirs[each]) for each in shared])
             found = blocked_difference(first, second, overlap([mine[each] for each in shared]))
             pairs.append((one, other, len(shared), found))
     if not pairs:
@@ -141,12 +142,8 @@ def blocked_table(trials: Sequence[RecordedTrial]) -> Table | None:
     )
 
 
-def _area(trial: RecordedTrial) -> float:
-    return auc(trial.predictions.labels, trial.predictions.probabilities)
-
-
 def _areas(each: Configuration) -> list[float]:
-    return [_area(trial) for trial in each.trials]
+    return [reported_auc(trial) for trial in each.trials]
 
 
 def _by_block(each: Configuration) -> dict[tuple[str, ...], RecordedTrial]:
@@ -184,7 +181,8 @@ def _ranks(several: Sequence[Configuration]) -> tuple[dict[str, list[float]], li
         return {}, []
     order = sorted(shared)
     scores = np.array(
-        [[_area(_by_block(each)[one]) for each in several] for one in order], dtype=np.float64
+        [[reported_auc(_by_block(each)[one]) for each in several] for one in order],
+        dtype=np.float64,
     )
     ranks, agreement, p = rank_stability(scores)
     found = {each.name: ranks[:, i].tolist() for i, each in enumerate(several)}

@@ -15,6 +15,7 @@ from scipy.stats import binomtest, ttest_rel
 from sklearn.metrics import brier_score_loss, roc_auc_score
 
 from mcalc.evaluation import Choice, ladder_figure
+from mcalc.report import comparisons
 from mcalc.report.baselines import baselines_table
 from mcalc.report.case_mix import case_mix_table
 from mcalc.report.cautions import cautions, provenance
@@ -516,3 +517,17 @@ def test_the_difference_to_the_paper_is_from_the_intervals_shown(trial) -> None:
     assert float(row["accuracy_difference_low"]) == pytest.approx(expected, abs=2e-4)
     expected = share - paper + math.hypot(high - share, paper - ends.low)
     assert float(row["accuracy_difference_high"]) == pytest.approx(expected, abs=2e-4)
+
+
+def test_so_many_networks_are_not_compared_with_one_another_and_it_is_said(
+    trial, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(comparisons, "MOST_NETWORKS", 3)
+    few = comparisons_table([made(trial, f"AL{i}", i) for i in (1, 2, 3)])
+    assert few is not None
+    assert column(few, "second").count("crop size") == 3
+    assert len(few.rows) == 3 + 3
+    many = comparisons_table([made(trial, f"AL{i}", i) for i in (1, 2, 3, 4)])
+    assert many is not None
+    assert set(column(many, "second")) == {"crop size"}
+    assert "4 networks report the same lesions. Above 3" in " ".join(many.notes)
