@@ -31,7 +31,9 @@ from mcalc.tracking.tracker import Tracker
 from mcalc.train import main
 
 pytestmark = [pytest.mark.slow, pytest.mark.whole, pytest.mark.xdist_group("rerun")]
-SMALL = (*COMMON, "trainer.precision=fp32", "trainer.channels_last=false")
+SMALL = (
+    *COMMON, "trainer.precision=fp32", "trainer.channels_last=false", "augment.place=cpu",
+)  # fmt: skip
 """The same on every machine: some of these tests write what another one has."""
 WITHOUT_NETWORK = "tracking.save_network=false"
 
@@ -158,9 +160,10 @@ def test_a_probability_that_was_changed_is_found(folder: Path) -> None:
     old = single(folder)
     file = artifact(folder, old, "predictions.csv")
     header, first, *rest = file.read_text().splitlines()
-    lesion, label, probability = first.split(",")
-    changed = f"{lesion},{label},{float(probability) + 0.25!r}"
-    with tampered(folder, {file: "\n".join([header, changed, *rest])}):
+    row = dict(zip(header.split(","), first.split(","), strict=True))
+    lesion = row["lesion"]
+    row["probability"] = repr(float(row["probability"]) + 0.25)
+    with tampered(folder, {file: "\n".join([header, ",".join(row.values()), *rest])}):
         printed = again(folder, "mine", status=1)
     assert f"probabilities: 1 of 10, at most by 0.25 ({lesion}: " in printed
     flat = " ".join(printed.replace("│", " ").split())
