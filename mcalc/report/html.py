@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import io
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,8 +12,6 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 from jinja2 import Environment, StrictUndefined
-from matplotlib.figure import Figure
-from PIL import Image
 from scipy.special import expit
 
 from mcalc.data.sources.cbis_ddsm import Case
@@ -35,28 +31,12 @@ from mcalc.report.choosing import can_choose, odds_of
 from mcalc.report.formats import Table
 from mcalc.report.networks import which_were_run
 from mcalc.report.paper_tables import SETTINGS
+from mcalc.report.pictures import Picture, drawing, photo
 from mcalc.report.rows import Record, Row, single_rows, trials_of
 from mcalc.report.used import assumed
 from mcalc.results import RecordedTrial
 
 _CROPS = 12
-# Figures are 4 inches wide and shown at up to 400 CSS pixels. Sixty of them keep below 8 MB, even
-# where crops are pure noise, as sheets of crops are JPEG and drawings PNG with a palette. The
-# crops themselves lie unchanged in the record.
-_PHOTO_DPI = 150
-_PHOTO_QUALITY = 85
-_DRAWING_DPI = 170
-_PALETTE = 128
-
-
-@dataclass(frozen=True, slots=True)
-class _Picture:
-    """A figure as the page shows it."""
-
-    source: str
-    """`data:image/...;base64,...`; empty where there is none."""
-    alternative: str
-    """What the figure shows, for those who cannot see it; or why there is none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,9 +46,9 @@ class _Pictures:
     name: str
     settings: tuple[str, ...]
     """`stopping.patience 15`, ..."""
-    curve: _Picture
-    crops: _Picture
-    confusion: _Picture
+    curve: Picture
+    crops: Picture
+    confusion: Picture
 
 
 def page(
@@ -127,7 +107,7 @@ def page(
     )
 
 
-def _score_figures(record: Record) -> list[_Picture]:
+def _score_figures(record: Record) -> list[Picture]:
     """ROC and precision-recall curves of each network's trials; reliability where it is fitted."""
     pictures = []
     for network in NETWORKS:
@@ -140,12 +120,12 @@ def _score_figures(record: Record) -> list[_Picture]:
         }
         shows = f"ROC and precision-recall curves of {len(trials)} trials of {title}."
         figure = curves_figure(scorers, f"{title}: ROC and precision-recall curves")
-        pictures.append(_Picture(_drawing(figure), shows))
+        pictures.append(drawing(figure, shows))
         pictures += [_reliability(trial) for trial in trials if can_choose(trial)]
     return pictures
 
 
-def _reliability(trial: RecordedTrial) -> _Picture:
+def _reliability(trial: RecordedTrial) -> Picture:
     assert trial.validation is not None  # `can_choose`
     said = trial.predictions
     probabilities = {"as stated": said.probabilities}
@@ -156,7 +136,7 @@ def _reliability(trial: RecordedTrial) -> _Picture:
         said.labels, probabilities, said.patients or None, f"{trial.name}: reliability"
     )
     shows = f"Reliability diagram of {trial.name}: share malignant against probability stated."
-    return _Picture(_drawing(figure), shows)
+    return drawing(figure, shows)
 
 
 def shown_crops(trial: RecordedTrial, limit: int = _CROPS) -> list[int]:
@@ -173,7 +153,7 @@ def shown_crops(trial: RecordedTrial, limit: int = _CROPS) -> list[int]:
 
 def _pictures(row: Row, unreadable: list[str]) -> _Pictures:
     if row.trial is None:
-        nothing = _Picture("", "not run")
+        nothing = Picture("", "not run")
         planned = row.paper.settings if row.paper else {}
         settings = tuple(f"{key} {value}" for key, value in planned.items())
         return _Pictures(row.label, settings, nothing, nothing, nothing)
@@ -187,7 +167,7 @@ def _pictures(row: Row, unreadable: list[str]) -> _Pictures:
     )
 
 
-def _curve(trial: RecordedTrial, label: str) -> _Picture:
+def _curve(trial: RecordedTrial, label: str) -> Picture:
     stopped = None  # a run to its limit of length has no stopping point to mark
     if trial.tags.get("mcalc.stop_reason") == "patience" and "iterations" in trial.metrics:
         stopped = int(trial.metrics["iterations"])
@@ -199,19 +179,19 @@ def _curve(trial: RecordedTrial, label: str) -> _Picture:
             f"Training of {label} over {last.iteration} iterations; at the last evaluation "
             f"validation accuracy {last.val_accuracy:.3f} and loss {last.val_loss:.3f}."
         )
-    return _Picture(_drawing(figure), shows)
+    return drawing(figure, shows)
 
 
-def _confusion(trial: RecordedTrial, label: str) -> _Picture:
+def _confusion(trial: RecordedTrial, label: str) -> Picture:
     counts = Confusion.of(trial.predictions)
     shows = (
         f"Confusion matrix of {label}: {counts.tn} true negatives, {counts.fn} false negatives, "
         f"{counts.tp} true positives, {counts.fp} false positives."
     )
-    return _Picture(_drawing(confusion_figure(counts, f"{label}: confusion matrix")), shows)
+    return drawing(confusion_figure(counts, f"{label}: confusion matrix"), shows)
 
 
-def _crops(trial: RecordedTrial, label: str, unreadable: list[str]) -> _Picture:
+def _crops(trial: RecordedTrial, label: str, unreadable: list[str]) -> Picture:
     predictions = trial.predictions
     images: dict[int, npt.NDArray[np.uint8]] = {}
     for index in shown_crops(trial):
@@ -222,14 +202,14 @@ def _crops(trial: RecordedTrial, label: str, unreadable: list[str]) -> _Picture:
         else:
             images[index] = image
     if not images:
-        return _Picture("", "no crop was kept with this trial")
+        return Picture("", "no crop was kept with this trial")
     read = list(images)
     labels, probabilities = predictions.labels[read], predictions.probabilities[read]
     right = int(((probabilities > 0.5) == labels).sum())
     title = f"{label}: classified crops"
     sheet = crops_figure([*images.values()], labels.tolist(), probabilities.tolist(), title)
     shows = f"{len(images)} crops classified by {label}, {right} of them rightly."
-    return _Picture(_photo(sheet), shows)
+    return photo(sheet, shows)
 
 
 def _read_crop(path: Path) -> npt.NDArray[np.uint8] | None:
@@ -239,25 +219,3 @@ def _read_crop(path: Path) -> npt.NDArray[np.uint8] | None:
     data = np.frombuffer(path.read_bytes(), dtype=np.uint8)
     image = cv2.imdecode(data, cv2.IMREAD_GRAYSCALE) if data.size else None
     return None if image is None else np.asarray(image, dtype=np.uint8)
-
-
-def _drawing(figure: Figure) -> str:
-    image = _drawn(figure, _DRAWING_DPI)
-    return _inline(image.quantize(_PALETTE, dither=Image.Dither.NONE), "png")
-
-
-def _photo(figure: Figure) -> str:
-    # subsampling 0: full colour resolution, or coloured titles blur
-    return _inline(_drawn(figure, _PHOTO_DPI), "jpeg", quality=_PHOTO_QUALITY, subsampling=0)
-
-
-def _drawn(figure: Figure, dpi: int) -> Image.Image:
-    stream = io.BytesIO()
-    figure.savefig(stream, format="png", dpi=dpi)
-    return Image.open(stream).convert("RGB")  # nothing is transparent
-
-
-def _inline(image: Image.Image, form: str, **options: int) -> str:
-    stream = io.BytesIO()
-    image.save(stream, format=form, optimize=True, **options)
-    return f"data:image/{form};base64," + base64.b64encode(stream.getvalue()).decode("ascii")
