@@ -6,6 +6,11 @@ from .calibration import temperature as temperature
 from .clustered import area_interval as area_interval
 from .clustered import areas as areas
 from .clustered import rate_interval as rate_interval
+from .decision import PUBLISHED as PUBLISHED
+from .decision import Decision as Decision
+from .decision import can_decide as can_decide
+from .decision import decide as decide
+from .decision import odds_of as odds_of
 from .figures import confusion_figure as confusion_figure
 from .figures import crops_figure as crops_figure
 from .figures import curve_figure as curve_figure

@@ -9,14 +9,16 @@ from statistics import fmean, stdev
 import numpy as np
 import numpy.typing as npt
 from scipy.integrate import quad
-from scipy.special import expit, logit
+from scipy.special import expit
 from scipy.stats import norm
 
 from mcalc.evaluation import (
     Choice,
     auc,
     calibration,
+    can_decide,
     choose_threshold,
+    odds_of,
     rate_interval,
     sensitivity_at,
     temperature,
@@ -28,15 +30,11 @@ from mcalc.results import Predictions, RecordedTrial
 
 SPECIFICITIES = (0.80, 0.90)
 """At which the sensitivity is given."""
-_FEWEST = 2
-"""Units of each class that a threshold or a temperature needs on the validation side."""
 
 
 def can_choose(trial: RecordedTrial) -> bool:
     """Whether the record has predictions of both classes of lesions that are not reported."""
-    if trial.validation is None:
-        return False
-    return bool(np.bincount(trial.validation.labels, minlength=2).min() >= _FEWEST)
+    return can_decide(trial.validation)
 
 
 def choosing_table(trials: Sequence[RecordedTrial], choice: Choice) -> Table:
@@ -111,15 +109,6 @@ def calibration_table(trials: Sequence[RecordedTrial]) -> Table | None:
             "them."
         )
     return Table("Calibration of the reported lesions", columns, tuple(rows), tuple(notes))
-
-
-def odds_of(predictions: Predictions) -> npt.NDArray[np.float64]:
-    """Log odds of malignant, (n,); from the probability where the record has no more."""
-    if predictions.logits is not None:
-        return predictions.logits[:, 0]
-    edge = np.finfo(np.float64).eps
-    found: npt.NDArray[np.float64] = logit(np.clip(predictions.probabilities, edge, 1 - edge))
-    return found
 
 
 def expected_best_of(k: int) -> float:

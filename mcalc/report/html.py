@@ -21,13 +21,14 @@ from mcalc.evaluation import (
     crops_figure,
     curve_figure,
     curves_figure,
+    odds_of,
     reliability_figure,
     temperature,
 )
 from mcalc.paper import DIFFERENCES, NETWORK_TITLES, NETWORKS
 from mcalc.report.audit import audit
 from mcalc.report.cautions import cautions, provenance
-from mcalc.report.choosing import can_choose, odds_of
+from mcalc.report.choosing import can_choose
 from mcalc.report.formats import Table
 from mcalc.report.networks import which_were_run
 from mcalc.report.paper_tables import SETTINGS

@@ -17,10 +17,10 @@ from mcalc.evaluation import (
     auc_interval,
     blocked_difference,
     holm,
+    odds_of,
     rank_stability,
 )
 from mcalc.iteration import grouped
-from mcalc.report.choosing import odds_of
 from mcalc.report.configurations import REPEATED, Configuration, block, configurations, overlap
 from mcalc.report.formats import (
     NOT_RUN,

@@ -16,6 +16,8 @@ PREDICTIONS_FILE = "predictions.csv"
 VALIDATION_FILE = "validation.csv"
 """As predictions.csv, of the units that stopped training, where they are not those reported."""
 SAMPLES_FILE = "samples.csv"
+SPLIT_FILE = "split.csv"
+"""Which subset each sample belongs to (`mcalc.data.splits.split_file`)."""
 
 
 def read_curve(folder: Path) -> tuple[CurvePoint, ...]:
@@ -42,6 +44,14 @@ def read_evidence(folder: Path) -> tuple[Evidence, ...]:
     if not file.is_file():
         return ()
     return tuple(Evidence(row["subset"], row["unit"], row) for row in read_csv(file))
+
+
+def read_trained_on(folder: Path) -> dict[str, str]:
+    """Sample -> patient of what was trained on; empty for a record that is older than that."""
+    file = folder / SPLIT_FILE
+    if not file.is_file():
+        return {}
+    return {row["sample"]: row["patient"] for row in read_csv(file) if row["side"] == "train"}
 
 
 def _predictions(file: Path) -> Predictions:

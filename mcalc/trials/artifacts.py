@@ -25,8 +25,9 @@ from mcalc.evaluation import (
 )
 from mcalc.results import Predictions, TrialResult
 from mcalc.secret_text import hidden
-from mcalc.tracking import SAMPLES_FILE, VALIDATION_FILE, RunWriter
-from mcalc.trials.evidence import LOGITS_FILE, logits_csv, samples_csv
+from mcalc.tracking import SAMPLES_FILE, SPLIT_FILE, VALIDATION_FILE, RunWriter
+from mcalc.trials.evidence import LOGITS_FILE, logits_csv, samples_csv, split_csv
+from mcalc.trials.inputs import INPUTS_FILE, inputs_json
 
 SHEET = 12
 """Crops on a sheet of classified mammograms, half of them malignant where there are enough."""
@@ -105,6 +106,8 @@ def write_artifacts(
         writer.predictions_of(prepared.score(result.validation), VALIDATION_FILE)
     writer.text(samples_csv(prepared), SAMPLES_FILE)
     writer.text(logits_csv(result), LOGITS_FILE)
+    writer.text(split_csv(prepared), SPLIT_FILE)
+    writer.text(inputs_json(prepared), INPUTS_FILE)
     writer.curve(result.curve)
     pictures = pictures_of(prepared)
     shown = sheet_of(predictions, pictures)

@@ -11,8 +11,9 @@ from functools import lru_cache
 
 from mcalc.csv_cells import csv_text
 from mcalc.data import Lesion, PreparedData
-from mcalc.data.splits import Sample
+from mcalc.data.splits import Sample, split_rows
 from mcalc.data.splits.samples import LABEL_NAMES
+from mcalc.data.splits.split_file import COLUMNS as SPLIT_COLUMNS
 from mcalc.results import Predictions, TrialResult
 
 KNOWN = (
@@ -44,10 +45,16 @@ def samples_csv(prepared: PreparedData) -> str:
     for row, (subset, sample, position) in enumerate(rows):
         lesion = prepared.prepared.lesions[position]
         size = prepared.prepared.native_sizes[position]
-        known = _known(sample, lesion, size.tolist())
+        known = known_columns(subset, sample, lesion, size.tolist())
         guesses = (repr(float(guess[row])) for guess in found.values())
-        table.append([subset, *known, *guesses])
+        table.append([*known.values(), *guesses])
     return "".join(csv_text(table))
+
+
+@lru_cache(maxsize=1)
+def split_csv(prepared: PreparedData) -> str:
+    """Which subset each sample belongs to, as `protocol.split_file` reads it."""
+    return "".join(csv_text([SPLIT_COLUMNS, *split_rows(prepared.samples, prepared.split)]))
 
 
 def logits_csv(result: TrialResult) -> str:
@@ -80,9 +87,12 @@ def _rows(prepared: PreparedData) -> Iterator[tuple[str, Sample, int]]:
                 yield subset, prepared.samples[place], position
 
 
-def _known(sample: Sample, lesion: Lesion, size: Sequence[int]) -> list[str]:
-    """Cells of all columns of `KNOWN` but the first; empty where a value is not known."""
+def known_columns(
+    subset: str, sample: Sample, lesion: Lesion, size: Sequence[int]
+) -> dict[str, str]:
+    """The cells of a lesion's row, by the columns of `KNOWN`; empty where a value is not known."""
     values: list[object] = [
+        subset,
         sample.id,
         lesion.id,
         sample.unit,
@@ -100,4 +110,5 @@ def _known(sample: Sample, lesion: Lesion, size: Sequence[int]) -> list[str]:
         lesion.assessment,
         *(value if value > 0 else None for value in size),
     ]
-    return ["" if value is None else str(value) for value in values]
+    cells = ("" if value is None else str(value) for value in values)
+    return dict(zip(KNOWN, cells, strict=True))

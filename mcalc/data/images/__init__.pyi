@@ -8,10 +8,15 @@ from .headers import ReadHeader as ReadHeader
 from .headers import kept_headers as kept_headers
 from .image_file import ImageHeader as ImageHeader
 from .image_file import image_size as image_size
+from .image_file import pixel_spacing as pixel_spacing
 from .image_file import read_header as read_header
 from .image_file import read_image as read_image
+from .input_range import InputRange as InputRange
+from .input_range import Look as Look
 from .prepare import Prepared as Prepared
+from .prepare import prepare_image as prepare_image
 from .prepare import prepare_images as prepare_images
+from .regions import Unusable as Unusable
 from .regions import cut as cut
 from .regions import read_source as read_source
 from .resize import fit as fit

@@ -82,6 +82,9 @@ class Prepared:
     """Why images could not be prepared, and what must be known of those that could."""
     positions: tuple[int, ...]
     """(n,): which of `images` shows each lesion."""
+    bits: tuple[tuple[int, int], ...] = ()
+    """(m, 2): bits of a value of the file that each image was cut from, 8 or 16, and how many of
+    the highest no value uses; empty where the cache was written before they were kept."""
 
 
 _Shown = Sequence[Lesion]
@@ -194,6 +197,7 @@ def _load(place: Path, lesions: Sequence[Lesion]) -> Prepared:
             Defect(name, DefectKind(kind), *texts) for name, kind, *texts in about["defects"]
         ),
         positions=tuple(about["positions"]),
+        bits=tuple((depth, unused) for depth, unused in about.get("bits", ())),
     )
 
 
@@ -304,6 +308,7 @@ def _about(
         "kept": [lesion for lesion, _, _ in kept],
         "positions": [image for _, image, _ in kept],
         "native_sizes": [native for _, _, native in kept],
+        "bits": [(outcome.depth, outcome.unused_bits) for _, outcome in made],
         "defects": [
             astuple(defect) for defect in [*defects, *_hung_otherwise(walls), *_nearly_black(made)]
         ],

@@ -12,8 +12,7 @@ With data.region=crop a file is a lesion's crop, with data.region=full a whole m
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
@@ -25,11 +24,12 @@ from mcalc.data.records import Defect, DefectKind, Index, Lesion, Pathology, Sid
 from mcalc.data.sources.file_names import FileNames, shown
 from mcalc.data.sources.label_conflicts import label_conflicts
 from mcalc.data.sources.paths import (
-    IMAGE_SUFFIXES,
     UnsafePath,
     checked_root,
     entries,
+    files_below,
     is_file,
+    is_image_file,
     safe_parts,
 )
 from mcalc.data.sources.registry import Source
@@ -170,12 +170,12 @@ def _from_class_folders(root: Path, ledger: list[Defect]) -> tuple[list[Lesion],
         )
     found, others = [], 0
     for path in loose:
-        if _is_image(path):
+        if is_image_file(path):
             detail = "lies in no class folder"
             ledger.append(Defect(path.name, DefectKind.BAD_VALUE, detail, "excluded"))
     for folder, pathology in classes:
-        for path in _files(folder, set()):
-            if not _is_image(path):
+        for path in files_below(folder):
+            if not is_image_file(path):
                 others += 1
                 continue
             inner = path.relative_to(folder).parts
@@ -188,27 +188,6 @@ def _from_class_folders(root: Path, ledger: list[Defect]) -> tuple[list[Lesion],
         )
     skipped = f"{others} files that are neither DICOM, JPEG nor PNG were not looked at"
     return found, (skipped,) if others else ()
-
-
-def _files(folder: Path, above: set[Path]) -> Iterator[Path]:
-    """Files at any depth in order; a link to a folder that holds it is not followed."""
-    here = folder.resolve()
-    if here in above:
-        return
-    for path in entries(folder):
-        if path.is_dir():
-            yield from _files(path, above | {here})
-        else:
-            yield path
-
-
-def _is_image(path: Path) -> bool:
-    """By its suffix, or by its content: scanners often write DICOM files without one."""
-    if path.suffix.lower() in IMAGE_SUFFIXES:
-        return True
-    with suppress(OSError), path.open("rb") as file:
-        return file.read(132)[128:] == b"DICM"
-    return False
 
 
 def _from_table(table: Path, ledger: list[Defect]) -> list[Lesion]:

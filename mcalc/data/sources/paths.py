@@ -103,6 +103,31 @@ def image_files(folder: Path, depth: int = 0) -> Iterator[Path]:
             yield path
 
 
+def files_below(folder: Path) -> Iterator[Path]:
+    """Files at any depth in order; a link to a folder that holds it is not followed."""
+    return _files(folder, set())
+
+
+def _files(folder: Path, above: set[Path]) -> Iterator[Path]:
+    here = folder.resolve()
+    if here in above:
+        return
+    for path in entries(folder):
+        if path.is_dir():
+            yield from _files(path, above | {here})
+        else:
+            yield path
+
+
+def is_image_file(path: Path) -> bool:
+    """By its suffix, or by its content: scanners often write DICOM files without one."""
+    if path.suffix.lower() in IMAGE_SUFFIXES:
+        return True
+    with suppress(OSError), path.open("rb") as file:
+        return file.read(132)[128:] == b"DICM"
+    return False
+
+
 def first_file(folders: Iterable[Path], name: str) -> Path | None:
     """The file of this name in the first of the folders that has it, whatever its case.
 

@@ -6,6 +6,7 @@ from .samples import Sample as Sample
 from .samples import class_count as class_count
 from .samples import make_samples as make_samples
 from .split_file import read_split as read_split
+from .split_file import split_rows as split_rows
 from .split_file import write_split as write_split
 from .units import by_unit as by_unit
 from .units import score_units as score_units

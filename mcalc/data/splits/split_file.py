@@ -30,15 +30,19 @@ def write_split(path: Path, samples: Sequence[Sample], parts: Split) -> None:
 
     Folders are made as needed. Raises UserError when it cannot be written.
     """
+    rows = split_rows(samples, parts)
+    write_table(path, COLUMNS, rows, "the split", "name a file in a writable folder")
+
+
+def split_rows(samples: Sequence[Sample], parts: Split) -> list[tuple[str, str, str, str]]:
+    """The rows of `COLUMNS`, sorted by sample. What is reported and stops training is reported."""
     subset_of = dict.fromkeys(parts.train, "train")
     subset_of |= dict.fromkeys(parts.validation, "validation")
-    # samples that are reported and stop training count as reported
     subset_of |= dict.fromkeys(parts.reported, "reported")
-    rows = sorted(
+    return sorted(
         (samples[i].id, samples[i].patient, LABEL_NAMES[samples[i].label], subset)
         for i, subset in subset_of.items()
     )
-    write_table(path, COLUMNS, rows, "the split", "name a file in a writable folder")
 
 
 def read_split(
