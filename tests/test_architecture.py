@@ -99,6 +99,17 @@ RULES: dict[str, tuple[str, ...]] = {
         "mcalc.command_line", "mcalc.config", "mcalc.data.sources.cbis_ddsm", "mcalc.evaluation",
         "mcalc.paper", "mcalc.tracking",
     ),
+    "mcalc.predict": (
+        "mcalc.command_line", "mcalc.config", "mcalc.data", "mcalc.evaluation", "mcalc.models",
+        "mcalc.report", "mcalc.tracking", "mcalc.training", "mcalc.trials",
+    ),
+    "mcalc.serving": (
+        "mcalc.config", "mcalc.evaluation", "mcalc.predict", "mcalc.tracking",
+    ),
+    "mcalc.export": (
+        "mcalc.command_line", "mcalc.config", "mcalc.data.splits", "mcalc.evaluation",
+        "mcalc.models", "mcalc.predict", "mcalc.serving", "mcalc.tracking",
+    ),
     "mcalc.sweep.planning": ("mcalc.config",),
     "mcalc.sweep.store": ("mcalc.config", "mcalc.sweep.planning"),
     "mcalc.sweep.display": (
@@ -120,6 +131,9 @@ RULES: dict[str, tuple[str, ...]] = {
     "mcalc.sweep": (
         "mcalc.command_line", "mcalc.config", "mcalc.data", "mcalc.training", "mcalc.trials",
         "mcalc.tracking",
+    ),
+    "mcalc.runs": (
+        "mcalc.config", "mcalc.evaluation", "mcalc.predict", "mcalc.tracking", "mcalc.trials",
     ),
     "mcalc.train": ("mcalc.command_line", "mcalc.config", "mcalc.trials"),
     "mcalc.weights": ("mcalc.command_line", "mcalc.config", "mcalc.models"),
@@ -246,7 +260,7 @@ def test_data_models_and_evaluation_reach_no_framework(module: str) -> None:
 @pytest.mark.parametrize(
     ("library", "packages"),
     [
-        ("mlflow", ("mcalc.tracking",)),
+        ("mlflow", ("mcalc.tracking", "mcalc.serving")),
         ("optuna", ("mcalc.sweep",)),
         ("omegaconf", ("mcalc.config.compose", "hydra_plugins")),
         ("albumentations", ("mcalc.data.loading",)),

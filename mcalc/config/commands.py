@@ -273,5 +273,87 @@ WEIGHTS = Command(
     ),
 )
 
-COMMANDS = {command.name: command for command in (TRAIN, DATA, SWEEP, REPORT, PAPER, WEIGHTS)}
+PREDICT = Command(
+    name="predict",
+    module="mcalc.predict.command",
+    line="use trained networks of the record on other images",
+    usage="run=NAME[,NAME ...] input=PATH | data=NAME data.root=PATH",
+    text=(
+        "Say how likely each image is malignant, by networks of the record. Images are prepared as "
+        "the record says, whatever the settings are now. With labels=, or a data set as data=cmmd, "
+        "the figures of the report are printed too. Research software, no medical device. Exit "
+        "status 0: every image was used; 1: some could not be; 2: a mistake."
+    ),
+    words={
+        "run": Word("a trial's name, SWEEP/NAME or run id; several by commas speak together"),
+        "input": Word("image files or folders: DICOM, JPEG, PNG; several by commas"),
+        "labels": Word("CSV of path,label,patient of the images in input=", kind="path"),
+        "to": Word("file to write; without it the table is printed", kind="path"),
+        "output": Word(
+            "csv, or jsonl: an object a line; auto goes by the ending of to=",
+            kind="choice",
+            choices=("auto", "csv", "jsonl"),
+            default="auto",
+        ),
+        "best": Word("with run=SWEEP: so many of its networks, by validation AUC"),
+        "ensemble": Word(
+            "of several networks: mean of log odds, or greedy by validation log loss",
+            kind="choice",
+            choices=("mean", "greedy"),
+            default="mean",
+        ),
+        "operating_point": Word(
+            "threshold fixed on validation: youden, or sensitivity (at least 0.90)",
+            kind="choice",
+            choices=("youden", "sensitivity"),
+            default="youden",
+        ),
+    },
+    settings=_names(
+        "tracking.dir tracking.uri data.root data.pixel_size data.cache backbone.weights "
+        "trainer.accelerator"
+    ),
+    examples=(
+        "python -m mcalc.predict run=AL3 input=lesion.dcm",
+        "python -m mcalc.predict run=alexnet best=3 input=folder to=predictions.csv",
+        "python -m mcalc.predict run=GL1 data=cmmd data.root=PATH to=cmmd.jsonl",
+    ),
+    groups=False,
+)
+
+EXPORT = Command(
+    name="export",
+    module="mcalc.export",
+    line="write a trained network as ONNX, or register it in MLflow",
+    usage="run=NAME to=FILE.onnx | registry=NAME [alias=NAME]",
+    text=(
+        "Write a trained network of the record as ONNX (fp32, any batch, normalisation included), "
+        "or make it a version of a model in MLflow's registry, which mlflow models serve serves. "
+        "docs/predict.md says how images are prepared for either."
+    ),
+    words={
+        "run": Word("a trial's name, SWEEP/NAME, run id or models:/NAME@ALIAS"),
+        "to": Word("the .onnx file to write", kind="path"),
+        "registry": Word("name of the registered model"),
+        "alias": Word("with registry: a name for this version, as champion"),
+        "operating_point": Word(
+            "threshold fixed on validation: youden, or sensitivity (at least 0.90)",
+            kind="choice",
+            choices=("youden", "sensitivity"),
+            default="youden",
+        ),
+    },
+    settings=("tracking.dir", "tracking.uri", "backbone.weights"),
+    examples=(
+        "python -m mcalc.export run=AL3 to=al3.onnx",
+        "python -m mcalc.export run=alexnet/AL3 registry=calcifications alias=champion",
+        "python -m mcalc.export run=models:/calcifications@champion to=champion.onnx",
+    ),
+    groups=False,
+)
+
+COMMANDS = {
+    command.name: command
+    for command in (TRAIN, DATA, SWEEP, REPORT, PREDICT, EXPORT, PAPER, WEIGHTS)
+}
 """By name."""

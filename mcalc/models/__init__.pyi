@@ -10,4 +10,7 @@ from .frozen import CutNetwork as CutNetwork
 from .frozen import UncuttableError as UncuttableError
 from .frozen import cut_network as cut_network
 from .frozen import matches as matches
+from .onnx_export import export_onnx as export_onnx
+from .trained import filled as filled
+from .trained import load_trained as load_trained
 from .weight_path import weight_path as weight_path

@@ -39,40 +39,52 @@ _UNFINISHED = {
 """Why a run in another state than finished cannot be run again."""
 
 
-def find_trial(tracking: TrackingConfig, word: str) -> RecordedTrial:
+class SeveralTrialsError(UserError):
+    """What a user said means several recorded trials."""
+
+
+def find_trial(tracking: TrackingConfig, word: str, setting: str = "from_run") -> RecordedTrial:
     """The finished trial that a user names, without artifacts.
 
     Args:
         tracking: the record.
-        word: the id of its MLflow run, six or more first digits of it, or the trial's name. Of
-            several finished runs of the trial of that name the newest counts.
+        word: the id of its MLflow run, six or more first digits of it, or the trial's name, alone
+            or behind that of its sweep (`alexnet/AL3`). Of several finished runs of the trial of
+            that name the newest counts.
+        setting: where the user named it, for messages.
 
     Raises UserError where there is none, where several are meant, and for a run that is no trial,
     did not finish or was deleted.
     """
+    asked = f"{setting}={word}"
     client = reading_client(tracking)
     if client is None:
         raise UserError(
-            f"from_run={word}: nothing is recorded in {tracking.dir}: name the folder of the "
+            f"{asked}: nothing is recorded in {tracking.dir}: name the folder of the "
             "record with tracking.dir=PATH"
         )
     experiments = [found.experiment_id for found in client.search_experiments()]
-    trial = recorded_trial(_find(client, experiments, word, tracking))
+    trial = recorded_trial(_find(client, experiments, word, tracking, asked))
     kind = trial.tags.get("mcalc.kind")
     if kind == "sweep":
-        raise _is_a_sweep(client, experiments, trial, word)
+        raise _is_a_sweep(client, experiments, trial, asked)
     if kind not in ("trial", RERUN):
-        raise UserError(f"from_run={word}: run {trial.run_id} is no trial that mcalc recorded")
+        raise UserError(f"{asked}: run {trial.run_id} is no trial that mcalc recorded")
     if trial.state != "finished":
         reason = _UNFINISHED[trial.state]
-        raise UserError(f"from_run={word}: run {trial.run_id} ({trial.name}) {reason}")
+        raise UserError(f"{asked}: run {trial.run_id} ({trial.name}) {reason}")
     return trial
 
 
-def _find(client: MlflowClient, experiments: list[str], word: str, tracking: TrackingConfig) -> Run:
-    if _WHOLE_ID.fullmatch(word) and (run := _by_id(client, word)):
+def _find(
+    client: MlflowClient, experiments: list[str], word: str, tracking: TrackingConfig, asked: str
+) -> Run:
+    if _WHOLE_ID.fullmatch(word) and (run := _by_id(client, word, asked)):
         return run
     named = _by_name(client, experiments, word)
+    sweep, slash, name = word.partition("/")
+    if slash and not named:
+        named = _by_name(client, experiments, name, sweep)
     begun: list[Run] = []
     if _PREFIX.fullmatch(word):
         begun = list(client.search_runs(experiments, f"attributes.run_id LIKE '{word}%'"))
@@ -80,16 +92,16 @@ def _find(client: MlflowClient, experiments: list[str], word: str, tracking: Tra
     if len(found) > 1:
         several = [_described(run) for run in found.values()]
         more = f" and {len(several) - _SHOWN} more" if len(several) > _SHOWN else ""
-        raise UserError(
-            f"from_run={word} means several recorded trials: {', '.join(several[:_SHOWN])}{more}; "
+        raise SeveralTrialsError(
+            f"{asked} means several recorded trials: {', '.join(several[:_SHOWN])}{more}; "
             "give the id of one"
         )
     if not found:
-        raise _not_found(client, experiments, word, tracking)
+        raise _not_found(client, experiments, word, tracking, asked)
     return next(iter(found.values()))
 
 
-def _by_id(client: MlflowClient, run_id: str) -> Run | None:
+def _by_id(client: MlflowClient, run_id: str, asked: str) -> Run | None:
     try:
         run = client.get_run(run_id)
     except MlflowException as error:
@@ -97,16 +109,28 @@ def _by_id(client: MlflowClient, run_id: str) -> Run | None:
             raise
         return None
     if run.info.lifecycle_stage == LifecycleStage.DELETED:
-        raise UserError(f"from_run={run_id}: this run was deleted in MLflow: restore it there")
+        raise UserError(f"{asked}: this run was deleted in MLflow: restore it there")
     return run
 
 
-def _by_name(client: MlflowClient, experiments: list[str], name: str) -> list[Run]:
-    """Of each trial of this name the newest finished run; of none finished the newest run."""
+def _by_name(
+    client: MlflowClient, experiments: list[str], name: str, sweep: str | None = None
+) -> list[Run]:
+    """Of each trial of this name the newest finished run; of none finished the newest run.
+
+    `sweep`: title or id of the sweep that it belongs to; None for any, or for a single trial.
+    """
     tags = {"mcalc.kind": "trial"}
     if "'" not in name:  # MLflow's queries cannot quote it
         tags["mlflow.runName"] = name
     runs = [run for run in search(client, experiments, tags) if run.info.run_name == name]
+    if sweep is not None:
+        parents = {
+            run.info.run_id
+            for run in search(client, experiments, {"mcalc.kind": "sweep"})
+            if sweep in (run.data.tags.get("mcalc.sweep"), run.data.tags.get("mcalc.sweep_id"))
+        }
+        runs = [run for run in runs if run.data.tags.get(PARENT_TAG) in parents]
     finished = [run for run in runs if run.info.status == "FINISHED"]
     trials = grouped(finished, lambda run: run.data.tags.get("mcalc.key", ""))
     return [_newest(each) for each in trials.values()] or runs[:1]
@@ -125,8 +149,12 @@ def _described(run: Run) -> str:
 
 
 def _not_found(
-    client: MlflowClient, experiments: list[str], word: str, tracking: TrackingConfig
+    client: MlflowClient, experiments: list[str], word: str, tracking: TrackingConfig, asked: str
 ) -> UserError:
+    parents = search(client, experiments, {"mcalc.kind": "sweep"})
+    for parent in parents:
+        if word in (parent.data.tags.get("mcalc.sweep"), parent.data.tags.get("mcalc.sweep_id")):
+            return _is_a_sweep(client, experiments, recorded_trial(parent), asked)
     runs = search(client, experiments, {"mcalc.kind": "trial"}, "FINISHED")
     known = {str(run.info.run_name) for run in runs}
     if re.fullmatch("[0-9a-f]{6,}", word):
@@ -138,19 +166,19 @@ def _not_found(
     if re.fullmatch("[0-9a-f]{1,5}", word):
         short = "; of an id give at least six digits"
     return UserError(
-        f"from_run={word}: under {place} no run has this id and no trial this "
+        f"{asked}: under {place} no run has this id and no trial this "
         f"name{nearest(word, known)}{short} (`python -m mcalc.sweep list` and `make ui` show what "
         "is recorded)"
     )
 
 
 def _is_a_sweep(
-    client: MlflowClient, experiments: list[str], parent: RecordedTrial, word: str
+    client: MlflowClient, experiments: list[str], parent: RecordedTrial, asked: str
 ) -> UserError:
     trials = search(client, experiments, {PARENT_TAG: parent.run_id}, "FINISHED", "ASC")
     shown = [_described(run) for run in trials[:_SHOWN]]
     return UserError(
-        f"from_run={word}: run {parent.run_id} is the sweep {parent.name}, not a trial: name one "
+        f"{asked}: run {parent.run_id} is the sweep {parent.name}, not a trial: name one "
         f"of its trials, as {', '.join(shown) or 'soon as one has finished'}"
     )
 
@@ -206,15 +234,15 @@ def _read(
                 raise FileNotFoundError(path)
         except (MlflowException, OSError) as error:
             raise UserError(
-                f"{what} is not among its artifacts, so it cannot be run again and compared: put "
+                f"{what} is not among its artifacts, so that nothing can be made of the run: put "
                 "it back, or run the trial again with rerun=true"
             ) from error
         try:
             return read(path)
         except (csv.Error, KeyError, OSError, TypeError, ValueError) as error:
             raise UserError(
-                f"{what} is damaged ({type(error).__name__}: {error}), so it cannot be run again "
-                "and compared: put the file back, or run the trial again with rerun=true"
+                f"{what} is damaged ({type(error).__name__}: {error}), so that nothing can be "
+                "made of the run: put the file back, or run the trial again with rerun=true"
             ) from error
 
 

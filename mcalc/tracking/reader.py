@@ -93,6 +93,19 @@ def read_trials(tracking: TrackingConfig, sweep: str | None = None) -> list[Reco
     return [_read_trial(client, run, directory) for run in reversed(newest.values())]
 
 
+def finished_trials(tracking: TrackingConfig) -> list[RecordedTrial]:
+    """Every finished trial of a record, without artifacts, in the order in which they began.
+
+    Without runs that a later one replaced. Raises UserError when there is no such record.
+    """
+    client = reading_client(tracking)
+    if client is None:
+        raise nothing_recorded(tracking)
+    experiments = [found.experiment_id for found in client.search_experiments()]
+    runs = search(client, experiments, {"mcalc.kind": "trial"}, "FINISHED", "ASC")
+    return [recorded_trial(run) for run in runs if SUPERSEDED_TAG not in run.data.tags]
+
+
 def _read_trial(client: MlflowClient, run: Run, directory: Path | None) -> RecordedTrial:
     folder = artifacts_of(client, run, directory)
     crops = sorted((folder / "crops").glob("*.png"))

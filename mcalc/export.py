@@ -1,0 +1,75 @@
+"""`python -m mcalc.export`: a trained network as ONNX, or as a model of MLflow's registry."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from functools import partial
+
+from mcalc.command_line import run_command
+from mcalc.config import Line
+from mcalc.errors import UserError
+from mcalc.leaving import run_as_program
+from mcalc.tracking.places import refuse_nothing
+
+ONNX_SUFFIX = ".onnx"
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run the command; returns its exit status."""
+    return run_command("export", arguments)
+
+
+def run(line: Line) -> int:
+    """Write the file, or register the model; returns the exit status.
+
+    Raises UserError for a mistake in the words, where the record has no such network, and where
+    the file cannot be written.
+    """
+    words = line.words
+    if not words["run"]:
+        raise UserError("run=NAME names the trained network, as in run=AL3 or run=alexnet/AL3")
+    if not words["to"] and not words["registry"]:
+        raise UserError(
+            "to=FILE.onnx writes the network as ONNX; registry=NAME makes it a model of MLflow's "
+            "registry: give one"
+        )
+    if words["alias"] and not words["registry"]:
+        raise UserError("alias= names a version of a registered model: add registry=NAME")
+    target = words["to"]
+    if target is not None and target.suffix.lower() != ONNX_SUFFIX:
+        raise UserError(f"to={target}: expected a name that ends in {ONNX_SUFFIX}")
+    config = line.config()
+    refuse_nothing(config.tracking)
+    given = {override.partition("=")[0] for override in line.overrides}
+    # late: PyTorch and MLflow
+    from mcalc.data.splits import MALIGNANT
+    from mcalc.evaluation import Choice, decide
+    from mcalc.models import export_onnx
+    from mcalc.predict.bundle import about
+    from mcalc.predict.network import open_network
+    from mcalc.predict.selection import chosen_runs
+
+    names = chosen_runs(config.tracking, words["run"], None)
+    if len(names) != 1:
+        raise UserError(f"run={words['run']}: one network is exported at a time")
+    network = open_network(config, given, names[0])
+    decision = decide(network.validation, Choice(words["operating_point"]))
+    if target is not None:
+        said = json.dumps(about(network, decision))
+        export_onnx(network.classifier.cpu(), network.size, MALIGNANT, said, target)
+        print(f"wrote {target}: {network.trial.name}, images of {network.size} x {network.size}")
+    if words["registry"]:
+        from mcalc.serving.registry import register
+
+        made = register(config.tracking, network, decision, words["registry"], words["alias"] or "")
+        print(
+            f"registered {network.trial.name} as models:/{made.name}/{made.version}"
+            + (f", models:/{made.name}@{words['alias']}" if words["alias"] else "")
+        )
+    return 0
+
+
+if __name__ == "__main__":
+    run_as_program(partial(main, sys.argv[1:]))

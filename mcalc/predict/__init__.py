@@ -1,0 +1,1 @@
+"""Networks of the record, used on images that they were not trained on."""

@@ -1,0 +1,265 @@
+"""Networks of the record look at images; what they say is written as a table."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy.special import expit
+
+from mcalc.atomic_write import write_text
+from mcalc.config import Config, DataConfig
+from mcalc.console import counting, stderr
+from mcalc.data.sources import open_source
+from mcalc.errors import UserError
+from mcalc.evaluation import Choice, Decision, decide
+from mcalc.predict.command import input_paths
+from mcalc.predict.ensemble import (
+    Joining,
+    joined,
+    joined_predictions,
+    joint_validation,
+    weights_of,
+)
+from mcalc.predict.external import print_figures
+from mcalc.predict.images import (
+    InputImage,
+    LabelledImages,
+    input_files,
+    prepare_files,
+    prepare_source,
+)
+from mcalc.predict.network import TrainedNetwork, open_network
+from mcalc.predict.selection import chosen_runs
+from mcalc.predict.table import BENIGN, MALIGNANT, Row, as_csv, as_json_lines, known
+from mcalc.results import Predictions
+
+NO_DEVICE = (
+    "research software and no medical device: nothing that it says may decide about a patient"
+)
+_OF_THE_DATA = (
+    "source", "root", "csv_dir", "csv_split", "labels", "min_completeness", "phantom", "cache",
+)  # fmt: skip
+"""Fields of `DataConfig` that say which images; all others say how they are prepared."""
+_OF_THE_FILES = ("data.bits_stored", "data.pixel_size")
+"""Settings about the files themselves, which may differ from those trained on."""
+
+
+@dataclass(frozen=True, eq=False)
+class Panel:
+    """One or several networks that speak together."""
+
+    networks: tuple[TrainedNetwork, ...]
+    weights: tuple[float, ...]
+    """Share of each in the joint log odds."""
+    decision: Decision
+    validation: Predictions | None
+    """What they said together of the lesions that stopped training."""
+
+
+def alone(network: TrainedNetwork, decision: Decision) -> Panel:
+    """One network with the decision that was fixed for it."""
+    return Panel((network,), (1.0,), decision, network.validation)
+
+
+def predict_images(config: Config, given: Collection[str], words: Mapping[str, Any]) -> int:
+    """Predict, write the table and print what a user must know; returns the exit status.
+
+    Args:
+        config: what the command line and `conf/` say.
+        given: keys of the command line.
+        words: the command's own.
+
+    Raises UserError where a network cannot be had, no image is named that exists, or the table
+    cannot be written.
+    """
+    named = words["input"] and not words["labels"]
+    files = input_files(input_paths(words["input"])) if named else None
+    panel = _panel(config, given, words)
+    _say_who(panel)
+    labelled: LabelledImages | None = None
+    seen: list[Sequence[InputImage]] = []
+    if files is None:
+        sets = [_labelled(network, config, given, words) for network in panel.networks]
+        labelled = _same_units(sets)
+        seen += [each.images for each in sets]
+    else:
+        seen += _prepared(panel.networks, files, config, given)
+    rows = rows_of(panel, seen, labelled)
+    _write(rows, words, labelled=labelled is not None)
+    refused = sum(row.refused is not None for row in rows)
+    flagged = sum(bool(row.flags) for row in rows)
+    if flagged:
+        stderr.print(
+            f"{flagged} of {len(rows)} images are unlike all that was trained on (column flags): "
+            "do not rely on what is said of them"
+        )
+    if refused:
+        stderr.print(f"{refused} of {len(rows)} images could not be used (column refused)")
+    if labelled:
+        print_figures(panel.networks, labelled, rows, panel.validation, words)
+    stderr.print(NO_DEVICE)
+    return 1 if refused else 0
+
+
+def _panel(config: Config, given: Collection[str], words: Mapping[str, Any]) -> Panel:
+    choice, how = Choice(words["operating_point"]), Joining(words["ensemble"])
+    names = chosen_runs(config.tracking, words["run"], words["best"])
+    networks = tuple(open_network(config, given, name) for name in names)
+    if len({network.trial.run_id for network in networks}) < len(networks):
+        raise UserError(f"run={words['run']} names one network twice: name each once")
+    shared = joint_validation([network.validation for network in networks])
+    weights = weights_of(how, shared, len(networks))
+    together = joined_predictions(shared, weights) if shared else None
+    return Panel(networks, tuple(weights), decide(together, choice), together)
+
+
+def _say_who(panel: Panel) -> None:
+    """What speaks, what it learnt from, and what must be known of that."""
+    for network, share in zip(panel.networks, panel.weights, strict=True):
+        trial = network.trial
+        part = f", {share:.0%} of the joint log odds" if len(panel.networks) > 1 else ""
+        stderr.print(
+            f"{trial.name}: {network.config.backbone.name}, run {trial.run_id}{part}; trained on "
+            f"{trial.tags.get('mcalc.data', 'data that is not recorded')}"
+        )
+    for note in dict.fromkeys(
+        note for n in panel.networks for note in (*n.notes, *n.trial.warnings)
+    ):
+        stderr.print(f"  warning: {note}")
+    if panel.validation is None:
+        stderr.print(
+            "malignant above a probability of 0.5, and nothing is calibrated: the record has no "
+            "lesions that stopped training and are reported by none of these networks"
+        )
+    else:
+        threshold = float(expit(panel.decision.threshold))
+        stderr.print(
+            f"malignant above a probability of {threshold:.3f}, fixed on "
+            f"{len(panel.validation.ids)} lesions that stopped training"
+        )
+
+
+def _prepared(
+    networks: Sequence[TrainedNetwork],
+    files: Sequence[tuple[str, Path]],
+    config: Config,
+    given: Collection[str],
+) -> list[list[InputImage]]:
+    """The files as each network takes them; networks that take the same share it."""
+    made: dict[str, list[InputImage]] = {}
+    found = []
+    for network in networks:
+        settings = _as_trained(network, config, given)
+        wanted = repr((settings, network.size))
+        if wanted not in made:
+            with counting(stderr, "preparing images") as progress:
+                made[wanted] = prepare_files(files, network.size, settings, progress)
+        found.append(made[wanted])
+    return found
+
+
+def _as_trained(network: TrainedNetwork, config: Config, given: Collection[str]) -> DataConfig:
+    """How the network's images are prepared; what the files are may be said anew."""
+    anew = {key.partition(".")[2] for key in _OF_THE_FILES if key in given}
+    return replace(network.config.data, **{name: getattr(config.data, name) for name in anew})
+
+
+def _labelled(
+    network: TrainedNetwork, config: Config, given: Collection[str], words: Mapping[str, Any]
+) -> LabelledImages:
+    """The data set that is named, as the network takes it."""
+    which = {name: getattr(config.data, name) for name in _OF_THE_DATA}
+    if words["labels"]:
+        which |= {"source": "folder", "root": words["input"], "labels": str(words["labels"])}
+    settings = replace(_as_trained(network, config, given), **which)
+    with counting(stderr, "preparing images") as progress:
+        return prepare_source(open_source(settings), network.size, settings, progress)
+
+
+def _same_units(sets: Sequence[LabelledImages]) -> LabelledImages:
+    """The first of several views of a data set, which have to show the same samples."""
+    if len({tuple(sample.id for sample in each.samples) for each in sets}) > 1:
+        raise UserError(
+            "these networks look at different parts of a mammogram (data.region), or score other "
+            "units (data.unit), so that they cannot speak together: name networks that agree"
+        )
+    return sets[0]
+
+
+def _odds(network: TrainedNetwork, images: Sequence[InputImage]) -> npt.NDArray[np.float64]:
+    """Log odds (n,); nan where an image cannot be used."""
+    odds = np.full(len(images), np.nan)
+    usable = [place for place, image in enumerate(images) if image.pixels is not None]
+    if usable:
+        odds[usable] = network.odds(np.array([images[place].pixels for place in usable]))
+    return odds
+
+
+def rows_of(
+    panel: Panel,
+    seen: Sequence[Sequence[InputImage]],
+    labelled: LabelledImages | None = None,
+) -> list[Row]:
+    """What the networks say together of images, of which each has its own preparation (`seen`)."""
+    images = seen[0]
+    each = [_odds(n, own) for n, own in zip(panel.networks, seen, strict=True)]
+    odds = joined(np.array(each), panel.weights)
+    calibrated = panel.decision.calibrated(odds)
+    calls = panel.decision.calls(odds)
+    threshold = float(expit(panel.decision.threshold))
+    rows = []
+    for place, image in enumerate(images):
+        row = Row(image.id)
+        if image.look is None:
+            row = replace(row, refused=image.refusal)
+        else:
+            row = replace(
+                row,
+                probability=float(expit(odds[place])),
+                calibrated_probability=known(float(calibrated[place])),
+                log_odds=float(odds[place]),
+                called=MALIGNANT if calls[place] else BENIGN,
+                threshold=threshold,
+                flags=_flags(panel.networks, image),
+            )
+        if labelled:
+            sample = labelled.samples[place]
+            truth = MALIGNANT if sample.label == 1 else BENIGN
+            row = replace(row, label=truth, patient=sample.patient, unit=sample.unit)
+        rows.append(row)
+    return rows
+
+
+def _flags(networks: Sequence[TrainedNetwork], image: InputImage) -> tuple[str, ...]:
+    assert image.look is not None
+    found: dict[str, None] = {}
+    for network in networks:
+        if network.inputs is not None:
+            found |= dict.fromkeys(network.inputs.outside(image.look))
+    return tuple(found)
+
+
+def _write(rows: Sequence[Row], words: Mapping[str, Any], *, labelled: bool) -> None:
+    target: Path | None = words["to"]
+    lines = words["output"] == "jsonl" or (
+        words["output"] == "auto" and target is not None and target.suffix.lower() == ".jsonl"
+    )
+    text = (as_json_lines if lines else as_csv)(rows, labelled=labelled)
+    if target is None:
+        print(text, end="")
+        return
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with write_text(target) as file:
+            file.write(text)
+    except OSError as error:
+        raise UserError(
+            f"cannot write to={target} ({error.strerror or error}): name a file in a folder that "
+            "you may write to"
+        ) from error
+    stderr.print(f"wrote {target}: {len(rows)} images")
