@@ -99,6 +99,15 @@ RULES: dict[str, tuple[str, ...]] = {
         "mcalc.command_line", "mcalc.config", "mcalc.data.sources.cbis_ddsm", "mcalc.evaluation",
         "mcalc.paper", "mcalc.tracking",
     ),
+    "mcalc.report.package": (
+        "mcalc.config", "mcalc.evaluation", "mcalc.report", "mcalc.tracking",
+    ),
+    "mcalc.report.package.recomputing": (),
+    "mcalc.report.writing": (
+        "mcalc.config", "mcalc.data.sources.cbis_ddsm", "mcalc.evaluation", "mcalc.paper",
+        "mcalc.report", "mcalc.report.package", "mcalc.tracking",
+    ),
+    "mcalc.report.command": ("mcalc.config", "mcalc.report.writing", "mcalc.tracking"),
     "mcalc.predict": (
         "mcalc.command_line", "mcalc.config", "mcalc.data", "mcalc.evaluation", "mcalc.models",
         "mcalc.report", "mcalc.tracking", "mcalc.training", "mcalc.trials",

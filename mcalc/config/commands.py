@@ -224,6 +224,10 @@ REPORT = Command(
             "CSV of id,probability: another's predictions to compare with",
             kind="path",
         ),
+        "package": Word(
+            "a .zip with predictions, tables, figures, and a script that checks them",
+            kind="path",
+        ),
         "dir": Word("folder of the record", alias="tracking.dir"),
     },
     settings=("sweep", "tracking.dir", "tracking.uri", "data.csv_dir"),

@@ -54,7 +54,7 @@ _RATES = tuple(find_metric(n) for n in ("recall", "precision", "specificity", "f
 _OTHER_TABLES = ("accuracy", "auc", *(metric.name for metric in _RATES))
 """Metrics that a table of the paper shows."""
 
-_Cells = tuple[list[str], RecordedTrial | None]
+_Cells = tuple[list[str], Sequence[RecordedTrial]]
 """A row's cells, and the trial that they are of."""
 
 _NONE = (math.nan, math.nan)
@@ -108,7 +108,7 @@ def _accuracy_table(number: int, network: str, record: Record) -> Table:
         f"Table {number}. Fine-tuned {NETWORK_TITLES[network]}: parameters and accuracy on the "
         "reported set, ours and the paper's",
         columns,
-        [(_accuracy_cells(row), row.trial) for row in rows],
+        [(_accuracy_cells(row), row.trials) for row in rows],
         (
             *_completeness(network, trials),
             *which_were_run(network, trials),
@@ -158,10 +158,10 @@ def _counts_table(record: Record) -> Table:
     )
     rows: list[_Cells] = []
     for row in all_rows(record):
-        rows.append(([row.label, "ours", *_our_counts(row)], row.trial))
+        rows.append(([row.label, "ours", *_our_counts(row)], row.trials))
         if row.paper is not None:
             paper = _counts([row.paper.confusion], math.nan, str(row.paper.table5_accuracy))
-            rows.append(([row.label, "paper", *paper], None))
+            rows.append(([row.label, "paper", *paper], ()))
     return _table(
         "Table 5. True and false negatives and positives (positive = malignant), as counts and as "
         "shares of n, and accuracy",
@@ -219,7 +219,7 @@ def _rates_table(record: Record) -> Table:
             number_cell(mean(specificity_among(trial, name) for trial in row.trials), 4)
             for name in BENIGN_CLASSES
         ]
-        rows.append(([*cells, *further], row.trial))
+        rows.append(([*cells, *further], row.trials))
     dash = (
         "A dash in the row of a trial that was run means 0/0: precision where nothing was called "
         "malignant, for example. The mean and SD of several runs are of those that define it."
@@ -267,7 +267,7 @@ def further_scores(record: Record) -> Table | None:
             trial.metrics.get(name, math.nan) if name in gone else _score(trial, metric)
             for name, metric in metrics.items()
         )
-        rows.append(([trial.name, *(number_cell(value, 4) for value in values)], trial))
+        rows.append(([trial.name, *(number_cell(value, 4) for value in values)], [trial]))
     note = "as recorded with the trial; its package is not installed here."
     return _table(
         "Further scores of the reported set, computed from the recorded predictions",
@@ -379,18 +379,18 @@ def _table(
     trials: Sequence[RecordedTrial],
 ) -> Table:
     """A table with the columns that only the CSV has, and how its trials' numbers were made."""
-    whole = tuple((*cells, *_extra(trial)) for cells, trial in rows)
+    whole = tuple((*cells, *_extra(of)) for cells, of in rows)
     made = (*cautions(trials), *provenance(trials))
     return Table(title, (*columns, *_CSV_ONLY), whole, tuple(notes), made)
 
 
-def _extra(trial: RecordedTrial | None) -> tuple[str, ...]:
-    """Cells of the columns that only the CSV has."""
-    if trial is None:
+def _extra(trials: Sequence[RecordedTrial]) -> tuple[str, ...]:
+    """Cells of the columns that only the CSV has: every run, and what is said of the first."""
+    if not trials:
         return (NOT_RUN,) * len(_CSV_ONLY)
-    shown = ("protocol", "leak", "weights", "data", "fingerprint")
-    tags = (trial.tags.get(f"mcalc.{name}", NOT_RUN) for name in shown)
-    return (trial.run_id, *tags, "; ".join(trial.warnings))
+    shown = (f"mcalc.{name}" for name in ("protocol", "leak", "weights", "data", "fingerprint"))
+    tags = (trials[0].tags.get(name, NOT_RUN) for name in shown)
+    return (" ".join(one.run_id for one in trials), *tags, "; ".join(trials[0].warnings))
 
 
 def _signed(value: float) -> str:

@@ -24,6 +24,7 @@ from mcalc.report.discipline import discipline_table, rungs
 from mcalc.report.formats import FORMATS, Table, as_text, bullets
 from mcalc.report.html import page
 from mcalc.report.networks import of_one_network
+from mcalc.report.package.archive import write_package
 from mcalc.report.paper_tables import TABLES, build, further_scores
 from mcalc.report.prediction_table import read_prediction_table
 from mcalc.report.repetitions import blocked_table, repetitions_table
@@ -54,6 +55,8 @@ def write_report(line: Line) -> int:
     if line.words["intervals"] == "independent":
         record = {network: [_unclustered(t) for t in trials] for network, trials in record.items()}
     out = line.words["out"]
+    if line.words["package"] and table != "all":
+        raise UserError("package= takes every table: omit table=")
     everything = {number: build(number, record) for number in TABLES}
     written = {f"table{number}": everything[number] for number in numbers}
     further: dict[str, Table] = {}
@@ -83,6 +86,12 @@ def write_report(line: Line) -> int:
             text = page(everything, further, record, progress, cases)
         _write(out / "index.html", text)
         print(f"wrote {out / 'index.html'}")
+    if line.words["package"]:
+        target: Path = line.words["package"]
+        pages = {"index.html": text.encode()}
+        tracking = line.config().tracking
+        count = write_package(target, trials_of(record), written, pages, tracking)
+        print(f"wrote {target}: {count} files")
     return 0
 
 

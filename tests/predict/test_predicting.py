@@ -13,11 +13,10 @@ import cv2
 import numpy as np
 import processes
 import pytest
+from trained_record import PHANTOM, train
 
 from mcalc import runs
 from mcalc.evaluation import auc
-
-from .conftest import PHANTOM
 
 pytestmark = [pytest.mark.slow, pytest.mark.whole, pytest.mark.xdist_group("predict")]
 ONE = "run=sq/head.weight_lr=20"
@@ -161,13 +160,7 @@ def test_a_name_that_means_several(record: Path, tmp_path: Path) -> None:
     """Two sweeps of one title have a trial of one name each: their ids are listed."""
     shutil.copytree(record, tmp_path / "copy")
     folder = tmp_path / "copy"
-    from .conftest import SETTINGS
-
-    done = processes.run(
-        "mcalc.train", "-m", *SETTINGS, "head.weight_lr=20,30", "seed=5", "name=other",
-        folder=folder,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
+    train(folder, "head.weight_lr=20,30", "seed=5", "name=other")
     table = runs.table(str(folder / "mlruns"))
     both = list(table[table.name == "head.weight_lr=20"].run_id)
     assert len(both) == 2

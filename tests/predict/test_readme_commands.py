@@ -8,8 +8,8 @@ from pathlib import Path
 
 import processes
 import pytest
+from trained_record import PHANTOM
 
-from .conftest import PHANTOM
 from .test_predicting import crops_of
 
 pytestmark = [pytest.mark.slow, pytest.mark.whole, pytest.mark.xdist_group("predict")]

@@ -1,0 +1,1 @@
+"""A report as one archive that others can check without mcalc: data, tables, and a script."""

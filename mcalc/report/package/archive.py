@@ -1,0 +1,164 @@
+"""The archive: predictions, splits, settings, environment, tables, figures, script, checklist.
+
+`python -m mcalc.report package=FILE.zip`. What names a place of this machine is left out of the
+settings; patients' ids are those of the data set, as in the record.
+"""
+
+from __future__ import annotations
+
+import io
+import platform
+import zipfile
+from collections.abc import Iterator, Mapping, Sequence
+from importlib.metadata import distributions
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from mcalc.atomic_write import write_binary
+from mcalc.config import TrackingConfig
+from mcalc.csv_cells import csv_text
+from mcalc.errors import UserError
+from mcalc.report.configurations import base_name
+from mcalc.report.formats import FORMATS, Table
+from mcalc.report.package.checklist import checklist
+from mcalc.report.package.model_card import model_card
+from mcalc.report.recorded import unit_score
+from mcalc.results import RecordedTrial
+from mcalc.tracking import run_folder
+
+OF_A_RUN = (
+    "predictions.csv", "validation.csv", "logits.csv", "samples.csv", "split.csv", "curve.csv",
+    "inputs.json", "manifest.json",
+)  # fmt: skip
+"""Files of each trial's run that go along as they are."""
+_PLACES = {
+    "data": ("root", "csv_dir", "labels", "cache"),
+    "tracking": ("dir", "uri"),
+    "": ("storage",),
+}
+"""Settings that name places of this machine, by section."""
+_MODULES = ("__init__.py", "formulas.py", "tables.py")
+_SCRIPT = '''\
+"""Every number of the tables, computed again from the predictions beside this file.
+
+    python recompute.py
+
+It needs numpy and scipy alone, and nothing of mcalc. Exit status 0: every number that can be
+computed agrees to its last digit; 1: one does not, and the lines above the count say which.
+"""
+
+import sys
+
+from recomputing.tables import main
+
+sys.exit(main())
+'''
+_TRIAL_COLUMNS = ("name", "run_id", "key", "configuration", "unit_score")
+"""Of trials.csv; a configuration is what seeds and folds have in common."""
+_DATE = (1980, 1, 1, 0, 0, 0)
+"""Of every file, so that the same report gives the same bytes."""
+
+
+def write_package(
+    target: Path,
+    trials: Sequence[RecordedTrial],
+    tables: Mapping[str, Table],
+    pages: Mapping[str, bytes],
+    tracking: TrackingConfig,
+) -> int:
+    """Write the archive, whole or not at all; returns how many files it holds.
+
+    Args:
+        target: a `.zip` file.
+        trials: those of the tables.
+        tables: by their file names without an ending.
+        pages: further files by path, as the page and its figures.
+        tracking: the record.
+
+    Raises UserError for another ending, and where it cannot be written.
+    """
+    if target.suffix.lower() != ".zip":
+        raise UserError(f"package={target}: expected a name that ends in .zip")
+    content = dict(_content(trials, tables, pages, tracking))
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, data in sorted(content.items()):
+            entry = zipfile.ZipInfo(name, _DATE)
+            entry.compress_type = zipfile.ZIP_DEFLATED
+            entry.external_attr = 0o644 << 16
+            archive.writestr(entry, data)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with write_binary(target) as file:
+            file.write(stream.getvalue())
+    except OSError as error:
+        raise UserError(
+            f"cannot write package={target} ({error.strerror or error}): name a file in a folder "
+            "that you may write to"
+        ) from error
+    return len(content)
+
+
+def _content(
+    trials: Sequence[RecordedTrial],
+    tables: Mapping[str, Table],
+    pages: Mapping[str, bytes],
+    tracking: TrackingConfig,
+) -> Iterator[tuple[str, bytes]]:
+    yield "README.md", files(__package__).joinpath("README.md").read_bytes()
+    yield "recompute.py", _SCRIPT.encode()
+    for name in _MODULES:
+        text = files(__package__).joinpath("recomputing", name).read_bytes()
+        yield f"recomputing/{name}", text
+    yield "model_card.md", model_card(trials).encode()
+    yield "checklist.md", checklist(trials).encode()
+    yield "environment.txt", _environment().encode()
+    yield "trials.csv", "".join(csv_text([_TRIAL_COLUMNS, *map(_trial_row, trials)])).encode()
+    for name, table in tables.items():
+        for ending, form in FORMATS.items():
+            yield f"tables/{name}.{ending}", form(table).encode()
+    for name, data in pages.items():
+        yield f"report/{name}", data
+    for trial in trials:
+        yield from _files_of(trial, tracking)
+
+
+def _trial_row(trial: RecordedTrial) -> tuple[str, ...]:
+    return trial.name, trial.run_id, trial.key, base_name(trial), unit_score(trial).value
+
+
+def _files_of(trial: RecordedTrial, tracking: TrackingConfig) -> Iterator[tuple[str, bytes]]:
+    place = f"trials/{trial.run_id}"
+    with run_folder(tracking, trial, (*OF_A_RUN, "config.yaml")) as folder:
+        for name in OF_A_RUN:
+            if (folder / name).is_file():
+                yield f"{place}/{name}", (folder / name).read_bytes()
+        if (folder / "config.yaml").is_file():
+            text = (folder / "config.yaml").read_text(encoding="utf-8")
+            yield f"{place}/config.yaml", without_places(text).encode()
+
+
+def without_places(text: str) -> str:
+    """The settings without those that name places of the machine they were recorded on."""
+    settings: dict[str, Any] = yaml.safe_load(text)
+    for section, names in _PLACES.items():
+        part = settings.get(section, {}) if section else settings
+        for name in names:
+            if part.get(name) is not None:
+                part[name] = None
+    weights = settings.get("backbone", {}).get("weights")
+    if isinstance(weights, str):
+        settings["backbone"]["weights"] = Path(weights).name
+    return yaml.safe_dump(settings, sort_keys=False, allow_unicode=True)
+
+
+def _environment() -> str:
+    """Every installed package with its version, as `pip freeze` prints them."""
+    found = {(each.metadata["Name"], each.version) for each in distributions()}
+    lines = sorted(f"{name}=={version}" for name, version in found if name)
+    return (
+        f"# Python {platform.python_version()}, {platform.platform()}\n" + "\n".join(lines) + "\n"
+    )
