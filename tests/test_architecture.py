@@ -36,6 +36,7 @@ BASE = (
     "mcalc.importing",
     "mcalc.iteration",
     "mcalc.leaving",
+    "mcalc.line_breaks",
     "mcalc.logs",
     "mcalc.network_files",
     "mcalc.plain_file",

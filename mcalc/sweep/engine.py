@@ -3,21 +3,31 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from statistics import fmean
 from typing import Any
 
 from mcalc.allocator import give_back_memory
-from mcalc.config import BudgetConfig, PlannedTrial, flatten
+from mcalc.config import BudgetConfig, PlannedTrial, flatten, joined
 from mcalc.config.compose import GROUPS
 from mcalc.console import Display, console
 from mcalc.data import DataCache
 from mcalc.errors import CutOffError, UserError
 from mcalc.results import Outcome, RecordedTrial
 from mcalc.sweep.checking.attempt import run_ids
-from mcalc.sweep.display import SweepView, dry_run, print_outcomes, print_plan, summarise
+from mcalc.sweep.display import (
+    LiveNote,
+    SweepView,
+    dry_run,
+    pointer_to_mlflow,
+    print_plan,
+    print_results,
+    summarise,
+)
 from mcalc.sweep.planning import Choices, Compose, Plan, override_of
 from mcalc.sweep.start import Launcher
 from mcalc.sweep.store import (
@@ -45,6 +55,7 @@ from mcalc.sweep.worker import (
     skipped,
     warn_of_network_files,
 )
+from mcalc.tracking.names import is_baseline
 from mcalc.training import resolved
 from mcalc.trials import forget_checkpoint, raise_disk_full
 
@@ -130,7 +141,9 @@ class _SweepRun:
         refuse_another_machine(plan.base, self.context.leases)
         self.parent = self._open_parent()
         total = plan.search.trials if plan.search else len(plan.trials)
-        self.view = SweepView(plan.title, self.study, total, self.display)
+        tracker = self.context.tracker
+        self.note = LiveNote(plan, self.study, lambda text: tracker.describe(self.parent, text))
+        self.view = SweepView(plan.title, self.study, total, self.display, self.note.update)
         self.outcomes: dict[str, Outcome] = {}
 
     def run(self) -> list[Outcome]:
@@ -160,7 +173,7 @@ class _SweepRun:
             if not taken_over:
                 self._close(complete)
         outcomes = list(self.outcomes.values())
-        print_outcomes(self.plan, outcomes)
+        print_results(self.plan, self.study)
         return outcomes
 
     # --- the sweep's own record -------------------------------------------------------------
@@ -179,16 +192,31 @@ class _SweepRun:
                         tracker.restore(known)
                     found = tracker.open_sweep(self.plan.sweep, self.plan.title, tags, known)
                     self.study.parent(found)
+                    tracking, experiment = self.plan.base.tracking, tracker.experiment_id
+                    note = pointer_to_mlflow(self.plan, tracking, experiment, found)
+                    self.study.note(self.plan, note)
                     return found
             time.sleep(0.1)
 
     def _close(self, complete: bool) -> None:
         """Record the summary; if the store cannot be written now, the next worker does it."""
         with suppress(UserError):
+            self.note.update(last=True)
             summary = summarise(self.study)
+            figures = {**summary.metrics, **self._baselines()}
             self.context.tracker.close_sweep(
-                self.parent, summary.metrics, {"summary.json": summary.as_json()}, complete=complete
+                self.parent, figures, {"summary.json": summary.as_json()}, complete=complete
             )
+
+    def _baselines(self) -> dict[str, float]:
+        """Scores without an image, the mean over the trials that this process ran."""
+        found: dict[str, list[float]] = {}
+        for outcome in self.outcomes.values():
+            for name, value in outcome.metrics.items():
+                if is_baseline(name) and math.isfinite(value):
+                    found.setdefault(name, []).append(value)
+        # of equal numbers the mean may differ in the last bit
+        return {n: v[0] if len(set(v)) == 1 else fmean(v) for n, v in found.items()}
 
     def _reconcile(self) -> None:
         """Reconcile Optuna and MLflow after a crash between writing the two."""
@@ -303,7 +331,7 @@ class _SweepRun:
                 owner = owners.get(run[0].trajectory)
                 if owner is not None and str(owner) not in said:
                     said.add(str(owner))
-                    names = ", ".join(trial.name for trial in run)
+                    names = joined([trial.name for trial in run])
                     _log.warning("  waiting for %s: %s runs it", names, owner)
             if self._open_runs():
                 _idle()

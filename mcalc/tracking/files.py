@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -16,6 +17,8 @@ PREDICTIONS_FILE = "predictions.csv"
 VALIDATION_FILE = "validation.csv"
 """As predictions.csv, of the units that stopped training, where they are not those reported."""
 SAMPLES_FILE = "samples.csv"
+BASELINES_FILE = "baselines.json"
+"""What is scored without looking at an image, of a sweep's trial."""
 
 
 def read_curve(folder: Path) -> tuple[CurvePoint, ...]:
@@ -42,6 +45,15 @@ def read_evidence(folder: Path) -> tuple[Evidence, ...]:
     if not file.is_file():
         return ()
     return tuple(Evidence(row["subset"], row["unit"], row) for row in read_csv(file))
+
+
+def read_baselines(folder: Path) -> dict[str, float]:
+    """The baselines in a folder of a run's files; empty where they are among its metrics."""
+    try:
+        known = json.loads((folder / BASELINES_FILE).read_bytes())
+        return {str(name): float(value) for name, value in known.items()}
+    except (OSError, ValueError, AttributeError, TypeError):
+        return {}
 
 
 def _predictions(file: Path) -> Predictions:

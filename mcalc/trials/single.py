@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from dataclasses import replace
 
-from mcalc.config import Accelerator, Config, plan_trial
+from mcalc.config import Accelerator, Config, how_to_look, place_of, plan_trial
 from mcalc.data import IndexedData, index_data, split_of
 from mcalc.data.loading import check_trainable
 from mcalc.importing import large_imports
@@ -44,13 +44,22 @@ def run(config: Config) -> list[Outcome]:
     done = None if config.rerun else tracker.finished(trial.key)
     if done:
         _log.info(f"{trial.name} is finished already (run {done.run_id}); rerun=true runs it anew")
+        say_where(config, done.run_id)
         return [replace(done, name=trial.name, state="skipped")]
     # late: PyTorch, torchvision and Lightning
     with large_imports():
         from mcalc.training import TrainingProgress
         from mcalc.trials.runner import run_trials
 
-    return run_trials([trial], data, tracker, [TrainingProgress(trial.name)])
+    outcomes = run_trials([trial], data, tracker, [TrainingProgress(trial.name)])
+    say_where(config, outcomes[0].run_id)
+    return outcomes
+
+
+def say_where(config: Config, run_id: str | None) -> None:
+    """Print where a trial is recorded, and what to do next."""
+    _log.info(f"recorded in {place_of(config.tracking)} as run {run_id}")
+    _log.info(f"next: `{how_to_look(config.tracking)}`")
 
 
 def _check(config: Config, data: IndexedData) -> None:

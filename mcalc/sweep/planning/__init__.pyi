@@ -10,5 +10,6 @@ from .search_space import OBJECTIVES as OBJECTIVES
 from .search_space import Choices as Choices
 from .search_space import Search as Search
 from .sweep_file import Values as Values
+from .values import format_value as format_value
 from .values import override_of as override_of
 from .values import override_value as override_value
