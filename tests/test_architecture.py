@@ -100,15 +100,15 @@ RULES: dict[str, tuple[str, ...]] = {
         "mcalc.command_line", "mcalc.config", "mcalc.data.sources.cbis_ddsm", "mcalc.evaluation",
         "mcalc.paper", "mcalc.tracking",
     ),
-    "mcalc.sweep.planning": ("mcalc.config",),
+    "mcalc.sweep.planning": ("mcalc.config", "mcalc.models"),
     "mcalc.sweep.store": ("mcalc.config", "mcalc.sweep.planning"),
     "mcalc.sweep.display": (
         "mcalc.config", "mcalc.data", "mcalc.models", "mcalc.training", "mcalc.trials",
         "mcalc.tracking", "mcalc.sweep.planning", "mcalc.sweep.store",
     ),
     "mcalc.sweep.worker": (
-        "mcalc.config", "mcalc.data", "mcalc.training", "mcalc.trials", "mcalc.tracking",
-        "mcalc.sweep.planning", "mcalc.sweep.store",
+        "mcalc.config", "mcalc.data", "mcalc.models", "mcalc.training", "mcalc.trials",
+        "mcalc.tracking", "mcalc.sweep.planning", "mcalc.sweep.store",
     ),
     "mcalc.sweep.checking": (
         "mcalc.config", "mcalc.evaluation", "mcalc.tracking", "mcalc.trials", "mcalc.sweep.store",

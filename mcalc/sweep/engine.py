@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import logging
-import math
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from statistics import fmean
 from typing import Any
 
 from mcalc.allocator import give_back_memory
@@ -23,6 +21,7 @@ from mcalc.sweep.display import (
     LiveNote,
     SweepView,
     dry_run,
+    mean_baselines,
     pointer_to_mlflow,
     print_plan,
     print_results,
@@ -48,6 +47,7 @@ from mcalc.sweep.worker import (
     Execute,
     Rows,
     WorkerContext,
+    have_weights,
     is_done,
     passing_on,
     refuse_another_machine,
@@ -55,7 +55,6 @@ from mcalc.sweep.worker import (
     skipped,
     warn_of_network_files,
 )
-from mcalc.tracking.names import is_baseline
 from mcalc.training import resolved
 from mcalc.trials import forget_checkpoint, raise_disk_full
 
@@ -124,8 +123,14 @@ class _SweepRun:
         self.compose = compose
         self.launcher = launcher
         self.display = Display(console)
+        # jobs of a launcher may run where a network is
+        trains_here = launcher is None and execute is None
+        if trains_here and not exists(plan.base):
+            have_weights(plan, compose, None)
         storage = _open_storage(plan)
         plan = self.plan = _beside_older(plan, storage)
+        if trains_here:
+            have_weights(plan, compose, SweepStudy.find(storage, plan.sweep))
         self.study = SweepStudy.create(plan, storage)
         self.context = WorkerContext(
             plan.base,
@@ -203,20 +208,10 @@ class _SweepRun:
         with suppress(UserError):
             self.note.update(last=True)
             summary = summarise(self.study)
-            figures = {**summary.metrics, **self._baselines()}
+            figures = {**summary.metrics, **mean_baselines(self.outcomes.values())}
             self.context.tracker.close_sweep(
                 self.parent, figures, {"summary.json": summary.as_json()}, complete=complete
             )
-
-    def _baselines(self) -> dict[str, float]:
-        """Scores without an image, the mean over the trials that this process ran."""
-        found: dict[str, list[float]] = {}
-        for outcome in self.outcomes.values():
-            for name, value in outcome.metrics.items():
-                if is_baseline(name) and math.isfinite(value):
-                    found.setdefault(name, []).append(value)
-        # of equal numbers the mean may differ in the last bit
-        return {n: v[0] if len(set(v)) == 1 else fmean(v) for n, v in found.items()}
 
     def _reconcile(self) -> None:
         """Reconcile Optuna and MLflow after a crash between writing the two."""

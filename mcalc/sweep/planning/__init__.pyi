@@ -13,3 +13,5 @@ from .sweep_file import Values as Values
 from .values import format_value as format_value
 from .values import override_of as override_of
 from .values import override_value as override_value
+from .weights import backbones_of as backbones_of
+from .weights import check_weight_files as check_weight_files
