@@ -177,6 +177,8 @@ class _SweepRun:
             # the sweep's summary is the other worker's too
             if not taken_over:
                 self._close(complete)
+        if self.launcher:
+            self._say_warnings()
         outcomes = list(self.outcomes.values())
         print_results(self.plan, self.study)
         return outcomes
@@ -202,6 +204,12 @@ class _SweepRun:
                     self.study.note(self.plan, note)
                     return found
             time.sleep(0.1)
+
+    def _say_warnings(self) -> None:
+        """Print what workers in other processes have written to their logs alone, once each."""
+        runs = self.context.tracker.runs_of(self.parent)
+        for text in dict.fromkeys(text for run in runs for text in run.warnings):
+            _log.warning(f"  warning: {text}")
 
     def _close(self, complete: bool) -> None:
         """Record the summary; if the store cannot be written now, the next worker does it."""

@@ -9,14 +9,14 @@ from __future__ import annotations
 import logging
 from dataclasses import replace
 
-from mcalc.config import Accelerator, Config, how_to_look, place_of, plan_trial
+from mcalc.config import Accelerator, Config, plan_trial
 from mcalc.data import IndexedData, index_data, split_of
 from mcalc.data.loading import check_trainable
 from mcalc.importing import large_imports
 from mcalc.models import weight_path
 from mcalc.results import Outcome
 from mcalc.training import refuse_precision, resolved, uses_gpu
-from mcalc.trials.places import open_tracker
+from mcalc.trials.places import open_tracker, say_where
 
 _log = logging.getLogger(__name__)
 
@@ -54,12 +54,6 @@ def run(config: Config) -> list[Outcome]:
     outcomes = run_trials([trial], data, tracker, [TrainingProgress(trial.name)])
     say_where(config, outcomes[0].run_id)
     return outcomes
-
-
-def say_where(config: Config, run_id: str | None) -> None:
-    """Print where a trial is recorded, and what to do next."""
-    _log.info(f"recorded in {place_of(config.tracking)} as run {run_id}")
-    _log.info(f"next: `{how_to_look(config.tracking)}`")
 
 
 def _check(config: Config, data: IndexedData) -> None:
