@@ -100,8 +100,7 @@ ui: $(READY)  ## Open MLflow on 127.0.0.1:PORT (5000) over RUNS (mlruns)
 	@$(RUN) -m mcalc.tracking.page '$(RUNS)' $(PORT)
 
 dashboard: $(READY)  ## Open Optuna's dashboard on 127.0.0.1:DASHBOARD_PORT (8080) over STORAGE
-	@echo 'open http://127.0.0.1:$(DASHBOARD_PORT)/dashboard/'
-	@$(VENV)/bin/optuna-dashboard '$(STORAGE)' --host 127.0.0.1 --port $(DASHBOARD_PORT)
+	@$(RUN) -m mcalc.sweep.dashboard '$(STORAGE)' $(DASHBOARD_PORT)
 
 test: $(READY)  ## Run the tests, but for launchers, Ray, PostgreSQL and the longest
 	$(TEST) -m pytest -n auto --dist loadgroup -m 'not distributed and not whole' $(TESTS)

@@ -5,16 +5,33 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from rich import progress
 from rich.console import Console
 from rich.table import Column
 
-console = Console(highlight=False, soft_wrap=True, markup=False)
+from mcalc.line_breaks import wrapped
+
+
+class _Console(Console):
+    """A console that breaks lines between words on a terminal, and nowhere in a file or a pipe.
+
+    A word longer than a line, as a path, stays whole, so that it can be copied.
+    """
+
+    def print(self, *objects: Any, **options: Any) -> None:
+        """As rich's."""
+        if self.is_terminal and all(isinstance(o, str) for o in objects):
+            objects = tuple(wrapped(each, self.width) for each in objects)
+        super().print(*objects, **options)
+
+
+console = _Console(highlight=False, soft_wrap=True, markup=False)
 """The only console of a process: bars stay below what is printed. No markup, as names and errors
 may contain brackets."""
 
-stderr = Console(stderr=True, highlight=False, soft_wrap=True, markup=False)
+stderr = _Console(stderr=True, highlight=False, soft_wrap=True, markup=False)
 """For the progress of commands whose output may be read by another program."""
 
 QUIET_SECONDS = 15.0
@@ -73,14 +90,36 @@ def counting(console: Console, title: str) -> Iterator[Callable[[int, int], None
         yield update
 
 
+def format_time(seconds: float) -> str:
+    """`40 s`, `3 min 20 s`, `3 h 20 min`, `2 d 3 h`."""
+    whole = round(seconds)
+    for size, unit, smaller, rest in (
+        (86_400, "d", 3600, "h"),
+        (3600, "h", 60, "min"),
+        (60, "min", 1, "s"),
+    ):
+        if whole >= size:
+            less = whole % size // smaller
+            return f"{whole // size} {unit}" + (f" {less} {rest}" if less else "")
+    return f"{whole} s"
+
+
 def _bar(console: Console) -> progress.Progress:
     return progress.Progress(
-        # in a narrow terminal the name gives way, not the estimate
-        progress.TextColumn("{task.description}", markup=False, table_column=Column(max_width=20)),
-        progress.BarColumn(bar_width=12),
-        progress.MofNCompleteColumn(table_column=Column(no_wrap=True)),
+        # in a narrow terminal the note gives way, not the name, the bar or the estimate
+        progress.TextColumn(
+            "{task.description}",
+            markup=False,
+            table_column=Column(no_wrap=True, min_width=12, max_width=24, overflow="ellipsis"),
+        ),
+        progress.BarColumn(bar_width=12, table_column=Column(no_wrap=True, min_width=12)),
+        progress.MofNCompleteColumn(table_column=Column(no_wrap=True, min_width=5)),
         progress.TimeRemainingColumn(table_column=Column(no_wrap=True, min_width=7)),
-        progress.TextColumn("{task.fields[note]}", markup=False),
+        progress.TextColumn(
+            "{task.fields[note]}",
+            markup=False,
+            table_column=Column(no_wrap=True, overflow="ellipsis", ratio=1),
+        ),
         console=console,
         transient=True,
         disable=not console.is_terminal,

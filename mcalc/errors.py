@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
+from mcalc.line_breaks import for_stream
 from mcalc.secret_text import hidden
 from mcalc.secret_text import without_password as without_password
 
@@ -94,5 +95,5 @@ def exit_on_user_error() -> Iterator[None]:
         yield
     except UserError as error:
         kind = "" if isinstance(error, StoppedError) else "error: "
-        print(f"{kind}{error}", file=sys.stderr)
+        print(for_stream(f"{kind}{error}", sys.stderr), file=sys.stderr)
         raise SystemExit(error.exit_status) from None

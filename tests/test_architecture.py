@@ -36,6 +36,7 @@ BASE = (
     "mcalc.importing",
     "mcalc.iteration",
     "mcalc.leaving",
+    "mcalc.line_breaks",
     "mcalc.logs",
     "mcalc.network_files",
     "mcalc.plain_file",
@@ -119,15 +120,15 @@ RULES: dict[str, tuple[str, ...]] = {
         "mcalc.command_line", "mcalc.config", "mcalc.data.splits", "mcalc.evaluation",
         "mcalc.models", "mcalc.predict", "mcalc.serving", "mcalc.tracking",
     ),
-    "mcalc.sweep.planning": ("mcalc.config",),
+    "mcalc.sweep.planning": ("mcalc.config", "mcalc.models"),
     "mcalc.sweep.store": ("mcalc.config", "mcalc.sweep.planning"),
     "mcalc.sweep.display": (
         "mcalc.config", "mcalc.data", "mcalc.models", "mcalc.training", "mcalc.trials",
         "mcalc.tracking", "mcalc.sweep.planning", "mcalc.sweep.store",
     ),
     "mcalc.sweep.worker": (
-        "mcalc.config", "mcalc.data", "mcalc.training", "mcalc.trials", "mcalc.tracking",
-        "mcalc.sweep.planning", "mcalc.sweep.store",
+        "mcalc.config", "mcalc.data", "mcalc.models", "mcalc.training", "mcalc.trials",
+        "mcalc.tracking", "mcalc.sweep.planning", "mcalc.sweep.store",
     ),
     "mcalc.sweep.checking": (
         "mcalc.config", "mcalc.evaluation", "mcalc.tracking", "mcalc.trials", "mcalc.sweep.store",

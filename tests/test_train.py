@@ -123,7 +123,7 @@ def test_optuna_and_mlflow_say_the_same(swept: tuple[Path, list[str], str, str])
         child = children[trial.user_attrs["name"]]
         assert child.data.tags["mcalc.key"] == trial.user_attrs["key"]
         if trial.state is done:
-            assert child.data.metrics["accuracy"] == trial.value
+            assert child.data.metrics["result/accuracy"] == trial.value
     assert children["A"].data.params["stopping.patience"] == "1"
     assert children["B"].data.params["stopping.patience"] == "3"
     runs_of = {name: child.data.tags["mcalc.trajectory"] for name, child in children.items()}

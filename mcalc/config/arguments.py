@@ -18,6 +18,7 @@ from mcalc.config.commands import Command, Line, Word
 from mcalc.config.compose import compose_config, parse_overrides
 from mcalc.config.paths import entries
 from mcalc.errors import UserError, nearest, shown
+from mcalc.line_breaks import for_stream
 from mcalc.secret_text import argument_shown
 
 
@@ -113,7 +114,7 @@ def _set(settings: dict[str, str], key: str, argument: str) -> None:
 
 
 def _note(text: str) -> None:
-    print(f"note: {text}", file=sys.stderr)
+    print(for_stream(f"note: {text}", sys.stderr), file=sys.stderr)
 
 
 def _action(command: Command, names: Sequence[str]) -> str:

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import shutil
+import sys
 import textwrap
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -132,11 +134,28 @@ def _short(entry: Entry) -> str:
 def _block(title: str, rows: Mapping[str, str]) -> list[str]:
     width = max(map(len, rows), default=0)
     lines = [f"  {name:<{width}}  {doc}" for name, doc in rows.items()]
+    if sys.stdout.isatty():
+        columns = shutil.get_terminal_size().columns
+        indent = " " * (width + 4) if columns > width + 30 else "    "
+        lines = [part for each in lines for part in _filled(each, columns, rest=indent)]
     return ["", f"{title}:", *lines] if rows else []
 
 
 def _wrapped(text: str, indent: str = "") -> list[str]:
-    return textwrap.wrap(text, _WIDTH, initial_indent=indent, subsequent_indent=indent)
+    width = min(_WIDTH, shutil.get_terminal_size().columns) if sys.stdout.isatty() else _WIDTH
+    return _filled(text, width, indent, indent)
+
+
+def _filled(text: str, width: int, first: str = "", rest: str = "") -> list[str]:
+    """Lines of a paragraph with these indents; a word longer than one stays whole."""
+    return textwrap.wrap(
+        text,
+        width,
+        initial_indent=first,
+        subsequent_indent=rest,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
 
 
 if __name__ == "__main__":

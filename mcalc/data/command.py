@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Collection, Sequence
 from dataclasses import astuple, fields, replace
 from pathlib import Path
@@ -26,6 +27,8 @@ from mcalc.data.records import Counts, Defect, DefectKind, Index, Lesion, Split,
 from mcalc.data.sources import open_source
 from mcalc.data.splits.checking import Columns, check_split
 from mcalc.errors import UserError
+from mcalc.line_breaks import wrapped
+from mcalc.secret_text import argument_shown
 
 IMAGE_WIDTH = 227
 """Pixels across what pixels=true prepares: AlexNet's, whose trials then find it in the cache."""
@@ -67,8 +70,22 @@ def run(line: Line) -> int:
     print_check(index, console, ledger, data, met)
     check_completeness(index, data.min_completeness, met or (), data.region)
     if line.words["split_to"] is not None:
-        console.print(escape(export_split(config, line.words["split_to"])), soft_wrap=True)
+        _print_whole(console, export_split(config, line.words["split_to"]))
+    given = [each for each in line.overrides if each.startswith(("data=", "data."))]
+    arguments = " ".join(shlex.quote(argument_shown(each)) for each in given)
+    _print_whole(
+        console, f"next: `python -m mcalc.train -m sweep=alexnet dry_run=true {arguments}`"
+    )
     return 0
+
+
+def _print_whole(console: Console, text: str) -> None:
+    """Print text with paths: a terminal breaks it between words alone, so that they can be copied.
+
+    Rich itself would break a path that is longer than a line.
+    """
+    shown = wrapped(text, console.width) if console.is_terminal else text
+    console.print(escape(shown), soft_wrap=True)
 
 
 def _check_split(line: Line, console: Console) -> int:
@@ -110,8 +127,7 @@ def print_check(
     Published counts are shown beside those found where the index has any. `met`: those defects of
     the ledger that were found when pixels were decoded; None where none were decoded.
     """
-    # soft wrap: a path broken over two lines cannot be copied
-    console.print(f"{escape(str(index.root))}: {index.description}", soft_wrap=True)
+    _print_whole(console, f"{index.root}: {index.description}")
     console.print(_counts_table(index))
     _print_files(index, console, data.region, met or ())
     _print_labels(index, console, data.benign_without_callback)
@@ -119,12 +135,12 @@ def print_check(
         console.print(f"[bold red]Note:[/] {escape(note)}")
     for text in index.unchecked:
         console.print(f"Not checked: {escape(text)}")
-    place = escape(str(ledger))
+    place = str(ledger)
     where = f"No defects; an empty ledger is in {place}"
     if kinds := count_by_kind(index.ledger):
         console.print(_ledger_table(index, kinds))
         where = f"Every defect: {place}"
-    console.print(where, soft_wrap=True)
+    _print_whole(console, where)
     if met is None:
         console.print(
             "Pixels were not checked: no image was decoded, so a damaged one shows when it is "

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -41,6 +42,12 @@ from mcalc.plugins import find
 
 RANDOM = "random (Glorot)"
 """Origin of weights that are not pretrained."""
+
+NOT_PRETRAINED = (
+    "the network is not pretrained: backbone.weights=none draws random (Glorot) weights, so that "
+    "nothing is transferred"
+)
+"""What a reader of a result with such weights must know."""
 
 CLASSES = 2
 """Benign, malignant: the logits' order, as `Lesion.label`; a third class comes behind them."""
@@ -220,7 +227,7 @@ def _fill(
         return _fill_from_path(model, entry, path), ()
     if backbone.weights == "none":
         initialise(model, stream)
-        return RANDOM, ()
+        return RANDOM, (NOT_PRETRAINED,)
     try:
         return _fill_from_imagenet(model, entry), ()
     except WeightsUnavailableError as error:
@@ -236,6 +243,23 @@ def _fill(
 
 
 def _fill_from_imagenet(model: nn.Module, entry: Backbone) -> str:
+    load_file(model, download(_url(entry)), optional=entry.optional)
+    enum: Any = entry.imagenet
+    return f"imagenet (torchvision {type(enum).__name__}.{enum.name})"
+
+
+def require_weights(backbone: BackboneConfig) -> None:
+    """Have the weights of a backbone on this machine, as `build_classifier` would.
+
+    Raises UserError where they cannot be had, and random ones are not allowed instead.
+    """
+    entry = find_backbone(backbone.name)
+    named = weight_path(backbone.weights, entry.name) or backbone.weights == "none"
+    if not named and backbone.on_missing_weights is not MissingWeights.random:
+        download(_url(entry))
+
+
+def _url(entry: Backbone) -> str:
     if entry.imagenet is None:
         raise WeightsUnavailableError(
             f"backbone.weights=imagenet: no server offers the weights of backbone={entry.name} in "
@@ -244,9 +268,7 @@ def _fill_from_imagenet(model: nn.Module, entry: Backbone) -> str:
             "where they are), or take random weights with backbone.weights=none or "
             "backbone.on_missing_weights=random"
         )
-    enum = entry.imagenet
-    load_file(model, download(enum.url), optional=entry.optional)
-    return f"imagenet (torchvision {type(enum).__name__}.{enum.name})"
+    return str(entry.imagenet.url)
 
 
 def _fill_from_path(model: nn.Module, entry: Backbone, path: Path) -> str:

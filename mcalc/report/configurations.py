@@ -7,13 +7,9 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from mcalc.config import entries, is_numeric
+from mcalc.config import REPEATED as REPEATED
+from mcalc.config import entries, is_numeric, name_without_repetition
 from mcalc.results import RecordedTrial
-
-REPEATED = ("seed", "protocol.seed", "protocol.fold", "protocol.repeat")
-"""Settings that make repetitions of a configuration."""
-
-_SUFFIX = re.compile(rf"(?:, |^)(?:{'|'.join(map(re.escape, REPEATED))})=[^,]*")
 
 
 @dataclass(frozen=True)
@@ -42,8 +38,7 @@ def base_name(trial: RecordedTrial) -> str:
 
     The backbone's where the name has nothing else: `alexnet` of `seed=0`.
     """
-    rest = _SUFFIX.sub("", trial.name).strip(", ")
-    return rest or trial.params.get("backbone.name", trial.name)
+    return name_without_repetition(trial.name) or trial.params.get("backbone.name", trial.name)
 
 
 def block(trial: RecordedTrial) -> tuple[str, ...]:

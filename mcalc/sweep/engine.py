@@ -10,14 +10,23 @@ from dataclasses import replace
 from typing import Any
 
 from mcalc.allocator import give_back_memory
-from mcalc.config import BudgetConfig, PlannedTrial, flatten
+from mcalc.config import BudgetConfig, PlannedTrial, flatten, joined
 from mcalc.config.compose import GROUPS
 from mcalc.console import Display, console
 from mcalc.data import DataCache
 from mcalc.errors import CutOffError, UserError
 from mcalc.results import Outcome, RecordedTrial
 from mcalc.sweep.checking.attempt import run_ids
-from mcalc.sweep.display import SweepView, dry_run, print_outcomes, print_plan, summarise
+from mcalc.sweep.display import (
+    LiveNote,
+    SweepView,
+    dry_run,
+    mean_baselines,
+    pointer_to_mlflow,
+    print_plan,
+    print_results,
+    summarise,
+)
 from mcalc.sweep.planning import Choices, Compose, Plan, override_of
 from mcalc.sweep.start import Launcher
 from mcalc.sweep.store import (
@@ -38,6 +47,7 @@ from mcalc.sweep.worker import (
     Execute,
     Rows,
     WorkerContext,
+    have_weights,
     is_done,
     passing_on,
     refuse_another_machine,
@@ -113,8 +123,14 @@ class _SweepRun:
         self.compose = compose
         self.launcher = launcher
         self.display = Display(console)
+        # jobs of a launcher may run where a network is
+        trains_here = launcher is None and execute is None
+        if trains_here and not exists(plan.base):
+            have_weights(plan, compose, None)
         storage = _open_storage(plan)
         plan = self.plan = _beside_older(plan, storage)
+        if trains_here:
+            have_weights(plan, compose, SweepStudy.find(storage, plan.sweep))
         self.study = SweepStudy.create(plan, storage)
         self.context = WorkerContext(
             plan.base,
@@ -130,7 +146,9 @@ class _SweepRun:
         refuse_another_machine(plan.base, self.context.leases)
         self.parent = self._open_parent()
         total = plan.search.trials if plan.search else len(plan.trials)
-        self.view = SweepView(plan.title, self.study, total, self.display)
+        tracker = self.context.tracker
+        self.note = LiveNote(plan, self.study, lambda text: tracker.describe(self.parent, text))
+        self.view = SweepView(plan.title, self.study, total, self.display, self.note.update)
         self.outcomes: dict[str, Outcome] = {}
 
     def run(self) -> list[Outcome]:
@@ -159,8 +177,10 @@ class _SweepRun:
             # the sweep's summary is the other worker's too
             if not taken_over:
                 self._close(complete)
+        if self.launcher:
+            self._say_warnings()
         outcomes = list(self.outcomes.values())
-        print_outcomes(self.plan, outcomes)
+        print_results(self.plan, self.study)
         return outcomes
 
     # --- the sweep's own record -------------------------------------------------------------
@@ -179,15 +199,26 @@ class _SweepRun:
                         tracker.restore(known)
                     found = tracker.open_sweep(self.plan.sweep, self.plan.title, tags, known)
                     self.study.parent(found)
+                    tracking, experiment = self.plan.base.tracking, tracker.experiment_id
+                    note = pointer_to_mlflow(self.plan, tracking, experiment, found)
+                    self.study.note(self.plan, note)
                     return found
             time.sleep(0.1)
+
+    def _say_warnings(self) -> None:
+        """Print what workers in other processes have written to their logs alone, once each."""
+        runs = self.context.tracker.runs_of(self.parent)
+        for text in dict.fromkeys(text for run in runs for text in run.warnings):
+            _log.warning(f"  warning: {text}")
 
     def _close(self, complete: bool) -> None:
         """Record the summary; if the store cannot be written now, the next worker does it."""
         with suppress(UserError):
+            self.note.update(last=True)
             summary = summarise(self.study)
+            figures = {**summary.metrics, **mean_baselines(self.outcomes.values())}
             self.context.tracker.close_sweep(
-                self.parent, summary.metrics, {"summary.json": summary.as_json()}, complete=complete
+                self.parent, figures, {"summary.json": summary.as_json()}, complete=complete
             )
 
     def _reconcile(self) -> None:
@@ -303,7 +334,7 @@ class _SweepRun:
                 owner = owners.get(run[0].trajectory)
                 if owner is not None and str(owner) not in said:
                     said.add(str(owner))
-                    names = ", ".join(trial.name for trial in run)
+                    names = joined([trial.name for trial in run])
                     _log.warning("  waiting for %s: %s runs it", names, owner)
             if self._open_runs():
                 _idle()

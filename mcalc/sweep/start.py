@@ -11,7 +11,7 @@ from mcalc.errors import UserError
 from mcalc.importing import large_imports
 from mcalc.logs import log_to_console
 from mcalc.results import Outcome
-from mcalc.sweep.planning import Compose, Plan, make_plans
+from mcalc.sweep.planning import Compose, Plan, check_weight_files, make_plans
 from mcalc.training import resolved
 
 if TYPE_CHECKING:
@@ -61,6 +61,7 @@ def run_sweep(
     plans = make_plans(arguments, compose, resolved, lambda each: data()(each).fingerprint)
     for plan in plans:
         _refuse_from_run(plan)
+        check_weight_files(plan, compose)
     planning = compose([word for word in arguments if word.startswith("dry_run=")]).dry_run
     # late: Optuna and SQLAlchemy
     with large_imports():

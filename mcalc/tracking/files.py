@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -18,6 +19,8 @@ VALIDATION_FILE = "validation.csv"
 SAMPLES_FILE = "samples.csv"
 SPLIT_FILE = "split.csv"
 """Which subset each sample belongs to (`mcalc.data.splits.split_file`)."""
+BASELINES_FILE = "baselines.json"
+"""What is scored without looking at an image, of a sweep's trial."""
 
 
 def read_curve(folder: Path) -> tuple[CurvePoint, ...]:
@@ -52,6 +55,15 @@ def read_trained_on(folder: Path) -> dict[str, str]:
     if not file.is_file():
         return {}
     return {row["sample"]: row["patient"] for row in read_csv(file) if row["side"] == "train"}
+
+
+def read_baselines(folder: Path) -> dict[str, float]:
+    """The baselines in a folder of a run's files; empty where they are among its metrics."""
+    try:
+        known = json.loads((folder / BASELINES_FILE).read_bytes())
+        return {str(name): float(value) for name, value in known.items()}
+    except (OSError, ValueError, AttributeError, TypeError):
+        return {}
 
 
 def _predictions(file: Path) -> Predictions:

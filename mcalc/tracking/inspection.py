@@ -14,7 +14,8 @@ from mcalc.file_digest import file_sha256
 from mcalc.results import SAME_TAG, SUPERSEDED_TAG
 from mcalc.tracking.files import CURVE_FILE, read_curve
 from mcalc.tracking.manifest import FILE, MANIFEST_TAG, Manifest, digest, read_manifest
-from mcalc.tracking.run_writer import CURVE_COLUMNS, STATUS, is_lasting
+from mcalc.tracking.names import CURVE_COLUMNS, NOT_DRAWN, metric_names, plain_metrics, stand_twice
+from mcalc.tracking.run_writer import STATUS, is_lasting
 from mcalc.tracking.runs import recorded_trial
 from mcalc.tracking.server import LOCAL_TAG, SERVER_TAG
 
@@ -117,7 +118,9 @@ def _changed(manifest: Manifest, run: Run, tagged: str, known: str) -> list[str]
         if name in manifest.tags or (is_lasting(name) and name not in _LATER)
     }
     # those of the curve are compared with its file
-    metrics = {n: value for n, value in run.data.metrics.items() if n not in CURVE_COLUMNS}
+    plain = plain_metrics(run.data.metrics)
+    metrics = {n: value for n, value in plain.items() if n not in CURVE_COLUMNS}
+    found += [f"its metric {name} stands twice" for name in stand_twice(run.data.metrics)]
     found += _differing("parameter", run.data.params, manifest.params)
     found += _differing("tag", tags, manifest.tags)
     found += _differing("metric", metrics, manifest.metrics)
@@ -142,13 +145,15 @@ def _changed_curve(client: MlflowClient, run: Run, folder: Path) -> list[str]:
     """Metrics whose history is not the column of the curve's file."""
     curve = read_curve(folder)
     found = []
+    latest = plain_metrics(run.data.metrics)
     for name in CURVE_COLUMNS:
-        if name == "iteration":
+        if name == "iteration" or (name in NOT_DRAWN and name not in latest):
             continue
         points = [(point.iteration, float(getattr(point, name))) for point in curve]
         then = [point for point in points if math.isfinite(point[1])]
-        entries = client.get_metric_history(run.info.run_id, name) if then else []
+        names = [each for each in metric_names(name) if then and each in run.data.metrics]
+        entries = [e for each in names for e in client.get_metric_history(run.info.run_id, each)]
         now = {(entry.step, entry.value) for entry in entries}
-        if now != set(then) or (then and run.data.metrics.get(name) != then[-1][1]):
+        if now != set(then) or (then and latest.get(name) != then[-1][1]):
             found.append(f"the history of its metric {name} is not that of {CURVE_FILE}")
     return found

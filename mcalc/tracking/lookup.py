@@ -18,7 +18,7 @@ from mcalc.config import TrackingConfig
 from mcalc.errors import UserError, nearest, without_password
 from mcalc.iteration import grouped
 from mcalc.results import FROM_RUN_TAG, Artifacts, RecordedTrial
-from mcalc.tracking.files import read_curve, read_predictions
+from mcalc.tracking.files import BASELINES_FILE, read_baselines, read_curve, read_predictions
 from mcalc.tracking.moved import artifact_folder
 from mcalc.tracking.reader import reading_client
 from mcalc.tracking.runs import PARENT_TAG, RERUN, recorded_trial, search
@@ -194,7 +194,18 @@ def with_results(tracking: TrackingConfig, trial: RecordedTrial) -> RecordedTria
         tracking, trial, "predictions.csv", lambda path: read_predictions(path.parent)
     )
     curve = _read(tracking, trial, "curve.csv", lambda path: read_curve(path.parent))
-    return replace(trial, artifacts=Artifacts(predictions, curve))
+    metrics = {**_baselines(tracking, trial), **trial.metrics}
+    return replace(trial, metrics=metrics, artifacts=Artifacts(predictions, curve))
+
+
+def _baselines(tracking: TrackingConfig, trial: RecordedTrial) -> dict[str, float]:
+    """Those in a file of their own, which a trial has in a sweep."""
+    if PARENT_TAG not in trial.tags:
+        return {}
+    try:
+        return _read(tracking, trial, BASELINES_FILE, lambda path: read_baselines(path.parent))
+    except UserError:
+        return {}  # an earlier version recorded them among the metrics
 
 
 def read_run(tracking: TrackingConfig, run_id: str) -> RecordedTrial:

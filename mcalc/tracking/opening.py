@@ -50,6 +50,17 @@ def open_record(
         return client, _experiment(client, experiment, artifacts_uri(directory))
 
 
+def open_existing(directory: Path) -> MlflowClient:
+    """The client of a record that is there, on this machine; of a moved one with its addresses set.
+
+    Raises UserError where it cannot be opened.
+    """
+    client = open_local(directory)
+    with _alone(directory):
+        rebase(directory)
+    return client
+
+
 def open_unsent(directory: Path, experiment: str) -> tuple[MlflowClient, str]:
     """The record of runs that a server did not take, below the folder of the record."""
     place = directory / UNSENT

@@ -12,11 +12,12 @@ import os
 import sys
 from pathlib import Path
 
-from mcalc.errors import UserError, exit_on_user_error
-from mcalc.tracking.opening import open_record
-from mcalc.tracking.places import database_of, database_uri
+from mlflow.tracking import MlflowClient
 
-_EXPERIMENT = "mcalc"
+from mcalc.errors import UserError, exit_on_user_error, nearest
+from mcalc.tracking.opening import open_existing
+from mcalc.tracking.places import DATABASE, database_of, database_uri
+from mcalc.tracking.view import KEY, write_view
 
 
 def main() -> None:
@@ -24,12 +25,14 @@ def main() -> None:
     with exit_on_user_error():
         folder, port = Path(sys.argv[1]), sys.argv[2]
         if not database_of(folder).exists():
-            raise UserError(
-                f"nothing is recorded in {folder}: name another folder with RUNS=FOLDER"
-            )
-        _, experiment = open_record(folder, _EXPERIMENT, None, 0.0)
+            raise _nothing_in(folder)
+        client = open_existing(folder)
+        experiment = _newest_experiment(client)
+        if experiment is None:
+            raise _nothing_in(folder)
+        write_view(client, experiment)
         place = f"http://127.0.0.1:{port}/#/experiments/{experiment}/runs"
-        print(f"open {place}?workflowType=machine_learning", flush=True)
+        print(f"open {place}?workflowType=machine_learning&viewStateShareKey={KEY}", flush=True)
     # MLflow's jobs judge language models: seven more processes, which a record has no use for
     os.environ.setdefault("MLFLOW_SERVER_ENABLE_JOB_EXECUTION", "false")
     server = ["server", "--backend-store-uri", database_uri(folder), "--host", "127.0.0.1"]
@@ -37,6 +40,32 @@ def main() -> None:
         sys.executable,
         [sys.executable, "-m", "mlflow", *server, "--port", port, "--workers", "1"],
     )
+
+
+def _newest_experiment(client: MlflowClient) -> str | None:
+    """The experiment with the newest run; None where nothing is recorded."""
+    experiments = [each.experiment_id for each in client.search_experiments()]
+    newest = client.search_runs(experiments, max_results=1, order_by=["attributes.start_time DESC"])
+    return str(newest[0].info.experiment_id) if newest else None
+
+
+def _nothing_in(folder: Path) -> UserError:
+    """The error for a folder without a record, which names the records that are near it."""
+    beside = sorted({folder.absolute().parent, Path.cwd()})
+    found = {file.parent for place in beside for file in place.glob(f"*/{DATABASE}")}
+    names = {_as_given(each, folder): each for each in found}
+    there = f" (recorded: {', '.join(sorted(names))})" if names else ""
+    return UserError(
+        f"nothing is recorded in {folder}{nearest(str(folder), names)}{there}: name the folder of "
+        "a record with RUNS=FOLDER"
+    )
+
+
+def _as_given(place: Path, folder: Path) -> str:
+    """A folder as a user would name it beside the one that was named."""
+    if place.parent == Path.cwd():
+        return place.name
+    return str(folder.parent / place.name)
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ of `tracking.uri`.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from http.client import HTTPException
 from pathlib import Path
@@ -21,7 +22,13 @@ from mcalc.config import TrackingConfig
 from mcalc.errors import UserError, without_password
 from mcalc.results import SUPERSEDED_TAG, Artifacts, RecordedTrial
 from mcalc.secret_text import hidden
-from mcalc.tracking.files import read_curve, read_evidence, read_predictions, read_validation
+from mcalc.tracking.files import (
+    read_baselines,
+    read_curve,
+    read_evidence,
+    read_predictions,
+    read_validation,
+)
 from mcalc.tracking.places import nothing_recorded
 from mcalc.tracking.runs import PARENT_TAG, artifacts_of, recorded_trial, search
 from mcalc.tracking.server import (
@@ -116,4 +123,5 @@ def _read_trial(client: MlflowClient, run: Run, directory: Path | None) -> Recor
         evidence=read_evidence(folder),
         crops={unquote(file.stem): str(file) for file in crops},
     )
-    return recorded_trial(run, artifacts)
+    trial = recorded_trial(run, artifacts)
+    return replace(trial, metrics={**read_baselines(folder), **trial.metrics})

@@ -6,23 +6,33 @@ import json
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import astuple, dataclass, fields, replace
+from dataclasses import astuple, dataclass, replace
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
+from uuid import NAMESPACE_OID, uuid5
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from mlflow.entities import Metric, RunTag
+from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, RunTag
 from mlflow.tracking import MlflowClient
 
 from mcalc.csv_cells import csv_text
 from mcalc.results import CurvePoint, Predictions
 from mcalc.tracking import manifest
-from mcalc.tracking.files import PREDICTIONS_FILE
+from mcalc.tracking.files import BASELINES_FILE, PREDICTIONS_FILE
 from mcalc.tracking.manifest import MANIFEST_TAG, Manifest, digest
+from mcalc.tracking.names import (
+    CURVE,
+    CURVE_COLUMNS,
+    NOT_DRAWN,
+    PARENT_TAG,
+    in_section,
+    is_baseline,
+    of_an_end,
+)
 from mcalc.tracking.run_files import RunFiles
 
 if TYPE_CHECKING:
@@ -38,6 +48,12 @@ STATUS = {"finished": "FINISHED", "pruned": "KILLED"}
 """What MLflow says of a closed run, by its state."""
 _TABLES_TAG = "mlflow.loggedArtifacts"
 """MLflow's list of the files that its UI shows as tables (`MlflowClient.log_table` sets it too)."""
+_IMAGES_TAG = "mlflow.loggedImages"
+"""By which MLflow's page knows that a run has pictures."""
+_SMALL = 256
+"""Width and height of a small picture at most, pixels."""
+_DIGEST = 36
+"""Characters of a data set's digest that MLflow takes."""
 _FLUSH_SECONDS = 2.0
 
 
@@ -82,8 +98,8 @@ class RunWriter:
         """
         if point.iteration <= self._last_step:
             return
-        values = {name: getattr(point, name) for name in CURVE_COLUMNS if name != "iteration"}
-        self._pending += entries(values, point.iteration)
+        values = {name: getattr(point, name) for name in CURVE_COLUMNS if name not in NOT_DRAWN}
+        self._pending += entries(in_section(CURVE, values), point.iteration)
         if time.monotonic() - self._flushed > _FLUSH_SECONDS:
             self._flush()
 
@@ -96,8 +112,14 @@ class RunWriter:
     def finish(self, metrics: Mapping[str, float], tags: Mapping[str, str]) -> str:
         """Write the final metrics, but for those that are nan or infinite, and close the run.
 
-        Returns the digest of its manifest.
+        Baselines of a sweep's trial become a file: as figures they are the sweep's own. Returns the
+        digest of its manifest.
         """
+        if PARENT_TAG in self._opening.tags:
+            baselines = {n: v for n, v in metrics.items() if is_baseline(n) and np.isfinite(v)}
+            metrics = {n: v for n, v in metrics.items() if not is_baseline(n)}
+            if baselines:
+                self.text(json.dumps(baselines, indent=1), BASELINES_FILE)
         return self._close(metrics, tags, "finished")
 
     def prune(self, metrics: Mapping[str, float], tags: Mapping[str, str]) -> str:
@@ -105,7 +127,7 @@ class RunWriter:
         return self._close(metrics, tags, "pruned")
 
     def _close(self, metrics: Mapping[str, float], tags: Mapping[str, str], state: str) -> str:
-        last = entries(metrics)
+        last = entries(of_an_end(metrics))
         if len(self._pending) + len(last) > BATCH:
             self._flush()
         opened = {name: text for name, text in self._opening.tags.items() if is_lasting(name)}
@@ -135,7 +157,7 @@ class RunWriter:
             self.point(point)
         self._flush()
         self.client.log_artifacts(self.run_id, str(files))
-        self.client.log_batch(self.run_id, metrics=entries(closed.metrics))
+        self.client.log_batch(self.run_id, metrics=entries(of_an_end(closed.metrics)))
         self._terminate(STATUS[closed.state])
 
     def fail(self, error: str, trace: str, *, killed: bool = False) -> None:
@@ -193,9 +215,41 @@ class RunWriter:
 
     def figure(self, figure: Figure, name: str) -> None:
         """A picture, as PNG."""
-        buffer = BytesIO()
-        figure.savefig(buffer, format="png")
-        self._files.put(name, buffer.getvalue())
+        self._files.put(name, _png(figure))
+
+    def picture(self, figure: Figure, name: str) -> None:
+        """A picture as PNG, and once more where MLflow's page shows pictures of runs side by side.
+
+        As `MlflowClient.log_image` writes it, which takes three calls for each.
+        """
+        from PIL import Image  # late: a run is opened long before
+
+        drawn = _png(figure)
+        self._files.put(f"{name}.png", drawn)
+        number = uuid5(NAMESPACE_OID, f"{self.run_id} {name}")
+        place = f"images/{name}+step+0+timestamp+{int(time.time() * 1000)}+{number}"
+        self._files.put(f"{place}.png", drawn)
+        small = Image.open(BytesIO(drawn)).convert("RGB")
+        small.thumbnail((_SMALL, _SMALL))
+        compressed = BytesIO()
+        small.save(compressed, format="webp")
+        self._files.put(f"{place}+compressed.webp", compressed.getvalue())
+        self._tags[_IMAGES_TAG] = "True"
+
+    def data_set(self, source: str, fingerprint: str, description: str) -> None:
+        """What the run was trained on: shown by MLflow, whose searches find its runs by it.
+
+        No path is recorded, which may name a person.
+        """
+        entry = Dataset(
+            name=source,
+            digest=fingerprint[:_DIGEST],
+            source_type="mcalc",
+            source=json.dumps({"data.source": source}),
+            profile=json.dumps({"description": description}, ensure_ascii=False),
+        )
+        tags = [InputTag("mlflow.data.context", "training")]
+        self.client.log_inputs(self.run_id, datasets=[DatasetInput(entry, tags)])
 
     def crops(self, crops: Mapping[str, npt.NDArray[np.uint8]]) -> None:
         """Small PNGs by lesion, for the report's sheets."""
@@ -215,6 +269,12 @@ class RunWriter:
         return self._files.link(other._files, name)
 
 
+def _png(figure: Figure) -> bytes:
+    buffer = BytesIO()
+    figure.savefig(buffer, format="png")
+    return buffer.getvalue()
+
+
 def mark_unfinished(client: MlflowClient, run_id: str, error: str, state: str) -> None:
     """Note why a run ended without a result; `state`: `interrupted` or `failed`."""
     client.set_tag(run_id, "mcalc.error", error[:5000])
@@ -224,9 +284,6 @@ def mark_unfinished(client: MlflowClient, run_id: str, error: str, state: str) -
 def is_lasting(tag: str) -> bool:
     """Whether a tag belongs to a closed run: not to attempts before, nor to MLflow alone."""
     return tag.startswith("mcalc.") and tag != "mcalc.error"
-
-
-CURVE_COLUMNS = [entry.name for entry in fields(CurvePoint)]
 
 
 def entries(values: Mapping[str, float], step: int = 0) -> list[Metric]:

@@ -13,9 +13,10 @@ from mlflow.tracking import MlflowClient
 from mcalc.errors import UserError
 from mcalc.results import Artifacts, RecordedTrial, check_format
 from mcalc.tracking.moved import artifact_folder, lost_folder
+from mcalc.tracking.names import PARENT_TAG as PARENT_TAG
+from mcalc.tracking.names import all_settings, plain_metrics
 from mcalc.tracking.run_writer import STATE_TAG
 
-PARENT_TAG = "mlflow.parentRunId"
 FORMAT_TAG = "mcalc.format"
 _INTERNAL = "INTERNAL_ERROR"
 """MLflow's code for an error that it did not foresee."""
@@ -87,8 +88,8 @@ def recorded_trial(run: Run, artifacts: Artifacts | None = None) -> RecordedTria
         run_id=str(run.info.run_id),
         name=str(run.info.run_name),
         state=states.get(str(run.info.status), "running"),
-        params=dict(run.data.params),
-        metrics=dict(run.data.metrics),
+        params=all_settings(run.data.params, tags),
+        metrics=plain_metrics(run.data.metrics),
         tags=tags,
         artifacts=artifacts,
     )

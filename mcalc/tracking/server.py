@@ -46,7 +46,7 @@ _AWAY = (429, 500, 502, 503, 504)
 """Answers of a server, or of a proxy before it, that another attempt may change."""
 _WRITES = (
     "log_batch", "log_text", "log_table", "log_figure", "log_artifact", "log_artifacts", "set_tag",
-    "set_terminated", "update_run",
+    "set_terminated", "update_run", "log_inputs",
 )  # fmt: skip
 _MAY_WAIT = ("log_batch", "set_tag", "update_run")
 """Writes that are sent with a later one where the server is away now."""
@@ -154,6 +154,10 @@ class ServerClient(WaitingClient):
             return run
         self.opened(run.info.run_id, run_name, tags)
         return cast(Run, run)
+
+    def at_once(self, operation: str, run_id: str, *arguments: Any) -> None:
+        """Write to a run that nothing is kept of. Raises UnreachableError without waiting."""
+        self._ask(self._retry.once, getattr(self._remote, operation), run_id, *arguments)
 
     def opened(
         self, run_id: str, name: str, tags: dict[str, str], params: Sequence[list[Param]] = ()

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from mcalc.config import TrackingConfig
 from mcalc.sqlite_file import opened
+from mcalc.tracking.names import RESULT, SETTINGS_TAG, metric_names
 from mcalc.tracking.places import database_of
 
 NETWORK_BYTES_TAG = "mcalc.network_bytes"
@@ -99,9 +100,9 @@ def _timed(tracking: TrackingConfig, host: str) -> Iterable[_Timed]:
 
 def _in_database(database: Path, host: str) -> list[_Timed]:
     columns = [
-        *(_value("params") for _ in _READ_PARAMS),
+        *(_setting() for _ in _READ_PARAMS),
         *(_value("tags") for _ in _TAGS),
-        *(_value("latest_metrics", "AND NOT v.is_nan") for _ in _METRICS),
+        *(_metric() for _ in _METRICS),
     ]
     query = f"""
         SELECT {", ".join(columns)}
@@ -111,13 +112,27 @@ def _in_database(database: Path, host: str) -> list[_Timed]:
         WHERE r.status = 'FINISHED' AND r.lifecycle_stage = 'active'
         ORDER BY r.start_time DESC, r.run_uuid
         LIMIT {_NEWEST}"""
-    given = (*_READ_PARAMS, *_TAGS, *_METRICS, host)
+    settings = (word for key in _READ_PARAMS for word in (key, f'$."{key}"', SETTINGS_TAG))
+    metrics = (name for metric in _METRICS for name in metric_names(metric, RESULT))
+    given = (*settings, *_TAGS, *metrics, host)
     with opened(database) as connection, closing(connection.execute(query, given)) as rows:
         return [_row(values) for values in rows]
 
 
-def _value(table: str, more: str = "") -> str:
-    return f"(SELECT v.value FROM {table} v WHERE v.run_uuid = r.run_uuid AND v.key = ? {more})"
+def _value(table: str, more: str = "", what: str = "v.value") -> str:
+    return f"(SELECT {what} FROM {table} v WHERE v.run_uuid = r.run_uuid AND v.key = ? {more})"
+
+
+def _setting() -> str:
+    """A setting: a parameter, or a part of a tag."""
+    kept = _value("tags", "AND json_valid(v.value)", "json_extract(v.value, ?)")
+    return f"coalesce({_value('params')}, {kept})"
+
+
+def _metric() -> str:
+    """A metric by its name in this version, or in an earlier one."""
+    one = _value("latest_metrics", "AND NOT v.is_nan")
+    return f"coalesce({one}, {one})"
 
 
 def _row(values: Sequence[object]) -> _Timed:
@@ -133,6 +148,7 @@ def _row(values: Sequence[object]) -> _Timed:
 def _by_mlflow(tracking: TrackingConfig, host: str) -> list[_Timed]:
     # late: seconds
     from mcalc.tracking.reader import reading_client
+    from mcalc.tracking.runs import recorded_trial
 
     client = reading_client(tracking)
     if client is None:
@@ -143,4 +159,5 @@ def _by_mlflow(tracking: TrackingConfig, host: str) -> list[_Timed]:
         max_results=_NEWEST,
         order_by=["attributes.start_time DESC"],
     )
-    return [_Timed(run.data.params, run.data.tags, run.data.metrics) for run in runs]
+    trials = [recorded_trial(run) for run in runs]
+    return [_Timed(trial.params, trial.tags, trial.metrics) for trial in trials]

@@ -6,7 +6,7 @@ Everything of a trial is written in a few batches: one by one, 600 values take t
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -32,6 +32,13 @@ from mcalc.tracking.files import read_curve, read_predictions
 from mcalc.tracking.inspection import Inspection, inspect, inspect_files
 from mcalc.tracking.manifest import MANIFEST_TAG
 from mcalc.tracking.moved import lost_folder
+from mcalc.tracking.names import (
+    CONFIGURATION,
+    metric_names,
+    of_an_end,
+    plain_metrics,
+    split_settings,
+)
 from mcalc.tracking.opening import open_record
 from mcalc.tracking.rows import WrongRow, mend_rows, wrong_rows
 from mcalc.tracking.run_writer import PARAMS, Opening, RunWriter, entries
@@ -47,6 +54,7 @@ _ORIGIN = {
 """Tags of every run."""
 
 
+_NOTE_TAG = "mlflow.note.content"
 _WITHOUT_STUDY_TAG = "mcalc.without_study"
 """Of a sweep's own run: that its study is lost is known."""
 
@@ -93,7 +101,7 @@ class Tracker:
         for run in (*self._search(conditions, state="FINISHED"), *reversed(kept)):
             if SUPERSEDED_TAG in run.data.tags:
                 continue
-            name, metrics = str(run.info.run_name), dict(run.data.metrics)
+            name, metrics = str(run.info.run_name), plain_metrics(run.data.metrics)
             sealed = run.data.tags.get(MANIFEST_TAG, "")
             return Outcome(name, key, "finished", str(run.info.run_id), metrics, manifest=sealed)
         return None
@@ -120,10 +128,20 @@ class Tracker:
         self, run_id: str, metrics: Mapping[str, float], texts: Mapping[str, str], *, complete: bool
     ) -> None:
         """End a sweep's parent run, with figures over its trials and files by name."""
-        self.client.log_batch(run_id, metrics=entries(metrics))
+        self.client.log_batch(run_id, metrics=entries(of_an_end(metrics)))
         for name, text in texts.items():
             self.client.log_text(run_id, text, name)
         self.client.set_terminated(run_id, "FINISHED" if complete else "FAILED")
+
+    def describe(self, run_id: str, text: str) -> None:
+        """What MLflow's page says of a run, in Markdown; a server that is away is not waited for.
+
+        Raises UserError where it cannot be written.
+        """
+        if isinstance(self.client, ServerClient):
+            self.client.at_once("set_tag", run_id, _NOTE_TAG, text)
+        else:
+            self.client.set_tag(run_id, _NOTE_TAG, text)
 
     def runs_of(self, parent: str) -> list[RecordedTrial]:
         """Every trial's run of a sweep, in the order in which they began, without artifacts."""
@@ -266,8 +284,13 @@ class Tracker:
         parent: str | None,
         run_id: str | None = None,
         from_run: str | None = None,
+        shown: Collection[str] | None = None,
+        configuration: str = "",
     ) -> RunWriter:
         """Open a trial's run, or resume `run_id`, which a dead worker left open.
+
+        `shown`: keys of `params` that become parameters in MLflow, by default all; the others are
+        kept in a tag. `configuration`: what trials have in common that are repetitions.
 
         Without a sweep, runs of the same trial that a killed process left open are closed.
         `from_run`: the run that this one repeats. It is then of a kind of its own, so that nothing
@@ -278,8 +301,11 @@ class Tracker:
             own |= {"mcalc.kind": RERUN, FROM_RUN_TAG: from_run}
         if parent:
             own[PARENT_TAG] = parent
-        entered = {name: str(value) for name, value in params.items()}
-        opening = Opening(name, entered, {**_ORIGIN, **tags, **own})
+        settings = {name: str(value) for name, value in params.items()}
+        entered, kept = split_settings(settings, shown)
+        if configuration:
+            entered[CONFIGURATION] = configuration
+        opening = Opening(name, entered, {**_ORIGIN, **tags, **kept, **own})
         if run_id and (resumed := self._resume(run_id, opening)):
             return resumed
         if not parent:
@@ -304,7 +330,8 @@ class Tracker:
             if run.info.lifecycle_stage == LifecycleStage.DELETED:
                 return None
             opening = Opening(str(run.info.run_name), dict(run.data.params), dict(run.data.tags))
-            written = self.client.get_metric_history(run_id, "val_loss")
+            names = [name for name in metric_names("val_loss") if name in run.data.metrics]
+            written = [e for name in names for e in self.client.get_metric_history(run_id, name)]
             last = max((entry.step for entry in written), default=-1)
         except MlflowException:
             return None

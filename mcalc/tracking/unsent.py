@@ -122,6 +122,8 @@ def _copy(client: MlflowClient, run: Run, server: MlflowClient, target: str) -> 
         server.log_batch(target, metrics=metrics[start : start + BATCH])
     tags = [RunTag(name, value) for name, value in run.data.tags.items() if name != SERVER_TAG]
     server.log_batch(target, tags=tags)
+    if run.inputs and run.inputs.dataset_inputs:
+        server.log_inputs(target, datasets=run.inputs.dataset_inputs)
     folder = client.download_artifacts(local, "")
     if any(Path(folder).iterdir()):
         server.log_artifacts(target, folder)

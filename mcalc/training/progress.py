@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from rich.progress import TaskID
 
 from mcalc.config import PlannedTrial
-from mcalc.console import QUIET_SECONDS, Display, console
+from mcalc.console import QUIET_SECONDS, Display, console, format_time
 from mcalc.results import CurvePoint
 from mcalc.training.listener import Listener
 
@@ -63,7 +63,7 @@ class TrainingProgress(Listener):
             each = (now - self.began) / (iteration - self.before)
             _log.info(
                 f"  {self.title}: iteration {iteration} of at most {self.total}, {self.note}, "
-                f"at most {each * (self.total - iteration):.0f} s left"
+                f"at most {format_time(each * (self.total - iteration))} left"
             )
 
     def stopped(self) -> None:

@@ -118,10 +118,10 @@ def write_artifacts(
     stop = result.iterations if result.stop_reason == "patience" else None
     writer.figure(curve_figure(result.curve, result.name, stop), "curve.png")
     confusion = Confusion.of(predictions)
-    writer.figure(confusion_figure(confusion, result.name), "confusion.png")
+    writer.picture(confusion_figure(confusion, result.name), "confusion")
     labels, probabilities = predictions.labels[shown], predictions.probabilities[shown]
     sheet = crops_figure(images, labels.tolist(), probabilities.tolist(), result.name)
-    writer.figure(sheet, "crops.png")
+    writer.picture(sheet, "crops")
 
 
 def pictures_of(prepared: PreparedData) -> dict[str, int]:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mcalc.atomic_write import make_record_folder
-from mcalc.config import Config, PlannedTrial
+from mcalc.config import Config, PlannedTrial, how_to_look, place_of
 from mcalc.importing import large_imports
 from mcalc.training import checkpoint_path, remove_checkpoint
 
 if TYPE_CHECKING:
     from mcalc.tracking import Tracker
+
+_log = logging.getLogger(__name__)
 
 
 def open_tracker(config: Config) -> Tracker:
@@ -23,6 +26,12 @@ def open_tracker(config: Config) -> Tracker:
         from mcalc.tracking import Tracker
 
         return Tracker(Path(tracking.dir), tracking.experiment, tracking.uri, config.storage_wait)
+
+
+def say_where(config: Config, run_id: str | None) -> None:
+    """Print where a trial is recorded, and what to do next."""
+    _log.info(f"recorded in {place_of(config.tracking)} as run {run_id}")
+    _log.info(f"next: `{how_to_look(config.tracking)}`")
 
 
 def forget_checkpoint(trial: PlannedTrial) -> None:

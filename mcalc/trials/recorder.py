@@ -7,12 +7,22 @@ Training goes on meanwhile: a thread of its own writes, in the order in which th
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 
-from mcalc.config import PlannedTrial, flatten, identity_parts, is_numeric, plugins_of
+from mcalc.config import (
+    PlannedTrial,
+    flatten,
+    identity_parts,
+    is_numeric,
+    joined,
+    plugins_of,
+    short_name,
+)
+from mcalc.console import format_time
 from mcalc.data import PreparedData
 from mcalc.results import VALIDATION_AUC, CurvePoint, Outcome, TrialResult
 from mcalc.secret_text import hidden
@@ -27,13 +37,14 @@ from mcalc.trials.artifacts import (
 )
 from mcalc.trials.background import Background
 from mcalc.trials.networks import Networks
+from mcalc.trials.parameters import configuration_of, shown_settings
 from mcalc.trials.provenance import git_revision, hardware, versions
 from mcalc.trials.sweep_record import SweepRecord
 
 _log = logging.getLogger(__name__)
 
-_ALSO_SHOWN = ("name", "data.source", "data.csv_split", "data.phantom.lesions", "trainer.workers")
-"""Parameters in MLflow beside those that change numbers."""
+_ALSO_KEPT = ("name", "data.source", "data.csv_split", "data.phantom.lesions", "trainer.workers")
+"""Settings in MLflow beside those that change numbers."""
 
 
 class Recorder(Listener):
@@ -46,9 +57,11 @@ class Recorder(Listener):
         listeners: Sequence[Listener],
         within: SweepRecord,
         placement: Placement,
+        said: set[tuple[str | None, str]] | None = None,
     ) -> None:
+        """`said`: what this process has printed, by sweep, and does not print again."""
         self.trials = {trial.key: trial for trial in trials}
-        self.title = ", ".join(trial.name for trial in trials)
+        self.title = joined([trial.name for trial in trials])
         self.tracker = tracker
         self.listeners = listeners
         self.within = within
@@ -61,6 +74,7 @@ class Recorder(Listener):
         self._to_end = set(self.trials)
         """Keys of trials that have reported no end yet."""
         self._networks = Networks()
+        self._said = set() if said is None else said
 
     @contextmanager
     def settled(self) -> Iterator[None]:
@@ -92,11 +106,11 @@ class Recorder(Listener):
 
     def _open(self, trial: PlannedTrial) -> RunWriter:
         config = replace(trial.config, name=trial.name)
-        # settings of the engine (config.yaml has them) would only lengthen MLflow's lists
+        # config.yaml has those of the engine too
         params = {
             k: hidden(v) if isinstance(v, str) else v
             for k, v in flatten(config).items()
-            if is_numeric(k) or k in _ALSO_SHOWN
+            if is_numeric(k) or k in _ALSO_KEPT
         }
         tags = {
             "mcalc.trajectory": trial.trajectory,
@@ -112,7 +126,17 @@ class Recorder(Listener):
         known = self.within.known_runs.get(trial.key)
         parent = self.within.parent
         again = self.within.from_run
-        writer = self.tracker.open_trial(trial.name, trial.key, params, tags, parent, known, again)
+        writer = self.tracker.open_trial(
+            trial.name,
+            trial.key,
+            params,
+            tags,
+            parent,
+            known,
+            again,
+            shown=shown_settings(trial),
+            configuration=configuration_of(trial.name, config),
+        )
         for listener in self.listeners:
             listener.opened(trial, writer.run_id)
         writer.text(config_yaml(config), "config.yaml")
@@ -120,20 +144,31 @@ class Recorder(Listener):
 
     def prepared(self, data: PreparedData, weights_origin: str, notes: tuple[str, ...]) -> None:
         """Take in what is trained on; `notes` are warnings that belong to every result."""
-        _log.info(f"{self.title}: {data.description}; weights {weights_origin}")
+        text = f"{data.description}; weights {weights_origin}"
+        if self._is_new(text):
+            _log.info(text)
         for note in notes:
             self.noted(note)
         self._prepared = data, weights_origin, notes
 
     def noted(self, text: str) -> None:
-        """Print a warning."""
-        _log.warning(f"  warning: {text}")
+        """Print a warning, once a sweep."""
+        if self._is_new(text):
+            _log.warning(f"  warning: {text}")
+
+    def _is_new(self, text: str) -> bool:
+        """Whether this process has not printed it of this sweep."""
+        entry = (self.within.sweep, text)
+        if entry in self._said:
+            return False
+        self._said.add(entry)
+        return True
 
     def resumed(self, checkpoint: Checkpoint) -> None:
         """Say so, and write the part of the curve that an interruption may have kept back."""
         _log.info(
             f"  {self.title}: resumes from iteration {checkpoint.iteration}, after "
-            f"{checkpoint.seconds:.0f} s of training"
+            f"{format_time(checkpoint.seconds)} of training"
         )
 
         def write() -> None:
@@ -167,6 +202,7 @@ class Recorder(Listener):
         trial = self._about_to_record(result.key)
         config, writer = trial.config, self.writers[result.key]
         metrics = {**final_metrics(result, data, config.metrics), **validation_metrics(result)}
+        writer.data_set(config.data.source, trial.fingerprint, data.description)
         frozen = config.backbone.freeze == "all"
         write_artifacts(writer, result, data, figures=not frozen)
         if config.tracking.save_network:
@@ -185,11 +221,11 @@ class Recorder(Listener):
             Outcome(trial.name, trial.key, "finished", writer.run_id, metrics, manifest=sealed)
         )
         _log.info(
-            f"  {trial.name}: accuracy {metrics['accuracy']:.4f} "
-            f"[{metrics['accuracy_low']:.3f}, {metrics['accuracy_high']:.3f}], "
-            f"AUC {metrics['auc']:.3f} [{metrics['auc_low']:.3f}, {metrics['auc_high']:.3f}] "
-            f"on {metrics['n']:.0f} {config.data.unit}s; stopped at iteration "
-            f"{result.iterations} ({result.stop_reason}) after {result.seconds:.0f} s"
+            f"  {short_name(trial.name)}: accuracy {metrics['accuracy']:.4f}"
+            f"{_interval(metrics, 'accuracy')}, AUC {metrics['auc']:.3f}"
+            f"{_interval(metrics, 'auc')} on {metrics['n']:.0f} {config.data.unit}s; "
+            f"stopped at iteration {result.iterations} ({result.stop_reason}) "
+            f"after {format_time(result.seconds)}"
         )
 
     def pruned(self, trial: PlannedTrial, curve: Sequence[CurvePoint], seconds: float) -> None:
@@ -204,7 +240,7 @@ class Recorder(Listener):
         writer.curve(curve)
         sealed = writer.prune(metrics, {"mcalc.stop_reason": "pruned"})
         self._end(Outcome(trial.name, trial.key, "pruned", writer.run_id, metrics, manifest=sealed))
-        _log.info(f"  {trial.name}: pruned at iteration {curve[-1].iteration}")
+        _log.info(f"  {short_name(trial.name)}: pruned at iteration {curve[-1].iteration}")
 
     def _about_to_record(self, key: str) -> PlannedTrial:
         trial = self.trials[key]
@@ -238,6 +274,12 @@ class Recorder(Listener):
                 writer.fail(error, trace, killed=killed)
             if not killed:
                 self._end(Outcome(trial.name, trial.key, "failed", run_id, {}, error, retry))
+
+
+def _interval(metrics: Mapping[str, float], name: str) -> str:
+    """` [0.300, 0.903]`; nothing where there is none."""
+    low, high = (metrics.get(f"{name}_{side}", math.nan) for side in ("low", "high"))
+    return "" if math.isnan(low) or math.isnan(high) else f" [{low:.3f}, {high:.3f}]"
 
 
 def validation_metrics(result: TrialResult) -> dict[str, float]:

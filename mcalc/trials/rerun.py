@@ -31,7 +31,7 @@ from mcalc.training import CheckpointFile, Placement, Setup, TrainingProgress, c
 from mcalc.trials.artifacts import json_tag
 from mcalc.trials.comparison import as_table, compare
 from mcalc.trials.conditions import notes, setup_to_keep
-from mcalc.trials.places import open_tracker
+from mcalc.trials.places import open_tracker, say_where
 from mcalc.trials.provenance import git_revision, versions
 from mcalc.trials.recorded_settings import identity_differences, recorded_config
 from mcalc.trials.runner import run_trials
@@ -84,6 +84,7 @@ def rerun(present: Config, given: Collection[str]) -> bool:
     new = read_run(tracking, outcome.run_id)
     same = _print_comparison(old, new)
     open_tracker(trial.config).compared(new.run_id, same=same)
+    say_where(trial.config, new.run_id)
     return same
 
 

@@ -40,6 +40,8 @@ class Shared:
 
     networks: FrozenNetworks = field(default_factory=FrozenNetworks)
     prepared: PreparedCache = field(default_factory=PreparedCache)
+    said: set[tuple[str | None, str]] = field(default_factory=set)
+    """What was printed, by sweep."""
 
 
 @cache
@@ -74,7 +76,8 @@ def run_trials(
     closed as interrupted by CancelledError, and where the trials belong to no sweep.
     """
     placement = placement or Placement()
-    recorder = Recorder(trials, tracker, listeners, within or SweepRecord(), placement)
+    said = of_this_process().said
+    recorder = Recorder(trials, tracker, listeners, within or SweepRecord(), placement, said)
     with raise_disk_full(trials[0].config):
         try:
             recorder.open_runs()

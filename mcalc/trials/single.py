@@ -16,7 +16,7 @@ from mcalc.importing import large_imports
 from mcalc.models import weight_path
 from mcalc.results import Outcome
 from mcalc.training import refuse_precision, resolved, uses_gpu
-from mcalc.trials.places import open_tracker
+from mcalc.trials.places import open_tracker, say_where
 
 _log = logging.getLogger(__name__)
 
@@ -44,13 +44,16 @@ def run(config: Config) -> list[Outcome]:
     done = None if config.rerun else tracker.finished(trial.key)
     if done:
         _log.info(f"{trial.name} is finished already (run {done.run_id}); rerun=true runs it anew")
+        say_where(config, done.run_id)
         return [replace(done, name=trial.name, state="skipped")]
     # late: PyTorch, torchvision and Lightning
     with large_imports():
         from mcalc.training import TrainingProgress
         from mcalc.trials.runner import run_trials
 
-    return run_trials([trial], data, tracker, [TrainingProgress(trial.name)])
+    outcomes = run_trials([trial], data, tracker, [TrainingProgress(trial.name)])
+    say_where(config, outcomes[0].run_id)
+    return outcomes
 
 
 def _check(config: Config, data: IndexedData) -> None:

@@ -142,7 +142,7 @@ def test_a_packages_parts_are_used_recorded_and_part_of_the_key(work: Path) -> N
     assert '"mypackage": "1.2"' in tags(work, "mcalc.versions")[0]
     assert "finished already" in run(work, "train", *TRAIN), "the key is the same"
     with sqlite3.connect(work / "mlruns" / "mlflow.db") as database:
-        assert database.execute("SELECT 1 FROM metrics WHERE key = 'youden'").fetchone()
+        assert database.execute("SELECT 1 FROM metrics WHERE key = 'result/youden'").fetchone()
     database.close()
     install(work / "site", "1.3")
     assert "finished already" not in run(work, "train", *TRAIN), "another version, another trial"
@@ -169,9 +169,9 @@ def test_a_trial_that_uses_them_is_run_again_and_another_version_is_named(work: 
     assert "all numbers are equal" in run(work, "train", "from_run=mine")
     with sqlite3.connect(work / "mlruns" / "mlflow.db") as database:
         (value,) = database.execute(
-            "SELECT value FROM latest_metrics WHERE key = 'youden'"
+            "SELECT value FROM latest_metrics WHERE key = 'result/youden'"
         ).fetchall()[0]
-        database.execute("UPDATE latest_metrics SET value = value + 1 WHERE key = 'youden'")
+        database.execute("UPDATE latest_metrics SET value = value + 1 WHERE key = 'result/youden'")
     database.close()
     assert f"youden: {value + 1!r} then, {value!r} now" in run(
         work, "train", "from_run=mine", status=1

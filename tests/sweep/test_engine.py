@@ -701,7 +701,9 @@ def test_the_check_finds_small_differences_doubles_and_broken_seeds(
 
     changed = runs("rates")[NAMES[0]]
     for metric in ("accuracy", "reported_val_auc", "reported_val_accuracy"):
-        tracker.client.log_metric(changed.run_id, metric, changed.metrics[metric] + 0.001)
+        tracker.client.log_metric(
+            changed.run_id, f"result/{metric}", changed.metrics[metric] + 0.001
+        )
     differences = checked(tmp_path, "rates").differences
     assert [each.partition(" is ")[0] for each in differences] == [
         f"{NAMES[0]}: its metric {metric}"

@@ -70,9 +70,9 @@ def test_the_last_trial_of_a_sweep_is_as_much_work_as_the_first(tmp_path: Path) 
     # but the first, which opens what later ones use
     assert len(set(found.between(0)[1:])) == 1
     assert len(set(found.between(1)[1:])) == 1
-    # five to MLflow: run, parameters, metrics, tags, end; seven to Optuna: lease, entry, run,
-    # result, manifest, end, lease
-    assert found.between(1)[-1] == 12
+    # five to MLflow: run, parameters, metrics, tags, end; six to Optuna: lease, entry, run, facts,
+    # end, lease
+    assert found.between(1)[-1] == 11
     code = found.between(2)
     assert max(code[-10:]) < 1.1 * min(code[1:11])
 

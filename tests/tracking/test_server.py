@@ -133,8 +133,8 @@ def test_a_server_that_is_away_for_a_while_has_everything_afterwards(
     assert not (tmp_path / "unsent").exists()
     (found,) = on_server(server, "for a while").values()
     assert found[0] == "FINISHED"
-    assert found[1]["accuracy"] == 0.5
-    history = MlflowClient(tracking_uri=server).get_metric_history(run.run_id, "val_loss")
+    assert found[1]["result/accuracy"] == 0.5
+    history = MlflowClient(tracking_uri=server).get_metric_history(run.run_id, "curve/val_loss")
     assert [(each.step, each.value) for each in history] == [
         (point.iteration, point.val_loss) for point in CURVE
     ]
@@ -184,7 +184,7 @@ def test_what_a_server_did_not_take_is_kept_and_sent_once(
         "begun": "FINISHED",
         "never begun": "FINISHED",
     }
-    assert all(metrics["accuracy"] == 2 / 3 for _, metrics in found.values())
+    assert all(metrics["result/accuracy"] == 2 / 3 for _, metrics in found.values())
     read(server, "for good")
     assert later.run(begun.run_id) is not None
     assert len(later.runs_of("parent")) == 2
@@ -301,7 +301,7 @@ def test_a_trial_on_a_server_is_run_again_and_compared(server: str, tmp_path: Pa
     assert new.data.tags["mcalc.from_run"] == old.info.run_id
     assert new.data.tags["mcalc.same_as_from_run"] == "true"
     # a number that somebody changed on the server
-    client.log_metric(old.info.run_id, "accuracy", 0.123)
+    client.log_metric(old.info.run_id, "result/accuracy", 0.123)
     changed = processes.run("mcalc.train", "from_run=mine", *there, folder=tmp_path)
     assert changed.returncode == 1, changed.stdout + changed.stderr
     assert "accuracy" in changed.stdout

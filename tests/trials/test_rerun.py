@@ -188,7 +188,7 @@ def test_metrics_curve_and_end_that_were_changed_are_found_and_what_else_was_oth
         folder,
         {file: "\n".join([header, ",".join(values), *rest])},
         f"UPDATE latest_metrics SET value = 0.123 WHERE run_uuid = '{old.run_id}' AND "
-        "key = 'accuracy'",
+        "key = 'result/accuracy'",
         *set_tag(old.run_id, stop_reason="patience", versions=versions, cpu="Z80"),
     ):
         printed = again(folder, "mine", status=1)

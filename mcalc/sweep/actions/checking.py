@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from mcalc.config import Config, Line
+from mcalc.config import Config, Line, after_training, place_of, place_setting
 from mcalc.console import console
 from mcalc.errors import UserError
 from mcalc.sqlite_file import copy_database, damage_of, free_name, move_aside
@@ -79,6 +79,12 @@ def check_sweeps(config: Config, line: Line) -> int:
     if not line.names:
         status = max(status, int(_lacks_sweeps(studies, tracker, mends=mends)))
         status = max(status, _check_single_runs(tracker, copies))
+    where = f"checked in {place_of(config.tracking)}"
+    if status and not mends:
+        again = f"python -m mcalc.sweep check repair=true{place_setting(config.tracking)}"
+        console.print(f"{where}; next: `{again}` mends what can be")
+    else:
+        console.print(f"{where}\n{after_training(config.tracking)}")
     return status
 
 

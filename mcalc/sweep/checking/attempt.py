@@ -10,7 +10,7 @@ from typing import Any
 from optuna.trial import FrozenTrial, TrialState
 
 from mcalc.results import CurvePoint, Predictions, RecordedTrial
-from mcalc.sweep.store import RESULTS, SweepStudy, result
+from mcalc.sweep.store import EVALUATED, FLAT, RESULTS, SweepStudy, result
 
 _TOLERANCE = 1e-12
 _TAGS = ("trajectory", "fingerprint")
@@ -130,21 +130,26 @@ def attempt_problems(
         if not _is_same(attempt.value, recorded):
             yield f"value {attempt.value} in Optuna, and {name} {recorded} in MLflow"
     kept, sealed = result(attempt), str(attempt.user_attrs.get("manifest", ""))
+    for name in FLAT:
+        # earlier versions did not write them
+        if name in attempt.user_attrs and not _is_same(
+            attempt.user_attrs[name], run.metrics.get(name)
+        ):
+            yield f"{name} {attempt.user_attrs[name]} in Optuna, {run.metrics.get(name)} in MLflow"
     if sealed != run.manifest:
         yield f"the digest of its manifest is {sealed or 'gone'} in Optuna"
     for name in {**dict.fromkeys(RESULTS if sealed else ()), **kept}:
         value = kept.get(name)
         if not _is_same(value, run.metrics.get(name)):
             yield f"{name} {value} in Optuna, {run.metrics.get(name)} in MLflow"
-    if not objective and attempt.intermediate_values:
-        yield "it has evaluations in Optuna, which no trial but a search's has"
-    if objective and curve:
+    # explicit trials of earlier versions have no evaluations
+    if curve and (objective or attempt.intermediate_values):
         missing = {*range(1, len(curve) + 1)} - {*attempt.intermediate_values}
         if sealed and missing:
             yield f"its evaluation {min(missing)} is not in Optuna"
         for evaluation, value in attempt.intermediate_values.items():
             point = curve[evaluation - 1] if 0 < evaluation <= len(curve) else None
-            if not _is_same(value, getattr(point, str(objective), None)):
+            if not _is_same(value, getattr(point, str(objective or EVALUATED), None)):
                 yield f"its evaluation {evaluation} is {value} in Optuna, and not in its curve"
 
 

@@ -12,7 +12,7 @@ from optuna.trial import FrozenTrial
 from mcalc.results import RecordedTrial
 from mcalc.sweep.checking.attempt import identity_of, run_ids
 from mcalc.sweep.checking.compare import Finding, Remedy, title_of
-from mcalc.sweep.store import DEFINITION, SweepStudy
+from mcalc.sweep.store import DEFINITION, EVALUATED, SweepStudy
 from mcalc.tracking import Tracker
 
 _REPAIRED = "nothing: its record was damaged"
@@ -91,12 +91,10 @@ def _rewrite_attempt(
     """Add an entry of a trial with the figures of its run; the one before counts no longer."""
     number, identity = attempt.number, identity_of(study, attempt, run)
     definition = study.facts().get(DEFINITION)
-    if definition is None:
-        study.rewrite(number, run.outcome, run.metrics.get("accuracy"), (), identity)
-        return
-    objective = str(definition["objective"])
-    evaluations = [float(getattr(point, objective)) for point in tracker.curve_of(run.run_id)]
-    value = run.metrics.get(f"reported_{objective}")
+    objective = None if definition is None else str(definition["objective"])
+    column, figure = (objective, f"reported_{objective}") if objective else (EVALUATED, "accuracy")
+    evaluations = [float(getattr(point, column)) for point in tracker.curve_of(run.run_id)]
+    value = run.metrics.get(figure)
     study.rewrite(number, run.outcome, value, evaluations, identity)
 
 

@@ -132,13 +132,6 @@ def _features_seconds(config: Config, split: Split) -> float:
     return images * measured_step(exact) / config.trainer.batch_size
 
 
-def format_time(seconds: float) -> str:
-    """`40 s`, `12 min`, `3.5 h`."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
-
-
 def format_bytes(size: float) -> str:
     """`800 MB`, `4.6 GB`."""
     return f"{size / 1e6:.0f} MB" if size < 1e9 else f"{size / 1e9:.1f} GB"

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from optuna.trial import FrozenTrial, TrialState
-from rich.table import Table
 
-from mcalc.config import DataConfig, PlannedTrial
-from mcalc.console import console
+from mcalc.config import (
+    DataConfig,
+    PlannedTrial,
+    after_training,
+    entries,
+    place_of,
+    short_keys,
+    short_name,
+    short_title,
+)
+from mcalc.console import console, format_time
 from mcalc.data import IndexedData
-from mcalc.results import Outcome
+from mcalc.sweep.display.results import results_of, results_table, settings_of, varied_keys
 from mcalc.sweep.planning import Plan, label
 from mcalc.sweep.store import DONE, SweepStudy, check_same_definition, why_new
 
@@ -20,11 +28,12 @@ def dry_run(
 ) -> None:
     """What a plan would do, how long it takes at most and what it leaves on the disk."""
     # late, as only this needs a network to measure with
-    from mcalc.sweep.display.estimate import estimate, format_bytes, format_time
+    from mcalc.sweep.display.estimate import estimate, format_bytes
 
     if study is not None:
         check_same_definition(plan, study.facts(), study.attempts())
     print_plan(plan, study)
+    _print_settings(plan)
     newest = study.newest() if study else {}
     runs = [
         tuple(t for t in run if t.key not in newest or newest[t.key].state not in DONE)
@@ -55,6 +64,28 @@ def dry_run(
         f"end runs sooner); {format_bytes(found.disk)} of disk, and up to "
         f"{format_bytes(found.checkpoint)} for a checkpoint while a run is under way"
     )
+    console.print(
+        f"nothing was run; without dry_run=true the same command runs it, and records it in "
+        f"{place_of(plan.base.tracking)}"
+    )
+
+
+def _print_settings(plan: Plan) -> None:
+    """What all trials have that is not the default, and of each what sets it apart."""
+    defaults = {key: entry.default for key, entry in entries().items()}
+    common = {
+        key: value
+        for key, value in plan.shared.items()
+        if value != getattr(defaults.get(key), "value", defaults.get(key))
+    }
+    if common:
+        console.print(f"all trials: {', '.join(f'{key}={v}' for key, v in common.items())}")
+    trials = [(trial.name, settings_of(trial)) for trial in plan.trials]
+    keys = varied_keys(trials)
+    short = short_keys(keys)
+    for name, settings in trials if keys else ():
+        given = ", ".join(f"{short[key]}={settings[key]}" for key in keys if key in settings)
+        console.print(f"  {short_name(name)}: {given}")
 
 
 def print_plan(plan: Plan, study: SweepStudy | None) -> None:
@@ -76,11 +107,11 @@ def print_plan(plan: Plan, study: SweepStudy | None) -> None:
     waiting = len(words) - finished
     also = f" ({failed} failed before)" if failed else ""
     console.print(
-        f"{plan.title} ({plan.sweep}): {len(plan.trials)} trials in {len(runs)} training runs; "
+        f"{_titled(plan)}: {len(plan.trials)} trials in {len(runs)} training runs; "
         f"{finished} finished, {waiting} to run{also}"
     )
     for number, run in enumerate(runs, start=1):
-        names = " | ".join(f"{trial.name} ({words[trial.key]})" for trial in run)
+        names = " + ".join(f"{short_name(trial.name)} ({words[trial.key]})" for trial in run)
         shared = " share one run" if len(run) > 1 else ""
         console.print(f"  run {number}: {names}{shared}")
 
@@ -109,7 +140,7 @@ def _print_search(plan: Plan, study: SweepStudy | None) -> None:
     ]
     seeds = f", each with seeds {', '.join(map(str, search.seeds))}" if search.seeds else ""
     console.print(
-        f"{plan.title} ({plan.sweep}): a search by {label(search.sampler)} for the best "
+        f"{_titled(plan)}: a search by {label(search.sampler)} for the best "
         f"{search.objective}, pruner {label(search.pruner)}, "
         f"up to {' or '.join(budget)}{seeds}; {len(attempts)} tried"
     )
@@ -118,14 +149,17 @@ def _print_search(plan: Plan, study: SweepStudy | None) -> None:
         console.print(f"  {key}: {given}")
 
 
-def print_outcomes(plan: Plan, outcomes: Sequence[Outcome]) -> None:
-    """A table of what became of each trial, in the plan's order."""
-    # the sweep's own name is what `sweep show`, `pause` and `remove` take
-    title = plan.title if plan.sweep == plan.title else f"{plan.title} ({plan.sweep})"
-    table = Table("trial", "state", "accuracy", "AUC", title=title, title_justify="left")
-    order = {trial.key: place for place, trial in enumerate(plan.trials)}
-    for outcome in sorted(outcomes, key=lambda o: order.get(o.key, 0)):
-        scores = [outcome.metrics.get(name) for name in ("accuracy", "auc")]
-        cells = ["—" if score is None else f"{score:.4f}" for score in scores]
-        table.add_row(outcome.name, outcome.state, *cells)
-    console.print(table)
+def print_results(plan: Plan, study: SweepStudy) -> None:
+    """What came out of each trial, where the record is, and what to do next."""
+    results = results_of(plan, study)
+    console.print(results_table(results, console, f"{_titled(plan)}, {results.order}"))
+    tracking = plan.base.tracking
+    console.print(
+        f"recorded in {place_of(tracking)} as sweep {plan.sweep}\n{after_training(tracking)}"
+    )
+
+
+def _titled(plan: Plan) -> str:
+    """The plan's title, and the sweep's own name, which `sweep show` and others take."""
+    title = short_title(plan.title)
+    return title if plan.sweep == title else f"{title} ({plan.sweep})"

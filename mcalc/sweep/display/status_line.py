@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from optuna.trial import FrozenTrial, TrialState
 
-from mcalc.console import Display, console
-from mcalc.sweep.display.estimate import format_time
+from mcalc.config import short_title
+from mcalc.console import Display, console, format_time
 from mcalc.sweep.store import SweepStudy, Tally, result
 
 _TERMINAL_SECONDS = 2.0
@@ -23,12 +23,21 @@ _SETTLED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
 class SweepView:
     """Trials done, running, pruned and failed, a search's best so far and the time left."""
 
-    def __init__(self, title: str, study: SweepStudy, total: int | None, display: Display) -> None:
+    def __init__(
+        self,
+        title: str,
+        study: SweepStudy,
+        total: int | None,
+        display: Display,
+        changed: Callable[[], None] = lambda: None,
+    ) -> None:
+        """`changed` is called with each update."""
         self.title = title
         self.study = study
         self.total = total
         self.display = display
-        self._task = display.add(title, total)
+        self._changed = changed
+        self._task = display.add(short_title(title), total)
         self._began = time.monotonic()
         self._is_search = study.definition is not None
         seen = study.tally()
@@ -38,12 +47,13 @@ class SweepView:
 
     def update(self) -> None:
         """Show the study's present state; as plain lines where there is no terminal."""
+        self._changed()
         seen = self.study.tally()
         line = self.line(seen)
         self.display.update(self._task, _settled(seen), line, self.total)
         if not console.is_terminal and line != self._said:
             self._said = line
-            console.print(f"{self.title}: {line}")
+            console.print(f"{short_title(self.title)}: {line}")
 
     @contextmanager
     def watching(self) -> Iterator[None]:

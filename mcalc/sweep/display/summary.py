@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 import statistics
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,8 +17,9 @@ from optuna.exceptions import ExperimentalWarning
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from mcalc.iteration import grouped
-from mcalc.results import VALIDATION_AUC
+from mcalc.results import VALIDATION_AUC, Outcome
 from mcalc.sweep.store import SweepStudy, best_of, result, trajectory_of
+from mcalc.tracking.names import is_baseline
 
 _FEWEST = 4
 """Complete trials below which the importance of a parameter says nothing."""
@@ -81,6 +83,17 @@ def summarise(study: SweepStudy) -> Summary:
         over_seeds=_over_seeds(complete),
         importance=_importance(study, complete),
     )
+
+
+def mean_baselines(outcomes: Iterable[Outcome]) -> dict[str, float]:
+    """Scores without an image, the mean over trials that were run now."""
+    found: dict[str, list[float]] = {}
+    for outcome in outcomes:
+        for name, value in outcome.metrics.items():
+            if is_baseline(name) and math.isfinite(value):
+                found.setdefault(name, []).append(value)
+    # of equal numbers the mean may differ in the last bit
+    return {n: v[0] if len(set(v)) == 1 else statistics.fmean(v) for n, v in found.items()}
 
 
 def _best_by(study: SweepStudy, best: FrozenTrial | None) -> str:

@@ -10,5 +10,8 @@ from .search_space import OBJECTIVES as OBJECTIVES
 from .search_space import Choices as Choices
 from .search_space import Search as Search
 from .sweep_file import Values as Values
+from .values import format_value as format_value
 from .values import override_of as override_of
 from .values import override_value as override_value
+from .weights import backbones_of as backbones_of
+from .weights import check_weight_files as check_weight_files

@@ -5,6 +5,9 @@ from .definition import DEFINITION as DEFINITION
 from .definition import beside_older as beside_older
 from .definition import check_same_definition as check_same_definition
 from .definition import say_older as say_older
+from .entry import EVALUATED as EVALUATED
+from .entry import FLAT as FLAT
+from .entry import METRIC_NAMES as METRIC_NAMES
 from .entry import RESULTS as RESULTS
 from .entry import result as result
 from .entry import trajectory_of as trajectory_of

@@ -13,6 +13,17 @@ from mcalc.results import VALIDATION_AUC, Outcome
 
 RESULTS = ("accuracy_low", "accuracy_high", "auc", VALIDATION_AUC, "iterations", "seconds")
 """Metrics of a trial that the study keeps beside its value."""
+FLAT = ("accuracy", "accuracy_low", "accuracy_high", "auc", VALIDATION_AUC)
+"""Those that are attributes of their own too: optuna-dashboard shows them as columns."""
+EVALUATED = "val_accuracy"
+"""What an explicit trial reports at each evaluation: as its value, an accuracy."""
+METRIC_NAMES = {
+    "val_auc": "validation AUC",
+    "val_accuracy": "validation accuracy",
+    "val_loss": "validation loss",
+    None: "reported accuracy",
+}
+"""What the value of a study is, by the objective of its search; explicit trials have none."""
 
 
 def ended(outcome: Outcome) -> tuple[dict[str, Any], TrialState]:
@@ -22,6 +33,8 @@ def ended(outcome: Outcome) -> tuple[dict[str, Any], TrialState]:
     facts: dict[str, Any] = {
         "result": {name: value for name, value in known.items() if math.isfinite(value)}
     }
+    flat = {name: outcome.metrics.get(name, math.nan) for name in FLAT}
+    facts |= {name: value for name, value in flat.items() if math.isfinite(value)}
     if outcome.manifest:
         facts["manifest"] = outcome.manifest
     if outcome.error:

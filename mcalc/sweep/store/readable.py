@@ -17,6 +17,7 @@ import sqlalchemy as sa
 from optuna.trial import FrozenTrial
 
 from mcalc.sqlite_file import opened, table_names
+from mcalc.sweep.store.entry import FLAT
 
 _WRONG_VALUE = (
     "objective <> 0 OR value_type NOT IN ('FINITE', 'INF_POS', 'INF_NEG') "
@@ -173,6 +174,7 @@ _SHAPES: Mapping[str, Callable[[object], bool]] = {
     "runs": _is_texts,
     "voids": _are_voids,
     "copy_of": _is_number,
+    **dict.fromkeys(FLAT, _is_number),
 }
 
 

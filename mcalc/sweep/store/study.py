@@ -17,7 +17,9 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 from mcalc.config import NUMERICS_VERSION, PlannedTrial
 from mcalc.results import RECORD_FORMAT, Outcome, check_format
 from mcalc.sweep.planning import OBJECTIVES, Plan, Search, Values
+from mcalc.sweep.store.at_once import write_at_once
 from mcalc.sweep.store.attempts import VOIDS, Attempts, Tally
+from mcalc.sweep.store.dashboard import describe_for_dashboard
 from mcalc.sweep.store.definition import (
     AUTOMATIC_FACT,
     DEFINITION,
@@ -124,6 +126,10 @@ class SweepStudy:
         for name, value in entries.items():
             if known.get(name) != value:
                 self.study.set_user_attr(name, value)
+
+    def note(self, plan: Plan, text: str) -> None:
+        """What optuna-dashboard shows of the sweep, in Markdown."""
+        describe_for_dashboard(plan, text, self.storage, self._id)
 
     def of_other_numbers(self, plan: Plan) -> int:
         """How many recorded attempts had other data or numerics than the plan has."""
@@ -249,10 +255,17 @@ class SweepStudy:
         for name, value in attributes.items():
             self.storage.optuna.set_trial_user_attr(self._trial_id(number), name, value)
 
-    def end(self, number: int, outcome: Outcome, value: float | None) -> None:
-        """Record what became of an attempt; the value is the study's objective."""
+    def end(
+        self,
+        number: int,
+        outcome: Outcome,
+        value: float | None,
+        evaluations: Mapping[int, float] | None = None,
+    ) -> None:
+        """Record an attempt's end, the study's objective, and evaluations not reported before."""
         facts, state = ended(outcome)
-        self.set(number, facts)
+        trial = self._trial_id(number)
+        self.storage.retry(write_at_once, self.storage.engine, trial, facts, evaluations)
         if state is TrialState.COMPLETE and self.definition is None and _is_feasible(value):
             # as `Study.tell`, which besides asks the sampler and reads the trial twice
             self.storage.optuna.set_trial_state_values(self._trial_id(number), state, [value])

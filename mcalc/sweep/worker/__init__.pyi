@@ -16,3 +16,4 @@ from .search import work_of as work_of
 from .shared_files import refuse_another_machine as refuse_another_machine
 from .shared_files import refuse_network_files as refuse_network_files
 from .shared_files import warn_of_network_files as warn_of_network_files
+from .weights import have_weights as have_weights

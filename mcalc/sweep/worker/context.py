@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from optuna.trial import FrozenTrial
 
-from mcalc.config import Config, PlannedTrial
+from mcalc.config import Config, PlannedTrial, joined
 from mcalc.console import Display
 from mcalc.data import DataCache, IndexedData
 from mcalc.errors import CutOffError, StoppedError, UserError
@@ -83,7 +83,7 @@ class WorkerContext:
         `known_runs`: MLflow runs of earlier attempts by trial key.
         """
         config = trials[0].config
-        progress = TrainingProgress(", ".join(trial.name for trial in trials), self.display)
+        progress = TrainingProgress(joined([trial.name for trial in trials]), self.display)
         within = SweepRecord(job.sweep, job.parent, known_runs)
         with gpu_slot(config.trainer, config.trials_per_gpu) as gpu:
             placement = Placement(gpu, cpu_share(config.trainer, job.beside))

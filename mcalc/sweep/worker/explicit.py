@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
 from optuna.trial import FrozenTrial, TrialState
@@ -13,9 +13,12 @@ from optuna.trial import FrozenTrial, TrialState
 from mcalc.config import PlannedTrial
 from mcalc.config.compose import GROUPS, choices
 from mcalc.errors import CancelledError
-from mcalc.results import Outcome
-from mcalc.sweep.store import Job, Lease, Owner, SweepStudy
+from mcalc.results import CurvePoint, Outcome, TrialResult
+from mcalc.sweep.store import EVALUATED, Job, Lease, Owner, SweepStudy
 from mcalc.sweep.worker.context import LeaseListener, WorkerContext, is_done, skipped, with_retries
+
+if TYPE_CHECKING:
+    from mcalc.training.checkpoint import Weights
 
 _log = logging.getLogger(__name__)
 
@@ -124,6 +127,20 @@ class _AttemptListener(LeaseListener):
         self.tracker = rows.context.tracker
         self.numbers = numbers
         self.before = before
+        self._evaluations: dict[str, dict[int, float]] = {}
+        """By trial key, the accuracy on what stops training at each evaluation."""
+
+    def finished(self, result: TrialResult, weights: Weights) -> None:
+        """Keep the evaluations of a trial until it is recorded."""
+        self._keep(result.key, result.curve)
+
+    def pruned(self, trial: PlannedTrial, curve: Sequence[CurvePoint], seconds: float) -> None:
+        """Keep the evaluations of a trial until it is recorded."""
+        self._keep(trial.key, curve)
+
+    def _keep(self, key: str, curve: Sequence[CurvePoint]) -> None:
+        figures = (float(getattr(point, EVALUATED)) for point in curve)
+        self._evaluations[key] = dict(enumerate(figures, start=1))
 
     def opened(self, trial: PlannedTrial, run_id: str) -> None:
         """Note the MLflow run of an attempt."""
@@ -131,7 +148,12 @@ class _AttemptListener(LeaseListener):
 
     def recorded(self, outcome: Outcome) -> None:
         """End an attempt; with rerun=true its run replaces the one of an earlier attempt."""
-        self.study.end(self.numbers[outcome.key], outcome, outcome.metrics.get("accuracy"))
+        self.study.end(
+            self.numbers[outcome.key],
+            outcome,
+            outcome.metrics.get("accuracy"),
+            self._evaluations.pop(outcome.key, None),
+        )
         old = self.before.get(outcome.key)
         if old and is_done(old) and outcome.state == "finished" and outcome.run_id:
             replaced = old.user_attrs.get("mlflow_run")

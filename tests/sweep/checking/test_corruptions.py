@@ -123,7 +123,7 @@ def metric(name: str, search: bool = False) -> Change:
             for table in ("metrics", "latest_metrics"):
                 done = database.execute(
                     f"UPDATE {table} SET value = value + 0.001 WHERE run_uuid = ? AND key = ?",
-                    (run, name),
+                    (run, f"result/{name}"),
                 )
                 assert done.rowcount == 1
 
@@ -205,21 +205,26 @@ MENDED: dict[str, Change] = {
     "objective of a search in MLflow": metric("reported_val_auc", search=True),
     "true positives in MLflow": metric("tp"),
     "one point of the history": mlflow(
-        "UPDATE metrics SET value = value + 1 WHERE run_uuid = :run AND key = 'val_loss' "
+        "UPDATE metrics SET value = value + 1 WHERE run_uuid = :run AND key = 'curve/val_loss' "
         "AND step = 2"
     ),
     "the last point alone": mlflow(
-        "UPDATE latest_metrics SET value = value + 1 WHERE run_uuid = :run AND key = 'val_loss'"
+        "UPDATE latest_metrics SET value = value + 1 WHERE run_uuid = :run "
+        "AND key = 'curve/val_loss'"
     ),
     "a point more": mlflow(
         "INSERT INTO metrics (key, value, timestamp, run_uuid, step, is_nan) "
-        "VALUES ('val_loss', 0.1, 1, :run, 999, 0)"
+        "VALUES ('curve/val_loss', 0.1, 1, :run, 999, 0)"
     ),
     "a point less": mlflow(
-        "DELETE FROM metrics WHERE run_uuid = :run AND key = 'val_accuracy' AND step = 4"
+        "DELETE FROM metrics WHERE run_uuid = :run AND key = 'curve/val_accuracy' AND step = 4"
     ),
-    "a history gone": mlflow("DELETE FROM metrics WHERE run_uuid = :run AND key = 'train_loss'"),
-    "a metric gone": mlflow("DELETE FROM latest_metrics WHERE run_uuid = :run AND key = 'auc'"),
+    "a history gone": mlflow(
+        "DELETE FROM metrics WHERE run_uuid = :run AND key = 'curve/train_loss'"
+    ),
+    "a metric gone": mlflow(
+        "DELETE FROM latest_metrics WHERE run_uuid = :run AND key = 'result/auc'"
+    ),
     "a metric more": mlflow(
         "INSERT INTO latest_metrics (key, value, timestamp, step, is_nan, run_uuid) "
         "VALUES ('accuracy_better', 0.99, 1, 0, 0, :run)"

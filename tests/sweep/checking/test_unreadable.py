@@ -215,7 +215,10 @@ def test_a_run_of_no_sweep_is_checked(tmp_path: Path, how: str) -> None:
     tracker = Tracker(record, "mcalc")
     run_id = small_record.record(tracker, "one", "k1")
     if how == "a figure":
-        changed(record / "mlflow.db", "UPDATE latest_metrics SET value = 1 WHERE key = 'accuracy'")
+        changed(
+            record / "mlflow.db",
+            "UPDATE latest_metrics SET value = 1 WHERE key = 'result/accuracy'",
+        )
     else:
         (record / "artifacts" / run_id / "artifacts" / "predictions.csv").write_text("lesion\n")
     status, printed = check(record)

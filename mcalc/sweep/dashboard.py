@@ -1,0 +1,54 @@
+"""optuna-dashboard over a store, as `make dashboard` opens it.
+
+    python -m mcalc.sweep.dashboard STORE PORT
+
+A store that is not there is said: optuna-dashboard itself would make an empty one.
+"""
+
+from __future__ import annotations
+
+import sys
+from importlib.metadata import entry_points
+from pathlib import Path
+
+from sqlalchemy.exc import ArgumentError
+
+from mcalc.errors import UserError, exit_on_user_error
+from mcalc.sqlite_file import file_of
+from mcalc.sweep.store.retry import shown
+
+_PROGRAM = "optuna-dashboard"
+
+
+def main() -> None:
+    """Become optuna-dashboard. Exit status 2 where there is no store."""
+    store, port = sys.argv[1:]
+    with exit_on_user_error():
+        _check(store)
+    print(f"open http://127.0.0.1:{port}/dashboard/", flush=True)
+    sys.argv = [_PROGRAM, store, "--host", "127.0.0.1", "--port", port]
+    (program,) = entry_points(group="console_scripts", name=_PROGRAM)
+    program.load()()
+
+
+def _check(store: str) -> None:
+    """Raise UserError for a file that is not there; a server is asked by optuna-dashboard."""
+    try:
+        file = file_of(store)
+    except (ArgumentError, ValueError) as error:
+        raise UserError(
+            f"STORAGE={shown(store)} is not an address of a store: expected sqlite:///FILE or "
+            "postgresql+psycopg://USER@HOST/NAME"
+        ) from error
+    if file is None or file.is_file():
+        return
+    found = sorted({str(each) for each in Path.cwd().glob("*/optuna.db")})
+    there = [f"RUNS={Path(each).parent.name}" for each in found]
+    raise UserError(
+        f"no sweep is recorded in {file}: name the folder of a record with RUNS=FOLDER"
+        + (f" (recorded here: {', '.join(there)})" if there else "")
+    )
+
+
+if __name__ == "__main__":
+    main()
