@@ -9,7 +9,7 @@ from stores import begin_with_tables
 
 PHANTOM = ("data.phantom.lesions=60", "data.phantom.difficulty=0.1")
 SETTINGS = (
-    "backbone=squeezenet", "backbone.weights=none", *PHANTOM, "protocol=patient",
+    "backbone.weights=none", *PHANTOM, "protocol=patient",
     "protocol.validation=0.25", "protocol.seed=0", "trainer.batch_size=8",
     "trainer.max_iterations=6", "trainer.val_every=3", "trainer.threads=1",
     "trainer.precision=fp32", "trainer.lr=0.003",

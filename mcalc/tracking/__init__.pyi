@@ -13,6 +13,9 @@ from .lookup import with_results as with_results
 from .model_registry import MODEL_ADDRESS as MODEL_ADDRESS
 from .model_registry import register_model as register_model
 from .model_registry import trial_of_model as trial_of_model
+from .overview import SINGLE_TRIALS as SINGLE_TRIALS
+from .overview import recorded_sweeps as recorded_sweeps
+from .overview import unfinished_trials as unfinished_trials
 from .places import tracking_file as tracking_file
 from .reader import finished_trials as finished_trials
 from .reader import read_trials as read_trials

@@ -160,7 +160,7 @@ def test_a_name_that_means_several(record: Path, tmp_path: Path) -> None:
     """Two sweeps of one title have a trial of one name each: their ids are listed."""
     shutil.copytree(record, tmp_path / "copy")
     folder = tmp_path / "copy"
-    train(folder, "head.weight_lr=20,30", "seed=5", "name=other")
+    train(folder, "backbone=squeezenet", "head.weight_lr=20,30", "seed=5", "name=other")
     table = runs.table(str(folder / "mlruns"))
     both = list(table[table.name == "head.weight_lr=20"].run_id)
     assert len(both) == 2

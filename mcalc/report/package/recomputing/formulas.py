@@ -239,15 +239,16 @@ def calibration(labels: Array, odds: Array) -> tuple[float, float, float]:
     brier = ((expit(odds) - labels) ** 2).mean()
     if len(np.unique(labels)) < 2:
         return brier, math.nan, math.nan
-    signs = np.where(labels == 1, 1, -1)
     slope = math.nan
     if not apart(labels, odds):
-        scale = np.abs(odds).max()
-
-        def loss(b: Array) -> float:
-            return float(-log_expit(signs * (b[0] + b[1] * odds / scale)).sum())
-
-        slope = minimize(loss, [0.0, 1.0], method="BFGS", options={"gtol": 1e-9}).x[1] / scale
+        # Newton's method on odds of mean 0 and SD 1, as theirs may lie close together
+        inputs = np.stack([np.ones(odds.size), (odds - odds.mean()) / odds.std()], axis=1)
+        weights = np.zeros(2)
+        for _ in range(100):
+            p = expit(inputs @ weights)
+            curvature = inputs.T @ (inputs * (p * (1 - p))[:, None])
+            weights = weights + np.linalg.solve(curvature, inputs.T @ (labels - p))
+        slope = float(weights[1] / odds.std())
     reach = np.abs(odds).max() + 50
     shift = brentq(lambda a: expit(odds + a).sum() - labels.sum(), -reach, reach)
     return brier, slope, shift

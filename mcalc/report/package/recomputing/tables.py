@@ -85,9 +85,9 @@ def check_rows(
     check: Check, trials: Mapping[str, Said], evidence: Mapping[str, Sequence[Row]]
 ) -> None:
     """Tables 1, 2, 5 and 6 and the table of scores: a row for each trial, or for several seeds."""
-    for name in ("table1", "table2", "table5", "table6", "scores"):
+    for name in ("table1", "table2", "table5", "table6", "scores", "trials"):
         for row in read(TABLES / f"{name}.csv"):
-            ids = row.get("run_id", "").split()
+            ids = (row.get("run_id") or row.get("run_ids", "")).split()
             if not ids or not set(ids) <= trials.keys() or row.get("source", "ours") != "ours":
                 continue
             every = [
