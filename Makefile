@@ -26,6 +26,7 @@ ENDURE ?=
 RUNS   ?= mlruns
 STORAGE ?= sqlite:///$(RUNS)/optuna.db
 REPORT ?= report
+DEMO_IN ?= demo
 
 # row AL3 of the paper's Table 1
 ALEXNET_3 := backbone=alexnet head.weight_lr=15 head.bias_lr=20 stopping.patience=15
@@ -70,10 +71,10 @@ $(READY): requirements.lock pyproject.toml
 install: $(READY)  ## Install everything into .venv (the other targets do it when needed)
 
 # in a folder of its own, so that it stands in nobody's tables
-demo: $(READY)  ## One short trial on synthetic data, its curve and page, below demo/
+demo: $(READY)  ## One short trial on synthetic data, its curve and page (DEMO_IN=demo)
 	@$(RUN) -m mcalc.train name=demo $(ALEXNET_3) protocol=patient protocol.validation=0.2 \
-	  trainer=demo_alexnet $(DEMO_DATA) tracking.dir=demo/mlruns $(ARGS)
-	@$(RUN) -m mcalc.report tracking.dir=demo/mlruns out=demo/report
+	  trainer=demo_alexnet $(DEMO_DATA) 'tracking.dir=$(DEMO_IN)/mlruns' $(ARGS)
+	@$(RUN) -m mcalc.report 'tracking.dir=$(DEMO_IN)/mlruns' 'out=$(DEMO_IN)/report'
 
 sweeps: $(READY)  ## Run AL1..AL10 and GL1..GL10; finished trials are skipped
 	$(ALEXNET)

@@ -164,6 +164,29 @@ def test_auditing_the_paper(shared_data: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.whole
+def test_make_demo_writes_a_page_with_its_trial(tmp_path: Path) -> None:
+    settings = shlex.join([*TINY, f"data.cache={tmp_path / 'cache'}"])
+    printed = call(["make", "demo", f"DEMO_IN={tmp_path / 'demo'}", f"ARGS={settings}"], ROOT)
+    assert re.search(r"^ *demo ", printed, flags=re.MULTILINE)
+    page = (tmp_path / "demo" / "report" / "index.html").read_text(encoding="utf-8")
+    assert "synthetic" in page
+    assert "Training of demo" in page, "its curve, for those who cannot see it"
+
+
+def test_every_page_of_the_docs_is_in_their_index() -> None:
+    pages = {path.name for path in (ROOT / "docs").glob("*.md")} - {"README.md"}
+    index = (ROOT / "docs" / "README.md").read_text(encoding="utf-8")
+    assert set(re.findall(r"^\| \[([\w.]+)\]\(\1\)", index, flags=re.MULTILINE)) == pages
+
+
+@pytest.mark.parametrize("page", sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md")]))
+def test_pictures_of_a_page_are_there_small_and_described(page: Path) -> None:
+    for text, target in re.findall(r"!\[(.*?)\]\((.*?)\)", page.read_text(encoding="utf-8")):
+        assert (page.parent / target).stat().st_size < 300_000
+        assert len(text) > 20, "what it shows, for those who cannot see it"
+
+
+@pytest.mark.whole
 def test_make_tables_end_to_end_and_what_builds_on_it(tmp_path: Path) -> None:
     places = [f"RUNS={tmp_path / 'runs'}", f"REPORT={tmp_path / 'report'}"]
     settings = shlex.join([*TINY, f"data.cache={tmp_path / 'cache'}"])
