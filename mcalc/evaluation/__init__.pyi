@@ -5,6 +5,7 @@ from .calibration import reliability_bins as reliability_bins
 from .calibration import temperature as temperature
 from .clustered import area_interval as area_interval
 from .clustered import areas as areas
+from .clustered import mean_interval as mean_interval
 from .clustered import rate_interval as rate_interval
 from .figures import confusion_figure as confusion_figure
 from .figures import crops_figure as crops_figure
