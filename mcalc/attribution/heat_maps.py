@@ -85,7 +85,8 @@ def _log_odds(model: nn.Module) -> Callable[[Tensor], Tensor]:
     def odds(channels: Tensor) -> Tensor:
         logits = model(channels)  # (B, classes)
         others = [place for place in range(logits.shape[1]) if place != MALIGNANT]
-        return logits[:, MALIGNANT] - torch.logsumexp(logits[:, others], dim=1)
+        of_malignant: Tensor = logits[:, MALIGNANT]  # (B,)
+        return of_malignant - torch.logsumexp(logits[:, others], dim=1)
 
     return odds
 

@@ -40,7 +40,9 @@ def share_of_heat(
     heat = maps.astype(np.float64)
     whole = heat.sum(axis=(1, 2))
     within = np.where(masks, heat, 0).sum(axis=(1, 2))
-    return np.divide(within, whole, out=np.full(len(heat), math.nan), where=whole > 0)
+    shares = np.full(len(heat), math.nan)
+    np.divide(within, whole, out=shares, where=whole > 0)
+    return shares
 
 
 def share_inside(shares: Sequence[float], patients: Patients = None) -> Inside:
