@@ -10,6 +10,9 @@ from .clustered import rate_interval as rate_interval
 from .figures import confusion_figure as confusion_figure
 from .figures import crops_figure as crops_figure
 from .figures import curve_figure as curve_figure
+from .interval_figure import Estimate as Estimate
+from .interval_figure import Panel as Panel
+from .interval_figure import interval_figure as interval_figure
 from .metrics import Confusion as Confusion
 from .metrics import auc as auc
 from .metrics import auc_error as auc_error

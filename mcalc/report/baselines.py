@@ -13,7 +13,7 @@ import numpy.typing as npt
 from mcalc.evaluation import Stratum, benign_classes
 from mcalc.report.case_mix import BENIGN_CLASSES, mean_area
 from mcalc.report.cautions import names, units_of
-from mcalc.report.formats import NOT_RUN, Column, Table, number_cell, numbers
+from mcalc.report.formats import NOT_RUN, Column, Table, interval_cell, number_cell, numbers
 from mcalc.report.recorded import reported_baselines, reported_evidence
 from mcalc.results import Predictions, RecordedTrial
 
@@ -91,7 +91,8 @@ def baselines_table(trials: Sequence[RecordedTrial]) -> Table:
         title=f"Baselines on the same split (scored: {units_of(trials)})",
         columns=(
             Column("scorer", "Scorer", text=True),
-            *numbers(auc="AUC", auc_low="95% from", auc_high="95% to"),
+            *numbers(auc="AUC", interval="95%"),
+            *numbers(csv_only=True, auc_low="95% from", auc_high="95% to"),
             *numbers(benign="AUC BENIGN", without_callback="AUC w/o c."),
             *numbers(accuracy="Accuracy", n="n"),
             Column("trials", "Trials", text=True),
@@ -162,8 +163,8 @@ def _means(
     for same in zip(*splits, strict=True):
         ends = (same[0].low, same[0].high) if len(same) == 1 else (math.nan, math.nan)
         title = same[0].title + f", mean of {networks}" * (same[0].title == _NETWORKS)
+        area = fmean(each.auc for each in same)
         values = (
-            fmean(each.auc for each in same),
             *ends,
             *(fmean(each.by_class[i] for each in same) for i in (0, 1)),
             fmean(each.accuracy for each in same),
@@ -171,6 +172,8 @@ def _means(
         rows.append(
             (
                 title,
+                number_cell(area, 3),
+                interval_cell(*ends),
                 *(number_cell(value, 3) for value in values),
                 n,
                 whose,

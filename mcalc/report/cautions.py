@@ -38,6 +38,10 @@ def cautions(trials: Sequence[RecordedTrial]) -> tuple[str, ...]:
             f"Phantom data{_whose(phantoms, trials)}: the images are synthetic, so these numbers "
             "show that the machinery works and say nothing about mammograms."
         )
+    warned = _warnings(trials)
+    # that nothing is said of mammograms matters more than any number
+    synthetic = [text for text in warned if "phantom" in text]
+    found += synthetic
     found.extend(_says_nothing(trials))
     copied = [t for t in trials if t.tags.get("mcalc.protocol") == "paper_augment_first"]
     if copied:
@@ -63,11 +67,7 @@ def cautions(trials: Sequence[RecordedTrial]) -> tuple[str, ...]:
     leaking = [trial for trial in others if trial.tags.get("mcalc.leak", "none") != "none"]
     if leaking:
         found.append(f"The split{_whose(leaking, trials)} leaks: {grouped(leaking, _tag('leak'))}.")
-    warned: dict[str, list[RecordedTrial]] = {}
-    for trial in trials:
-        for text in dict.fromkeys(trial.warnings):
-            warned.setdefault(text, []).append(trial)
-    found += [f"Warning{_whose(whose, trials)}: {text}" for text, whose in warned.items()]
+    found += [text for text in warned if text not in synthetic]
     if len({trial.predictions.ids for trial in trials}) > 1:
         found.append(
             "The trials do not report on the same lesions, so a difference between two rows may be "
@@ -114,6 +114,15 @@ def provenance(trials: Sequence[RecordedTrial]) -> tuple[str, ...]:
         f"Scale: {grouped(trials, _scale)}.",
         f"Iterations trained: {_spread(trials, 'iterations')}; stopped by {tag('stop_reason')}.",
     )
+
+
+def _warnings(trials: Sequence[RecordedTrial]) -> list[str]:
+    """What was recorded as warnings, each once with the trials that have it."""
+    warned: dict[str, list[RecordedTrial]] = {}
+    for trial in trials:
+        for text in dict.fromkeys(trial.warnings):
+            warned.setdefault(text, []).append(trial)
+    return [f"Warning{_whose(whose, trials)}: {text}" for text, whose in warned.items()]
 
 
 def _stops_on_reported(trial: RecordedTrial) -> bool:

@@ -45,7 +45,7 @@ def choosing_table(trials: Sequence[RecordedTrial], choice: Choice) -> Table:
     Beside it the published one, 0.5, and the sensitivity at fixed specificities. A trial whose
     record has no validation apart from what is reported has 0.5 alone.
     """
-    ranks = _ranks(trials)
+    ranks = ranks_of(trials)
     rows = []
     for trial in sorted(trials, key=lambda each: ranks.get(each.run_id, math.inf)):
         rows.append(_operating_cells(trial, choice, ranks.get(trial.run_id)))
@@ -133,7 +133,7 @@ def expected_best_of(k: int) -> float:
     return float(quad(density, -12, 12)[0])
 
 
-def _ranks(trials: Sequence[RecordedTrial]) -> dict[str, int]:
+def ranks_of(trials: Sequence[RecordedTrial]) -> dict[str, int]:
     """Run id -> rank by validation AUC, 1 the best; equal ones share the better rank.
 
     Trials that were validated on other lesions (seeds, folds) cannot be ranked by one AUC each: the

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import statistics
 import textwrap
 from collections.abc import Iterable
@@ -117,12 +118,20 @@ class Table:
         return replace(self, columns=columns, rows=rows, hidden=frozenset())
 
 
+_MINUS = re.compile(r"(?<![\w.-])-(?=[0-9])")
+
+
+def typeset(cell: str, column: Column) -> str:
+    """A cell as people read it: in numbers, minus signs in place of hyphens."""
+    return cell if column.text else _MINUS.sub("−", cell)
+
+
 def as_text(table: Table, width: int = TEXT_WIDTH) -> str:
     """Monospace: headings broken into lines, numbers to the right, notes folded below.
 
     `width`: columns to keep within; numbers are never cut, so a table of many may need more.
     """
-    table = table.for_people()
+    table = _typeset(table)
     heads = [column.heading.split(" ") for column in table.columns]
     depth = max(len(words) for words in heads)
     lines = [[""] * (depth - len(words)) + words for words in heads]  # headings sit at the bottom
@@ -166,7 +175,7 @@ def as_csv(table: Table) -> str:
 
 def as_markdown(table: Table) -> str:
     """A pipe table with the notes as a list below."""
-    table = table.for_people()
+    table = _typeset(table)
     out = [f"**{_markdown(table.title)}**", ""]
     out.append("| " + " | ".join(_markdown(column.heading) for column in table.columns) + " |")
     out.append("|" + "|".join("---" if column.text else "---:" for column in table.columns) + "|")
@@ -184,7 +193,7 @@ def as_latex(table: Table) -> str:
     out = [
         r"\begin{table}",
         r"\centering",
-        rf"\caption{{{_latex(table.title)}}}",
+        rf"\caption{{{_latex(_caption(table.title))}}}",
         r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%",
         rf"\begin{{tabular}}{{{alignment}}}",
         r"\toprule",
@@ -200,6 +209,16 @@ def as_latex(table: Table) -> str:
         out += [_latex(note) + r"\par" for note in notes]
         out += [r"\end{flushleft}"]
     return "\n".join([*out, r"\end{table}"]) + "\n"
+
+
+def _typeset(table: Table) -> Table:
+    """For people, with minus signs."""
+    shown = table.for_people()
+    rows = tuple(
+        tuple(typeset(cell, column) for cell, column in zip(row, shown.columns, strict=True))
+        for row in shown.rows
+    )
+    return replace(shown, rows=rows)
 
 
 def _within(widths: list[int], columns: tuple[Column, ...], most: int) -> list[int]:
@@ -246,12 +265,25 @@ _LATEX_SPECIAL = {
     "–": "--",
     "—": "---",
     "…": r"\dots{}",
+    "−": "$-$",
+    "×": r"$\times$",
+    "±": r"$\pm$",
+    "≥": r"$\geq$",
+    "≤": r"$\leq$",
+    "→": r"$\to$",
+    "’": "'",
 }
 
 
 def _markdown(text: str) -> str:
     escaped = "".join("\\" + sign if sign in _MARKDOWN_SPECIAL else sign for sign in text)
     return " ".join(escaped.split())  # a line break would end the row
+
+
+def _caption(title: str) -> str:
+    """A title without its number, which LaTeX sets: `... (the paper's Table 1)`."""
+    numbered = re.match(r"(Table \d+)\. ", title)
+    return title if numbered is None else f"{title[numbered.end() :]} (the paper's {numbered[1]})"
 
 
 def _latex(text: str) -> str:

@@ -244,13 +244,12 @@ def _bounds(trial: RecordedTrial, metric: Metric) -> Interval:
     return metric.interval(said.labels, said.probabilities, said.patients or None)
 
 
-def further_scores(record: Record) -> Table | None:
+def further_scores(trials: Sequence[RecordedTrial]) -> Table | None:
     """Scores that no table of the paper has: metrics added to `METRICS`, and those of packages.
 
     None where there is none to show. For a package that is no longer installed, the recorded values
     are shown.
     """
-    trials = trials_of(record)
     metrics = {m.name: m for m in METRICS if m.shown and m.name not in _OTHER_TABLES}
     gone: set[str] = set()
     for name in dict.fromkeys(name for trial in trials for name in trial.further_metrics):

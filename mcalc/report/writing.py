@@ -3,38 +3,47 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from io import BytesIO
 from pathlib import Path
 
-from mcalc.atomic_write import write_binary, write_text
 from mcalc.config import Line
 from mcalc.console import counting, stderr
 from mcalc.data.sources.cbis_ddsm import read_all_cases
 from mcalc.errors import UserError
-from mcalc.evaluation import Choice, ladder_figure
-from mcalc.paper import NETWORKS
+from mcalc.evaluation import Choice, interval_figure, ladder_figure
 from mcalc.report.baselines import baselines_table
 from mcalc.report.case_mix import case_mix_table
-from mcalc.report.cautions import cautions
+from mcalc.report.cautions import cautions, provenance
 from mcalc.report.choosing import calibration_table, choosing_table
 from mcalc.report.comparisons import comparisons_table
 from mcalc.report.discipline import discipline_table, rungs
+from mcalc.report.failures import failures_table
+from mcalc.report.first_screen import panels, verdict
 from mcalc.report.formats import FORMATS, Table, as_text, bullets
 from mcalc.report.html import page
-from mcalc.report.networks import of_one_network
+from mcalc.report.output import save_figure, save_tables, save_text
 from mcalc.report.paper_tables import TABLES, build, further_scores
+from mcalc.report.pictures import FolderPictures, InlinePictures, PictureStore
 from mcalc.report.prediction_table import read_prediction_table
+from mcalc.report.reading import Recorded, SweepRecord, read_recorded
+from mcalc.report.recorded_list import Entry
 from mcalc.report.repetitions import blocked_table, repetitions_table
-from mcalc.report.rows import Record, trials_of
+from mcalc.report.rows import Row, all_rows, trials_of
+from mcalc.report.sweep_page import sweep_page, sweep_title, trial_page
+from mcalc.report.template import render
+from mcalc.report.trial_pictures import anchor_of
+from mcalc.report.varying import sweep_of, sweep_table
 from mcalc.results import RecordedTrial
-from mcalc.secret_text import argument_shown
-from mcalc.tracking import read_trials
 
 _PAGE_TABLES = ("3", "4")
 """Tables that are figures, on the page."""
-_PICTURE = "discipline.png"
+MOST_INLINE = 40
+"""Trials up to which a page is one file with all its pictures inside."""
+_PAGE, _LADDER, _INTERVALS = "index.html", "discipline.png", "intervals.png"
+
+Against = Mapping[str, Mapping[str, float]]
+"""Title -> lesion -> probability: predictions of others."""
 
 
 def write_report(line: Line) -> int:
@@ -44,54 +53,178 @@ def write_report(line: Line) -> int:
         UserError: a setting is wrong, nothing is recorded, the case CSVs of `data.csv_dir` cannot
             be read, or the output cannot be written.
     """
-    table = line.words["table"]
-    numbers = [number for number in TABLES if table in ("all", str(number))]
     others = line.words["against"]
     against = {others.name: read_prediction_table(others)} if others else {}
-    csvs = line.config().data.csv_dir
-    cases = read_all_cases([Path(csvs).expanduser()]) if csvs else None
-    record = _read(line)
-    if line.words["intervals"] == "independent":
-        record = {network: [_unclustered(t) for t in trials] for network, trials in record.items()}
+    found = read_recorded(line)
+    table = line.words["table"]
+    if not any(found.paper.values()) and table in map(str, (*TABLES, 3, 4)):
+        names = ", ".join(each.name for each in found.others)
+        raise UserError(
+            f"table={table} is of the paper's networks, and none of their rows is recorded (there "
+            f"is {names}): without table= every recorded sweep has a page"
+        )
     out = line.words["out"]
+    entries = _entries(found)
+    papers = any(found.paper.values())
+    if papers:
+        _paper(line, found, out, against, entries)
+    if table == "discipline" and not papers:
+        _discipline_alone([t for each in found.others for t in each.trials], out)
+    if table != "all":
+        return 0
+    several = len(entries) > 1
+    for each, entry in zip(found.others, entries[papers:], strict=True):
+        folder = out / Path(entry.address).parent if several else out
+        _sweep(line, each, folder, against, brief=several, home="../../index.html" * several)
+    if several and not papers:
+        save_text(out / _PAGE, render("index.html.j2", recorded=entries))
+        print(f"wrote {out / _PAGE}")
+    return 0
+
+
+def _entries(found: Recorded) -> list[Entry]:
+    """All that is recorded, the paper's networks first; addresses are seen from the first page."""
+    entries = []
+    if any(found.paper.values()):
+        trials = trials_of(found.paper)
+        said = verdict(trials, len(found.lost)).sentence
+        entries.append(Entry("The paper's networks", len(trials), len(found.lost), said))
+    taken: set[str] = set()
+    for each in found.others:
+        address = f"sweeps/{_folder(each.name, taken)}/{_PAGE}"
+        said = verdict(each.trials, len(each.unfinished)).sentence
+        entries.append(Entry(each.name, len(each.trials), len(each.unfinished), said, address))
+    return entries
+
+
+def _folder(name: str, taken: set[str]) -> str:
+    """A folder's name that every file system takes, and no two sweeps have."""
+    plain = re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip(".-")[:80] or "sweep"
+    found, count = plain, 1
+    while found.lower() in taken:
+        count += 1
+        found = f"{plain}-{count}"
+    taken.add(found.lower())
+    return found
+
+
+def _paper(
+    line: Line, found: Recorded, out: Path, against: Against, entries: Sequence[Entry]
+) -> None:
+    """Tables 1 to 6 and their page."""
+    table, record, trials = line.words["table"], found.paper, trials_of(found.paper)
+    numbers = [number for number in TABLES if table in ("all", str(number))]
     everything = {number: build(number, record) for number in TABLES}
     written = {f"table{number}": everything[number] for number in numbers}
     further: dict[str, Table] = {}
     if table in ("all", *_PAGE_TABLES):
-        further = _further(record, Choice(line.words["operating_point"]), against)
+        further = _further(trials, Choice(line.words["operating_point"]), against)
+        if found.lost:
+            further["failures"] = failures_table(found.lost)
     if table == "all":
         written |= further
     if table in ("all", "discipline"):
-        written |= _discipline(record, out, alone=table != "all")
+        written |= _discipline(trials, out, alone=table != "all")
     # written before they are printed: a reader that goes away, as `head` does, loses no file
-    for name, content in written.items():
-        for ending, form in FORMATS.items():
-            _write(out / f"{name}.{ending}", form(content))
+    save_tables(out, written)
     for content in written.values():
         _print(content, alone=table in map(str, TABLES))
     if table == "all":
         print("How these numbers were made\n" + "\n".join(bullets(everything[5].provenance)))
     elif table == "discipline":
-        print("\n".join(bullets(cautions(trials_of(record)))))
+        print("\n".join(bullets(cautions(trials))))
     print()
-    for name in written:
-        print(f"wrote {out / name}.{{{','.join(FORMATS)}}}")
+    _say_written(out, written)
     if "discipline" in written:
-        print(f"wrote {out / _PICTURE}")
+        print(f"wrote {out / _LADDER}")
     if table in ("all", *_PAGE_TABLES):
+        if table == "all":
+            _intervals([row for row in all_rows(record) if row.trials], out)
+        csvs = line.config().data.csv_dir
+        cases = read_all_cases([Path(csvs).expanduser()]) if csvs else None
         with counting(stderr, "drawing figures") as progress:
-            text = page(everything, further, record, progress, cases)
-        _write(out / "index.html", text)
-        print(f"wrote {out / 'index.html'}")
-    return 0
+            text = page(
+                everything, further, record, progress, cases,
+                store=_store(trials, out), recorded=entries,
+            )  # fmt: skip
+        save_text(out / _PAGE, text)
+        print(f"wrote {out / _PAGE}")
 
 
-def _discipline(record: Record, out: Path, *, alone: bool) -> dict[str, Table]:
+def _sweep(
+    line: Line, each: SweepRecord, out: Path, against: Against, *, brief: bool, home: str
+) -> None:
+    """Tables and page of any sweep. `brief`: print what varies alone."""
+    choice = Choice(line.words["operating_point"])
+    further = _further(each.trials, choice, against) if each.trials else {}
+    sweep = sweep_of(each.trials)
+    title = f"{sweep_title(each.name, each.trials)}: what varies, and what came out"
+    written = {"trials": sweep_table(sweep, title)} if each.trials else {}
+    if each.unfinished:
+        written["failures"] = failures_table(each.unfinished)
+    save_tables(out, written | further)
+    print("\n".join(bullets((verdict(each.trials, len(each.unfinished)).sentence,))) + "\n")
+    for content in (written if brief else written | further).values():
+        print(as_text(content))
+    if not brief:
+        notes = (*cautions(each.trials), *provenance(each.trials))
+        print("How these numbers were made\n" + "\n".join(bullets(notes)))
+    print()
+    _say_written(out, written | further)
+    if sweep.rows:
+        _intervals([row.row for row in sweep.rows], out)
+    store = _store(each.trials, out)
+    alone = len(each.trials) > MOST_INLINE
+    with counting(stderr, "drawing figures") as progress:
+        text = sweep_page(
+            each.name,
+            each.trials,
+            each.unfinished,
+            further,
+            store,
+            trial_address=_own_page if alone else None,
+            home=home,
+            progress=progress,
+        )
+        for done, trial in enumerate(each.trials if alone else (), start=1):
+            pictures = FolderPictures(out / "trials", "pictures")
+            own = trial_page(trial, pictures, "../index.html", name=each.name)
+            save_text(out / _own_page(trial), own)
+            progress(done, len(each.trials))
+    save_text(out / _PAGE, text)
+    print(f"wrote {out / _PAGE}" + f" and a page for each trial in {out / 'trials'}" * alone)
+
+
+def _own_page(trial: RecordedTrial) -> str:
+    return f"trials/{anchor_of(trial)}.html"
+
+
+def _store(trials: Sequence[RecordedTrial], out: Path) -> PictureStore:
+    return InlinePictures() if len(trials) <= MOST_INLINE else FolderPictures(out, "pictures")
+
+
+def _intervals(rows: Sequence[Row], out: Path) -> None:
+    """The interval plot as a file of its own, for a README or a slide."""
+    path = out / _INTERVALS
+    save_figure(path, interval_figure(panels(rows)), dpi=130)
+    print(f"wrote {path}")
+
+
+def _discipline_alone(trials: Sequence[RecordedTrial], out: Path) -> None:
+    written = _discipline(trials, out, alone=True)
+    save_tables(out, written)
+    for content in written.values():
+        print(as_text(content))
+    print("\n".join(bullets(cautions(trials))) + "\n")
+    _say_written(out, written)
+    print(f"wrote {out / _LADDER}")
+
+
+def _discipline(trials: Sequence[RecordedTrial], out: Path, *, alone: bool) -> dict[str, Table]:
     """The table of protocols, and its picture written; nothing where there is one protocol.
 
     Raises UserError where it alone is asked for and there is none.
     """
-    trials = trials_of(record)
     content = discipline_table(trials)
     if content is None:
         if alone:
@@ -101,26 +234,15 @@ def _discipline(record: Record, out: Path, *, alone: bool) -> dict[str, Table]:
             )
         return {}
     steps = {rung.protocol: rung.aucs for rung in rungs(trials)}
-    picture = out / _PICTURE
-    drawn = BytesIO()
-    ladder_figure(steps, "The same rows under protocols that leak less and less").savefig(
-        drawn, dpi=150
-    )
-    try:
-        with write_binary(picture) as file:
-            file.write(drawn.getvalue())
-    except OSError as error:
-        raise _unwritable(picture, error) from error
+    title = "The same rows under protocols that leak less and less"
+    save_figure(out / _LADDER, ladder_figure(steps, title))
     return {"discipline": content}
 
 
-def _further(
-    record: Record, choice: Choice, against: Mapping[str, Mapping[str, float]]
-) -> dict[str, Table]:
+def _further(trials: Sequence[RecordedTrial], choice: Choice, against: Against) -> dict[str, Table]:
     """Tables that the paper has not, by the name of their files; only those with content."""
-    trials = trials_of(record)
     made = {
-        "scores": further_scores(record),
+        "scores": further_scores(trials),
         "baselines": baselines_table(trials),
         "case_mix": case_mix_table(trials),
         "choosing": choosing_table(trials, choice),
@@ -132,71 +254,11 @@ def _further(
     return {name: table for name, table in made.items() if table is not None}
 
 
-def _unclustered(trial: RecordedTrial) -> RecordedTrial:
-    """The trial as if no two lesions were of one patient."""
-    assert trial.artifacts is not None  # the report reads them
-    kept = trial.artifacts
-    validation = kept.validation and replace(kept.validation, patients=())
-    predictions = replace(kept.predictions, patients=())
-    return replace(trial, artifacts=replace(kept, predictions=predictions, validation=validation))
-
-
-def _read(line: Line) -> Record:
-    """Each network's trials, from the newest recording of its sweep."""
-    config = line.config()
-    tracking = config.tracking
-    sweeps = {network: config.sweep or line.words[network] for network in NETWORKS}
-    recorded = {sweep: read_trials(tracking, sweep=sweep) for sweep in {*sweeps.values()}}
-    # by name, as trials that share a training run are recorded in the order in which they stop
-    record = {
-        network: sorted(of_one_network(network, recorded[sweep], sweeps), key=_in_order)
-        for network, sweep in sweeps.items()
-    }
-    if not any(record.values()):
-        place = f"tracking.uri={tracking.uri}" if tracking.uri else f"tracking.dir={tracking.dir}"
-        others = sorted(
-            {t.params.get("backbone.name", "?") for ts in recorded.values() for t in ts}
-        )
-        if others:
-            raise UserError(
-                "the paper's tables have rows of AlexNet and GoogLeNet, and sweep "
-                f"{config.sweep!r} has trials of {', '.join(others)} alone: `python -m "
-                "mcalc.sweep show` and `make ui` compare them"
-            )
-        asked = " or ".join(repr(sweep) for sweep in dict.fromkeys(sweeps.values()))
-        raise UserError(
-            f"no trial of sweep {asked} is recorded under {argument_shown(place)}: run `make "
-            "tables`, or `python -m mcalc.train -m sweep=alexnet,googlenet`, first"
-        )
-    return record
-
-
-def _in_order(trial: RecordedTrial) -> list[tuple[int, str]]:
-    """Sorts AL10 after AL9: runs of digits count as numbers."""
-    parts = re.split(r"(\d+)", trial.name)
-    return [(int(part), "") if part.isdigit() else (-1, part) for part in parts]
-
-
 def _print(table: Table, alone: bool) -> None:
     # among other tables, what they share is printed once at the end
     print(as_text(table if alone else replace(table, provenance=())))
 
 
-def _write(path: Path, text: str) -> None:
-    """Replace a file whole or not at all.
-
-    Raises:
-        UserError: the folder or the file cannot be written.
-    """
-    try:
-        with write_text(path) as file:
-            file.write(text)
-    except OSError as error:
-        raise _unwritable(path, error) from error
-
-
-def _unwritable(path: Path, error: OSError) -> UserError:
-    return UserError(
-        f"cannot write {path}: {error.strerror or error}; name a folder you may write to with "
-        "out=PATH"
-    )
+def _say_written(out: Path, tables: Mapping[str, Table]) -> None:
+    for name in tables:
+        print(f"wrote {out / name}.{{{','.join(FORMATS)}}}")

@@ -6,6 +6,9 @@ from .lookup import read_run as read_run
 from .lookup import read_settings as read_settings
 from .lookup import unfinished_rerun as unfinished_rerun
 from .lookup import with_results as with_results
+from .overview import SINGLE_TRIALS as SINGLE_TRIALS
+from .overview import recorded_sweeps as recorded_sweeps
+from .overview import unfinished_trials as unfinished_trials
 from .places import tracking_file as tracking_file
 from .reader import read_trials as read_trials
 from .removal import Removal as Removal

@@ -78,19 +78,33 @@ def read_trials(tracking: TrackingConfig, sweep: str | None = None) -> list[Reco
         trials = search(client, experiments, {"mcalc.kind": "trial"}, "FINISHED")
         runs = [run for run in trials if PARENT_TAG not in run.data.tags]
     else:
-        parents: list[Run] = []
-        for tag in ("mcalc.sweep", "mcalc.sweep_id"):
-            parents += search(client, experiments, {"mcalc.kind": "sweep", tag: sweep})
-        for parent in parents:
-            runs = search(client, experiments, {PARENT_TAG: parent.info.run_id}, "FINISHED")
-            if runs:
-                break
+        runs = newest_sweep(client, experiments, sweep, "FINISHED")
     newest: dict[str, Run] = {}
     for run in runs:
         if SUPERSEDED_TAG not in run.data.tags:
             newest.setdefault(str(run.info.run_name), run)
     directory = Path(tracking.dir) if tracking.uri is None else None
     return [_read_trial(client, run, directory) for run in reversed(newest.values())]
+
+
+def newest_sweep(
+    client: MlflowClient, experiments: list[str], sweep: str, state: str = ""
+) -> list[Run]:
+    """Runs of the newest recording of a sweep that has any (in a state), the newest run first.
+
+    `sweep`: its title, or its id. A recording without a finished trial counts only where none has
+    one, so that a sweep that has just begun does not hide the one before.
+    """
+    parents: list[Run] = []
+    for tag in ("mcalc.sweep", "mcalc.sweep_id"):
+        parents += search(client, experiments, {"mcalc.kind": "sweep", tag: sweep})
+    begun: list[Run] = []
+    for parent in parents:
+        runs = search(client, experiments, {PARENT_TAG: parent.info.run_id})
+        if any(run.info.status == "FINISHED" for run in runs):
+            return [run for run in runs if not state or run.info.status == state]
+        begun = begun or runs
+    return [run for run in begun if not state or run.info.status == state]
 
 
 def _read_trial(client: MlflowClient, run: Run, directory: Path | None) -> RecordedTrial:

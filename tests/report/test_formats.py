@@ -40,7 +40,7 @@ def test_text_lines_up_numbers_under_their_headings(table: Table) -> None:
         "             Our",
         "Name    accuracy  Difference",
         "----------------------------",
-        "AL1         0.75     -0.1000",
+        "AL1         0.75     −0.1000",
         "AL_2|x         —           —",
         "----------------------------",
         "* A $note_ with <tags> & more.",

@@ -1,0 +1,42 @@
+"""Trials that have no result, each with the reason."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from mcalc.report.formats import NOT_RUN, Column, Table
+from mcalc.results import RecordedTrial
+
+_ERROR_TAG = "mcalc.error"
+_LONGEST = 300
+_REASONS = {
+    "pruned": "stopped early, as others were ahead of it",
+    "interrupted": "cut off; the same command goes on with it",
+    "running": "running, or cut off without notice",
+    "failed": "no reason was recorded",
+}
+
+
+def failures_table(unfinished: Sequence[RecordedTrial]) -> Table:
+    """A row a trial: its state, the recorded reason, and its run in MLflow."""
+    rows = tuple((trial.name, trial.state, _reason(trial), trial.run_id) for trial in unfinished)
+    states = [trial.state for trial in unfinished]
+    counts = ", ".join(f"{states.count(state)} {state}" for state in dict.fromkeys(states))
+    return Table(
+        f"Trials without a result: {counts}" if rows else "Trials without a result",
+        (
+            Column("name", "Name", text=True),
+            Column("state", "State", text=True),
+            Column("reason", "Reason", text=True),
+            Column("run_id", "MLflow run", text=True),
+        ),
+        rows,
+        ("They are in no other table, mean or count of this page.",) if rows else (),
+    )
+
+
+def _reason(trial: RecordedTrial) -> str:
+    text = " ".join(trial.tags.get(_ERROR_TAG, "").split())
+    if not text:
+        return _REASONS.get(trial.state, NOT_RUN)
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"

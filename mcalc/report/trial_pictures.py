@@ -1,0 +1,125 @@
+"""A trial's pictures: training curve, classified crops, confusion matrix, reliability."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+from scipy.special import expit
+
+from mcalc.evaluation import (
+    Confusion,
+    confusion_figure,
+    crops_figure,
+    curve_figure,
+    reliability_figure,
+    temperature,
+)
+from mcalc.report.choosing import odds_of
+from mcalc.report.pictures import Picture, PictureStore
+from mcalc.results import RecordedTrial
+
+_CROPS = 12
+
+
+def anchor_of(trial: RecordedTrial) -> str:
+    """The id of a trial's part of a page: `trial-1a2b3c4d`."""
+    return f"trial-{trial.run_id[:8]}"
+
+
+def picture_name(trial: RecordedTrial, what: str) -> str:
+    """The name of a trial's picture in a store: `1a2b3c4d-curve`."""
+    return f"{trial.run_id[:8]}-{what}"
+
+
+def shown_crops(trial: RecordedTrial, limit: int = _CROPS) -> list[int]:
+    """Places in the predictions whose crops are shown.
+
+    Evenly spaced over the lesions that have a kept crop, in the split's order: neither chosen by
+    hand nor by how well they were classified, and the same for every trial of one split.
+    """
+    kept = [index for index, name in enumerate(trial.predictions.ids) if name in trial.crops]
+    if len(kept) <= limit:
+        return kept
+    return [kept[index * len(kept) // limit] for index in range(limit)]
+
+
+def curve_picture(trial: RecordedTrial, label: str, store: PictureStore) -> Picture:
+    """Training and validation over iterations; an empty one where there was no evaluation."""
+    stopped = None  # a run to its limit of length has no stopping point to mark
+    if trial.tags.get("mcalc.stop_reason") == "patience" and "iterations" in trial.metrics:
+        stopped = int(trial.metrics["iterations"])
+    figure = curve_figure(trial.curve, f"{label}: training", stopped)
+    shows = f"Training of {label}: no validation evaluation was made."
+    if trial.curve:
+        last = trial.curve[-1]
+        shows = (
+            f"Training of {label} over {last.iteration} iterations; at the last evaluation "
+            f"validation accuracy {last.val_accuracy:.3f} and loss {last.val_loss:.3f}."
+        )
+    return store.drawing(figure, picture_name(trial, "curve"), shows)
+
+
+def confusion_picture(trial: RecordedTrial, label: str, store: PictureStore) -> Picture:
+    """Counts at a probability of 0.5."""
+    counts = Confusion.of(trial.predictions)
+    shows = (
+        f"Confusion matrix of {label}: {counts.tn} true negatives, {counts.fn} false negatives, "
+        f"{counts.tp} true positives, {counts.fp} false positives."
+    )
+    figure = confusion_figure(counts, f"{label}: confusion matrix")
+    return store.drawing(figure, picture_name(trial, "confusion"), shows)
+
+
+def crops_picture(
+    trial: RecordedTrial, label: str, store: PictureStore, unreadable: list[str]
+) -> Picture:
+    """Kept crops with what the network said of them; none where none was kept.
+
+    Names of crops that cannot be read are added to `unreadable`.
+    """
+    predictions = trial.predictions
+    images: dict[int, npt.NDArray[np.uint8]] = {}
+    for index in shown_crops(trial):
+        name = predictions.ids[index]
+        image = _read_crop(Path(trial.crops[name]))
+        if image is None:
+            unreadable.append(f"{label} {name}")
+        else:
+            images[index] = image
+    if not images:
+        return Picture("", "no crop was kept with this trial")
+    read = list(images)
+    labels, probabilities = predictions.labels[read], predictions.probabilities[read]
+    right = int(((probabilities > 0.5) == labels).sum())
+    title = f"{label}: classified crops"
+    sheet = crops_figure([*images.values()], labels.tolist(), probabilities.tolist(), title)
+    shows = f"{len(images)} crops classified by {label}, {right} of them rightly."
+    return store.photo(sheet, picture_name(trial, "crops"), shows)
+
+
+def reliability_picture(trial: RecordedTrial, store: PictureStore) -> Picture:
+    """Of a trial that `can_choose`: as stated, and after temperature scaling."""
+    assert trial.validation is not None  # `can_choose`
+    said = trial.predictions
+    probabilities = {"as stated": said.probabilities}
+    by = temperature(trial.validation.labels, odds_of(trial.validation))
+    if not math.isnan(by):
+        probabilities[f"temperature {by:.2f}"] = expit(odds_of(said) / by)
+    figure = reliability_figure(
+        said.labels, probabilities, said.patients or None, f"{trial.name}: reliability"
+    )
+    shows = f"Reliability diagram of {trial.name}: share malignant against probability stated."
+    return store.drawing(figure, picture_name(trial, "reliability"), shows)
+
+
+def _read_crop(path: Path) -> npt.NDArray[np.uint8] | None:
+    """(H, W) grey levels 0..255, or None where the file is missing or no image."""
+    if not path.is_file():
+        return None
+    data = np.frombuffer(path.read_bytes(), dtype=np.uint8)
+    image = cv2.imdecode(data, cv2.IMREAD_GRAYSCALE) if data.size else None
+    return None if image is None else np.asarray(image, dtype=np.uint8)

@@ -1,0 +1,207 @@
+"""Any sweep as a table: its configurations, of their settings only those that vary."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from mcalc.config import entries, is_numeric
+from mcalc.report.accuracy import Accuracy
+from mcalc.report.cautions import units_of
+from mcalc.report.choosing import ranks_of
+from mcalc.report.configurations import REPEATED, configurations
+from mcalc.report.formats import (
+    NOT_RUN,
+    Column,
+    Table,
+    interval_cell,
+    number_cell,
+    numbers,
+    sd_cell,
+)
+from mcalc.report.recorded import reported_auc
+from mcalc.report.rows import Row
+from mcalc.results import RecordedTrial
+
+_SAME = ("name", "metrics")
+"""Parameters of a record that are no setting of a configuration."""
+
+
+@dataclass(frozen=True, slots=True)
+class Varied:
+    """A configuration of a sweep with its scores."""
+
+    name: str
+    """As short as tells it from the others."""
+    row: Row
+    """Its trials; without a row of the paper."""
+    settings: tuple[str, ...]
+    """Values of the settings that vary, in their order; `NOT_RUN` where one has none."""
+    score: Accuracy
+    rank: int | None
+    """By validation AUC, 1 the first; None where nothing was kept apart to rank by."""
+
+    @property
+    def trials(self) -> tuple[RecordedTrial, ...]:
+        """At least one."""
+        return self.row.trials
+
+    @property
+    def areas(self) -> list[float]:
+        """AUC of each trial."""
+        return [reported_auc(trial) for trial in self.trials]
+
+
+@dataclass(frozen=True, slots=True)
+class Sweep:
+    """Finished trials of one sweep by configuration."""
+
+    settings: tuple[str, ...]
+    """The settings that vary; of several that vary together the one that names of trials have."""
+    rows: tuple[Varied, ...]
+
+    @property
+    def repeated(self) -> bool:
+        """Whether any configuration has several seeds or folds."""
+        return any(len(row.trials) > 1 for row in self.rows)
+
+
+def varying(trials: Sequence[RecordedTrial]) -> tuple[str, ...]:
+    """Settings that change numbers and differ among trials, without seeds and folds.
+
+    Of several that go together, as a network and its weights, one stands for all: one that names of
+    trials have before the others.
+    """
+    known = entries()
+    keys = dict.fromkeys(key for trial in trials for key in trial.params)
+    able = [
+        key
+        for key in keys
+        if key not in REPEATED and key not in _SAME and key in known and is_numeric(key)
+    ]
+    named = {key for key in able if any(_names(trial.name, key) for trial in trials)}
+    found: dict[tuple[int, ...], str] = {}
+    for key in sorted(able, key=lambda each: each not in named):
+        values = [trial.params.get(key, "") for trial in trials]
+        if len(set(values)) < 2:
+            continue
+        seen: dict[str, int] = {}
+        pattern = tuple(seen.setdefault(value, len(seen)) for value in values)
+        found.setdefault(pattern, key)
+    return tuple(key for key in able if key in found.values())
+
+
+def _names(name: str, key: str) -> bool:
+    """Whether a trial's name has a setting; `backbone=alexnet` is that of `backbone.name`."""
+    parts = [part.split("=")[0].strip() for part in name.split(",") if "=" in part]
+    return key in parts or key.removesuffix(".name") in parts
+
+
+def sweep_of(trials: Sequence[RecordedTrial]) -> Sweep:
+    """The configurations of trials in order of appearance, with their scores."""
+    settings = varying(trials)
+    ranks = ranks_of(trials)
+    whole = configurations(trials)
+    names = _short([each.name for each in whole])
+    rows = []
+    for each, name in zip(whole, names, strict=True):
+        first, row = each.trials[0], Row(name, None, each.trials)
+        rows.append(
+            Varied(
+                name,
+                row,
+                tuple(_value(first, key) for key in settings),
+                Accuracy.of(row),
+                ranks.get(first.run_id),
+            )
+        )
+    return Sweep(settings, tuple(rows))
+
+
+def _value(trial: RecordedTrial, key: str) -> str:
+    if key not in trial.params:
+        return NOT_RUN
+    value = trial.param(key)
+    if isinstance(value, float):
+        return f"{value:.4g}"  # drawn values have sixteen digits
+    return "none" if value is None else str(value)
+
+
+def _short(names: Sequence[str]) -> list[str]:
+    """Names without the sections of their settings, where they stay different."""
+    cut = []
+    for name in names:
+        parts = []
+        for part in name.split(", "):
+            key, sign, value = part.partition("=")
+            parts.append(f"{key.rsplit('.', 1)[-1]}{sign}{_rounded(value)}" if sign else part)
+        cut.append(", ".join(parts))
+    return cut if len(set(cut)) == len(set(names)) else list(names)
+
+
+def _rounded(text: str) -> str:
+    try:
+        return f"{float(text):.4g}"
+    except ValueError:
+        return text
+
+
+def sweep_table(sweep: Sweep, title: str) -> Table:
+    """A row a configuration: scores with their intervals or SDs, and the settings that vary."""
+    trials = [trial for row in sweep.rows for trial in row.trials]
+    ranked = any(row.rank is not None for row in sweep.rows)
+    columns = [
+        Column("name", "Name", text=True),
+        *numbers(accuracy="Accuracy", accuracy_interval="95%" if not sweep.repeated else "95%/SD"),
+        *numbers(auc="AUC", auc_interval="95%" if not sweep.repeated else "95%/SD"),
+    ]
+    columns += numbers(rank="Val. rank") if ranked else []
+    columns += numbers(runs="Runs") if sweep.repeated else []
+    columns += [
+        Column(key, key, text=not _is_number(sweep, place))
+        for place, key in enumerate(sweep.settings)
+    ]
+    columns += numbers(csv_only=True, accuracy_low="from", accuracy_high="to", accuracy_sd="SD")
+    columns += numbers(csv_only=True, auc_low="AUC from", auc_high="AUC to", auc_sd="AUC SD")
+    columns += [Column("run_ids", "run_ids", text=True, csv_only=True)]
+    rows = []
+    for row in sweep.rows:
+        cells = [row.name, *score_cells(row)]
+        cells += [NOT_RUN if row.rank is None else str(row.rank)] if ranked else []
+        cells += [str(len(row.trials))] if sweep.repeated else []
+        cells += row.settings
+        one = row.score
+        further = (one.low, one.high, one.sd, one.auc_low, one.auc_high, one.auc_sd)
+        cells += [number_cell(value, 6) for value in further]
+        rows.append((*cells, " ".join(trial.run_id for trial in row.trials)))
+    return Table(title, tuple(columns), tuple(rows), tuple(_notes(sweep, trials)))
+
+
+def score_cells(row: Varied) -> tuple[str, ...]:
+    """Accuracy and AUC, each with its interval, or its SD where there are several runs."""
+    one = row.score
+    area = sd_cell(row.areas) if len(row.trials) > 1 else interval_cell(one.auc_low, one.auc_high)
+    return number_cell(one.accuracy, 4), one.spread, number_cell(one.auc, 3), area
+
+
+def _is_number(sweep: Sweep, place: int) -> bool:
+    values = {row.settings[place] for row in sweep.rows} - {NOT_RUN, "none"}
+    try:
+        [float(value) for value in values]
+    except ValueError:
+        return False
+    return bool(values)
+
+
+def _notes(sweep: Sweep, trials: Sequence[RecordedTrial]) -> list[str]:
+    notes = [f"Scored: {units_of(trials)} that are reported. Accuracy at a probability of 0.5."]
+    if sweep.repeated:
+        notes.append(
+            "A row of several runs (seeds or folds) has their mean and the SD between them, others "
+            "a 95 % interval."
+        )
+    if any(row.rank is not None for row in sweep.rows):
+        notes.append("Val. rank: by AUC on what stopped training, of which nothing is reported.")
+    if not sweep.settings and len(sweep.rows) > 1:
+        notes.append("No recorded setting that changes numbers differs between these rows.")
+    return notes
