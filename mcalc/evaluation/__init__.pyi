@@ -34,6 +34,7 @@ from .repetitions import rank_stability as rank_stability
 from .score_figures import curves_figure as curves_figure
 from .score_figures import ladder_figure as ladder_figure
 from .score_figures import reliability_figure as reliability_figure
+from .score_figures import roc_figure as roc_figure
 from .scores import METRICS as METRICS
 from .scores import Metric as Metric
 from .scores import all_scores as all_scores
