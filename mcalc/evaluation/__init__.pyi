@@ -5,6 +5,7 @@ from .calibration import reliability_bins as reliability_bins
 from .calibration import temperature as temperature
 from .clustered import area_interval as area_interval
 from .clustered import areas as areas
+from .clustered import mean_interval as mean_interval
 from .clustered import rate_interval as rate_interval
 from .figures import confusion_figure as confusion_figure
 from .figures import crops_figure as crops_figure
@@ -33,6 +34,7 @@ from .repetitions import rank_stability as rank_stability
 from .score_figures import curves_figure as curves_figure
 from .score_figures import ladder_figure as ladder_figure
 from .score_figures import reliability_figure as reliability_figure
+from .score_figures import roc_figure as roc_figure
 from .scores import METRICS as METRICS
 from .scores import Metric as Metric
 from .scores import all_scores as all_scores

@@ -10,4 +10,6 @@ from .frozen import CutNetwork as CutNetwork
 from .frozen import UncuttableError as UncuttableError
 from .frozen import cut_network as cut_network
 from .frozen import matches as matches
+from .saved import SavedNetwork as SavedNetwork
+from .saved import load_network as load_network
 from .weight_path import weight_path as weight_path

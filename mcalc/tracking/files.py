@@ -16,6 +16,11 @@ PREDICTIONS_FILE = "predictions.csv"
 VALIDATION_FILE = "validation.csv"
 """As predictions.csv, of the units that stopped training, where they are not those reported."""
 SAMPLES_FILE = "samples.csv"
+NETWORK_FILE = "network.pth"
+CROPS = "crops"
+"""Folder of small PNGs of lesions, as the network saw them."""
+MASKS = "masks"
+"""Folder of their outlines: white on the lesion, prepared as the crop is."""
 
 
 def read_curve(folder: Path) -> tuple[CurvePoint, ...]:
