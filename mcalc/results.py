@@ -133,6 +133,11 @@ class Artifacts:
     record is older than that."""
     evidence: tuple[Evidence, ...] = ()
     """What is known of each lesion without the network; empty in an older record."""
+    masks: dict[str, str] = field(default_factory=dict)
+    """Lesion id -> path of a PNG of its outline, white on the lesion, as its crop is prepared;
+    empty in an older record, and where the data has no masks."""
+    network: str | None = None
+    """Path of the network's weights; None where they were not kept."""
 
 
 @dataclass(frozen=True)
@@ -150,6 +155,8 @@ class RecordedTrial:
     tags: dict[str, str]
     artifacts: Artifacts | None = None
     """None where only the run itself was read."""
+    ended: str = ""
+    """When its run was closed: `2026-11-27 06:51 UTC`; empty where that is not known."""
 
     @property
     def key(self) -> str:
@@ -192,6 +199,16 @@ class RecordedTrial:
     def crops(self) -> dict[str, str]:
         """Paths of small PNGs by lesion id. Raises ValueError if artifacts were not read."""
         return self._artifacts().crops
+
+    @property
+    def masks(self) -> dict[str, str]:
+        """Paths of outlines by lesion id. Raises ValueError if artifacts were not read."""
+        return self._artifacts().masks
+
+    @property
+    def network(self) -> str | None:
+        """Path of the network's weights, where kept."""
+        return self._artifacts().network
 
     @property
     def validation(self) -> Predictions | None:

@@ -5,15 +5,18 @@ from .calibration import reliability_bins as reliability_bins
 from .calibration import temperature as temperature
 from .clustered import area_interval as area_interval
 from .clustered import areas as areas
+from .clustered import mean_interval as mean_interval
 from .clustered import rate_interval as rate_interval
 from .decision import PUBLISHED as PUBLISHED
 from .decision import Decision as Decision
 from .decision import can_decide as can_decide
 from .decision import decide as decide
 from .decision import odds_of as odds_of
+from .figures import CLASSES as CLASSES
 from .figures import confusion_figure as confusion_figure
 from .figures import crops_figure as crops_figure
 from .figures import curve_figure as curve_figure
+from .heat_figure import heat_figure as heat_figure
 from .interval_figure import Estimate as Estimate
 from .interval_figure import Panel as Panel
 from .interval_figure import interval_figure as interval_figure
@@ -38,6 +41,7 @@ from .repetitions import rank_stability as rank_stability
 from .score_figures import curves_figure as curves_figure
 from .score_figures import ladder_figure as ladder_figure
 from .score_figures import reliability_figure as reliability_figure
+from .score_figures import roc_figure as roc_figure
 from .scores import METRICS as METRICS
 from .scores import Metric as Metric
 from .scores import all_scores as all_scores

@@ -146,6 +146,29 @@ def rate_interval(
     return wilson(share, hits.size / effect, level, freedom)
 
 
+def mean_interval(
+    values: npt.NDArray[np.float64], patients: Patients = None, level: float = LEVEL
+) -> Interval:
+    """Interval of a mean, by Student's t and the jackknife over patients.
+
+    Args:
+        values: of each lesion; shape (n,).
+        patients: of each lesion.
+        level: coverage, above 0 and below 1.
+
+    Returns:
+        (nan, nan) for fewer than two patients, and where all values are equal: a width of 0 would
+        read as certainty.
+    """
+    numbers = patient_numbers(patients, values.size)
+    variance = jackknife_variance(values, numbers) if values.size else math.nan
+    if not variance > 0:
+        return UNDEFINED
+    spread = float(t.ppf((1 + level) / 2, int(numbers.max()))) * math.sqrt(variance)
+    middle = float(values.mean())
+    return middle - spread, middle + spread
+
+
 def design_effect(hits: npt.NDArray[np.bool_], patients: Patients = None) -> float:
     """By how much clustering multiplies the variance of a proportion.
 

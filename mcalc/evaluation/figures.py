@@ -9,7 +9,8 @@ nothing is shown by colour alone.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 import numpy as np
 import numpy.typing as npt
@@ -27,29 +28,43 @@ _BLUE = "#0072b2"
 _VERMILION = "#d55e00"
 _INK = "#222222"
 _GREY = "#8a8a8a"
+_GREEN = "#007a59"
 _WIDTH = 4.0  # inches: 400 pixels at 100 dots an inch
 
 # of the sheet of crops, inches: above and below all rows, a row, and its part above the crop
 _ABOVE, _BELOW, _ROW, _CAPTION = 0.3, 0.22, 1.2, 0.3
 
 
-def curve_figure(curve: Sequence[CurvePoint], title: str, stopped_at: int | None) -> Figure:
+def curve_figure(
+    curve: Sequence[CurvePoint],
+    title: str,
+    stopped_at: int | None,
+    *,
+    majority: float | None = None,
+    others: Mapping[int, str] = MappingProxyType({}),
+) -> Figure:
     """Accuracy above loss over iterations, as in MATLAB's training-progress window.
 
     Args:
         curve: validation evaluations in order; accuracies 0..1, losses in nats.
         title: of the whole figure.
         stopped_at: iteration at which training stopped, marked in both panels; None marks none.
+        majority: accuracy of always giving the commoner class, 0..1: a line; None draws none.
+        others: iteration -> name of other trials of this training run, which stopped there.
     """
     figure = Figure(figsize=(_WIDTH, 4.6))
     _title(figure, title)
     # fixed margins, as on all pages: a layout that is solved for takes longer than all the rest
-    margins = {"left": 0.155, "right": 0.965, "top": 0.925, "bottom": 0.165, "hspace": 0.1}
+    margins = {"left": 0.155, "right": 0.965, "top": 0.925, "bottom": 0.18, "hspace": 0.1}
     accuracy, loss = figure.subplots(2, 1, sharex=True, gridspec_kw=margins)
     iterations = [point.iteration for point in curve]
     train = [100 * point.train_accuracy for point in curve]
     validation = [100 * point.val_accuracy for point in curve]
     _panel(accuracy, iterations, train, validation)
+    if majority is not None:
+        accuracy.axhline(
+            100 * majority, color=_GREEN, linewidth=1.2, linestyle="-.", label="commoner class"
+        )
     accuracy.set_ylabel("accuracy, %", fontsize=9)
     accuracy.set_ylim(0, 102)
     _panel(
@@ -62,10 +77,18 @@ def curve_figure(curve: Sequence[CurvePoint], title: str, stopped_at: int | None
         if stopped_at is not None:
             label = f"stopped at {stopped_at}"
             panel.axvline(stopped_at, color=_GREY, linewidth=1.4, linestyle=":", label=label)
+        for iteration in others:
+            panel.axvline(iteration, color=_GREY, linewidth=0.9, linestyle=(0, (1, 3)))
         if not curve:
             panel.text(0.5, 0.5, "no validation yet", ha="center", transform=panel.transAxes)
+    for iteration, name in others.items():
+        accuracy.annotate(
+            name, (iteration, 0.02), xycoords=("data", "axes fraction"), rotation=90, fontsize=7,
+            xytext=(-2, 0), textcoords="offset points", ha="right", va="bottom", color=_INK,
+            parse_math=False,
+        )  # fmt: skip
     handles, labels = accuracy.get_legend_handles_labels()
-    figure.legend(handles, labels, loc="lower center", ncols=3, fontsize=8, frameon=False)
+    figure.legend(handles, labels, loc="lower center", ncols=2, fontsize=8, frameon=False)
     return figure
 
 
@@ -83,7 +106,8 @@ def confusion_figure(confusion: Confusion, title: str) -> Figure:
     largest = max(int(counts.max()), 1)
     for (row, column), count in np.ndenumerate(counts):
         depth = 0.12 + 0.68 * count / largest
-        _cell(axes, column, row, f"{count}", row == column, depth, large=True)
+        mark = "✓" if row == column else "✗"
+        _cell(axes, column, row, f"{mark} {count}", row == column, depth, large=True)
     row_totals, column_totals = counts.sum(axis=1), counts.sum(axis=0)
     for index in range(2):
         hit = int(counts[index, index])

@@ -16,7 +16,8 @@ _GREY = "#777777"
 _LINES = (":", "--", "-.", (0, (5, 1, 1, 1, 1, 1)))
 _WIDTH = 4.8
 """Inches of a panel, its rows' labels among them."""
-_ROW = 0.23
+_ROW, _LOW_ROW, _MANY = 0.23, 0.16, 24
+"""Inches of a row, and of one among more than so many."""
 _MOST_LABELLED = 60
 """Rows that have a name and a height of their own; more are one band, sorted by their estimate."""
 _LONGEST = 34
@@ -61,7 +62,7 @@ def interval_figure(panels: Sequence[Panel], title: str = "") -> Figure:
     """
     rows = max((len(panel.estimates) for panel in panels), default=0)
     crowded = rows > _MOST_LABELLED
-    inside = 5.0 if crowded else max(1.0, _ROW * rows + 0.25)
+    inside = 5.0 if crowded else max(1.0, (_ROW if rows <= _MANY else _LOW_ROW) * rows + 0.25)
     above, below = 0.38 if title else 0.12, 1.0
     height = inside + above + below
     longest = 0 if crowded else max((len(_name(e)) for e in panels[0].estimates), default=0)
@@ -78,7 +79,7 @@ def interval_figure(panels: Sequence[Panel], title: str = "") -> Figure:
         axes.set_yticks([])
         if place == 0 and not crowded:
             names = [_name(each) for each in panel.estimates]
-            axes.set_yticks(range(len(names)), names, fontsize=8)
+            axes.set_yticks(range(len(names)), names, fontsize=8 if rows <= _MANY else 6.5)
         handles, labels = _entries(axes)
         axes.legend(
             handles, labels, loc="upper center", bbox_to_anchor=(0.5, -0.5 / inside), ncols=2,

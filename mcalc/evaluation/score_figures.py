@@ -51,6 +51,36 @@ def curves_figure(scorers: Mapping[str, Scored], title: str) -> Figure:
     return figure
 
 
+def roc_figure(
+    scorers: Mapping[str, Scored], points: Mapping[str, tuple[float, float]], title: str
+) -> Figure:
+    """ROC curves of a network and of what it is compared with, and single operating points.
+
+    Args:
+        scorers: name -> labels, with both classes, and scores.
+        points: name -> 1 - specificity and sensitivity, each 0..1.
+        title: of the figure.
+    """
+    figure = Figure(figsize=(4.0, 3.7))
+    figure.suptitle(title, fontsize=10, parse_math=False)
+    axes = figure.add_axes((0.14, 0.15, 0.83, 0.75))
+    for place, (name, (labels, scores)) in enumerate(scorers.items()):
+        false, true, _ = roc_curve(labels, scores)
+        axes.plot(
+            false, true, label=name, color=_COLOURS[place], linestyle=_STYLES[place], linewidth=1.5
+        )
+    axes.plot([0, 1], [0, 1], color=_GREY, linewidth=0.8)
+    for place, (name, (false_rate, rate)) in enumerate(points.items()):
+        axes.plot(
+            false_rate, rate, "os^"[place % 3], markersize=8, markerfacecolor="none",
+            markeredgecolor="#222222", markeredgewidth=1.5, linestyle="none", label=name,
+        )  # fmt: skip
+    axes.set(xlabel="1 - specificity", ylabel="sensitivity", xlim=(0, 1.005), ylim=(0, 1.01))
+    axes.tick_params(labelsize=8)
+    axes.legend(fontsize=8, frameon=False, loc="lower right")
+    return figure
+
+
 def reliability_figure(
     labels: npt.NDArray[np.int64],
     probabilities: Mapping[str, npt.NDArray[np.float64]],

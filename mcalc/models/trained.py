@@ -32,7 +32,7 @@ def load_trained(path: Path, backbone: BackboneConfig, classes: int, seed: int) 
     Raises UserError for a file that is damaged or of another network, and as `build_classifier`
     for weights below a frozen head.
     """
-    state = _read(path)
+    state = read_tensors(path)
     if backbone.freeze != "all":
         return filled(state, backbone.name, classes, str(path))
     built = build_classifier(backbone, seed, classes)
@@ -65,7 +65,8 @@ def filled(state: Mapping[str, Tensor], backbone: str, classes: int, where: str)
     return Built(model, head, entry.contract, entry.stages, ORIGIN)
 
 
-def _read(path: Path) -> dict[str, Tensor]:
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """The tensors of a file by name; nothing in it is executed. Raises UserError."""
     try:
         with open_torch_file(path) as file:
             content = file.whole()

@@ -8,6 +8,7 @@ from itertools import groupby
 
 from mcalc.evaluation import Confusion, auc, auc_interval, majority_rate
 from mcalc.paper import BENIGN, MALIGNANT, REPORTED
+from mcalc.report.formats import rounded_name
 from mcalc.report.recorded import reported_auc, reported_baselines
 from mcalc.results import RecordedTrial
 
@@ -187,7 +188,7 @@ def names(chosen: Sequence[RecordedTrial], among: Sequence[RecordedTrial]) -> st
 
 def _at(places: Sequence[int], among: Sequence[RecordedTrial]) -> str:
     """As `names`, of the trials at these places, which ascend."""
-    own = [among[place].name for place in places]
+    own = [rounded_name(among[place].name) for place in places]
     if any("," in name for name in own):
         # names of a sweep's settings: a range of them would say nothing
         more = [f"and {len(own) - _MOST_NAMED} more"] if len(own) > _MOST_NAMED + 1 else []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from mcalc.report.formats import NOT_RUN, Column, Table
+from mcalc.report.formats import NOT_RUN, Column, Table, rounded_name
 from mcalc.results import RecordedTrial
 
 _ERROR_TAG = "mcalc.error"
@@ -19,7 +19,10 @@ _REASONS = {
 
 def failures_table(unfinished: Sequence[RecordedTrial]) -> Table:
     """A row a trial: its state, the recorded reason, and its run in MLflow."""
-    rows = tuple((trial.name, trial.state, _reason(trial), trial.run_id) for trial in unfinished)
+    rows = tuple(
+        (rounded_name(trial.name), trial.state, _reason(trial), trial.run_id)
+        for trial in unfinished
+    )
     states = [trial.state for trial in unfinished]
     counts = ", ".join(f"{states.count(state)} {state}" for state in dict.fromkeys(states))
     return Table(

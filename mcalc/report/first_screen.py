@@ -18,7 +18,7 @@ from mcalc.report.cautions import units_of
 from mcalc.report.choosing import can_choose, expected_best_of, ranks_of
 from mcalc.report.comparisons import BASELINE_TITLES, above_baseline
 from mcalc.report.configurations import configurations
-from mcalc.report.formats import interval_cell, mean, sd
+from mcalc.report.formats import interval_cell, mean, rounded_name, sd
 from mcalc.report.recorded import reported_auc, reported_baselines
 from mcalc.report.rows import Row
 from mcalc.results import RecordedTrial
@@ -85,7 +85,8 @@ def _choice(trials: Sequence[RecordedTrial]) -> str:
         chosen = Accuracy.of(Row(first[0].name, None, first[0].trials))
         more = f" (and {len(first) - 1} equal to it)" if len(first) > 1 else ""
         return (
-            f"Chosen by validation AUC, without a look at what is reported: {first[0].name}{more}, "
+            "Chosen by validation AUC, without a look at what is reported: "
+            f"{rounded_name(first[0].name)}{more}, "
             f"AUC {chosen.auc:.3f} ({_ends(chosen)}) on what is reported."
         )
     areas = [mean(map(reported_auc, each.trials)) for each in whole]

@@ -78,6 +78,14 @@ def sd(values: Iterable[float]) -> float:
     return statistics.stdev(known) if len(known) > 1 else math.nan
 
 
+_DECIMALS = re.compile(r"(?<==)-?[0-9]+\.?[0-9]*(?:e-?[0-9]+)?(?=,|$)")
+
+
+def rounded_name(name: str) -> str:
+    """A trial's name, its numbers with four digits: a search draws sixteen."""
+    return _DECIMALS.sub(lambda found: f"{float(found[0]):.4g}", name)
+
+
 def sd_cell(values: Iterable[float]) -> str:
     """`SD 0.012`; `NOT_RUN` where fewer than two values are defined."""
     spread = sd(values)

@@ -37,6 +37,18 @@ class Axis:
 
 
 @dataclass(frozen=True, slots=True)
+class Path:
+    """A row as a line through all axes."""
+
+    row: int
+    """Its place in the sweep."""
+    points: str
+    words: str
+    tenth: int
+    """Of its AUC among all: 0 the lowest, 9 the highest."""
+
+
+@dataclass(frozen=True, slots=True)
 class Parallel:
     """Parallel coordinates as numbers of an SVG."""
 
@@ -45,9 +57,7 @@ class Parallel:
     top: float
     bottom: float
     axes: tuple[Axis, ...]
-    lines: tuple[tuple[int, str, str, int], ...]
-    """Of each row its place in the sweep, its points, what it is in words, and its tenth of AUC:
-    0 the lowest, 9 the highest."""
+    lines: tuple[Path, ...]
 
 
 def parallel(sweep: Sweep) -> Parallel | None:
@@ -72,7 +82,7 @@ def parallel(sweep: Sweep) -> Parallel | None:
             f"{axis.x:g},{height[index]:.1f}" for axis, height in zip(axes, heights, strict=True)
         )
         words = f"{row.name}: AUC {row.score.auc:.3f}"
-        lines.append((place, points, words, int(10 * order[index] / len(rows))))
+        lines.append(Path(place, points, words, int(10 * order[index] / len(rows))))
     width = axes[-1].x + 70
     return Parallel(width, _TOP + _DOWN + 24, _TOP, _TOP + _DOWN, tuple(axes), tuple(lines))
 

@@ -17,12 +17,15 @@ from mcalc.report.formats import (
     interval_cell,
     number_cell,
     numbers,
+    rounded_name,
     sd_cell,
 )
 from mcalc.report.recorded import reported_auc
 from mcalc.report.rows import Row
 from mcalc.results import RecordedTrial
 
+_LONGEST = 34
+"""Characters up to which a name of settings is read; its settings have columns of their own."""
 _SAME = ("name", "metrics")
 """Parameters of a record that are no setting of a configuration."""
 
@@ -69,8 +72,8 @@ class Sweep:
 def varying(trials: Sequence[RecordedTrial]) -> tuple[str, ...]:
     """Settings that change numbers and differ among trials, without seeds and folds.
 
-    Of several that go together, as a network and its weights, one stands for all: one that names of
-    trials have before the others.
+    Those that names of trials have, and of the others those that do not follow from them, as a
+    network's weights follow from the network.
     """
     known = entries()
     keys = dict.fromkeys(key for trial in trials for key in trial.params)
@@ -79,16 +82,25 @@ def varying(trials: Sequence[RecordedTrial]) -> tuple[str, ...]:
         for key in keys
         if key not in REPEATED and key not in _SAME and key in known and is_numeric(key)
     ]
-    named = {key for key in able if any(_names(trial.name, key) for trial in trials)}
-    found: dict[tuple[int, ...], str] = {}
-    for key in sorted(able, key=lambda each: each not in named):
-        values = [trial.params.get(key, "") for trial in trials]
-        if len(set(values)) < 2:
-            continue
-        seen: dict[str, int] = {}
-        pattern = tuple(seen.setdefault(value, len(seen)) for value in values)
-        found.setdefault(pattern, key)
-    return tuple(key for key in able if key in found.values())
+    varied = [key for key in able if len({trial.params.get(key, "") for trial in trials}) > 1]
+    named = [key for key in varied if any(_names(trial.name, key) for trial in trials)]
+    kept = [*named]
+    for key in varied:
+        if key not in named and not _follows(trials, kept, key):
+            kept.append(key)
+    return tuple(key for key in varied if key in kept)
+
+
+def _values(trials: Sequence[RecordedTrial], keys: Sequence[str]) -> tuple[tuple[str, ...], ...]:
+    return tuple(tuple(trial.params.get(key, "") for key in keys) for trial in trials)
+
+
+def _follows(trials: Sequence[RecordedTrial], kept: Sequence[str], key: str) -> bool:
+    """Whether the values of settings that are kept say what a further one's is."""
+    if not kept:
+        return False
+    known = _values(trials, kept)
+    return len(set(known)) == len({*zip(known, _values(trials, [key]), strict=True)})
 
 
 def _names(name: str, key: str) -> bool:
@@ -101,7 +113,10 @@ def sweep_of(trials: Sequence[RecordedTrial]) -> Sweep:
     """The configurations of trials in order of appearance, with their scores."""
     settings = varying(trials)
     ranks = ranks_of(trials)
-    whole = configurations(trials)
+    # by what was not reported, where that ranks them; else as recorded
+    whole = sorted(
+        configurations(trials), key=lambda each: ranks.get(each.trials[0].run_id, len(trials))
+    )
     names = _short([each.name for each in whole])
     rows = []
     for each, name in zip(whole, names, strict=True):
@@ -128,22 +143,17 @@ def _value(trial: RecordedTrial, key: str) -> str:
 
 
 def _short(names: Sequence[str]) -> list[str]:
-    """Names without the sections of their settings, where they stay different."""
+    """Names without the sections of their settings; numbers where they would still be long."""
     cut = []
-    for name in names:
+    for name in map(rounded_name, names):
         parts = []
         for part in name.split(", "):
             key, sign, value = part.partition("=")
-            parts.append(f"{key.rsplit('.', 1)[-1]}{sign}{_rounded(value)}" if sign else part)
+            parts.append(f"{key.rsplit('.', 1)[-1]}{sign}{value}" if sign else part)
         cut.append(", ".join(parts))
+    if max(map(len, cut), default=0) > _LONGEST and all("=" in name for name in names):
+        return [f"#{place}" for place in range(1, len(names) + 1)]
     return cut if len(set(cut)) == len(set(names)) else list(names)
-
-
-def _rounded(text: str) -> str:
-    try:
-        return f"{float(text):.4g}"
-    except ValueError:
-        return text
 
 
 def sweep_table(sweep: Sweep, title: str) -> Table:
@@ -163,7 +173,7 @@ def sweep_table(sweep: Sweep, title: str) -> Table:
     ]
     columns += numbers(csv_only=True, accuracy_low="from", accuracy_high="to", accuracy_sd="SD")
     columns += numbers(csv_only=True, auc_low="AUC from", auc_high="AUC to", auc_sd="AUC SD")
-    columns += [Column("run_ids", "run_ids", text=True, csv_only=True)]
+    columns += [Column(key, key, text=True, csv_only=True) for key in ("trials", "run_ids")]
     rows = []
     for row in sweep.rows:
         cells = [row.name, *score_cells(row)]
@@ -173,7 +183,8 @@ def sweep_table(sweep: Sweep, title: str) -> Table:
         one = row.score
         further = (one.low, one.high, one.sd, one.auc_low, one.auc_high, one.auc_sd)
         cells += [number_cell(value, 6) for value in further]
-        rows.append((*cells, " ".join(trial.run_id for trial in row.trials)))
+        names = "; ".join(trial.name for trial in row.trials)
+        rows.append((*cells, names, " ".join(trial.run_id for trial in row.trials)))
     return Table(title, tuple(columns), tuple(rows), tuple(_notes(sweep, trials)))
 
 
@@ -202,6 +213,8 @@ def _notes(sweep: Sweep, trials: Sequence[RecordedTrial]) -> list[str]:
         )
     if any(row.rank is not None for row in sweep.rows):
         notes.append("Val. rank: by AUC on what stopped training, of which nothing is reported.")
+    if any(row.name.startswith("#") for row in sweep.rows):
+        notes.append("Rows are numbered; the CSV file has the names of their trials.")
     if not sweep.settings and len(sweep.rows) > 1:
         notes.append("No recorded setting that changes numbers differs between these rows.")
     return notes

@@ -170,7 +170,8 @@ def _sweep(
     if each.unfinished:
         written["failures"] = failures_table(each.unfinished)
     save_tables(out, written | further)
-    print("\n".join(bullets((verdict(each.trials, len(each.unfinished)).sentence,))) + "\n")
+    said = verdict(each.trials, len(each.unfinished))
+    print("\n".join(bullets(tuple(filter(None, (said.sentence, said.choice))))) + "\n")
     for content in (written if brief else written | further).values():
         print(as_text(content))
     if not brief:

@@ -21,6 +21,11 @@ SPLIT_FILE = "split.csv"
 """Which subset each sample belongs to (`mcalc.data.splits.split_file`)."""
 BASELINES_FILE = "baselines.json"
 """What is scored without looking at an image, of a sweep's trial."""
+NETWORK_FILE = "network.pth"
+CROPS = "crops"
+"""Folder of small PNGs of lesions, as the network saw them."""
+MASKS = "masks"
+"""Folder of their outlines: white on the lesion, prepared as the crop is."""
 
 
 def read_curve(folder: Path) -> tuple[CurvePoint, ...]:

@@ -23,6 +23,9 @@ from mcalc.errors import UserError, without_password
 from mcalc.results import SUPERSEDED_TAG, Artifacts, RecordedTrial
 from mcalc.secret_text import hidden
 from mcalc.tracking.files import (
+    CROPS,
+    MASKS,
+    NETWORK_FILE,
     read_baselines,
     read_curve,
     read_evidence,
@@ -129,13 +132,20 @@ def newest_sweep(
 
 def _read_trial(client: MlflowClient, run: Run, directory: Path | None) -> RecordedTrial:
     folder = artifacts_of(client, run, directory)
-    crops = sorted((folder / "crops").glob("*.png"))
+    network = folder / NETWORK_FILE
     artifacts = Artifacts(
         predictions=read_predictions(folder),
         curve=read_curve(folder),
         validation=read_validation(folder),
         evidence=read_evidence(folder),
-        crops={unquote(file.stem): str(file) for file in crops},
+        crops=_pictures(folder / CROPS),
+        masks=_pictures(folder / MASKS),
+        network=str(network) if network.is_file() else None,
     )
     trial = recorded_trial(run, artifacts)
     return replace(trial, metrics={**read_baselines(folder), **trial.metrics})
+
+
+def _pictures(folder: Path) -> dict[str, str]:
+    """Lesion -> path of its picture."""
+    return {unquote(file.stem): str(file) for file in sorted(folder.glob("*.png"))}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import cast
 
@@ -92,7 +93,14 @@ def recorded_trial(run: Run, artifacts: Artifacts | None = None) -> RecordedTria
         metrics=plain_metrics(run.data.metrics),
         tags=tags,
         artifacts=artifacts,
+        ended=_time(run.info.end_time),
     )
+
+
+def _time(milliseconds: int | None) -> str:
+    if not milliseconds:
+        return ""
+    return f"{datetime.fromtimestamp(milliseconds / 1000, UTC):%Y-%m-%d %H:%M} UTC"
 
 
 def artifacts_of(client: MlflowClient, run: Run, directory: Path | None) -> Path:

@@ -83,7 +83,8 @@ def test_the_head_is_a_new_last_layer_of_the_model(built: Built) -> None:
     assert not built.head.bias.any()
     assert built.model.training
     assert built.weights_origin == "random (Glorot)"
-    assert built.warnings == ()
+    (said,) = built.warnings
+    assert "not pretrained" in said
 
 
 def test_stages_cover_every_parameter_exactly_once(built: Built) -> None:

@@ -13,6 +13,7 @@ from .image_file import read_header as read_header
 from .image_file import read_image as read_image
 from .input_range import InputRange as InputRange
 from .input_range import Look as Look
+from .outline import prepared_outline as prepared_outline
 from .prepare import Prepared as Prepared
 from .prepare import prepare_image as prepare_image
 from .prepare import prepare_images as prepare_images
