@@ -112,8 +112,9 @@ RULES: dict[str, tuple[str, ...]] = {
     ),
     "mcalc.report.command": ("mcalc.config", "mcalc.report.writing", "mcalc.tracking"),
     "mcalc.predict": (
-        "mcalc.command_line", "mcalc.config", "mcalc.data", "mcalc.evaluation", "mcalc.models",
-        "mcalc.report", "mcalc.tracking", "mcalc.training", "mcalc.trials",
+        "mcalc.attribution", "mcalc.command_line", "mcalc.config", "mcalc.data",
+        "mcalc.evaluation", "mcalc.models", "mcalc.report", "mcalc.tracking", "mcalc.training",
+        "mcalc.trials",
     ),
     "mcalc.serving": (
         "mcalc.config", "mcalc.evaluation", "mcalc.predict", "mcalc.tracking",
@@ -277,7 +278,8 @@ def test_data_models_and_evaluation_reach_no_framework(module: str) -> None:
         ("omegaconf", ("mcalc.config.compose", "hydra_plugins")),
         ("albumentations", ("mcalc.data.loading",)),
         ("captum", ("mcalc.attribution",)),
-        ("pydicom", ("mcalc.data",)),
+        ("pydicom", ("mcalc.data", "mcalc.predict.dicom_output")),
+        ("highdicom", ("mcalc.predict.dicom_output",)),
         ("onnx", ("mcalc.models",)),
         ("google", ("mcalc.models",)),
     ],

@@ -294,11 +294,12 @@ PREDICT = Command(
         "labels": Word("CSV of path,label,patient of the images in input=", kind="path"),
         "to": Word("file to write; without it the table is printed", kind="path"),
         "output": Word(
-            "csv, or jsonl: an object a line; auto goes by the ending of to=",
+            "csv, jsonl (an object a line), dicom (to= is a folder); auto goes by to=",
             kind="choice",
-            choices=("auto", "csv", "jsonl"),
+            choices=("auto", "csv", "jsonl", "dicom"),
             default="auto",
         ),
+        "heat_maps": Word("folder for pictures of where the network looks", kind="path"),
         "best": Word("with run=SWEEP: so many of its networks, by validation AUC"),
         "ensemble": Word(
             "of several networks: mean of log odds, or greedy by validation log loss",

@@ -41,6 +41,10 @@ def run(line: Line) -> int:
             "labels= describes the images of one folder, by paths relative to it: name it with "
             "input=FOLDER"
         )
+    if words["output"] == "dicom" and not words["to"]:
+        raise UserError(
+            "output=dicom writes two files for each image: name a folder with to=FOLDER"
+        )
     config = line.config()
     refuse_nothing(config.tracking)
     # late: PyTorch and MLflow, which take seconds

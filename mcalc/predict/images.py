@@ -42,6 +42,8 @@ class InputImage:
     look: Look | None
     refusal: str = ""
     """Why it cannot be used; empty where it can."""
+    file: Path | None = None
+    """The file that it was made of, where there is one."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,7 +124,7 @@ def prepare_files(
             bits=8 * region.pixels.itemsize,
             unused_bits=region.unused_bits,
         )
-        return InputImage(name, image, look)
+        return InputImage(name, image, look, file=path)
 
     made = in_threads(work, range(len(files)), os.cpu_count())
     found = dict(with_progress(made, len(files), progress))
@@ -172,4 +174,4 @@ def _input_of(sample: Sample, done: Prepared, sizes: Sequence[tuple[int, int]]) 
     file = lesion.crop or lesion.full
     spacing = pixel_spacing(file) if file else None
     look = Look.of(pixels, sizes[sample.lesions[0]], mm_per_pixel=spacing, **bits)
-    return InputImage(sample.id, pixels, look)
+    return InputImage(sample.id, pixels, look, file=file)

@@ -41,6 +41,8 @@ class TrainedNetwork:
     trial: RecordedTrial
     config: Config
     """Of the trial, as recorded."""
+    built: Built
+    """Its parts."""
     classifier: Classifier
     """In evaluation mode, on its device."""
     setup: Setup
@@ -133,7 +135,7 @@ def assembled(
     classifier = classifier.to(setup.device)
     size = built.contract.size
     return TrainedNetwork(
-        trial, config, classifier, setup, size, inputs, validation, {}, tuple(notes)
+        trial, config, built, classifier, setup, size, inputs, validation, {}, tuple(notes)
     )
 
 

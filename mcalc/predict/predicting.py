@@ -90,6 +90,8 @@ def predict_images(config: Config, given: Collection[str], words: Mapping[str, A
     else:
         seen += _prepared(panel.networks, files, config, given)
     rows = rows_of(panel, seen, labelled)
+    if words["heat_maps"] or words["output"] == "dicom":
+        _draw(panel, seen[0], rows, words)
     _write(rows, words, labelled=labelled is not None)
     refused = sum(row.refused is not None for row in rows)
     flagged = sum(bool(row.flags) for row in rows)
@@ -244,8 +246,41 @@ def _flags(networks: Sequence[TrainedNetwork], image: InputImage) -> tuple[str, 
     return tuple(found)
 
 
+def _draw(
+    panel: Panel, images: Sequence[InputImage], rows: Sequence[Row], words: Mapping[str, Any]
+) -> None:
+    """Heat maps of the images, as pictures, as DICOM with a report, or both."""
+    # late: captum, and highdicom below
+    from mcalc.predict.overlay import file_name, heat_of, overlay, write_overlays
+
+    network = panel.networks[0]
+    if len(panel.networks) > 1:
+        raise UserError("heat maps are of one network: name one in run=")
+    maps = heat_of(network, images)
+    if folder := words["heat_maps"]:
+        count = write_overlays(folder, images, maps)
+        stderr.print(f"wrote {folder}: heat maps of {count} images")
+    if words["output"] != "dicom":
+        return
+    try:
+        from mcalc.predict.dicom_output import write_dicom
+    except ImportError as error:
+        raise UserError(
+            "output=dicom needs the package highdicom: pip install 'mcalc[dicom]'"
+        ) from error
+    target = words["to"]
+    named = f"{network.trial.name} {network.trial.run_id[:8]}"
+    for place, heat in maps.items():
+        pixels = images[place].pixels
+        assert pixels is not None  # it has a map
+        name = file_name(images[place].id)
+        drawn = overlay(pixels, heat)
+        write_dicom(target, name, images[place].file, drawn, rows[place], named)
+    stderr.print(f"wrote {target}: a picture and a report of each of {len(maps)} images, as DICOM")
+
+
 def _write(rows: Sequence[Row], words: Mapping[str, Any], *, labelled: bool) -> None:
-    target: Path | None = words["to"]
+    target: Path | None = words["to"] if words["output"] != "dicom" else None
     lines = words["output"] == "jsonl" or (
         words["output"] == "auto" and target is not None and target.suffix.lower() == ".jsonl"
     )

@@ -1,0 +1,127 @@
+"""Heat maps beside predictions, as pictures and as DICOM that other programs read."""
+
+from __future__ import annotations
+
+import csv
+import io
+import shutil
+import subprocess
+from pathlib import Path
+
+import cv2
+import highdicom
+import numpy as np
+import pydicom
+import pytest
+
+from mcalc.predict.overlay import file_name, overlay
+
+from .test_predicting import crops_of, predict
+
+pytestmark = [pytest.mark.slow, pytest.mark.whole, pytest.mark.xdist_group("predict")]
+ONE = "run=sq/head.weight_lr=20"
+
+
+@pytest.fixture(scope="module")
+def written(record: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, str]:
+    """A folder of DICOM output, the crop that it is of, and what was printed."""
+    folder = tmp_path_factory.mktemp("out")
+    lesion = next(iter(crops_of(record).values()))
+    picture = folder / "own.png"
+    grey = np.random.default_rng(0).integers(0, 255, (120, 90), dtype=np.uint8)
+    cv2.imwrite(str(picture), grey)
+    said = predict(
+        record, ONE, f"input={lesion},{picture}", "output=dicom", f"to={folder / 'dicom'}",
+        f"heat_maps={folder / 'maps'}",
+    )  # fmt: skip
+    patient = str(pydicom.dcmread(lesion, stop_before_pixels=True).PatientID)
+    rest = said.stdout.replace(str(lesion), "") + said.stderr
+    assert patient not in rest, "no text of a header is repeated"
+    return folder, lesion, said.stdout
+
+
+def test_a_picture_for_each_image(written: tuple[Path, Path, str]) -> None:
+    folder, lesion, _ = written
+    for name in (str(lesion), str(folder / "own.png")):
+        image = cv2.imread(str(folder / "maps" / f"{file_name(name)}.png"))
+        assert image is not None
+        assert image.shape == (224, 224, 3)
+
+
+def test_both_objects_belong_to_the_images_study(written: tuple[Path, Path, str]) -> None:
+    folder, lesion, _ = written
+    source = pydicom.dcmread(lesion, stop_before_pixels=True)
+    for ending in ("heat", "report"):
+        made = pydicom.dcmread(folder / "dicom" / f"{file_name(str(lesion))}-{ending}.dcm")
+        for name in ("PatientID", "PatientName", "StudyInstanceUID"):
+            assert made[name].value == source[name].value
+        assert made.SOPInstanceUID != source.SOPInstanceUID
+        other = pydicom.dcmread(
+            folder / "dicom" / f"{file_name(str(folder / 'own.png'))}-{ending}.dcm"
+        )
+        assert str(other.get("PatientName", "")) == ""
+    picture = pydicom.dcmread(folder / "dicom" / f"{file_name(str(lesion))}-heat.dcm")
+    assert picture.SOPClassUID == "1.2.840.10008.5.1.4.1.1.7"
+    assert picture.pixel_array.shape == (224, 224, 3)
+    assert "no medical device" in picture.ImageComments
+
+
+def test_the_report_says_what_the_table_says(written: tuple[Path, Path, str]) -> None:
+    folder, lesion, printed = written
+    row = next(csv.DictReader(io.StringIO(printed)))
+    report = highdicom.sr.srread(folder / "dicom" / f"{file_name(str(lesion))}-report.dcm")
+    (group,) = report.content.get_image_measurement_groups()
+    values = {each.name.meaning: each.value for each in group.get_measurements()}
+    assert values["Probability of malignancy"] == pytest.approx(float(row["probability"]), abs=1e-6)
+    assert values["Operating point"] == pytest.approx(float(row["threshold"]), abs=1e-6)
+    (called,) = group.get_qualitative_evaluations()
+    assert called.value.meaning.lower() == row["called"]
+    source = pydicom.dcmread(lesion, stop_before_pixels=True)
+    referred = {each.referenced_sop_instance_uid for each in group.source_images}
+    assert source.SOPInstanceUID in referred
+
+
+@pytest.mark.parametrize(("program", "ending"), [("dsrdump", "report"), ("dcm2pnm", "heat")])
+def test_dcmtk_reads_both(
+    written: tuple[Path, Path, str], tmp_path: Path, program: str, ending: str
+) -> None:
+    if shutil.which(program) is None:
+        pytest.skip("dcmtk is not installed")
+    folder = written[0] / "dicom"
+    files = sorted(folder.glob(f"*-{ending}.dcm"))
+    assert len(files) == 2
+    for file in files:
+        more = ["--write-png", str(tmp_path / "x.png")] if program == "dcm2pnm" else []
+        done = subprocess.run(
+            [program, *more[:1], str(file), *more[1:]], capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        assert "E:" not in done.stderr
+        if program == "dsrdump":
+            assert "Probability of malignancy" in done.stdout
+
+
+def test_where_nothing_speaks_for_malignant_the_image_stays_as_it_is() -> None:
+    grey = np.random.default_rng(0).integers(0, 255, (20, 30), dtype=np.uint8)
+    heat = np.zeros((20, 30), dtype=np.float32)
+    heat[5, 7] = 1
+    drawn = overlay(grey, heat)
+    changed = np.any(drawn != grey[..., None], axis=2)
+    assert changed[5, 7]
+    changed[5, 7] = False
+    assert not changed.any()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (("output=dicom",), "to=FOLDER"),
+        (("heat_maps=mlruns/mlflow.db/x",), "cannot write"),
+        (("output=dicom", "to=mlruns/mlflow.db/x"), "cannot write"),
+    ],
+)
+def test_mistakes_are_one_sentence(record: Path, arguments: tuple[str, ...], expected: str) -> None:
+    path = next(iter(crops_of(record).values()))
+    said = predict(record, ONE, f"input={path}", *arguments, status=2)
+    (line,) = [each for each in said.stderr.splitlines() if each.startswith("error: ")]
+    assert expected in line
