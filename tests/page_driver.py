@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import fcntl
 import itertools
 import json
 import os
@@ -80,10 +81,12 @@ def page(width: int = 1500, height: int = 900) -> Iterator[Page]:
     """A page of a browser that ends with the block."""
     assert CHROMIUM
     (from_us, to_browser), (from_browser, to_us) = os.pipe(), os.pipe()
+    # the numbers 3 and 4 are to be free for the browser's own ends
+    from_us, to_us = (_moved(each) for each in (from_us, to_us))
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
         # the browser reads from 3 and writes to 4
         command = [
-            "sh", "-c", f'exec "$@" 3<&{from_us} 4>&{to_us}', "sh", CHROMIUM, *_FLAGS,
+            "bash", "-c", f'exec "$@" 3<&{from_us} 4>&{to_us}', "bash", CHROMIUM, *_FLAGS,
             f"--window-size={width},{height}", f"--user-data-dir={profile}",
             "--remote-debugging-pipe",
         ]  # fmt: skip
@@ -97,3 +100,9 @@ def page(width: int = 1500, height: int = 900) -> Iterator[Page]:
             os.close(from_browser)
             browser.terminate()
             browser.wait()
+
+
+def _moved(end: int) -> int:
+    number = fcntl.fcntl(end, fcntl.F_DUPFD, 20)
+    os.close(end)
+    return number

@@ -1,0 +1,151 @@
+"""What commands print on a terminal of 80 columns, and on one of 120."""
+
+from __future__ import annotations
+
+import os
+import pty
+import re
+import select
+import struct
+import subprocess
+import sys
+import termios
+from fcntl import ioctl
+from pathlib import Path
+
+import pytest
+
+from mcalc.config import joined, short_name, short_title
+from mcalc.console import format_time
+from mcalc.line_breaks import wrapped
+
+SMALL = (
+    "backbone=squeezenet", "backbone.weights=none", "data.phantom.lesions=16",
+    "trainer.max_iterations=4", "trainer.val_every=2", "trainer.batch_size=4",
+    "trainer.threads=1", "tracking.save_network=false", "tracking.checkpoint_minutes=0",
+)  # fmt: skip
+
+
+def on_terminal(columns: int, folder: Path, *arguments: str) -> tuple[int, str]:
+    """Exit status and output of a command on a terminal so wide, without its control sequences."""
+    ours, its = pty.openpty()
+    ioctl(its, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
+    environment = {**os.environ, "TERM": "xterm-256color"}
+    for name in ("COLUMNS", "LINES"):
+        environment.pop(name, None)
+    process = subprocess.Popen(
+        [sys.executable, "-m", *arguments],
+        cwd=folder, env=environment, stdin=its, stdout=its, stderr=its,
+    )  # fmt: skip
+    os.close(its)
+    written = b""
+    while True:
+        if not select.select([ours], [], [], 300)[0]:
+            process.kill()
+        try:
+            read = os.read(ours, 1 << 16)
+        except OSError:  # the last one that had it open has ended
+            break
+        if not read:
+            break
+        written += read
+    os.close(ours)
+    text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", written.decode().replace("\r\n", "\n"))
+    return process.wait(), text
+
+
+def lines(text: str) -> list[str]:
+    """What stays on the screen: the last of what was written over in a line."""
+    return [line.rpartition("\r")[2] for line in text.split("\n")]
+
+
+def test_a_line_is_broken_between_words_alone_and_a_long_path_stays_whole() -> None:
+    path = "/a/" + "long/" * 30
+    text = f"  warning: {path} is not what it was, as somebody moved the folder to another place"
+    made = wrapped(text, 40)
+    assert path in made.split()
+    assert made.split() == text.split()
+    assert all(len(line) <= 40 for line in made.splitlines() if path not in line)
+    assert {line[:4] for line in made.splitlines()[1:]} == {"    "}
+
+
+def test_names_made_of_settings_are_shown_short_and_others_as_they_are() -> None:
+    assert (
+        short_name("backbone=alexnet, head.weight_lr=10, seed=0") == "alexnet, weight_lr=10, seed=0"
+    )
+    # two keys that end alike keep their sections
+    assert short_name("seed=0, protocol.seed=1") == "seed=0, protocol.seed=1"
+    assert short_name("AL1, seed=0") == "AL1, seed=0"
+    assert short_name("#3") == "#3"
+    assert short_title("backbone x head.weight_lr") == "backbone x weight_lr"
+    assert joined(["AL5", "AL6", "AL7"]) == "AL5 + AL6 + AL7"
+    assert joined([f"AL{i}" for i in range(1, 11)]) == "AL1 + AL2 + AL3 + 7 more"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0.4, "0 s"),
+        (40, "40 s"),
+        (59.7, "1 min"),
+        (200, "3 min 20 s"),
+        (3600, "1 h"),
+        (12_000, "3 h 20 min"),
+        (183_600, "2 d 3 h"),
+    ],
+)
+def test_times_have_one_format(seconds: float, text: str) -> None:
+    assert format_time(seconds) == text
+
+
+@pytest.mark.whole
+@pytest.mark.slow
+@pytest.mark.parametrize("columns", [80, 120])
+def test_a_sweep_breaks_no_word_warns_once_and_ends_with_what_to_do_next(
+    columns: int, tmp_path: Path
+) -> None:
+    sweep = ("mcalc.train", "-m", *SMALL, "sweep=alexnet")
+    status, planned = on_terminal(columns, tmp_path, *sweep, "dry_run=true")
+    assert status == 0, planned
+    shown = [line for line in lines(planned) if line.startswith("  AL5: ")]
+    assert shown == ["  AL5: patience=10, weight_lr=20, bias_lr=30, weight_l2=1"]
+    assert "AL5 (new) + AL6 (new) + AL7 (new) + AL10 (new) share one run" in planned
+    status, printed = on_terminal(columns, tmp_path, *sweep)
+    assert status == 0, printed
+    assert all(len(line) <= columns for line in lines(printed)), printed
+    flat = " ".join(" ".join(lines(printed)).split())
+    assert flat.count("synthetic data (phantoms): nothing here says anything about real") == 1
+    assert flat.count("the network is not pretrained: backbone.weights=none") == 1
+    assert "AL1: accuracy 0." in flat
+    table = printed[printed.index("in the plan's order") :]
+    names = re.findall(r"^  (AL\d+) ", table, re.MULTILINE)
+    assert names == [f"AL{number}" for number in range(1, 11)]
+    assert len(re.findall(r"0\.\d{3} \[0\.\d{3}, 0\.\d{3}\]", table)) == 10
+    *_, place, after = (line for line in lines(printed) if line.strip())
+    assert place.startswith("recorded in mlruns as sweep alexnet")
+    assert after == "next: `python -m mcalc.report`, or `make ui`"
+
+
+@pytest.mark.whole
+@pytest.mark.slow
+def test_the_title_and_the_bar_of_a_sweep_stay_visible_at_80_columns(tmp_path: Path) -> None:
+    status, printed = on_terminal(
+        80, tmp_path, "mcalc.train", "-m", *SMALL, "head.weight_lr=1,10", "seed=0,1"
+    )
+    assert status == 0, printed
+    bars = [part for line in printed.split("\n") for part in line.split("\r") if "━" in part]
+    ours = [bar for bar in bars if "/4 " in bar]
+    assert ours
+    assert all(bar.startswith("weight_lr x seed") and len(bar.rstrip()) <= 80 for bar in ours)
+
+
+def test_a_weight_file_that_is_not_there_is_said_before_anything_is_recorded(
+    tmp_path: Path,
+) -> None:
+    status, printed = on_terminal(
+        80, tmp_path,
+        "mcalc.train", "-m", *SMALL, "backbone.weights=nowhere.npz", "seed=0,1",
+    )  # fmt: skip
+    assert status == 2
+    assert "backbone.weights=nowhere.npz: no such file" in printed
+    assert not (tmp_path / "mlruns").exists()
