@@ -107,9 +107,8 @@ def _picture(reference: Dataset | None, drawn: npt.NDArray[np.uint8]) -> hd.sc.S
             study_instance_uid=hd.UID(), study_date=now.date(), study_time=now.time(), **common
         )
     # highdicom wants one; how a crop lies in the patient only its own file can say
-    picture.PatientOrientation = (
-        "" if reference is None else reference.get("PatientOrientation", "")
-    )
+    known = None if reference is None else reference.get("PatientOrientation")
+    picture.PatientOrientation = list(known or [])
     picture.SeriesDescription = "mcalc: heat map (research)"
     picture.ImageComments = _SAY
     picture.BurnedInAnnotation = "NO"
