@@ -48,8 +48,8 @@ def _on_window(lesion: Lesion, settings: DataConfig) -> Grey8:
     assert source.mask is not None  # of region=patch
     height, width = source.pixels.shape
     white = np.asarray(source.mask, dtype=np.uint8) * 255
-    white = cv2.resize(white, (width, height), interpolation=cv2.INTER_NEAREST)
-    region = cut(replace(source, pixels=np.asarray(white, dtype=np.uint8)), lesion, settings)
+    whole = cv2.resize(white, (width, height), interpolation=cv2.INTER_NEAREST)
+    region = cut(replace(source, pixels=np.asarray(whole, dtype=np.uint8)), lesion, settings)
     framed = cv2.copyMakeBorder(region.pixels, *region.padding, cv2.BORDER_CONSTANT, value=0)
     return np.asarray(framed, dtype=np.uint8)
 
