@@ -85,8 +85,9 @@ def _choice(trials: Sequence[RecordedTrial]) -> str:
         chosen = Accuracy.of(Row(first[0].name, None, first[0].trials))
         more = f" (and {len(first) - 1} equal to it)" if len(first) > 1 else ""
         return (
-            f"Chosen by validation AUC, without a look at what is reported: {rounded_name(first[0].name)}{more}, "
-            f"AUC {chosen.auc:.3f} ({_ends(chosen)}) on what is reported."
+            "Chosen by validation AUC, without a look at what is reported: "
+            f"{rounded_name(first[0].name)}{more}, AUC {chosen.auc:.3f} ({_ends(chosen)}) on what "
+            "is reported."
         )
     areas = [mean(map(reported_auc, each.trials)) for each in whole]
     known = [area for area in areas if not math.isnan(area)]
