@@ -4,5 +4,5 @@ from .controls import randomised as randomised
 from .heat_maps import NoHeatMapsError as NoHeatMapsError
 from .heat_maps import heat_maps as heat_maps
 from .inside import Inside as Inside
-from .inside import share_inside as share_inside
+from .inside import mean_of_lesions as mean_of_lesions
 from .inside import share_of_heat as share_of_heat

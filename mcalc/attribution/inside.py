@@ -17,10 +17,10 @@ from mcalc.evaluation.clustered import UNDEFINED, Patients, mean_interval
 
 @dataclass(frozen=True)
 class Inside:
-    """A share over lesions."""
+    """A mean over lesions."""
 
     lesions: int
-    """With a mask and any heat at all."""
+    """That have a value: a mask, and any heat at all."""
     mean: float
     """nan of no lesion."""
     low: float
@@ -45,12 +45,17 @@ def share_of_heat(
     return shares
 
 
-def share_inside(shares: Sequence[float], patients: Patients = None) -> Inside:
-    """The mean share over the lesions that have one, with its interval clustered by patient."""
-    values = np.asarray(shares, dtype=np.float64)
-    known = ~np.isnan(values)
+def mean_of_lesions(values: Sequence[float], patients: Patients = None) -> Inside:
+    """The mean over the lesions that have a value (not nan), its interval clustered by patient.
+
+    Args:
+        values: shares, or differences of shares.
+        patients: of each lesion.
+    """
+    every = np.asarray(values, dtype=np.float64)
+    known = ~np.isnan(every)
     if not known.any():
         return Inside(0, math.nan, *UNDEFINED)
     whose = None if patients is None else np.asarray(patients)[known]
-    low, high = mean_interval(values[known], whose)
-    return Inside(int(known.sum()), float(values[known].mean()), low, high)
+    low, high = mean_interval(every[known], whose)
+    return Inside(int(known.sum()), float(every[known].mean()), low, high)

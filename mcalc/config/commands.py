@@ -221,6 +221,9 @@ REPORT = Command(
             choices=("youden", "sensitivity"),
             default="youden",
         ),
+        "heat_maps": Word(
+            "compute heat maps of each trial's network, seconds each", kind="bool", default="false"
+        ),
         "against": Word(
             "CSV of id,probability: another's predictions to compare with",
             kind="path",
@@ -232,6 +235,7 @@ REPORT = Command(
         "python -m mcalc.report table=1 tracking.dir=mlruns out=report",
         "python -m mcalc.report alexnet=mine tracking.uri=http://HOST:5000",
         "python -m mcalc.report sweep=seeds intervals=independent",
+        "python -m mcalc.report sweep=seeds heat_maps=true",
     ),
     groups=False,
 )

@@ -73,6 +73,8 @@ class PreparedData:
     """What a reader of any result on this data must know."""
     unit_score: UnitScore = UnitScore.mean
     """How a scoring unit's probability comes from those of its samples."""
+    settings: DataConfig | None = None
+    """What it was prepared by; None where no file is behind it."""
 
     def score(self, predictions: Predictions) -> Predictions:
         """Predictions by scoring unit, from predictions of the reported samples."""
@@ -153,6 +155,7 @@ def prepare_data(
         description=_describe(index.description, config.data, used),
         warnings=(*notes, *made.warnings, *done.warnings),
         unit_score=config.data.unit_score,
+        settings=config.data,
     )
 
 

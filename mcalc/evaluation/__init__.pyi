@@ -7,9 +7,11 @@ from .clustered import area_interval as area_interval
 from .clustered import areas as areas
 from .clustered import mean_interval as mean_interval
 from .clustered import rate_interval as rate_interval
+from .figures import CLASSES as CLASSES
 from .figures import confusion_figure as confusion_figure
 from .figures import crops_figure as crops_figure
 from .figures import curve_figure as curve_figure
+from .heat_figure import heat_figure as heat_figure
 from .interval_figure import Estimate as Estimate
 from .interval_figure import Panel as Panel
 from .interval_figure import interval_figure as interval_figure

@@ -149,16 +149,16 @@ def rate_interval(
 def mean_interval(
     values: npt.NDArray[np.float64], patients: Patients = None, level: float = LEVEL
 ) -> Interval:
-    """Interval of a mean of shares, by Student's t and the jackknife over patients.
+    """Interval of a mean, by Student's t and the jackknife over patients.
 
     Args:
-        values: of each lesion, 0..1; shape (n,).
+        values: of each lesion; shape (n,).
         patients: of each lesion.
         level: coverage, above 0 and below 1.
 
     Returns:
-        Bounds within 0..1; (nan, nan) for fewer than two patients, and where all values are equal:
-        a width of 0 would read as certainty.
+        (nan, nan) for fewer than two patients, and where all values are equal: a width of 0 would
+        read as certainty.
     """
     numbers = patient_numbers(patients, values.size)
     variance = jackknife_variance(values, numbers) if values.size else math.nan
@@ -166,7 +166,7 @@ def mean_interval(
         return UNDEFINED
     spread = float(t.ppf((1 + level) / 2, int(numbers.max()))) * math.sqrt(variance)
     middle = float(values.mean())
-    return max(0.0, middle - spread), min(1.0, middle + spread)
+    return middle - spread, middle + spread
 
 
 def design_effect(hits: npt.NDArray[np.bool_], patients: Patients = None) -> float:

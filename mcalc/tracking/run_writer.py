@@ -21,7 +21,7 @@ from mlflow.tracking import MlflowClient
 from mcalc.csv_cells import csv_text
 from mcalc.results import CurvePoint, Predictions
 from mcalc.tracking import manifest
-from mcalc.tracking.files import PREDICTIONS_FILE
+from mcalc.tracking.files import CROPS, MASKS, PREDICTIONS_FILE
 from mcalc.tracking.manifest import MANIFEST_TAG, Manifest, digest
 from mcalc.tracking.run_files import RunFiles
 
@@ -199,12 +199,19 @@ class RunWriter:
 
     def crops(self, crops: Mapping[str, npt.NDArray[np.uint8]]) -> None:
         """Small PNGs by lesion, for the report's sheets."""
+        self._pictures(CROPS, crops)
+
+    def masks(self, masks: Mapping[str, npt.NDArray[np.uint8]]) -> None:
+        """Outlines of these lesions, 255 on the lesion, for the report's heat maps."""
+        self._pictures(MASKS, masks)
+
+    def _pictures(self, folder: str, images: Mapping[str, npt.NDArray[np.uint8]]) -> None:
         import cv2  # late: a run is opened long before
 
-        for lesion, image in crops.items():
+        for lesion, image in images.items():
             # ids may be paths (data=folder)
             encoded = cv2.imencode(".png", image)[1].tobytes()
-            self._files.put(f"crops/{quote(lesion, safe='')}.png", encoded)
+            self._files.put(f"{folder}/{quote(lesion, safe='')}.png", encoded)
 
     def new_file(self, name: str) -> AbstractContextManager[Path]:
         """Where to write a large file; it is one of the run's when the block ends."""

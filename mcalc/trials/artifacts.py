@@ -10,6 +10,7 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import yaml
 
 from mcalc.config import Config
@@ -94,9 +95,9 @@ def baselines_of(prepared: PreparedData) -> Mapping[str, float]:
 def write_artifacts(
     writer: RunWriter, result: TrialResult, prepared: PreparedData, *, figures: bool = True
 ) -> None:
-    """Predictions by unit, logits by sample, curve and crops; with `figures` also pictures of them
-    for MLflow's page.
+    """Predictions by unit, logits by sample, curve, crops and their outlines.
 
+    With `figures` also pictures of them for MLflow's page.
     The report draws its own.
     """
     predictions = prepared.score(result.predictions)
@@ -110,6 +111,8 @@ def write_artifacts(
     shown = sheet_of(predictions, pictures)
     images = [prepared.prepared.images[pictures[predictions.ids[i]]] for i in shown]
     writer.crops({predictions.ids[i]: image for i, image in zip(shown, images, strict=True)})
+    places = tuple((predictions.ids[i], pictures[predictions.ids[i]]) for i in shown)
+    writer.masks(outlines_of(prepared, places))
     if not figures:
         return
     stop = result.iterations if result.stop_reason == "patience" else None
@@ -129,6 +132,26 @@ def pictures_of(prepared: PreparedData) -> dict[str, int]:
         if not sample.copy:
             pictures.setdefault(sample.unit, sample.image)
     return pictures
+
+
+@lru_cache(maxsize=1)
+def outlines_of(
+    prepared: PreparedData, places: tuple[tuple[str, int], ...]
+) -> Mapping[str, npt.NDArray[np.uint8]]:
+    """The outlines that are known of units, read once for all trials on one prepared data set.
+
+    `places`: a unit and the position of its image.
+    """
+    # late: trials that are resumed to their end need no image library
+    from mcalc.data.images import prepared_outline
+
+    if prepared.settings is None:
+        return {}
+    settings = prepared.settings
+    shown_by = dict(zip(prepared.prepared.positions, prepared.prepared.lesions, strict=True))
+    size = prepared.prepared.images.shape[1]
+    found = {unit: prepared_outline(shown_by[image], size, settings) for unit, image in places}
+    return {unit: outline for unit, outline in found.items() if outline is not None}
 
 
 def sheet_of(predictions: Predictions, among: Collection[str]) -> list[int]:

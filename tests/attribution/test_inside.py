@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from mcalc.attribution import centre_blob, random_pixels, share_inside, share_of_heat
+from mcalc.attribution import centre_blob, mean_of_lesions, random_pixels, share_of_heat
 
 
 def masks_of(n: int) -> npt.NDArray[np.bool_]:
@@ -23,7 +23,7 @@ def test_even_heat_has_the_share_of_the_area_and_no_heat_has_none() -> None:
     shares = share_of_heat(maps, masks_of(2))
     assert shares[0] == pytest.approx(0.25)
     assert math.isnan(shares[1])
-    assert share_inside(shares.tolist()).lesions == 1
+    assert mean_of_lesions(shares.tolist()).lesions == 1
 
 
 def test_random_pixels_know_nothing_and_a_blob_finds_the_middle() -> None:
@@ -40,14 +40,14 @@ def test_random_pixels_know_nothing_and_a_blob_finds_the_middle() -> None:
 def test_the_interval_is_of_patients() -> None:
     """Lesions of one patient that are alike are worth one."""
     shares = np.random.default_rng(0).random(12)
-    alone = share_inside(shares.tolist(), [f"p{i}" for i in range(12)])
-    tripled = share_inside(np.repeat(shares, 3).tolist(), [f"p{i // 3}" for i in range(36)])
+    alone = mean_of_lesions(shares.tolist(), [f"p{i}" for i in range(12)])
+    tripled = mean_of_lesions(np.repeat(shares, 3).tolist(), [f"p{i // 3}" for i in range(36)])
     assert tripled.mean == pytest.approx(alone.mean)
     assert (tripled.low, tripled.high) == pytest.approx((alone.low, alone.high))
-    independent = share_inside(np.repeat(shares, 3).tolist())
+    independent = mean_of_lesions(np.repeat(shares, 3).tolist())
     assert independent.high - independent.low < 0.7 * (alone.high - alone.low)
     # Student's t of independent numbers, by its formula
     half = 2.200985 * shares.std(ddof=1) / math.sqrt(12)
     assert (alone.low, alone.high) == pytest.approx((shares.mean() - half, shares.mean() + half))
-    assert math.isnan(share_inside([0.5], ["p"]).low)
-    assert math.isnan(share_inside([]).mean)
+    assert math.isnan(mean_of_lesions([0.5], ["p"]).low)
+    assert math.isnan(mean_of_lesions([]).mean)

@@ -10,6 +10,7 @@ from .image_file import ImageHeader as ImageHeader
 from .image_file import image_size as image_size
 from .image_file import read_header as read_header
 from .image_file import read_image as read_image
+from .outline import prepared_outline as prepared_outline
 from .prepare import Prepared as Prepared
 from .prepare import prepare_images as prepare_images
 from .regions import cut as cut
