@@ -193,8 +193,9 @@ REPORT = Command(
     line="print the tables and write the report, from what is recorded",
     usage="[table=NUMBER] [out=FOLDER] [KEY=VALUE ...]",
     text=(
-        "Print the paper's tables beside ours and write the report, from what is recorded. "
-        "With sweep=NAME both networks' rows are of that sweep, by its trials' backbone."
+        "Print tables and write pages of every recorded sweep: the paper's Tables 1 to 6 beside "
+        "ours, and for any other sweep what varies and what came out. With sweep=NAME of that "
+        "sweep alone; trials named as the paper's rows fill its tables."
     ),
     words={
         "table": Word(
@@ -220,6 +221,9 @@ REPORT = Command(
             choices=("youden", "sensitivity"),
             default="youden",
         ),
+        "heat_maps": Word(
+            "compute heat maps of each trial's network, seconds each", kind="bool", default="false"
+        ),
         "against": Word(
             "CSV of id,probability: another's predictions to compare with",
             kind="path",
@@ -235,6 +239,7 @@ REPORT = Command(
         "python -m mcalc.report table=1 tracking.dir=mlruns out=report",
         "python -m mcalc.report alexnet=mine tracking.uri=http://HOST:5000",
         "python -m mcalc.report sweep=seeds intervals=independent",
+        "python -m mcalc.report sweep=seeds heat_maps=true",
     ),
     groups=False,
 )

@@ -52,6 +52,7 @@ document.querySelectorAll("table.explore").forEach((table) => {
       shown.textContent = `${count} of ${rows.length} rows`;
     };
     tools.addEventListener("input", filter);
+    tools.addEventListener("change", filter);
     filter();
   }
   rows.forEach((row) => {

@@ -86,8 +86,8 @@ def _choice(trials: Sequence[RecordedTrial]) -> str:
         more = f" (and {len(first) - 1} equal to it)" if len(first) > 1 else ""
         return (
             "Chosen by validation AUC, without a look at what is reported: "
-            f"{rounded_name(first[0].name)}{more}, "
-            f"AUC {chosen.auc:.3f} ({_ends(chosen)}) on what is reported."
+            f"{rounded_name(first[0].name)}{more}, AUC {chosen.auc:.3f} ({_ends(chosen)}) on what "
+            "is reported."
         )
     areas = [mean(map(reported_auc, each.trials)) for each in whole]
     known = [area for area in areas if not math.isnan(area)]

@@ -74,10 +74,18 @@ def _of_many(trials: Sequence[RecordedTrial], value: Callable[[RecordedTrial], s
         return values[0]
     if len(values) <= _MOST_VALUES and len(trials) <= 2 * _MOST_VALUES:
         return grouped(trials, value)
-    shown = sorted(values)
+    shown = sorted(values, key=_in_order)
     if len(values) <= 2 * _MOST_VALUES:
         return ", ".join(shown)
     return f"{len(values)} values, from {shown[0]} to {shown[-1]}"
+
+
+def _in_order(text: str) -> tuple[bool, float, str]:
+    """Sorts 10 after 9: numbers by their size, before words."""
+    try:
+        return False, float(text), text
+    except ValueError:
+        return True, 0.0, text
 
 
 def _date(trial: RecordedTrial) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,7 +30,6 @@ from mcalc.report.template import render
 from mcalc.report.trial_pictures import picture_name
 from mcalc.results import RecordedTrial
 
-HOW_TO_GET = "Heat maps were not computed: python -m mcalc.report heat_maps=true does it."
 SEED = 0
 """Of the weights drawn anew and of the random pixels."""
 NETWORK, REDRAWN, BLOB, PIXELS = "network", "weights\nredrawn", "centre\nblob", "random\npixels"
@@ -118,11 +116,6 @@ class HeatMaps:
                 },
             )
         return self._known[key]
-
-
-def not_computed() -> Markup:
-    """What stands in place of heat maps that were not asked for."""
-    return _sentence(HOW_TO_GET)
 
 
 def _sentence(text: str) -> Markup:
@@ -289,7 +282,3 @@ def _title(label: int, probability: float) -> str:
     called = int(probability > 0.5)
     mark = "✓" if called == label else "✗"
     return f"{mark} called {CLASSES[called]}\nis {CLASSES[label]}, p {probability:.2f}"
-
-
-Maker = Callable[[RecordedTrial, str, PictureStore], Markup]
-"""What gives a page a trial's heat maps, or the sentence in their place."""

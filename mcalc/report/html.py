@@ -6,43 +6,39 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from markupsafe import Markup
 
 from mcalc.data.sources.cbis_ddsm import Case
 from mcalc.evaluation import curves_figure, interval_figure, odds_of
 from mcalc.paper import DIFFERENCES, NETWORK_TITLES, NETWORKS
 from mcalc.report.audit import audit
 from mcalc.report.cautions import cautions, provenance
-from mcalc.report.choosing import can_choose
 from mcalc.report.first_screen import described, panels, verdict
+from mcalc.report.footer import page_facts
 from mcalc.report.formats import Table
 from mcalc.report.networks import which_were_run
-from mcalc.report.paper_tables import SETTINGS
 from mcalc.report.pictures import InlinePictures, Picture, PictureStore
 from mcalc.report.recorded_list import Entry
-from mcalc.report.rows import Record, Row, all_rows, match, single_rows, trials_of
+from mcalc.report.rows import Record, all_rows, match, single_rows, trials_of
 from mcalc.report.template import render
-from mcalc.report.trial_pictures import (
-    anchor_of,
-    confusion_picture,
-    crops_picture,
-    curve_picture,
-    reliability_picture,
-)
+from mcalc.report.trial_page import trial_section, trial_style
+from mcalc.report.trial_pictures import anchor_of
 from mcalc.report.used import assumed
+from mcalc.results import RecordedTrial
 
 
 @dataclass(frozen=True, slots=True)
-class _Pictures:
-    """A row of Table 3 or 4."""
+class _Gallery:
+    """Table 3 or 4: each trial with its pictures."""
 
-    name: str
-    anchor: str
-    """Of its trial on the page; empty for a row that has not been run."""
-    settings: tuple[str, ...]
-    """`stopping.patience 15`, ..."""
-    curve: Picture
-    crops: Picture
-    confusion: Picture
+    number: int
+    title: str
+    sections: tuple[Markup, ...]
+    """Of the trials that were run; empty where each has a page of its own."""
+    links: tuple[tuple[str, str], ...]
+    """Name and address of each trial that has a page of its own."""
+    missing: tuple[str, ...]
+    """Names of the paper's rows that were not run."""
 
 
 def page(
@@ -53,6 +49,7 @@ def page(
     cases: Sequence[Case] | None = None,
     store: PictureStore | None = None,
     recorded: Sequence[Entry] = (),
+    trial_address: Callable[[RecordedTrial], str] | None = None,
 ) -> str:
     """The whole page.
 
@@ -65,6 +62,7 @@ def page(
             them.
         store: where pictures go; None keeps them inside the page.
         recorded: all that the record holds, where it is more than these trials.
+        trial_address: where each trial has a page of its own; None shows all on this page.
 
     Returns:
         HTML; every text of the record is escaped. A crop that is kept
@@ -73,15 +71,32 @@ def page(
     trials = trials_of(record)
     store = store or InlinePictures()
     unreadable: list[str] = []
-    galleries, drawn = [], 0
+    galleries: list[_Gallery] = []
+    drawn = 0
     for number, network in zip((3, 4), NETWORKS, strict=True):
-        rows = []
-        for row in single_rows(network, record.get(network, ())):
-            rows.append(_pictures(row, store, unreadable))
-            drawn += row.trial is not None
-            if row.trial is not None and progress is not None:
+        rows = single_rows(network, record.get(network, ()))
+        sections = []
+        for row in rows if trial_address is None else ():
+            if row.trial is None:
+                continue
+            sections.append(
+                trial_section(row.trial, row.label, store, among=trials, unreadable=unreadable)
+            )
+            drawn += 1
+            if progress is not None:
                 progress(drawn, len(trials))
-        galleries.append({"number": number, "title": NETWORK_TITLES[network], "rows": rows})
+        run = [(row.label, row.trial) for row in rows if row.trial is not None]
+        galleries.append(
+            _Gallery(
+                number,
+                NETWORK_TITLES[network],
+                tuple(sections),
+                tuple((label, trial_address(trial)) for label, trial in run)
+                if trial_address is not None
+                else (),
+                tuple(row.label for row in rows if row.trial is None),
+            )
+        )
     beware = list(cautions(trials))
     if unreadable:
         beware.append(
@@ -94,7 +109,9 @@ def page(
         verdict=found,
         pictures=_intervals(record, store),
         recorded=recorded,
-        links=_links(record),
+        links=_links(record, trial_address or _anchor),
+        facts=page_facts(trials) if trials else [],
+        trial_style=trial_style(),
         cautions=beware,
         provenance=provenance(trials),
         tables={number: table.for_people() for number, table in tables.items()},
@@ -117,21 +134,25 @@ def _intervals(record: Record, store: PictureStore) -> list[Picture]:
     ]
 
 
-def _links(record: Record) -> dict[str, str]:
+def _anchor(trial: RecordedTrial) -> str:
+    return f"#{anchor_of(trial)}"
+
+
+def _links(record: Record, place: Callable[[RecordedTrial], str]) -> dict[str, str]:
     """Name in a first column -> where the page shows its trial; of several runs the first."""
     found: dict[str, str] = {}
     for network in NETWORKS:
         trials = record.get(network, ())
         for row in (*match(network, trials), *single_rows(network, trials)):
             if row.trial is not None:
-                found.setdefault(row.label, f"#{anchor_of(row.trial)}")
+                found.setdefault(row.label, place(row.trial))
         for trial in trials:
-            found.setdefault(trial.name, f"#{anchor_of(trial)}")
+            found.setdefault(trial.name, place(trial))
     return found
 
 
 def _score_figures(record: Record, store: PictureStore) -> list[Picture]:
-    """ROC and precision-recall curves of each network's trials; reliability where it is fitted."""
+    """ROC and precision-recall curves of each network's trials."""
     pictures = []
     for network in NETWORKS:
         trials = [t for t in record.get(network, ()) if len(np.unique(t.predictions.labels)) == 2]
@@ -144,22 +165,4 @@ def _score_figures(record: Record, store: PictureStore) -> list[Picture]:
         shows = f"ROC and precision-recall curves of {len(trials)} trials of {title}."
         figure = curves_figure(scorers, f"{title}: ROC and precision-recall curves")
         pictures.append(store.drawing(figure, f"curves-{network}", shows))
-        pictures += [reliability_picture(trial, store) for trial in trials if can_choose(trial)]
     return pictures
-
-
-def _pictures(row: Row, store: PictureStore, unreadable: list[str]) -> _Pictures:
-    if row.trial is None:
-        nothing = Picture("", "not run")
-        planned = row.paper.settings if row.paper else {}
-        settings = tuple(f"{key} {value}" for key, value in planned.items())
-        return _Pictures(row.label, "", settings, nothing, nothing, nothing)
-    trial = row.trial
-    return _Pictures(
-        name=row.label,
-        anchor=anchor_of(row.trial),
-        settings=tuple(f"{key} {trial.param(key)}" for key in SETTINGS if key in trial.params),
-        curve=curve_picture(trial, row.label, store),
-        crops=crops_picture(trial, row.label, store, unreadable),
-        confusion=confusion_picture(trial, row.label, store),
-    )

@@ -6,24 +6,20 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from markupsafe import Markup
 
 from mcalc.evaluation import curves_figure, interval_figure, odds_of
 from mcalc.report.cautions import cautions, provenance
 from mcalc.report.configurations import block_label
 from mcalc.report.failures import failures_table
 from mcalc.report.first_screen import described, panels, verdict
-from mcalc.report.formats import NOT_RUN, Table
+from mcalc.report.footer import page_facts
+from mcalc.report.formats import NOT_RUN, Table, rounded_name
 from mcalc.report.pictures import Picture, PictureStore
 from mcalc.report.recorded_list import Entry
 from mcalc.report.settings_views import importance_table, parallel, slices_figure
 from mcalc.report.template import render
-from mcalc.report.trial_pictures import (
-    anchor_of,
-    confusion_picture,
-    crops_picture,
-    curve_picture,
-)
+from mcalc.report.trial_page import trial_section, trial_style
+from mcalc.report.trial_pictures import anchor_of
 from mcalc.report.varying import Sweep, sweep_of, sweep_table
 from mcalc.results import RecordedTrial
 
@@ -86,7 +82,8 @@ def sweep_page(
     if trial_address is None:
         unreadable: list[str] = []
         for done, trial in enumerate(trials, start=1):
-            sections.append(trial_part(trial, store, unreadable))
+            label = rounded_name(trial.name)
+            sections.append(trial_section(trial, label, store, among=trials, unreadable=unreadable))
             if progress is not None:
                 progress(done, len(trials))
         if unreadable:
@@ -116,37 +113,8 @@ def sweep_page(
         sections=sections,
         recorded=recorded,
         home=home,
-        trial_style="",
-    )
-
-
-def trial_page(trial: RecordedTrial, store: PictureStore, home: str, *, name: str) -> str:
-    """A page of one trial, of a sweep whose own page would grow too large with all of them."""
-    unreadable: list[str] = []
-    section = trial_part(trial, store, unreadable)
-    return render(
-        "trial_alone.html.j2",
-        title=trial.name,
-        sweep=name,
-        home=home,
-        cautions=cautions([trial]),
-        section=section,
-        trial_style="",
-    )
-
-
-def trial_part(trial: RecordedTrial, store: PictureStore, unreadable: list[str]) -> Markup:
-    """A trial's part of a page."""
-    pictures = (
-        curve_picture(trial, trial.name, store),
-        crops_picture(trial, trial.name, store, unreadable),
-        confusion_picture(trial, trial.name, store),
-    )
-    return Markup(
-        '<section class="trial" id="{}"><h3>{}</h3>'
-        '<p class="lead">MLflow run {}</p><div class="pictures">{}</div></section>'
-    ).format(
-        anchor_of(trial), trial.name, trial.run_id, Markup("").join(p.html() for p in pictures)
+        trial_style=trial_style(),
+        facts=page_facts(trials) if trials else [],
     )
 
 

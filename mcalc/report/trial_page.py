@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 
@@ -50,6 +50,10 @@ _FILES = {
 }
 
 
+HeatMaker = Callable[[RecordedTrial, str, PictureStore], Markup]
+"""Gives the heat maps of a trial, by its label, or the sentence that says why there are none."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Shown:
     picture: Picture
@@ -77,7 +81,7 @@ def trial_section(
     *,
     among: Sequence[RecordedTrial] = (),
     unreadable: list[str] | None = None,
-    heat: Markup | None = None,
+    heat: HeatMaker | None = None,
 ) -> Markup:
     """`<section class="trial" id="trial-1a2b3c4d">`: all that the record has of a trial.
 
@@ -88,7 +92,7 @@ def trial_section(
         among: trials of the page: those of the same training run have their stopping points on its
             curve.
         unreadable: names of kept crops that cannot be read are added to it.
-        heat: its heat maps (`mcalc.report.heat_page`); None leaves them out.
+        heat: makes its heat maps (`mcalc.report.heat.HeatMaps`); None says how to get them.
     """
     lost = [] if unreadable is None else unreadable
     paper = paper_trial(trial)
@@ -124,7 +128,7 @@ def trial_section(
             results=_results(trial, paper),
             varied=varied,
             pictures=shown,
-            heat=heat,
+            heat=heat(trial, label, pictures) if heat else None,
             facts=trial_facts(trial),
             run_id=trial.run_id,
             files=_files(trial),

@@ -1,4 +1,4 @@
-"""A trial's pictures: training curve, classified crops, confusion matrix, reliability."""
+"""Pictures of a trial that need its files or its validation: classified crops, reliability."""
 
 from __future__ import annotations
 
@@ -11,10 +11,7 @@ import numpy.typing as npt
 from scipy.special import expit
 
 from mcalc.evaluation import (
-    Confusion,
-    confusion_figure,
     crops_figure,
-    curve_figure,
     odds_of,
     reliability_figure,
     temperature,
@@ -45,33 +42,6 @@ def shown_crops(trial: RecordedTrial, limit: int = _CROPS) -> list[int]:
     if len(kept) <= limit:
         return kept
     return [kept[index * len(kept) // limit] for index in range(limit)]
-
-
-def curve_picture(trial: RecordedTrial, label: str, store: PictureStore) -> Picture:
-    """Training and validation over iterations; an empty one where there was no evaluation."""
-    stopped = None  # a run to its limit of length has no stopping point to mark
-    if trial.tags.get("mcalc.stop_reason") == "patience" and "iterations" in trial.metrics:
-        stopped = int(trial.metrics["iterations"])
-    figure = curve_figure(trial.curve, f"{label}: training", stopped)
-    shows = f"Training of {label}: no validation evaluation was made."
-    if trial.curve:
-        last = trial.curve[-1]
-        shows = (
-            f"Training of {label} over {last.iteration} iterations; at the last evaluation "
-            f"validation accuracy {last.val_accuracy:.3f} and loss {last.val_loss:.3f}."
-        )
-    return store.drawing(figure, picture_name(trial, "curve"), shows)
-
-
-def confusion_picture(trial: RecordedTrial, label: str, store: PictureStore) -> Picture:
-    """Counts at a probability of 0.5."""
-    counts = Confusion.of(trial.predictions)
-    shows = (
-        f"Confusion matrix of {label}: {counts.tn} true negatives, {counts.fn} false negatives, "
-        f"{counts.tp} true positives, {counts.fp} false positives."
-    )
-    figure = confusion_figure(counts, f"{label}: confusion matrix")
-    return store.drawing(figure, picture_name(trial, "confusion"), shows)
 
 
 def crops_picture(

@@ -31,9 +31,9 @@ from mcalc.report.reading import Recorded, SweepRecord, read_recorded
 from mcalc.report.recorded_list import Entry
 from mcalc.report.repetitions import blocked_table, repetitions_table
 from mcalc.report.rows import Row, all_rows, trials_of
-from mcalc.report.sweep_page import sweep_page, sweep_title, trial_page
+from mcalc.report.single_page import FOLDER, own_page, write_pages
+from mcalc.report.sweep_page import sweep_page, sweep_title
 from mcalc.report.template import render
-from mcalc.report.trial_pictures import anchor_of
 from mcalc.report.varying import sweep_of, sweep_table
 from mcalc.results import RecordedTrial
 
@@ -146,13 +146,17 @@ def _paper(
     if table in ("all", *_PAGE_TABLES):
         if table == "all":
             _intervals([row for row in all_rows(record) if row.trials], out)
+        alone = len(trials) > MOST_INLINE
         csvs = line.config().data.csv_dir
         cases = read_all_cases([Path(csvs).expanduser()]) if csvs else None
         with counting(stderr, "drawing figures") as progress:
             text = page(
                 everything, further, record, progress, cases,
                 store=_store(trials, out), recorded=entries,
+                trial_address=own_page if alone else None,
             )  # fmt: skip
+            if alone:
+                write_pages(trials, out, "the paper's networks", progress)
         save_text(out / _PAGE, text)
         print(f"wrote {out / _PAGE}")
     return written
@@ -190,17 +194,14 @@ def _sweep(
             each.unfinished,
             further,
             store,
-            trial_address=_own_page if alone else None,
+            trial_address=own_page if alone else None,
             home=home,
             progress=progress,
         )
-        for done, trial in enumerate(each.trials if alone else (), start=1):
-            pictures = FolderPictures(out / "trials", "pictures")
-            own = trial_page(trial, pictures, "../index.html", name=each.name)
-            save_text(out / _own_page(trial), own)
-            progress(done, len(each.trials))
+        if alone:
+            write_pages(each.trials, out, each.name, progress)
     save_text(out / _PAGE, text)
-    print(f"wrote {out / _PAGE}" + f" and a page for each trial in {out / 'trials'}" * alone)
+    print(f"wrote {out / _PAGE}" + f" and a page for each trial in {out / FOLDER}" * alone)
     return written | further
 
 
@@ -224,14 +225,10 @@ def _package(
         return
     places = [out / name for name in (_PAGE, _INTERVALS, _LADDER) if (out / name).is_file()]
     if len(trials) > MOST_INLINE:
-        places += [*(out / "pictures").rglob("*.*"), *(out / "trials").rglob("*.*")]
+        places += [*(out / "pictures").rglob("*.*"), *(out / FOLDER).rglob("*.*")]
     pages = {place.relative_to(out).as_posix(): place.read_bytes() for place in places}
     count = write_package(target, trials, tables, pages, line.config().tracking)
     print(f"wrote {target}: {count} files")
-
-
-def _own_page(trial: RecordedTrial) -> str:
-    return f"trials/{anchor_of(trial)}.html"
 
 
 def _store(trials: Sequence[RecordedTrial], out: Path) -> PictureStore:

@@ -61,6 +61,17 @@ def test_curve_holds_every_evaluation_and_the_stop() -> None:
     assert list(lines["stopped at 350"].get_xdata()) == [350, 350]
 
 
+def test_curve_shows_the_commoner_class_and_where_other_patiences_stopped() -> None:
+    figure = curve_figure(CURVE, "AL1", 350, majority=0.65, others={100: "AL5", 200: "AL6, AL7"})
+    accuracy, loss = figure.axes
+    level = {line.get_label(): line for line in accuracy.lines}["commoner class"]
+    assert list(level.get_ydata()) == [65, 65]
+    assert texts(figure) == ["AL5", "AL6, AL7"]
+    for panel in (accuracy, loss):
+        at = [line.get_xdata()[0] for line in panel.lines if len(set(line.get_xdata())) == 1]
+        assert {100, 200, 350} <= set(at)
+
+
 def test_curve_without_a_stop_marks_none() -> None:
     figure = curve_figure(CURVE, "AL1", stopped_at=None)
     assert [len(panel.lines) for panel in figure.axes] == [2, 2]
@@ -75,7 +86,7 @@ def test_one_evaluation_is_visible() -> None:
 
 def test_confusion_shows_counts_and_shares_of_rows_and_columns(confusion: Confusion) -> None:
     shown = texts(confusion_figure(confusion, "AL1"))
-    assert shown[:4] == ["30", "10", "4", "12"]  # rows are the true class
+    assert shown[:4] == ["✓ 30", "✗ 10", "✗ 4", "✓ 12"]  # rows are the true class
     # of 40 benign 30 right; of 34 called benign 30 right; of 16 malignant 12; of 22 called so 12
     assert shown[4:] == [
         "75.0%", "25.0%", "88.2%", "11.8%", "75.0%", "25.0%", "54.5%", "45.5%",

@@ -7,6 +7,7 @@ import io
 from dataclasses import replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import yaml
@@ -203,6 +204,32 @@ class Kept:
 
     def crops(self, crops: dict[str, np.ndarray]) -> None:
         self.pictures = crops
+
+    def masks(self, masks: dict[str, np.ndarray]) -> None:
+        self.outlines = dict(masks)
+
+
+def test_outlines_are_kept_of_the_lesions_whose_crops_are(tmp_path: Path) -> None:
+    mask = np.zeros((60, 80), dtype=np.uint8)
+    cv2.ellipse(mask, (30, 25), (20, 10), 0, 0, 360, 255, -1)
+    cv2.imwrite(str(tmp_path / "mask.png"), mask)
+    cv2.imwrite(str(tmp_path / "crop.png"), np.full((21, 41), 90, np.uint8))
+    ready = made_ready()
+    lesions = tuple(
+        replace(each, crop=tmp_path / "crop.png", mask=tmp_path / "mask.png" if i % 2 else None)
+        for i, each in enumerate(ready.prepared.lesions)
+    )
+    ready = replace(ready, prepared=replace(ready.prepared, lesions=lesions), settings=DataConfig())
+    kept = Kept()
+    write_artifacts(kept, result(ready, 1), ready)  # type: ignore[arg-type]
+    with_mask = {each.id for each in lesions if each.mask}
+    assert set(kept.outlines) == set(kept.pictures) & with_mask
+    assert 0 < len(kept.outlines) < len(kept.pictures)
+    for outline in kept.outlines.values():
+        assert outline.shape == (8, 8)
+        assert set(np.unique(outline)) == {0, 255}
+        assert outline[4, 4] == 255
+        assert outline[0, 0] == 0, "the corner of an ellipse's box is beside it"
 
 
 def test_what_is_written_is_by_unit_with_one_picture_of_each_shown() -> None:
