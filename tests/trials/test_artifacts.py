@@ -202,6 +202,9 @@ class Kept:
     def figure(self, figure: object, name: str) -> None:
         self.figures.append(name)
 
+    def picture(self, figure: object, name: str) -> None:
+        self.figures.append(f"{name}.png")
+
     def crops(self, crops: dict[str, np.ndarray]) -> None:
         self.pictures = crops
 
