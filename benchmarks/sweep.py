@@ -26,6 +26,7 @@ from mcalc.tracking import RunWriter, Tracker
 from mcalc.training import Listener, Placement
 from mcalc.trials import SweepRecord
 from mcalc.trials.artifacts import config_yaml
+from mcalc.trials.parameters import configuration_of, shown_settings
 
 _LESIONS, _EVALUATIONS = 100, 5
 """Reported lesions and evaluations of a trial that is recorded whole."""
@@ -65,7 +66,15 @@ class NoTraining:
         for trial in trials:
             params = {k: v for k, v in flatten(trial.config).items() if is_numeric(k)}
             tags = {"mcalc.split": "one", "mcalc.protocol": trial.config.protocol.name.value}
-            writer = tracker.open_trial(trial.name, trial.key, params, tags, within.parent)
+            writer = tracker.open_trial(
+                trial.name,
+                trial.key,
+                params,
+                tags,
+                within.parent,
+                shown=shown_settings(trial),
+                configuration=configuration_of(trial.name, trial.config),
+            )
             for listener in listeners:
                 listener.opened(trial, writer.run_id)
                 listener.recording(trial)

@@ -139,7 +139,7 @@ def test_the_record_of_a_trial_is_complete(swept: tuple[Path, list[str], str, st
     assert files == {
         "config.yaml", "manifest.json", "predictions.json", "predictions.csv", "curve.csv",
         "curve.png", "samples.csv", "logits.csv",
-        "confusion.png", "crops.png", "crops",
+        "confusion.png", "crops.png", "crops", "images", "baselines.json",
     }  # fmt: skip
     for tag in (
         "device", "precision", "threads", "versions", "git", "fingerprint", "weights", "data",

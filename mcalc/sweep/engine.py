@@ -202,6 +202,8 @@ class _SweepRun:
                     tracking, experiment = self.plan.base.tracking, tracker.experiment_id
                     note = pointer_to_mlflow(self.plan, tracking, experiment, found)
                     self.study.note(self.plan, note)
+                    data = self.plan.base.data.source
+                    tracker.data_set(found, data, self.plan.fingerprint)
                     return found
             time.sleep(0.1)
 

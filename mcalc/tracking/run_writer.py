@@ -236,20 +236,9 @@ class RunWriter:
         self._files.put(f"{place}+compressed.webp", compressed.getvalue())
         self._tags[_IMAGES_TAG] = "True"
 
-    def data_set(self, source: str, fingerprint: str, description: str) -> None:
-        """What the run was trained on: shown by MLflow, whose searches find its runs by it.
-
-        No path is recorded, which may name a person.
-        """
-        entry = Dataset(
-            name=source,
-            digest=fingerprint[:_DIGEST],
-            source_type="mcalc",
-            source=json.dumps({"data.source": source}),
-            profile=json.dumps({"description": description}, ensure_ascii=False),
-        )
-        tags = [InputTag("mlflow.data.context", "training")]
-        self.client.log_inputs(self.run_id, datasets=[DatasetInput(entry, tags)])
+    def data_set(self, source: str, fingerprint: str) -> None:
+        """What the run was trained on, as `data_set`."""
+        self.client.log_inputs(self.run_id, datasets=[data_set(source, fingerprint)])
 
     def crops(self, crops: Mapping[str, npt.NDArray[np.uint8]]) -> None:
         """Small PNGs by lesion, for the report's sheets."""
@@ -280,6 +269,20 @@ def _png(figure: Figure) -> bytes:
     buffer = BytesIO()
     figure.savefig(buffer, format="png")
     return buffer.getvalue()
+
+
+def data_set(source: str, fingerprint: str) -> DatasetInput:
+    """What MLflow shows as the data of a run; its searches find runs by the digest.
+
+    No path is recorded, which may name a person.
+    """
+    entry = Dataset(
+        name=source,
+        digest=fingerprint[:_DIGEST],
+        source_type="mcalc",
+        source=json.dumps({"data.source": source}),
+    )
+    return DatasetInput(entry, [InputTag("mlflow.data.context", "training")])
 
 
 def mark_unfinished(client: MlflowClient, run_id: str, error: str, state: str) -> None:

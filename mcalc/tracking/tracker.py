@@ -41,7 +41,7 @@ from mcalc.tracking.names import (
 )
 from mcalc.tracking.opening import open_record
 from mcalc.tracking.rows import WrongRow, mend_rows, wrong_rows
-from mcalc.tracking.run_writer import PARAMS, Opening, RunWriter, entries
+from mcalc.tracking.run_writer import PARAMS, Opening, RunWriter, data_set, entries
 from mcalc.tracking.runs import FORMAT_TAG, PARENT_TAG, RERUN, artifacts_of, recorded_trial, search
 from mcalc.tracking.server import LOCAL_TAG, SERVER_TAG, ServerClient
 from mcalc.tracking.unsent import Unsent
@@ -142,6 +142,10 @@ class Tracker:
             self.client.at_once("set_tag", run_id, _NOTE_TAG, text)
         else:
             self.client.set_tag(run_id, _NOTE_TAG, text)
+
+    def data_set(self, run_id: str, source: str, fingerprint: str) -> None:
+        """Note what the trials of a sweep are trained on."""
+        self.client.log_inputs(run_id, datasets=[data_set(source, fingerprint)])
 
     def runs_of(self, parent: str) -> list[RecordedTrial]:
         """Every trial's run of a sweep, in the order in which they began, without artifacts."""

@@ -202,7 +202,8 @@ class Recorder(Listener):
         trial = self._about_to_record(result.key)
         config, writer = trial.config, self.writers[result.key]
         metrics = {**final_metrics(result, data, config.metrics), **validation_metrics(result)}
-        writer.data_set(config.data.source, trial.fingerprint, data.description)
+        if self.within.parent is None:  # else the sweep's own run has it, once for all trials
+            writer.data_set(config.data.source, trial.fingerprint)
         frozen = config.backbone.freeze == "all"
         write_artifacts(writer, result, data, figures=not frozen)
         if config.tracking.save_network:

@@ -36,7 +36,7 @@ def trial(tracker: Tracker, rate: float, seed: int, parent: str | None, **more: 
     )
     for point in CURVE:
         writer.point(point)
-    writer.data_set("phantom", "abc123", "16 lesions")
+    writer.data_set("phantom", "abc123")
     figures = {"accuracy": 0.5 + rate / 100, "accuracy_low": 0.4, "accuracy_high": 0.7}
     writer.finish({**figures, "auc": 0.6, "size_auc": 0.71, "majority_rate": 0.55, **more}, {})
     return writer.run_id
