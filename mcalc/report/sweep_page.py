@@ -19,7 +19,7 @@ from mcalc.report.pictures import Picture, PictureStore
 from mcalc.report.recorded_list import Entry
 from mcalc.report.settings_views import importance_table, parallel, slices_figure
 from mcalc.report.template import render
-from mcalc.report.trial_page import trial_section, trial_style
+from mcalc.report.trial_page import HeatMaker, trial_section, trial_style
 from mcalc.report.trial_pictures import anchor_of
 from mcalc.report.varying import Sweep, sweep_of, sweep_table
 from mcalc.results import RecordedTrial
@@ -62,6 +62,7 @@ def sweep_page(
     recorded: Sequence[Entry] = (),
     home: str = "",
     progress: Callable[[int, int], None] | None = None,
+    heat: HeatMaker | None = None,
 ) -> str:
     """The page of a sweep; every text of the record is escaped.
 
@@ -75,6 +76,7 @@ def sweep_page(
         recorded: all that the record holds, where this page lists it.
         home: address of the page that lists it; empty for that page.
         progress: called with (done, total) after each trial's pictures are drawn.
+        heat: makes each trial's heat maps; None says how to get them.
     """
     sweep = sweep_of(trials)
     table = sweep_table(sweep, "What varies, and what came out").for_people()
@@ -84,7 +86,9 @@ def sweep_page(
         unreadable: list[str] = []
         for done, trial in enumerate(trials, start=1):
             label = rounded_name(trial.name)
-            sections.append(trial_section(trial, label, store, among=trials, unreadable=unreadable))
+            sections.append(
+                trial_section(trial, label, store, among=trials, unreadable=unreadable, heat=heat)
+            )
             if progress is not None:
                 progress(done, len(trials))
         if unreadable:

@@ -33,6 +33,7 @@ from mcalc.report.rows import Row, all_rows, trials_of
 from mcalc.report.single_page import FOLDER, own_page, write_pages
 from mcalc.report.sweep_page import sweep_page, sweep_title
 from mcalc.report.template import render
+from mcalc.report.trial_page import HeatMaker
 from mcalc.report.varying import sweep_of, sweep_table
 from mcalc.results import RecordedTrial
 
@@ -141,16 +142,17 @@ def _paper(
         if table == "all":
             _intervals([row for row in all_rows(record) if row.trials], out)
         alone = len(trials) > MOST_INLINE
+        heat = _heat(line)
         csvs = line.config().data.csv_dir
         cases = read_all_cases([Path(csvs).expanduser()]) if csvs else None
         with counting(stderr, "drawing figures") as progress:
             text = page(
                 everything, further, record, progress, cases,
                 store=_store(trials, out), recorded=entries,
-                trial_address=own_page if alone else None,
+                trial_address=own_page if alone else None, heat=heat,
             )  # fmt: skip
             if alone:
-                write_pages(trials, out, "the paper's networks", progress)
+                write_pages(trials, out, "the paper's networks", progress, heat)
         save_text(out / _PAGE, text)
         print(f"wrote {out / _PAGE}")
 
@@ -180,6 +182,7 @@ def _sweep(
         _intervals([row.row for row in sweep.rows], out)
     store = _store(each.trials, out)
     alone = len(each.trials) > MOST_INLINE
+    heat = _heat(line)
     with counting(stderr, "drawing figures") as progress:
         text = sweep_page(
             each.name,
@@ -190,11 +193,21 @@ def _sweep(
             trial_address=own_page if alone else None,
             home=home,
             progress=progress,
+            heat=heat,
         )
         if alone:
-            write_pages(each.trials, out, each.name, progress)
+            write_pages(each.trials, out, each.name, progress, heat)
     save_text(out / _PAGE, text)
     print(f"wrote {out / _PAGE}" + f" and a page for each trial in {out / FOLDER}" * alone)
+
+
+def _heat(line: Line) -> HeatMaker | None:
+    if not line.words["heat_maps"]:
+        return None
+    # late: captum, which takes seconds
+    from mcalc.report.heat import HeatMaps
+
+    return HeatMaps()
 
 
 def _store(trials: Sequence[RecordedTrial], out: Path) -> PictureStore:
