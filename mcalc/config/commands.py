@@ -193,8 +193,9 @@ REPORT = Command(
     line="print the tables and write the report, from what is recorded",
     usage="[table=NUMBER] [out=FOLDER] [KEY=VALUE ...]",
     text=(
-        "Print the paper's tables beside ours and write the report, from what is recorded. "
-        "With sweep=NAME both networks' rows are of that sweep, by its trials' backbone."
+        "Print tables and write pages of every recorded sweep: the paper's Tables 1 to 6 beside "
+        "ours, and for any other sweep what varies and what came out. With sweep=NAME of that "
+        "sweep alone; trials named as the paper's rows fill its tables."
     ),
     words={
         "table": Word(

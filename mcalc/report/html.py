@@ -65,7 +65,7 @@ def page(
         store: where pictures go; None keeps them inside the page.
         recorded: all that the record holds, where it is more than these trials.
         trial_address: where each trial has a page of its own; None shows all on this page.
-        heat: makes each trial's heat maps; None says how to get them.
+        heat: what computes each trial's heat maps; None leaves them out.
 
     Returns:
         HTML; every text of the record is escaped. A crop that is kept
@@ -84,7 +84,12 @@ def page(
                 continue
             sections.append(
                 trial_section(
-                    row.trial, row.label, store, among=trials, unreadable=unreadable, heat=heat
+                    row.trial,
+                    row.label,
+                    store,
+                    among=trials,
+                    unreadable=unreadable,
+                    heat=heat,
                 )
             )
             drawn += 1

@@ -30,7 +30,7 @@ def write_pages(
     progress: Callable[[int, int], None],
     heat: HeatMaker | None = None,
 ) -> None:
-    """Write every trial's page below `out`, its pictures beside it; with `heat` its heat maps.
+    """Write every trial's page below `out`, its pictures beside it.
 
     Raises UserError where they cannot be written.
     """
@@ -38,7 +38,14 @@ def write_pages(
         label = rounded_name(trial.name)
         lost: list[str] = []
         pictures = FolderPictures(out / FOLDER, "pictures")
-        section = trial_section(trial, label, pictures, among=trials, unreadable=lost, heat=heat)
+        section = trial_section(
+            trial,
+            label,
+            pictures,
+            among=trials,
+            unreadable=lost,
+            heat=heat,
+        )
         beware = [*cautions([trial])]
         if lost:
             beware.append(f"{len(lost)} kept crops could not be read and are not shown.")

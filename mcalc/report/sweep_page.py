@@ -61,8 +61,8 @@ def sweep_page(
     trial_address: Callable[[RecordedTrial], str] | None = None,
     recorded: Sequence[Entry] = (),
     home: str = "",
-    progress: Callable[[int, int], None] | None = None,
     heat: HeatMaker | None = None,
+    progress: Callable[[int, int], None] | None = None,
 ) -> str:
     """The page of a sweep; every text of the record is escaped.
 
@@ -75,8 +75,8 @@ def sweep_page(
         trial_address: where each trial has a page of its own; None shows all on this page.
         recorded: all that the record holds, where this page lists it.
         home: address of the page that lists it; empty for that page.
+        heat: what computes each trial's heat maps; None leaves them out.
         progress: called with (done, total) after each trial's pictures are drawn.
-        heat: makes each trial's heat maps; None says how to get them.
     """
     sweep = sweep_of(trials)
     table = sweep_table(sweep, "What varies, and what came out").for_people()
@@ -87,7 +87,14 @@ def sweep_page(
         for done, trial in enumerate(trials, start=1):
             label = rounded_name(trial.name)
             sections.append(
-                trial_section(trial, label, store, among=trials, unreadable=unreadable, heat=heat)
+                trial_section(
+                    trial,
+                    label,
+                    store,
+                    among=trials,
+                    unreadable=unreadable,
+                    heat=heat,
+                )
             )
             if progress is not None:
                 progress(done, len(trials))

@@ -142,17 +142,16 @@ def _paper(
         if table == "all":
             _intervals([row for row in all_rows(record) if row.trials], out)
         alone = len(trials) > MOST_INLINE
-        heat = _heat(line)
         csvs = line.config().data.csv_dir
         cases = read_all_cases([Path(csvs).expanduser()]) if csvs else None
         with counting(stderr, "drawing figures") as progress:
             text = page(
                 everything, further, record, progress, cases,
                 store=_store(trials, out), recorded=entries,
-                trial_address=own_page if alone else None, heat=heat,
+                trial_address=own_page if alone else None, heat=_heat(line),
             )  # fmt: skip
             if alone:
-                write_pages(trials, out, "the paper's networks", progress, heat)
+                write_pages(trials, out, "the paper's networks", progress, _heat(line))
         save_text(out / _PAGE, text)
         print(f"wrote {out / _PAGE}")
 
@@ -182,7 +181,6 @@ def _sweep(
         _intervals([row.row for row in sweep.rows], out)
     store = _store(each.trials, out)
     alone = len(each.trials) > MOST_INLINE
-    heat = _heat(line)
     with counting(stderr, "drawing figures") as progress:
         text = sweep_page(
             each.name,
@@ -192,11 +190,11 @@ def _sweep(
             store,
             trial_address=own_page if alone else None,
             home=home,
+            heat=_heat(line),
             progress=progress,
-            heat=heat,
         )
         if alone:
-            write_pages(each.trials, out, each.name, progress, heat)
+            write_pages(each.trials, out, each.name, progress, _heat(line))
     save_text(out / _PAGE, text)
     print(f"wrote {out / _PAGE}" + f" and a page for each trial in {out / FOLDER}" * alone)
 
@@ -204,8 +202,7 @@ def _sweep(
 def _heat(line: Line) -> HeatMaker | None:
     if not line.words["heat_maps"]:
         return None
-    # late: captum, which takes seconds
-    from mcalc.report.heat import HeatMaps
+    from mcalc.report.heat import HeatMaps  # late: torch, which no other part of a report needs
 
     return HeatMaps()
 
