@@ -21,7 +21,7 @@ from mcalc.report.pictures import InlinePictures, Picture, PictureStore
 from mcalc.report.recorded_list import Entry
 from mcalc.report.rows import Record, all_rows, match, single_rows, trials_of
 from mcalc.report.template import render
-from mcalc.report.trial_page import trial_section, trial_style
+from mcalc.report.trial_page import HeatMaker, trial_section, trial_style
 from mcalc.report.trial_pictures import anchor_of
 from mcalc.report.used import assumed
 from mcalc.results import RecordedTrial
@@ -50,6 +50,7 @@ def page(
     store: PictureStore | None = None,
     recorded: Sequence[Entry] = (),
     trial_address: Callable[[RecordedTrial], str] | None = None,
+    heat: HeatMaker | None = None,
 ) -> str:
     """The whole page.
 
@@ -63,6 +64,7 @@ def page(
         store: where pictures go; None keeps them inside the page.
         recorded: all that the record holds, where it is more than these trials.
         trial_address: where each trial has a page of its own; None shows all on this page.
+        heat: what computes each trial's heat maps; None leaves them out.
 
     Returns:
         HTML; every text of the record is escaped. A crop that is kept
@@ -80,7 +82,14 @@ def page(
             if row.trial is None:
                 continue
             sections.append(
-                trial_section(row.trial, row.label, store, among=trials, unreadable=unreadable)
+                trial_section(
+                    row.trial,
+                    row.label,
+                    store,
+                    among=trials,
+                    unreadable=unreadable,
+                    heat=heat,
+                )
             )
             drawn += 1
             if progress is not None:

@@ -11,7 +11,7 @@ from mcalc.report.formats import rounded_name
 from mcalc.report.output import save_text
 from mcalc.report.pictures import FolderPictures
 from mcalc.report.template import render
-from mcalc.report.trial_page import trial_section, trial_style
+from mcalc.report.trial_page import HeatMaker, trial_section, trial_style
 from mcalc.report.trial_pictures import anchor_of
 from mcalc.results import RecordedTrial
 
@@ -24,7 +24,11 @@ def own_page(trial: RecordedTrial) -> str:
 
 
 def write_pages(
-    trials: Sequence[RecordedTrial], out: Path, sweep: str, progress: Callable[[int, int], None]
+    trials: Sequence[RecordedTrial],
+    out: Path,
+    sweep: str,
+    progress: Callable[[int, int], None],
+    heat: HeatMaker | None = None,
 ) -> None:
     """Write every trial's page below `out`, its pictures beside it.
 
@@ -34,7 +38,14 @@ def write_pages(
         label = rounded_name(trial.name)
         lost: list[str] = []
         pictures = FolderPictures(out / FOLDER, "pictures")
-        section = trial_section(trial, label, pictures, among=trials, unreadable=lost)
+        section = trial_section(
+            trial,
+            label,
+            pictures,
+            among=trials,
+            unreadable=lost,
+            heat=heat,
+        )
         beware = [*cautions([trial])]
         if lost:
             beware.append(f"{len(lost)} kept crops could not be read and are not shown.")

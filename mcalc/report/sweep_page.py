@@ -18,7 +18,7 @@ from mcalc.report.pictures import Picture, PictureStore
 from mcalc.report.recorded_list import Entry
 from mcalc.report.settings_views import importance_table, parallel, slices_figure
 from mcalc.report.template import render
-from mcalc.report.trial_page import trial_section, trial_style
+from mcalc.report.trial_page import HeatMaker, trial_section, trial_style
 from mcalc.report.trial_pictures import anchor_of
 from mcalc.report.varying import Sweep, sweep_of, sweep_table
 from mcalc.results import RecordedTrial
@@ -60,6 +60,7 @@ def sweep_page(
     trial_address: Callable[[RecordedTrial], str] | None = None,
     recorded: Sequence[Entry] = (),
     home: str = "",
+    heat: HeatMaker | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> str:
     """The page of a sweep; every text of the record is escaped.
@@ -73,6 +74,7 @@ def sweep_page(
         trial_address: where each trial has a page of its own; None shows all on this page.
         recorded: all that the record holds, where this page lists it.
         home: address of the page that lists it; empty for that page.
+        heat: what computes each trial's heat maps; None leaves them out.
         progress: called with (done, total) after each trial's pictures are drawn.
     """
     sweep = sweep_of(trials)
@@ -83,7 +85,16 @@ def sweep_page(
         unreadable: list[str] = []
         for done, trial in enumerate(trials, start=1):
             label = rounded_name(trial.name)
-            sections.append(trial_section(trial, label, store, among=trials, unreadable=unreadable))
+            sections.append(
+                trial_section(
+                    trial,
+                    label,
+                    store,
+                    among=trials,
+                    unreadable=unreadable,
+                    heat=heat,
+                )
+            )
             if progress is not None:
                 progress(done, len(trials))
         if unreadable:

@@ -34,6 +34,7 @@ from mcalc.report.rows import Row, all_rows, trials_of
 from mcalc.report.single_page import FOLDER, own_page, write_pages
 from mcalc.report.sweep_page import sweep_page, sweep_title
 from mcalc.report.template import render
+from mcalc.report.trial_page import HeatMaker
 from mcalc.report.varying import sweep_of, sweep_table
 from mcalc.results import RecordedTrial
 
@@ -153,10 +154,10 @@ def _paper(
             text = page(
                 everything, further, record, progress, cases,
                 store=_store(trials, out), recorded=entries,
-                trial_address=own_page if alone else None,
+                trial_address=own_page if alone else None, heat=_heat(line),
             )  # fmt: skip
             if alone:
-                write_pages(trials, out, "the paper's networks", progress)
+                write_pages(trials, out, "the paper's networks", progress, _heat(line))
         save_text(out / _PAGE, text)
         print(f"wrote {out / _PAGE}")
     return written
@@ -196,10 +197,11 @@ def _sweep(
             store,
             trial_address=own_page if alone else None,
             home=home,
+            heat=_heat(line),
             progress=progress,
         )
         if alone:
-            write_pages(each.trials, out, each.name, progress)
+            write_pages(each.trials, out, each.name, progress, _heat(line))
     save_text(out / _PAGE, text)
     print(f"wrote {out / _PAGE}" + f" and a page for each trial in {out / FOLDER}" * alone)
     return written | further
@@ -229,6 +231,14 @@ def _package(
     pages = {place.relative_to(out).as_posix(): place.read_bytes() for place in places}
     count = write_package(target, trials, tables, pages, line.config().tracking)
     print(f"wrote {target}: {count} files")
+
+
+def _heat(line: Line) -> HeatMaker | None:
+    if not line.words["heat_maps"]:
+        return None
+    from mcalc.report.heat import HeatMaps  # late: torch, which no other part of a report needs
+
+    return HeatMaps()
 
 
 def _store(trials: Sequence[RecordedTrial], out: Path) -> PictureStore:

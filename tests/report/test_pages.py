@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,10 @@ from recorded_sweeps import open_record, write_grid, write_search, write_trial
 from selenium.webdriver.common.by import By
 
 from mcalc.report.__main__ import main
+from mcalc.report.pictures import FolderPictures
+from mcalc.report.single_page import own_page
+from mcalc.report.sweep_page import sweep_page
+from mcalc.report.writing import MOST_INLINE
 
 pytestmark = [
     pytest.mark.whole,
@@ -40,9 +45,9 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The page of a sweep of two hundred trials."""
+    """The page of a sweep of more trials than one file takes."""
     folder = tmp_path_factory.mktemp("large")
-    write_search(open_record(folder / "mlruns"), "search", 200, failed=3)
+    write_search(open_record(folder / "mlruns"), "search", MOST_INLINE + 2, failed=1)
     assert main([f"tracking.dir={folder / 'mlruns'}", f"out={folder / 'report'}"]) == 0
     return folder / "report"
 
@@ -153,25 +158,46 @@ def test_a_printed_page_is_light_and_whole(small: Path) -> None:
         assert folded == []
 
 
-def test_two_hundred_trials_open_at_once_and_each_has_a_page(large: Path) -> None:
+def test_with_many_trials_each_has_a_page_whose_pictures_are_loaded_as_they_are_seen(
+    large: Path,
+) -> None:
     with chromium() as browser:
         open_page(browser, large / "index.html")
-        loaded = (large / "index.html").stat().st_size
-        for image in browser.find_elements(By.TAG_NAME, "img"):
-            assert image.get_attribute("loading") == "lazy"
-            loaded += (large / image.get_dom_attribute("src")).stat().st_size
-        assert loaded < LARGEST
-        assert len(cells(browser, 0)) == 197
-        assert violations(browser) == []
         browser.find_element(By.CSS_SELECTOR, "#explore tbody a").click()
         assert complaints(browser) == []
         images = browser.find_elements(By.CSS_SELECTOR, ".trial img")
         assert len(images) >= 3
         for image in images:
+            assert image.get_attribute("loading") == "lazy"
             browser.execute_script("arguments[0].scrollIntoView()", image)
-            # resolves as soon as it is there, and is refused where it cannot be had
+            # ends as soon as it is there, and is refused where it cannot be had
             browser.execute_async_script(
                 "const done = arguments[1]; arguments[0].decode().then(() => done());", image
             )
             assert browser.execute_script("return arguments[0].naturalWidth", image) > 100
+        assert violations(browser) == []
+
+
+def test_two_hundred_trials_open_at_once(trial: Callable[..., Any], tmp_path: Path) -> None:
+    trials = [
+        trial(
+            f"head.weight_lr={number}, trainer.lr={1 / (number + 1)}",
+            fn=1 + number % 5,
+            fp=number % 7,
+            params={"head.weight_lr": number, "trainer.lr": 1 / (number + 1)},
+            run_id=f"{number:08d}",
+        )
+        for number in range(200)
+    ]
+    store = FolderPictures(tmp_path, "pictures")
+    text = sweep_page("search", trials, [], {}, store, trial_address=own_page)
+    (tmp_path / "index.html").write_text(text, encoding="utf-8")
+    with chromium() as browser:
+        open_page(browser, tmp_path / "index.html")
+        loaded = (tmp_path / "index.html").stat().st_size
+        for image in browser.find_elements(By.TAG_NAME, "img"):
+            assert image.get_attribute("loading") == "lazy"
+            loaded += (tmp_path / image.get_dom_attribute("src")).stat().st_size
+        assert loaded < LARGEST
+        assert len(browser.find_elements(By.CSS_SELECTOR, "#explore tbody tr")) == 200
         assert violations(browser) == []
