@@ -273,7 +273,7 @@ def test_an_edited_config_is_refused_with_the_setting(
     assert "head.weight_lr is 11.0 in the file and 10.0 in MLflow" in message
     # a setting at its default is no parameter in MLflow, but stands in a tag
     statement = (
-        "UPDATE tags SET value = replace(value, '\"head.weight_lr\":\"10.0\"', "
+        'UPDATE tags SET value = replace(value, \'"head.weight_lr":"10.0"\', '
         f"'\"head.weight_lr\":\"11.0\"') WHERE run_uuid = '{old.run_id}' "
         "AND key = 'mcalc.settings'"
     )
