@@ -138,7 +138,7 @@ def test_the_record_of_a_trial_is_complete(swept: tuple[Path, list[str], str, st
     files = {file.path for file in client.list_artifacts(trial.run_id)}
     assert files == {
         "config.yaml", "manifest.json", "predictions.json", "predictions.csv", "curve.csv",
-        "curve.png", "samples.csv", "logits.csv",
+        "curve.png", "samples.csv", "logits.csv", "split.csv", "inputs.json", "masks",
         "confusion.png", "crops.png", "crops", "images", "baselines.json",
     }  # fmt: skip
     for tag in (

@@ -125,7 +125,7 @@ def test_by_default_another_sweep_begins_which_says_why_and_how_the_old_one_goes
     advice = f"name=alexnet-650338fe {' '.join(OLD)}"
     assert said.endswith(f"add {advice}")
     followed = command(record, "train", *SWEEP, *advice.split(), "dry_run=true")
-    assert "alexnet-650338fe (alexnet-650338fe): 4 trials" in followed
+    assert "alexnet-650338fe: 4 trials" in followed
     named = run(record, "train", *SWEEP, "name=alexnet-650338fe", "dry_run=true")
     assert named.returncode == 0
     assert (
