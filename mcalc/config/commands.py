@@ -234,8 +234,7 @@ REPORT = Command(
     examples=(
         "python -m mcalc.report table=1 tracking.dir=mlruns out=report",
         "python -m mcalc.report alexnet=mine tracking.uri=http://HOST:5000",
-        "python -m mcalc.report sweep=seeds intervals=independent",
-        "python -m mcalc.report sweep=seeds heat_maps=true",
+        "python -m mcalc.report sweep=seeds intervals=independent heat_maps=true",
     ),
     groups=False,
 )
