@@ -237,8 +237,8 @@ REPORT = Command(
     settings=("sweep", "tracking.dir", "tracking.uri", "data.csv_dir"),
     examples=(
         "python -m mcalc.report table=1 tracking.dir=mlruns out=report",
-        "python -m mcalc.report sweep=seeds intervals=independent package=seeds.zip",
-        "python -m mcalc.report sweep=seeds heat_maps=true",
+        "python -m mcalc.report alexnet=mine tracking.uri=http://HOST:5000",
+        "python -m mcalc.report sweep=seeds heat_maps=true package=seeds.zip",
     ),
     groups=False,
 )

@@ -125,22 +125,31 @@ def comparisons_table(
 def above_baseline(trials: Sequence[RecordedTrial], baseline: str) -> tuple[int, int]:
     """How many networks have a higher AUC than a baseline, of how many that were compared.
 
-    At p < 0.05 after Holm's correction over all of them; paired, each on the lesions it reports.
-    Networks with the same predictions are one. `baseline`: a key of `BASELINE_TITLES`.
+    At p < 0.05 after Holm's correction over all pairs of a network and a baseline, as in
+    `comparisons_table`. Networks with the same predictions are one. `baseline`: a key of
+    `BASELINE_TITLES`.
     """
-    found: list[Difference] = []
+    found: list[tuple[str, Difference]] = []
     for members in by_reported_set(trials):
         known = reported_baselines(members[0])
-        if baseline not in known:
-            continue
+        names = [name for name in BASELINE_TITLES if name in known]
         said = members[0].predictions
         alike = grouped(members, lambda trial: trial.predictions.probabilities.tobytes()).values()
-        scores = np.array([same[0].predictions.probabilities for same in alike] + [known[baseline]])
-        places = [(network, len(scores) - 1) for network in range(len(scores) - 1)]
-        found += auc_differences(said.labels, scores, said.patients or None, places)
-    adjusted = holm([each.p for each in found])
-    tested = [(each, p) for each, p in zip(found, adjusted, strict=True) if not math.isnan(p)]
-    return sum(each.value > 0 and p < 0.05 for each, p in tested), len(tested)
+        networks = [same[0].predictions.probabilities for same in alike]
+        if not names:
+            continue
+        scores = np.array(networks + [known[name] for name in names])
+        count = len(networks)
+        places = [(one, count + other) for one in range(count) for other in range(len(names))]
+        compared = auc_differences(said.labels, scores, said.patients or None, places)
+        found += zip(names * count, compared, strict=True)
+    adjusted = holm([each.p for _, each in found])
+    tested = [
+        (each.value, p)
+        for (name, each), p in zip(found, adjusted, strict=True)
+        if name == baseline and not math.isnan(p)
+    ]
+    return sum(value > 0 and p < 0.05 for value, p in tested), len(tested)
 
 
 def _compared(

@@ -23,6 +23,7 @@ from mcalc.report.choosing import calibration_table, choosing_table, expected_be
 from mcalc.report.comparisons import comparisons_table
 from mcalc.report.configurations import base_name, configurations
 from mcalc.report.discipline import discipline_table, rungs
+from mcalc.report.first_screen import verdict
 from mcalc.report.formats import NOT_RUN, Table, as_csv, as_text
 from mcalc.report.paper_tables import build
 from mcalc.report.repetitions import blocked_table, repetitions_table
@@ -101,6 +102,35 @@ def test_networks_are_compared_with_one_another_and_with_baselines(trial) -> Non
     against = cells(table, first="AL1", second="crop size")
     assert against["second_auc"] == f"{roc_auc_score(LABELS, size):.3f}"
     assert cells(table, first="AL2", second="crop size")
+
+
+def test_the_first_sentence_counts_as_the_table_of_differences_does(trial) -> None:
+    """With descriptors of their own the family is larger, and fewer are above the size."""
+    runs = [made(trial, f"AL{i}", i, worth=worth) for i, worth in enumerate((0.3, 1.0, 3.0), 1)]
+    generator = np.random.default_rng(0)
+    guesses = [repr(float(guess)) for guess in generator.uniform(size=N)]
+    wider = []
+    for run in runs:
+        known = tuple(
+            replace(each, known={**each.known, "probability_descriptors": guess})
+            for each, guess in zip(run.evidence, guesses, strict=True)
+        )
+        assert run.artifacts is not None
+        wider.append(replace(run, artifacts=replace(run.artifacts, evidence=known)))
+    for trials in (runs, wider):
+        table = comparisons_table(trials)
+        assert table is not None
+        rows = [
+            (float(difference), float(p.replace("<", "")))
+            for second, difference, p in zip(
+                *(column(table, key) for key in ("second", "difference", "holm")), strict=True
+            )
+            if second == "crop size"
+        ]
+        clear = sum(value > 0 and p < 0.05 for value, p in rows)
+        assert comparisons.above_baseline(trials, "size") == (clear, 3)
+        said = verdict(trials).sentence
+        assert (f"{clear} of 3 rank" if clear else "none ranks") in said
 
 
 def test_holm_counts_pairs_of_networks_apart_from_those_with_baselines(trial) -> None:
