@@ -120,6 +120,10 @@ def test_training_commands(
         printed = inside([*arguments, "tracking.save_network=false"], tmp_path, monkeypatch, capsys)
         assert "all numbers are equal" in printed
         return
+    # the folder of MATLAB's networks, whose files a plan looks for and does not read
+    (tmp_path / "weights").mkdir()
+    for name in ("alexnet_bvlc", "googlenet_bvlc"):
+        (tmp_path / "weights" / f"{name}.npz").touch()
     # a sweep of AlexNets is for another time than a test: its plan is enough here
     plan = [*small, "trainer.batch_size=2", "dry_run=true"]
     more = plan if "-m" in arguments else [*TINY, *small]

@@ -65,7 +65,7 @@ def test_an_installed_wheel_plans_trains_reports(installed: Path, tmp_path: Path
     assert "2 of 2 done" in mcalc(
         "train", *sweep, "hydra/launcher=joblib", "hydra.launcher.n_jobs=2"
     )
-    assert "Table 1." in mcalc("report")
+    assert "2 networks on phantoms" in mcalc("report")
     assert (tmp_path / "report" / "index.html").is_file()
     script = str(installed / "bin" / "mcalc")
     assert "train" in command(installed, tmp_path, sys.executable, script)

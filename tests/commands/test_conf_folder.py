@@ -79,7 +79,7 @@ def test_a_sweep_takes_it(own: Path) -> None:
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert "2 trials in 2 training runs" in done.stdout
-    assert "backbone=mynet" in done.stdout
+    assert "run 1: mynet (new)" in done.stdout
 
 
 @pytest.mark.slow

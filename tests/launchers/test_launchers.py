@@ -112,8 +112,8 @@ def test_joblib_gives_the_numbers_of_a_sweep_alone_though_workers_are_killed(
     log = logged(runs)
     printed = first.printed() + second.printed()
     for name in alone:
-        assert f"INFO      {name}: accuracy" in log
-        assert f"  {name}: accuracy" not in printed
+        assert f"INFO      {name.removeprefix('head.')}: accuracy" in log
+        assert f"  {name.removeprefix('head.')}: accuracy" not in printed
     assert "WARNING   warning: synthetic data" in log
     assert not any(TIME_AND_LEVEL.search(line) for line in printed.splitlines())
 
@@ -226,7 +226,7 @@ def test_launchers_get_tokens_and_give_the_numbers_of_a_sweep_alone(
         assert re.fullmatch("job=[a-z][a-z0-9]{1,31}", setting)
     assert len(list((runs / "logs").glob("*.log"))) == 2
     for name in found:
-        assert f"INFO      {name}: accuracy" in logged(runs)
+        assert f"INFO      {name.removeprefix('head.')}: accuracy" in logged(runs)
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="cores are chosen on Linux")
