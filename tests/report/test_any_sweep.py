@@ -176,6 +176,7 @@ def test_a_record_is_listed_with_what_has_no_result(tmp_path: Path) -> None:
     assert unfinished_trials(tracking, None) == []
 
 
+@pytest.mark.whole
 @pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy is deprecated")
 @pytest.mark.filterwarnings("ignore:For backward compatibility, 'str' dtypes")
 def test_a_sweep_of_another_network_has_its_own_table_and_page(

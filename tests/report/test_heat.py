@@ -19,6 +19,8 @@ from mcalc.report.heat import HeatMaps
 from mcalc.report.pictures import InlinePictures
 from mcalc.results import RecordedTrial
 
+pytestmark = [pytest.mark.slow, pytest.mark.whole]
+
 SIZE = 224
 
 

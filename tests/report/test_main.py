@@ -225,6 +225,7 @@ def test_another_prediction_table_is_compared_and_its_mistakes_are_named(
         assert complaint in refused(capsys, *place)
 
 
+@pytest.mark.whole
 def test_one_sweep_may_fill_the_rows_of_both_networks(
     recorded: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -237,6 +238,7 @@ def test_one_sweep_may_fill_the_rows_of_both_networks(
     assert "`make audit` runs and reports such" in refused(capsys, here, "table=discipline")
 
 
+@pytest.mark.whole
 def test_intervals_may_be_those_of_independent_lesions(tmp_path: Path) -> None:
     tracker = Tracker(tmp_path / "mlruns", "mcalc")
     parent = tracker.open_sweep("alexnet-1", "alexnet", {})

@@ -93,6 +93,7 @@ def test_a_copy_and_its_original_both_go_on(tmp_path: Path, original: Path) -> N
     assert set(read(original)) == {"one", "in the original"}
 
 
+@pytest.mark.whole
 def test_a_run_that_was_cut_off_before_a_move_goes_on(tmp_path: Path) -> None:
     # in a process of its own, as MLflow remembers where a run's artifacts go
     process = fork(begin, str(tmp_path / "a"))
