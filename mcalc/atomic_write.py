@@ -17,6 +17,20 @@ from mcalc.errors import UserError
 
 
 @contextmanager
+def refused_as(what: str, place: str = "name a file in a folder") -> Iterator[None]:
+    """Around writing what a user named: an OSError becomes the error that speaks to the user.
+
+    `what`: as it was named, `to=al3.onnx`; `place`: what to name in its stead.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise UserError(
+            f"cannot write {what} ({error.strerror or error}): {place} that you may write to"
+        ) from error
+
+
+@contextmanager
 def write_binary(path: Path) -> Iterator[BinaryIO]:
     """A new file that takes the place of `path` when the block ends without an error.
 

@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mcalc.atomic_write import write_binary
+from mcalc.atomic_write import refused_as, write_binary
 from mcalc.command_line import run_command
 from mcalc.config import NPZ_SUFFIX, Line
 from mcalc.errors import UserError
@@ -109,15 +109,9 @@ def _write(target: Path, arrays: Mapping[str, Tensor]) -> None:
     """An `.npz` in the place of `target`, whole or not at all. Raises UserError."""
     import numpy as np
 
-    try:
-        with write_binary(target) as file:
-            plain = {name: value.numpy() for name, value in arrays.items()}
-            np.savez(file, **plain)  # type: ignore[arg-type]
-    except OSError as error:
-        raise UserError(
-            f"cannot write to={target}: {error.strerror or error}; name a file in a folder that "
-            "you may write to"
-        ) from error
+    plain = {name: value.numpy() for name, value in arrays.items()}
+    with refused_as(f"to={target}"), write_binary(target) as file:
+        np.savez(file, **plain)  # type: ignore[arg-type]
 
 
 if __name__ == "__main__":

@@ -36,6 +36,11 @@ class Entry:
         """Whether it holds settings instead of being one."""
         return is_dataclass(self.kinds[0])
 
+    def is_default(self, value: Any) -> bool:
+        """Whether a value of the setting, as `flatten` gives it, is the one it has by default."""
+        plain: Any = getattr(self.default, "value", self.default)
+        return bool(value == plain)
+
     @property
     def doc(self) -> str:
         """The field's docstring in one line; empty where it has none."""

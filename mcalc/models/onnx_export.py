@@ -11,7 +11,7 @@ from tempfile import TemporaryDirectory
 import torch
 from torch import Tensor, nn
 
-from mcalc.atomic_write import write_binary
+from mcalc.atomic_write import refused_as, write_binary
 from mcalc.errors import UserError
 from mcalc.models.classifier import Classifier
 from mcalc.models.local_response_norm import BETA, LocalResponseNorm
@@ -84,15 +84,8 @@ def export_onnx(classifier: Classifier, size: int, positive: int, about: str, ta
     entry = model.metadata_props.add()
     entry.key, entry.value = METADATA, about
     onnx.checker.check_model(model)
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with write_binary(target) as file:
-            file.write(model.SerializeToString())
-    except OSError as error:
-        raise UserError(
-            f"cannot write to={target} ({error.strerror or error}): name a file in a folder that "
-            "you may write to"
-        ) from error
+    with refused_as(f"to={target}"), write_binary(target) as file:
+        file.write(model.SerializeToString())
 
 
 def _plain(model: nn.Module) -> nn.Module:

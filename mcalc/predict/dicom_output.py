@@ -21,7 +21,7 @@ from pydicom.dataset import Dataset
 from pydicom.errors import InvalidDicomError
 from pydicom.sr.codedict import codes
 
-from mcalc.errors import UserError
+from mcalc.atomic_write import refused_as, write_binary
 from mcalc.predict.table import MALIGNANT, Row
 
 _MAKER = "mcalc (research software)"
@@ -58,15 +58,10 @@ def write_dicom(
         picture = _picture(reference, drawn)
         report = _report(reference, picture, row, network)
     paths = (folder / f"{name}-heat.dcm", folder / f"{name}-report.dcm")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        picture.save_as(paths[0], enforce_file_format=True)
-        report.save_as(paths[1], enforce_file_format=True)
-    except OSError as error:
-        raise UserError(
-            f"cannot write {folder} ({error.strerror or error}): name a folder that you may write "
-            "to"
-        ) from error
+    with refused_as(str(folder), "name a folder"):
+        for path, made in zip(paths, (picture, report), strict=True):
+            with write_binary(path) as file:
+                made.save_as(file, enforce_file_format=True)
     return paths
 
 

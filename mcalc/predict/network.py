@@ -20,6 +20,7 @@ from mcalc.errors import UserError
 from mcalc.models import Built, Classifier, load_trained
 from mcalc.results import Predictions, RecordedTrial
 from mcalc.tracking import (
+    NETWORK_FILE,
     SPLIT_FILE,
     VALIDATION_FILE,
     find_trial,
@@ -30,7 +31,6 @@ from mcalc.tracking import (
 )
 from mcalc.training import Setup, refuse_precision, setup_of
 from mcalc.trials.inputs import INPUTS_FILE
-from mcalc.trials.networks import FILE as NETWORK_FILE
 from mcalc.trials.recorded_settings import recorded_config
 
 

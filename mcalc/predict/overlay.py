@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from mcalc.atomic_write import write_binary
+from mcalc.atomic_write import refused_as, write_binary
 from mcalc.attribution import NoHeatMapsError, heat_maps
 from mcalc.errors import UserError
 from mcalc.models import SavedNetwork
@@ -58,8 +58,7 @@ def write_overlays(
 
     Raises UserError where the folder cannot be written.
     """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
+    with refused_as(str(folder), "name a folder"):
         for place, heat in maps.items():
             pixels = images[place].pixels
             assert pixels is not None  # it has a map
@@ -67,11 +66,6 @@ def write_overlays(
             _, data = cv2.imencode(".png", np.ascontiguousarray(drawn))
             with write_binary(folder / f"{file_name(images[place].id)}.png") as file:
                 file.write(data.tobytes())
-    except OSError as error:
-        raise UserError(
-            f"cannot write {folder} ({error.strerror or error}): name a folder that you may write "
-            "to"
-        ) from error
     return len(maps)
 
 

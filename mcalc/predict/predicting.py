@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import expit
 
-from mcalc.atomic_write import write_text
+from mcalc.atomic_write import refused_as, write_text
 from mcalc.config import Config, DataConfig
 from mcalc.console import counting, stderr
 from mcalc.data.sources import open_source
@@ -288,13 +288,6 @@ def _write(rows: Sequence[Row], words: Mapping[str, Any], *, labelled: bool) -> 
     if target is None:
         print(text, end="")
         return
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with write_text(target) as file:
-            file.write(text)
-    except OSError as error:
-        raise UserError(
-            f"cannot write to={target} ({error.strerror or error}): name a file in a folder that "
-            "you may write to"
-        ) from error
+    with refused_as(f"to={target}"), write_text(target) as file:
+        file.write(text)
     stderr.print(f"wrote {target}: {len(rows)} images")

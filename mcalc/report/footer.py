@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Sequence
 
 from mcalc.config import is_numeric
-from mcalc.report.cautions import grouped, provenance
+from mcalc.report.cautions import grouped
 from mcalc.results import RecordedTrial
 
 UNKNOWN = "not recorded"
@@ -42,11 +42,6 @@ def trial_facts(trial: RecordedTrial) -> list[Fact]:
 def page_facts(trials: Sequence[RecordedTrial]) -> list[Fact]:
     """As `trial_facts` of many trials: what differs is named with the trials that have it."""
     return [(name, _of_many(trials, value)) for name, value in _facts()] if trials else []
-
-
-def page_sentences(trials: Sequence[RecordedTrial]) -> tuple[str, ...]:
-    """How the numbers came about, in sentences (`mcalc.report.cautions.provenance`)."""
-    return provenance(trials)
 
 
 def settings_of(trial: RecordedTrial) -> list[Fact]:

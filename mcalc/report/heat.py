@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 from markupsafe import Markup
@@ -27,7 +27,7 @@ from mcalc.models import SavedNetwork, load_network
 from mcalc.report.formats import interval_cell, number_cell, signed_cell
 from mcalc.report.pictures import Picture, PictureStore
 from mcalc.report.template import render
-from mcalc.report.trial_pictures import picture_name
+from mcalc.report.trial_pictures import picture_name, read_picture, spread
 from mcalc.results import RecordedTrial
 
 SEED = 0
@@ -35,6 +35,9 @@ SEED = 0
 NETWORK, REDRAWN, BLOB, PIXELS = "network", "weights\nredrawn", "centre\nblob", "random\npixels"
 _SHOWN = 6
 """Crops of the picture; the numbers are of all that are kept."""
+_MOST_KNOWN = 4
+"""Networks whose maps are kept for trials that report the same one: 10 MB each. Such trials follow
+each other, as they are one training run."""
 _TRIED = (UserError, NoHeatMapsError, TypeError)
 
 
@@ -97,8 +100,11 @@ class HeatMaps:
         assert trial.network is not None  # `_why_not`
         file = Path(trial.network).stat()
         # trials that report one network have one file, if under several names
-        key = (file.st_dev, file.st_ino, trial.params.get("backbone.name"), images.tobytes())
+        content = hashlib.sha256(images.tobytes()).hexdigest()
+        key = (file.st_dev, file.st_ino, trial.params.get("backbone.name"), content)
         if key not in self._known:
+            while len(self._known) >= _MOST_KNOWN:
+                del self._known[next(iter(self._known))]
             network = _network(trial)
             if images.shape[1:] != (network.size, network.size):
                 raise UserError(
@@ -155,7 +161,7 @@ def _answers(network: SavedNetwork, images: npt.NDArray[np.uint8]) -> npt.NDArra
 def _crops(trial: RecordedTrial) -> tuple[list[int], npt.NDArray[np.uint8]]:
     """Places in the predictions whose crops can be read, and the crops, (n, H, W)."""
     read = {
-        place: _read(trial.crops[name])
+        place: read_picture(trial.crops[name])
         for place, name in enumerate(trial.predictions.ids)
         if name in trial.crops
     }
@@ -170,17 +176,10 @@ def _outline(
     trial: RecordedTrial, place: int, shape: tuple[int, ...]
 ) -> npt.NDArray[np.bool_] | None:
     path = trial.masks.get(trial.predictions.ids[place])
-    image = None if path is None else _read(path)
+    image = None if path is None else read_picture(path)
     if image is None or image.shape != shape or not (image > 127).any():
         return None
     return np.asarray(image > 127)
-
-
-def _read(path: str) -> npt.NDArray[np.uint8] | None:
-    file = Path(path)
-    data = np.frombuffer(file.read_bytes() if file.is_file() else b"", dtype=np.uint8)
-    image = cv2.imdecode(data, cv2.IMREAD_GRAYSCALE) if data.size else None
-    return None if image is None else np.asarray(image, dtype=np.uint8)
 
 
 def _lines(
@@ -254,7 +253,7 @@ def _picture(
     found: _Maps,
     outlines: list[npt.NDArray[np.bool_] | None],
 ) -> Picture:
-    chosen = _spread(len(places))
+    chosen = spread(range(len(places)), _SHOWN)
     said = trial.predictions
     titles = [
         _title(int(said.labels[places[i]]), float(said.probabilities[places[i]])) for i in chosen
@@ -271,11 +270,6 @@ def _picture(
         "anew, a blob in the middle, random pixels."
     )
     return store.photo(figure, picture_name(trial, "heat"), shows)
-
-
-def _spread(n: int) -> list[int]:
-    """At most `_SHOWN` places of n, evenly spaced: not chosen by what they show."""
-    return [*range(n)] if n <= _SHOWN else [i * n // _SHOWN for i in range(_SHOWN)]
 
 
 def _title(label: int, probability: float) -> str:

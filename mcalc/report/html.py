@@ -13,7 +13,7 @@ from mcalc.evaluation import curves_figure, interval_figure, odds_of
 from mcalc.paper import DIFFERENCES, NETWORK_TITLES, NETWORKS
 from mcalc.report.audit import audit
 from mcalc.report.cautions import cautions, provenance
-from mcalc.report.first_screen import described, panels, verdict
+from mcalc.report.first_screen import Verdict, described, panels
 from mcalc.report.footer import page_facts
 from mcalc.report.formats import Table
 from mcalc.report.networks import which_were_run
@@ -22,7 +22,7 @@ from mcalc.report.recorded_list import Entry
 from mcalc.report.rows import Record, all_rows, match, single_rows, trials_of
 from mcalc.report.template import render
 from mcalc.report.trial_page import HeatMaker, trial_section, trial_style
-from mcalc.report.trial_pictures import anchor_of
+from mcalc.report.trial_pictures import anchor_of, unreadable_caution
 from mcalc.report.used import assumed
 from mcalc.results import RecordedTrial
 
@@ -45,6 +45,7 @@ def page(
     tables: Mapping[int, Table],
     further: Mapping[str, Table],
     record: Record,
+    said: Verdict,
     progress: Callable[[int, int], None] | None = None,
     cases: Sequence[Case] | None = None,
     store: PictureStore | None = None,
@@ -58,6 +59,7 @@ def page(
         tables: tables of `mcalc.report.paper_tables.build` by number, shown in that order.
         further: other tables by their name, shown after them.
         record: network -> recorded trials, whose figures are drawn.
+        said: what came out.
         progress: called with (done, total) after each trial's figures are drawn (a second each).
         cases: rows of the four case CSVs, for the audit of the paper; None leaves out what needs
             them.
@@ -106,22 +108,15 @@ def page(
                 tuple(row.label for row in rows if row.trial is None),
             )
         )
-    beware = list(cautions(trials))
-    if unreadable:
-        beware.append(
-            f"{len(unreadable)} kept crops could not be read and are not shown: "
-            f"{', '.join(unreadable[:5])}{' …' if len(unreadable) > 5 else ''}."
-        )
-    found = verdict(trials)
     return render(
         "page.html.j2",
-        verdict=found,
+        verdict=said,
         pictures=_intervals(record, store),
         recorded=recorded,
         links=_links(record, trial_address or _anchor),
         facts=page_facts(trials) if trials else [],
         trial_style=trial_style(),
-        cautions=beware,
+        cautions=[*cautions(trials), *unreadable_caution(unreadable)],
         provenance=provenance(trials),
         tables={number: table.for_people() for number, table in tables.items()},
         further={name: table.for_people() for name, table in further.items()},

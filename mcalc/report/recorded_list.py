@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from mcalc.report.first_screen import Verdict
+
 
 @dataclass(frozen=True, slots=True)
 class Entry:
@@ -14,7 +16,7 @@ class Entry:
     """With a result."""
     without: int
     """Failed, pruned, cut off or running."""
-    verdict: str
-    """What came out, in a sentence."""
+    said: Verdict
+    """What came out."""
     address: str = ""
     """Of its page, relative to the one it is listed on; empty for that page itself."""

@@ -12,7 +12,7 @@ from mcalc.report.output import save_text
 from mcalc.report.pictures import FolderPictures
 from mcalc.report.template import render
 from mcalc.report.trial_page import HeatMaker, trial_section, trial_style
-from mcalc.report.trial_pictures import anchor_of
+from mcalc.report.trial_pictures import anchor_of, unreadable_caution
 from mcalc.results import RecordedTrial
 
 FOLDER = "trials"
@@ -46,15 +46,12 @@ def write_pages(
             unreadable=lost,
             heat=heat,
         )
-        beware = [*cautions([trial])]
-        if lost:
-            beware.append(f"{len(lost)} kept crops could not be read and are not shown.")
         text = render(
             "trial_alone.html.j2",
             title=label,
             sweep=sweep,
             home="../index.html",
-            cautions=beware,
+            cautions=[*cautions([trial]), *unreadable_caution(lost)],
             section=section,
             facts=page_facts([trial]),
             trial_style=trial_style(),

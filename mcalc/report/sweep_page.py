@@ -11,7 +11,7 @@ from mcalc.evaluation import curves_figure, interval_figure, odds_of
 from mcalc.report.cautions import cautions, provenance
 from mcalc.report.configurations import block_label
 from mcalc.report.failures import failures_table
-from mcalc.report.first_screen import described, panels, verdict
+from mcalc.report.first_screen import Verdict, described, panels
 from mcalc.report.footer import page_facts
 from mcalc.report.formats import NOT_RUN, Table, rounded_name
 from mcalc.report.pictures import Picture, PictureStore
@@ -19,8 +19,8 @@ from mcalc.report.recorded_list import Entry
 from mcalc.report.settings_views import importance_table, parallel, slices_figure
 from mcalc.report.template import render
 from mcalc.report.trial_page import HeatMaker, trial_section, trial_style
-from mcalc.report.trial_pictures import anchor_of
-from mcalc.report.varying import Sweep, sweep_of, sweep_table
+from mcalc.report.trial_pictures import anchor_of, unreadable_caution
+from mcalc.report.varying import Sweep, sweep_table
 from mcalc.results import RecordedTrial
 
 _MOST_CURVES = 12
@@ -52,6 +52,8 @@ def sweep_title(name: str, trials: Sequence[RecordedTrial]) -> str:
 
 def sweep_page(
     name: str,
+    sweep: Sweep,
+    said: Verdict,
     trials: Sequence[RecordedTrial],
     unfinished: Sequence[RecordedTrial],
     further: Mapping[str, Table],
@@ -67,6 +69,8 @@ def sweep_page(
 
     Args:
         name: of the sweep.
+        sweep: its configurations with their scores.
+        said: what came out.
         trials: finished ones, with artifacts; may be none.
         unfinished: those without a result.
         further: tables by name, shown after that of what varies.
@@ -77,12 +81,11 @@ def sweep_page(
         heat: what computes each trial's heat maps; None leaves them out.
         progress: called with (done, total) after each trial's pictures are drawn.
     """
-    sweep = sweep_of(trials)
     table = sweep_table(sweep, "What varies, and what came out").for_people()
     slices = slices_figure(sweep)
-    beware, sections = list(cautions(trials)), []
+    unreadable: list[str] = []
+    sections = []
     if trial_address is None:
-        unreadable: list[str] = []
         for done, trial in enumerate(trials, start=1):
             label = rounded_name(trial.name)
             sections.append(
@@ -97,14 +100,12 @@ def sweep_page(
             )
             if progress is not None:
                 progress(done, len(trials))
-        if unreadable:
-            beware.append(f"{len(unreadable)} kept crops could not be read and are not shown.")
     place = trial_address or (lambda trial: f"#{anchor_of(trial)}")
     return render(
         "sweep_page.html.j2",
         title=sweep_title(name, trials),
-        verdict=verdict(trials, len(unfinished)),
-        cautions=beware,
+        verdict=said,
+        cautions=[*cautions(trials), *unreadable_caution(unreadable)],
         pictures=_intervals(sweep, store),
         table=table,
         filters=_filters(sweep, table),

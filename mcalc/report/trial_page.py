@@ -13,21 +13,21 @@ from markupsafe import Markup
 from mcalc.evaluation import (
     Confusion,
     auc,
-    auc_interval,
     confusion_figure,
     curve_figure,
     majority_rate,
     odds_of,
-    rate_bounds,
     roc_figure,
 )
 from mcalc.paper import PAPER_TRIALS, PaperTrial
+from mcalc.report.accuracy import Accuracy
 from mcalc.report.choosing import can_choose
 from mcalc.report.configurations import base_name
 from mcalc.report.footer import settings_of, trial_facts
 from mcalc.report.formats import interval_cell, number_cell
 from mcalc.report.pictures import Picture, PictureStore
 from mcalc.report.recorded import reported_baselines
+from mcalc.report.rows import Row
 from mcalc.report.template import render
 from mcalc.report.trial_pictures import (
     anchor_of,
@@ -163,14 +163,11 @@ def _stop(trial: RecordedTrial) -> int | None:
 
 def _results(trial: RecordedTrial, paper: PaperTrial | None) -> list[_Result]:
     said = trial.predictions
-    patients = said.patients or None
-    accuracy = Confusion.of(said).accuracy
-    low, high = rate_bounds("accuracy", said.labels, said.probabilities, patients)
-    area = auc(said.labels, said.probabilities)
-    ends = auc_interval(said.labels, said.probabilities, patients)
+    one = Accuracy.of(Row("", None, (trial,)))
+    area = interval_cell(one.auc_low, one.auc_high)
     found = [
-        _Result("Accuracy", number_cell(accuracy, 4), f"({interval_cell(low, high)})"),
-        _Result("AUC", number_cell(area, 3), f"({interval_cell(*ends)})"),
+        _Result("Accuracy", number_cell(one.accuracy, 4), f"({one.spread})"),
+        _Result("AUC", number_cell(one.auc, 3), f"({area})"),
         _Result("always the commoner class", number_cell(majority_rate(said.labels), 4)),
     ]
     if paper is not None:

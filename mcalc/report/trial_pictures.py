@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
@@ -38,10 +39,16 @@ def shown_crops(trial: RecordedTrial, limit: int = _CROPS) -> list[int]:
     Evenly spaced over the lesions that have a kept crop, in the split's order: neither chosen by
     hand nor by how well they were classified, and the same for every trial of one split.
     """
-    kept = [index for index, name in enumerate(trial.predictions.ids) if name in trial.crops]
-    if len(kept) <= limit:
-        return kept
-    return [kept[index * len(kept) // limit] for index in range(limit)]
+    return spread(
+        [index for index, name in enumerate(trial.predictions.ids) if name in trial.crops], limit
+    )
+
+
+def spread(places: Sequence[int], limit: int) -> list[int]:
+    """At most `limit` of the places, evenly spaced: not chosen by what they show."""
+    if len(places) <= limit:
+        return list(places)
+    return [places[index * len(places) // limit] for index in range(limit)]
 
 
 def crops_picture(
@@ -55,7 +62,7 @@ def crops_picture(
     images: dict[int, npt.NDArray[np.uint8]] = {}
     for index in shown_crops(trial):
         name = predictions.ids[index]
-        image = _read_crop(Path(trial.crops[name]))
+        image = read_picture(trial.crops[name])
         if image is None:
             unreadable.append(f"{label} {name}")
         else:
@@ -86,10 +93,17 @@ def reliability_picture(trial: RecordedTrial, store: PictureStore) -> Picture:
     return store.drawing(figure, picture_name(trial, "reliability"), shows)
 
 
-def _read_crop(path: Path) -> npt.NDArray[np.uint8] | None:
+def unreadable_caution(names: Sequence[str]) -> list[str]:
+    """The caution that kept crops could not be read; none where all could."""
+    if not names:
+        return []
+    named = f"{', '.join(names[:5])}{' …' if len(names) > 5 else ''}"
+    return [f"{len(names)} kept crops could not be read and are not shown: {named}."]
+
+
+def read_picture(path: str) -> npt.NDArray[np.uint8] | None:
     """(H, W) grey levels 0..255, or None where the file is missing or no image."""
-    if not path.is_file():
-        return None
-    data = np.frombuffer(path.read_bytes(), dtype=np.uint8)
+    file = Path(path)
+    data = np.frombuffer(file.read_bytes() if file.is_file() else b"", dtype=np.uint8)
     image = cv2.imdecode(data, cv2.IMREAD_GRAYSCALE) if data.size else None
     return None if image is None else np.asarray(image, dtype=np.uint8)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from mcalc.config import entries, is_numeric
+from mcalc.config import entries, is_numeric, short_name
 from mcalc.report.accuracy import Accuracy
 from mcalc.report.cautions import units_of
 from mcalc.report.choosing import ranks_of
@@ -144,13 +144,7 @@ def _value(trial: RecordedTrial, key: str) -> str:
 
 def _short(names: Sequence[str]) -> list[str]:
     """Names without the sections of their settings; numbers where they would still be long."""
-    cut = []
-    for name in map(rounded_name, names):
-        parts = []
-        for part in name.split(", "):
-            key, sign, value = part.partition("=")
-            parts.append(f"{key.rsplit('.', 1)[-1]}{sign}{value}" if sign else part)
-        cut.append(", ".join(parts))
+    cut = [short_name(rounded_name(name)) for name in names]
     if max(map(len, cut), default=0) > _LONGEST and all("=" in name for name in names):
         return [f"#{place}" for place in range(1, len(names) + 1)]
     return cut if len(set(cut)) == len(set(names)) else list(names)

@@ -19,7 +19,7 @@ from mcalc.report.choosing import calibration_table, choosing_table
 from mcalc.report.comparisons import comparisons_table
 from mcalc.report.discipline import discipline_table, rungs
 from mcalc.report.failures import failures_table
-from mcalc.report.first_screen import panels, verdict
+from mcalc.report.first_screen import Verdict, panels, verdict
 from mcalc.report.formats import FORMATS, Table, as_text, bullets
 from mcalc.report.html import page
 from mcalc.report.output import save_figure, save_tables, save_text
@@ -69,8 +69,9 @@ def write_report(line: Line) -> int:
     entries = _entries(found)
     papers = any(found.paper.values())
     _check_package(line, entries, papers=papers)
+    heat = _heat(line)
     if papers:
-        tables = _paper(line, found, out, against, entries)
+        tables = _paper(line, found, out, against, entries, heat)
         _package(line, trials_of(found.paper), tables, out)
     if table == "discipline" and not papers:
         _discipline_alone([t for each in found.others for t in each.trials], out)
@@ -80,7 +81,7 @@ def write_report(line: Line) -> int:
     for each, entry in zip(found.others, entries[papers:], strict=True):
         folder = out / Path(entry.address).parent if several else out
         home = "../../index.html" * several
-        tables = _sweep(line, each, folder, against, brief=several, home=home)
+        tables = _sweep(line, each, entry.said, folder, against, heat, brief=several, home=home)
         if not papers:
             _package(line, each.trials, tables, folder)
     if several and not papers:
@@ -94,12 +95,12 @@ def _entries(found: Recorded) -> list[Entry]:
     entries = []
     if any(found.paper.values()):
         trials = trials_of(found.paper)
-        said = verdict(trials, len(found.lost)).sentence
+        said = verdict(trials, len(found.lost))
         entries.append(Entry("The paper's networks", len(trials), len(found.lost), said))
     taken: set[str] = set()
     for each in found.others:
         address = f"sweeps/{_folder(each.name, taken)}/{_PAGE}"
-        said = verdict(each.trials, len(each.unfinished)).sentence
+        said = verdict(each.trials, len(each.unfinished))
         entries.append(Entry(each.name, len(each.trials), len(each.unfinished), said, address))
     return entries
 
@@ -116,7 +117,12 @@ def _folder(name: str, taken: set[str]) -> str:
 
 
 def _paper(
-    line: Line, found: Recorded, out: Path, against: Against, entries: Sequence[Entry]
+    line: Line,
+    found: Recorded,
+    out: Path,
+    against: Against,
+    entries: Sequence[Entry],
+    heat: HeatMaker | None,
 ) -> dict[str, Table]:
     """Tables 1 to 6 and their page; returns the tables written, by the names of their files."""
     table, record, trials = line.words["table"], found.paper, trials_of(found.paper)
@@ -152,19 +158,27 @@ def _paper(
         cases = read_all_cases([Path(csvs).expanduser()]) if csvs else None
         with counting(stderr, "drawing figures") as progress:
             text = page(
-                everything, further, record, progress, cases,
+                everything, further, record, entries[0].said, progress, cases,
                 store=_store(trials, out), recorded=entries,
-                trial_address=own_page if alone else None, heat=_heat(line),
+                trial_address=own_page if alone else None, heat=heat,
             )  # fmt: skip
             if alone:
-                write_pages(trials, out, "the paper's networks", progress, _heat(line))
+                write_pages(trials, out, "the paper's networks", progress, heat)
         save_text(out / _PAGE, text)
         print(f"wrote {out / _PAGE}")
     return written
 
 
 def _sweep(
-    line: Line, each: SweepRecord, out: Path, against: Against, *, brief: bool, home: str
+    line: Line,
+    each: SweepRecord,
+    said: Verdict,
+    out: Path,
+    against: Against,
+    heat: HeatMaker | None,
+    *,
+    brief: bool,
+    home: str,
 ) -> dict[str, Table]:
     """Tables and page of any sweep; returns the tables. `brief`: print what varies alone."""
     choice = Choice(line.words["operating_point"])
@@ -175,7 +189,6 @@ def _sweep(
     if each.unfinished:
         written["failures"] = failures_table(each.unfinished)
     save_tables(out, written | further)
-    said = verdict(each.trials, len(each.unfinished))
     print("\n".join(bullets(tuple(filter(None, (said.sentence, said.choice))))) + "\n")
     for content in (written if brief else written | further).values():
         print(as_text(content))
@@ -191,17 +204,19 @@ def _sweep(
     with counting(stderr, "drawing figures") as progress:
         text = sweep_page(
             each.name,
+            sweep,
+            said,
             each.trials,
             each.unfinished,
             further,
             store,
             trial_address=own_page if alone else None,
             home=home,
-            heat=_heat(line),
+            heat=heat,
             progress=progress,
         )
         if alone:
-            write_pages(each.trials, out, each.name, progress, _heat(line))
+            write_pages(each.trials, out, each.name, progress, heat)
     save_text(out / _PAGE, text)
     print(f"wrote {out / _PAGE}" + f" and a page for each trial in {out / FOLDER}" * alone)
     return written | further

@@ -1,3 +1,4 @@
+from .files import NETWORK_FILE as NETWORK_FILE
 from .files import SAMPLES_FILE as SAMPLES_FILE
 from .files import SPLIT_FILE as SPLIT_FILE
 from .files import VALIDATION_FILE as VALIDATION_FILE

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import re
-import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -19,8 +18,8 @@ from mcalc.errors import UserError, nearest, without_password
 from mcalc.iteration import grouped
 from mcalc.results import FROM_RUN_TAG, Artifacts, RecordedTrial
 from mcalc.tracking.files import BASELINES_FILE, read_baselines, read_curve, read_predictions
-from mcalc.tracking.moved import artifact_folder
 from mcalc.tracking.reader import reading_client
+from mcalc.tracking.run_folder import run_folder
 from mcalc.tracking.runs import PARENT_TAG, RERUN, recorded_trial, search
 
 T = TypeVar("T")
@@ -229,25 +228,14 @@ def _read(
     tracking: TrackingConfig, trial: RecordedTrial, name: str, read: Callable[[Path], T]
 ) -> T:
     """What `read` makes of one of the trial's files."""
-    client = reading_client(tracking)
-    assert client is not None  # the trial was found there
     what = f"{name} of run {trial.run_id} ({trial.name})"
-    with tempfile.TemporaryDirectory() as folder:
-        try:
-            place = _folder_here(client, tracking, trial.run_id)
-            # of a copy of a record never the original's file
-            path = (
-                place / name
-                if place
-                else Path(client.download_artifacts(trial.run_id, name, folder))
-            )
-            if not path.is_file():
-                raise FileNotFoundError(path)
-        except (MlflowException, OSError) as error:
+    with run_folder(tracking, trial, [name]) as folder:
+        path = folder / name
+        if not path.is_file():
             raise UserError(
                 f"{what} is not among its artifacts, so that nothing can be made of the run: put "
                 "it back, or run the trial again with rerun=true"
-            ) from error
+            )
         try:
             return read(path)
         except (csv.Error, KeyError, OSError, TypeError, ValueError) as error:
@@ -255,14 +243,6 @@ def _read(
                 f"{what} is damaged ({type(error).__name__}: {error}), so that nothing can be "
                 "made of the run: put the file back, or run the trial again with rerun=true"
             ) from error
-
-
-def _folder_here(client: MlflowClient, tracking: TrackingConfig, run_id: str) -> Path | None:
-    """The folder of a run's artifacts in a record on this machine, moved or not; else None."""
-    if tracking.uri is not None:
-        return None
-    address = str(client.get_run(run_id).info.artifact_uri)
-    return artifact_folder(Path(tracking.dir), run_id, address)
 
 
 def unfinished_rerun(tracking: TrackingConfig, run_id: str) -> RecordedTrial | None:

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import torch
 
-from mcalc.tracking import RunWriter
+from mcalc.tracking import NETWORK_FILE, RunWriter
 from mcalc.training import Weights
-
-FILE = "network.pth"
 
 
 class Networks:
@@ -34,8 +32,8 @@ class Networks:
     def write(self, iteration: int, weights: Weights, writer: RunWriter) -> None:
         """The network as a file of the run: the same file as another run has, where it can be."""
         earlier = self._written.get(iteration)
-        if earlier is not None and writer.link(earlier, FILE):
+        if earlier is not None and writer.link(earlier, NETWORK_FILE):
             return
-        with writer.new_file(FILE) as path:
+        with writer.new_file(NETWORK_FILE) as path:
             torch.save({name: tensor.cpu() for name, tensor in weights.items()}, path)
         self._written[iteration] = writer

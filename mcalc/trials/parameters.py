@@ -28,8 +28,7 @@ def shown_settings(trial: PlannedTrial) -> set[str]:
     changed = {
         key
         for key, value in flatten(trial.config).items()
-        if key not in AUTOMATIC
-        and value != getattr(known[key].default, "value", known[key].default)
+        if key not in AUTOMATIC and not known[key].is_default(value)
     }
     # the run itself has the name
     return {*changed, *trial.values, *_ALWAYS} - {"name"}

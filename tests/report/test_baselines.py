@@ -11,6 +11,7 @@ from sklearn.metrics import roc_auc_score
 
 from mcalc.report.baselines import baselines_table
 from mcalc.report.cautions import cautions, provenance
+from mcalc.report.first_screen import Verdict
 from mcalc.report.formats import NOT_RUN, as_text
 from mcalc.report.html import page
 from mcalc.report.paper_tables import TABLES, build
@@ -68,7 +69,8 @@ def test_what_the_data_does_not_say_is_a_dash_and_explained(trial) -> None:
 def test_the_page_shows_the_block(trial) -> None:
     record = {"alexnet": [trial("AL1", metrics=RECORDED)]}
     tables = {number: build(number, record) for number in TABLES}
-    html = page(tables, {"baselines": baselines_table(record["alexnet"])}, record)
+    further = {"baselines": baselines_table(record["alexnet"])}
+    html = page(tables, further, record, Verdict("said"))
     assert '<section id="baselines">' in html
     assert "descriptors and BI-RADS assessment" in html
     assert html.count("Baselines on the same split (scored: lesions)") == 1

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from mcalc.report.baselines import baselines_table
+from mcalc.report.first_screen import verdict
 from mcalc.report.html import page
 from mcalc.report.paper_tables import TABLES, Record, build
 from mcalc.report.rows import trials_of
@@ -52,7 +53,7 @@ class Outline(HTMLParser):
 def report(record: Record, **others: Callable[[str], None]) -> str:
     tables = {number: build(number, record) for number in TABLES}
     further = {"baselines": baselines_table(trials_of(record))}
-    return page(tables, further, record, **others)
+    return page(tables, further, record, verdict(trials_of(record)), **others)
 
 
 @pytest.fixture

@@ -12,9 +12,11 @@ from recorded_sweeps import open_record, write_grid, write_search, write_trial
 from selenium.webdriver.common.by import By
 
 from mcalc.report.__main__ import main
+from mcalc.report.first_screen import verdict
 from mcalc.report.pictures import FolderPictures
 from mcalc.report.single_page import own_page
 from mcalc.report.sweep_page import sweep_page
+from mcalc.report.varying import sweep_of
 from mcalc.report.writing import MOST_INLINE
 
 pytestmark = [
@@ -190,7 +192,9 @@ def test_two_hundred_trials_open_at_once(trial: Callable[..., Any], tmp_path: Pa
         for number in range(200)
     ]
     store = FolderPictures(tmp_path, "pictures")
-    text = sweep_page("search", trials, [], {}, store, trial_address=own_page)
+    text = sweep_page(
+        "search", sweep_of(trials), verdict(trials), trials, [], {}, store, trial_address=own_page
+    )
     (tmp_path / "index.html").write_text(text, encoding="utf-8")
     with chromium() as browser:
         open_page(browser, tmp_path / "index.html")

@@ -17,7 +17,7 @@ from typing import Any
 
 import yaml
 
-from mcalc.atomic_write import write_binary
+from mcalc.atomic_write import refused_as, write_binary
 from mcalc.config import TrackingConfig
 from mcalc.csv_cells import csv_text
 from mcalc.errors import UserError
@@ -90,15 +90,8 @@ def write_package(
             entry.compress_type = zipfile.ZIP_DEFLATED
             entry.external_attr = 0o644 << 16
             archive.writestr(entry, data)
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with write_binary(target) as file:
-            file.write(stream.getvalue())
-    except OSError as error:
-        raise UserError(
-            f"cannot write package={target} ({error.strerror or error}): name a file in a folder "
-            "that you may write to"
-        ) from error
+    with refused_as(f"package={target}"), write_binary(target) as file:
+        file.write(stream.getvalue())
     return len(content)
 
 

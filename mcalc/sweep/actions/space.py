@@ -16,9 +16,8 @@ from mcalc.console import console
 from mcalc.disk_usage import sized_files
 from mcalc.errors import UserError
 from mcalc.sweep.store import DONE, Storage, SweepStudy, exists, storage_url, trajectory_of
-from mcalc.tracking import RunSpace, read_space, read_unsent
+from mcalc.tracking import NETWORK_FILE, RunSpace, read_space, read_unsent
 
-_NETWORK = "network.pth"
 _KEPT = re.compile(r"(.+\.db)(-\w+)?\.(half-made|damaged|before-repair|left)-\d+.*")
 _NO = "no"
 _DELETE = "with the run: delete it on MLflow's page, then `mlflow gc`"
@@ -86,7 +85,7 @@ def _of_run(run: RunSpace | None, name: str) -> Use:
     if run.state == "deleted":
         return Use(f"{where}: runs deleted in MLflow", "yes: `mlflow gc` removes them")
     how = f"with the sweep: {_REMOVE}" if run.sweep else _DELETE
-    if name == _NETWORK:
+    if name == NETWORK_FILE:
         return Use(f"{where}: networks", f"{how}; tracking.save_network=false keeps none")
     return Use(f"{where}: other files", how)
 

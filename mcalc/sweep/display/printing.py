@@ -72,11 +72,11 @@ def dry_run(
 
 def _print_settings(plan: Plan) -> None:
     """What all trials have that is not the default, and of each what sets it apart."""
-    defaults = {key: entry.default for key, entry in entries().items()}
+    known = entries()
     common = {
         key: value
         for key, value in plan.shared.items()
-        if value != getattr(defaults.get(key), "value", defaults.get(key))
+        if key not in known or not known[key].is_default(value)
     }
     if common:
         console.print(f"all trials: {', '.join(f'{key}={v}' for key, v in common.items())}")
