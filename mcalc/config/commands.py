@@ -187,6 +187,13 @@ SWEEP = Command(
     groups=False,
 )
 
+_OPERATING_POINT = Word(
+    "threshold fixed on validation: youden, or sensitivity (at least 0.90)",
+    kind="choice",
+    choices=("youden", "sensitivity"),
+    default="youden",
+)
+
 REPORT = Command(
     name="report",
     module="mcalc.report.command",
@@ -215,12 +222,7 @@ REPORT = Command(
             choices=("clustered", "independent"),
             default="clustered",
         ),
-        "operating_point": Word(
-            "threshold fixed on validation: youden, or sensitivity (at least 0.90)",
-            kind="choice",
-            choices=("youden", "sensitivity"),
-            default="youden",
-        ),
+        "operating_point": _OPERATING_POINT,
         "heat_maps": Word(
             "compute heat maps of each trial's network, seconds each", kind="bool", default="false"
         ),
@@ -311,12 +313,7 @@ PREDICT = Command(
             choices=("mean", "greedy"),
             default="mean",
         ),
-        "operating_point": Word(
-            "threshold fixed on validation: youden, or sensitivity (at least 0.90)",
-            kind="choice",
-            choices=("youden", "sensitivity"),
-            default="youden",
-        ),
+        "operating_point": _OPERATING_POINT,
     },
     settings=_names(
         "tracking.dir tracking.uri data.root data.pixel_size data.cache backbone.weights "
@@ -345,12 +342,7 @@ EXPORT = Command(
         "to": Word("the .onnx file to write", kind="path"),
         "registry": Word("name of the registered model"),
         "alias": Word("with registry: a name for this version, as champion"),
-        "operating_point": Word(
-            "threshold fixed on validation: youden, or sensitivity (at least 0.90)",
-            kind="choice",
-            choices=("youden", "sensitivity"),
-            default="youden",
-        ),
+        "operating_point": _OPERATING_POINT,
     },
     settings=("tracking.dir", "tracking.uri", "backbone.weights"),
     examples=(

@@ -22,6 +22,7 @@ from mcalc.errors import UserError
 from mcalc.evaluation import Decision
 from mcalc.models import filled
 from mcalc.predict.network import TrainedNetwork, assembled, setup_here
+from mcalc.report.package.settings import params_without_places, without_places
 from mcalc.results import RecordedTrial
 from mcalc.trials.artifacts import config_yaml
 from mcalc.trials.recorded_settings import recorded_config
@@ -30,8 +31,6 @@ TENSORS, ABOUT = "network.npz", "about.json"
 FORMAT = 1
 _TAGS = ("mcalc.data", "mcalc.precision", "mcalc.warnings", "mcalc.weights", "mcalc.fingerprint")
 """Tags of the run that go along."""
-_PLACES = ("data.root", "data.csv_dir", "data.labels", "data.cache")
-"""Settings of the data that name places of the machine it was trained on."""
 
 
 def write_bundle(folder: Path, network: TrainedNetwork, decision: Decision) -> None:
@@ -45,14 +44,12 @@ def write_bundle(folder: Path, network: TrainedNetwork, decision: Decision) -> N
 def about(network: TrainedNetwork, decision: Decision) -> dict[str, Any]:
     """What `about.json` says; no path of the machine that trained it."""
     trial = network.trial
-    data = replace(network.config.data, cache=".cache", root=None, csv_dir=None, labels=None)
-    config = replace(network.config, data=data, from_run=None)
     return {
         "format": FORMAT,
         "name": trial.name,
         "run_id": trial.run_id,
-        "config": config_yaml(config),
-        "params": {key: value for key, value in trial.params.items() if key not in _PLACES},
+        "config": without_places(config_yaml(replace(network.config, from_run=None))),
+        "params": params_without_places(trial.params),
         "tags": {name: trial.tags[name] for name in _TAGS if name in trial.tags},
         "threshold_log_odds": _plain(decision.threshold),
         "temperature": _plain(decision.temperature),

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +18,7 @@ from mcalc.console import counting, stderr
 from mcalc.data.sources import open_source
 from mcalc.errors import UserError
 from mcalc.evaluation import Choice, Decision, decide
+from mcalc.iteration import Progress
 from mcalc.predict.command import input_paths
 from mcalc.predict.ensemble import (
     Joining,
@@ -37,6 +39,8 @@ from mcalc.predict.network import TrainedNetwork, open_network
 from mcalc.predict.selection import chosen_runs
 from mcalc.predict.table import BENIGN, MALIGNANT, Row, as_csv, as_json_lines, known
 from mcalc.results import Predictions
+
+_Prepared = TypeVar("_Prepared")
 
 NO_DEVICE = (
     "research software and no medical device: nothing that it says may decide about a patient"
@@ -84,11 +88,19 @@ def predict_images(config: Config, given: Collection[str], words: Mapping[str, A
     labelled: LabelledImages | None = None
     seen: list[Sequence[InputImage]] = []
     if files is None:
-        sets = [_labelled(network, config, given, words) for network in panel.networks]
+        sets = _of_each(
+            panel.networks,
+            lambda network: _data_of(network, config, given, words),
+            lambda size, data, shown: prepare_source(open_source(data), size, data, shown),
+        )
         labelled = _same_units(sets)
         seen += [each.images for each in sets]
     else:
-        seen += _prepared(panel.networks, files, config, given)
+        seen += _of_each(
+            panel.networks,
+            lambda network: _as_trained(network, config, given),
+            partial(prepare_files, files),
+        )
     rows = rows_of(panel, seen, labelled)
     if words["heat_maps"] or words["output"] == "dicom":
         _draw(panel, seen[0], rows, words)
@@ -146,21 +158,20 @@ def _say_who(panel: Panel) -> None:
         )
 
 
-def _prepared(
+def _of_each(
     networks: Sequence[TrainedNetwork],
-    files: Sequence[tuple[str, Path]],
-    config: Config,
-    given: Collection[str],
-) -> list[list[InputImage]]:
-    """The files as each network takes them; networks that take the same share it."""
-    made: dict[str, list[InputImage]] = {}
+    settings_of: Callable[[TrainedNetwork], DataConfig],
+    prepare: Callable[[int, DataConfig, Progress], _Prepared],
+) -> list[_Prepared]:
+    """What each network looks at; networks whose images are prepared alike share it."""
+    made: dict[str, _Prepared] = {}
     found = []
     for network in networks:
-        settings = _as_trained(network, config, given)
+        settings = settings_of(network)
         wanted = repr((settings, network.size))
         if wanted not in made:
             with counting(stderr, "preparing images") as progress:
-                made[wanted] = prepare_files(files, network.size, settings, progress)
+                made[wanted] = prepare(network.size, settings, progress)
         found.append(made[wanted])
     return found
 
@@ -171,16 +182,14 @@ def _as_trained(network: TrainedNetwork, config: Config, given: Collection[str])
     return replace(network.config.data, **{name: getattr(config.data, name) for name in anew})
 
 
-def _labelled(
+def _data_of(
     network: TrainedNetwork, config: Config, given: Collection[str], words: Mapping[str, Any]
-) -> LabelledImages:
+) -> DataConfig:
     """The data set that is named, as the network takes it."""
     which = {name: getattr(config.data, name) for name in _OF_THE_DATA}
     if words["labels"]:
         which |= {"source": "folder", "root": words["input"], "labels": str(words["labels"])}
-    settings = replace(_as_trained(network, config, given), **which)
-    with counting(stderr, "preparing images") as progress:
-        return prepare_source(open_source(settings), network.size, settings, progress)
+    return replace(_as_trained(network, config, given), **which)
 
 
 def _same_units(sets: Sequence[LabelledImages]) -> LabelledImages:

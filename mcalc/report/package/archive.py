@@ -13,9 +13,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from importlib.metadata import distributions
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
 
-import yaml
+from markupsafe import escape
 
 from mcalc.atomic_write import refused_as, write_binary
 from mcalc.config import TrackingConfig
@@ -25,21 +24,16 @@ from mcalc.report.configurations import base_name
 from mcalc.report.formats import FORMATS, Table
 from mcalc.report.package.checklist import checklist
 from mcalc.report.package.model_card import model_card
+from mcalc.report.package.settings import named_paths, without_places
 from mcalc.report.recorded import unit_score
 from mcalc.results import RecordedTrial
 from mcalc.tracking import run_folder
 
 OF_A_RUN = (
     "predictions.csv", "validation.csv", "logits.csv", "samples.csv", "split.csv", "curve.csv",
-    "inputs.json", "manifest.json",
+    "inputs.json",
 )  # fmt: skip
 """Files of each trial's run that go along as they are."""
-_PLACES = {
-    "data": ("root", "csv_dir", "labels", "cache"),
-    "tracking": ("dir", "uri"),
-    "": ("storage",),
-}
-"""Settings that name places of this machine, by section."""
 _MODULES = ("__init__.py", "formulas.py", "tables.py")
 _SCRIPT = '''\
 """Every number of the tables, computed again from the predictions beside this file.
@@ -113,8 +107,9 @@ def _content(
     for name, table in tables.items():
         for ending, form in FORMATS.items():
             yield f"tables/{name}.{ending}", form(table).encode()
+    paths = {path: name for trial in trials for path, name in named_paths(trial.params).items()}
     for name, data in pages.items():
-        yield f"report/{name}", data
+        yield f"report/{name}", _without(paths, data) if name.endswith(".html") else data
     for trial in trials:
         yield from _files_of(trial, tracking)
 
@@ -134,18 +129,12 @@ def _files_of(trial: RecordedTrial, tracking: TrackingConfig) -> Iterator[tuple[
             yield f"{place}/config.yaml", without_places(text).encode()
 
 
-def without_places(text: str) -> str:
-    """The settings without those that name places of the machine they were recorded on."""
-    settings: dict[str, Any] = yaml.safe_load(text)
-    for section, names in _PLACES.items():
-        part = settings.get(section, {}) if section else settings
-        for name in names:
-            if part.get(name) is not None:
-                part[name] = None
-    weights = settings.get("backbone", {}).get("weights")
-    if isinstance(weights, str):
-        settings["backbone"]["weights"] = Path(weights).name
-    return yaml.safe_dump(settings, sort_keys=False, allow_unicode=True)
+def _without(paths: Mapping[str, str], page: bytes) -> bytes:
+    """A page with the names of files in the place of their paths."""
+    text = page.decode()
+    for path, name in paths.items():
+        text = text.replace(str(escape(path)), str(escape(name)))
+    return text.encode()
 
 
 def _environment() -> str:
