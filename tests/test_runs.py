@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import subprocess
 import sys
 from pathlib import Path
@@ -50,11 +49,3 @@ def test_what_is_not_there(tmp_path: Path) -> None:
     record(Tracker(tmp_path, "mcalc"), "AL1", "k1")
     with pytest.raises(UserError, match="no trial this name"):
         runs.predictions("AL9", str(tmp_path))
-
-
-def test_the_example_of_the_docs_runs(request: pytest.FixtureRequest) -> None:
-    text = (ROOT / "docs" / "predict.md").read_text()
-    (example,) = re.findall(r"```python\n(.*?)```", text, re.S)
-    compile(example, "docs/predict.md", "exec")
-    for name in re.findall(r"runs\.(\w+)", example):
-        assert callable(getattr(runs, name))

@@ -295,7 +295,7 @@ PREDICT = Command(
         "status 0: every image was used; 1: some could not be; 2: a mistake."
     ),
     words={
-        "run": Word("a trial's name, SWEEP/NAME or run id; several by commas speak together"),
+        "run": Word("a trial's name, SWEEP/NAME or run id; several by commas are an ensemble"),
         "input": Word("image files or folders: DICOM, JPEG, PNG; several by commas"),
         "labels": Word("CSV of path,label,patient of the images in input=", kind="path"),
         "to": Word("file to write; without it the table is printed", kind="path"),

@@ -54,8 +54,8 @@ _OF_THE_FILES = ("data.bits_stored", "data.pixel_size")
 
 
 @dataclass(frozen=True, eq=False)
-class Panel:
-    """One or several networks that speak together."""
+class Ensemble:
+    """One network, or several whose log odds are joined."""
 
     networks: tuple[TrainedNetwork, ...]
     weights: tuple[float, ...]
@@ -65,9 +65,9 @@ class Panel:
     """What they said together of the lesions that stopped training."""
 
 
-def alone(network: TrainedNetwork, decision: Decision) -> Panel:
+def alone(network: TrainedNetwork, decision: Decision) -> Ensemble:
     """One network with the decision that was fixed for it."""
-    return Panel((network,), (1.0,), decision, network.validation)
+    return Ensemble((network,), (1.0,), decision, network.validation)
 
 
 def predict_images(config: Config, given: Collection[str], words: Mapping[str, Any]) -> int:
@@ -83,13 +83,13 @@ def predict_images(config: Config, given: Collection[str], words: Mapping[str, A
     """
     named = words["input"] and not words["labels"]
     files = input_files(input_paths(words["input"])) if named else None
-    panel = _panel(config, given, words)
-    _say_who(panel)
+    ensemble = _open_ensemble(config, given, words)
+    _print_networks(ensemble)
     labelled: LabelledImages | None = None
     seen: list[Sequence[InputImage]] = []
     if files is None:
         sets = _of_each(
-            panel.networks,
+            ensemble.networks,
             lambda network: _data_of(network, config, given, words),
             lambda size, data, shown: prepare_source(open_source(data), size, data, shown),
         )
@@ -97,13 +97,13 @@ def predict_images(config: Config, given: Collection[str], words: Mapping[str, A
         seen += [each.images for each in sets]
     else:
         seen += _of_each(
-            panel.networks,
+            ensemble.networks,
             lambda network: _as_trained(network, config, given),
             partial(prepare_files, files),
         )
-    rows = rows_of(panel, seen, labelled)
+    rows = rows_of(ensemble, seen, labelled)
     if words["heat_maps"] or words["output"] == "dicom":
-        _draw(panel, seen[0], rows, words)
+        _draw(ensemble, seen[0], rows, words)
     _write(rows, words, labelled=labelled is not None)
     refused = sum(row.refused is not None for row in rows)
     flagged = sum(bool(row.flags) for row in rows)
@@ -115,12 +115,12 @@ def predict_images(config: Config, given: Collection[str], words: Mapping[str, A
     if refused:
         stderr.print(f"{refused} of {len(rows)} images could not be used (column refused)")
     if labelled:
-        print_figures(panel.networks, labelled, rows, panel.validation, words)
+        print_figures(ensemble.networks, labelled, rows, ensemble.validation, words)
     stderr.print(NO_DEVICE)
     return 1 if refused else 0
 
 
-def _panel(config: Config, given: Collection[str], words: Mapping[str, Any]) -> Panel:
+def _open_ensemble(config: Config, given: Collection[str], words: Mapping[str, Any]) -> Ensemble:
     choice, how = Choice(words["operating_point"]), Joining(words["ensemble"])
     names = chosen_runs(config.tracking, words["run"], words["best"])
     networks = tuple(open_network(config, given, name) for name in names)
@@ -129,32 +129,32 @@ def _panel(config: Config, given: Collection[str], words: Mapping[str, Any]) -> 
     shared = joint_validation([network.validation for network in networks])
     weights = weights_of(how, shared, len(networks))
     together = joined_predictions(shared, weights) if shared else None
-    return Panel(networks, tuple(weights), decide(together, choice), together)
+    return Ensemble(networks, tuple(weights), decide(together, choice), together)
 
 
-def _say_who(panel: Panel) -> None:
-    """What speaks, what it learnt from, and what must be known of that."""
-    for network, share in zip(panel.networks, panel.weights, strict=True):
+def _print_networks(ensemble: Ensemble) -> None:
+    """Print which networks are used, what they were trained on, and what to beware of."""
+    for network, share in zip(ensemble.networks, ensemble.weights, strict=True):
         trial = network.trial
-        part = f", {share:.0%} of the joint log odds" if len(panel.networks) > 1 else ""
+        part = f", {share:.0%} of the joint log odds" if len(ensemble.networks) > 1 else ""
         stderr.print(
             f"{trial.name}: {network.config.backbone.name}, run {trial.run_id}{part}; trained on "
             f"{trial.tags.get('mcalc.data', 'data that is not recorded')}"
         )
     for note in dict.fromkeys(
-        note for n in panel.networks for note in (*n.notes, *n.trial.warnings)
+        note for n in ensemble.networks for note in (*n.notes, *n.trial.warnings)
     ):
         stderr.print(f"  warning: {note}")
-    if panel.validation is None:
+    if ensemble.validation is None:
         stderr.print(
             "malignant above a probability of 0.5, and nothing is calibrated: the record has no "
             "lesions that stopped training and are reported by none of these networks"
         )
     else:
-        threshold = float(expit(panel.decision.threshold))
+        threshold = float(expit(ensemble.decision.threshold))
         stderr.print(
             f"malignant above a probability of {threshold:.3f}, fixed on "
-            f"{len(panel.validation.ids)} lesions that stopped training"
+            f"{len(ensemble.validation.ids)} lesions that stopped training"
         )
 
 
@@ -197,7 +197,7 @@ def _same_units(sets: Sequence[LabelledImages]) -> LabelledImages:
     if len({tuple(sample.id for sample in each.samples) for each in sets}) > 1:
         raise UserError(
             "these networks look at different parts of a mammogram (data.region), or score other "
-            "units (data.unit), so that they cannot speak together: name networks that agree"
+            "units (data.unit), so that they are no ensemble: name networks that agree"
         )
     return sets[0]
 
@@ -212,17 +212,17 @@ def _odds(network: TrainedNetwork, images: Sequence[InputImage]) -> npt.NDArray[
 
 
 def rows_of(
-    panel: Panel,
+    ensemble: Ensemble,
     seen: Sequence[Sequence[InputImage]],
     labelled: LabelledImages | None = None,
 ) -> list[Row]:
-    """What the networks say together of images, of which each has its own preparation (`seen`)."""
+    """A row for each image, of which each network has its own preparation (`seen`)."""
     images = seen[0]
-    each = [_odds(n, own) for n, own in zip(panel.networks, seen, strict=True)]
-    odds = joined(np.array(each), panel.weights)
-    calibrated = panel.decision.calibrated(odds)
-    calls = panel.decision.calls(odds)
-    threshold = float(expit(panel.decision.threshold))
+    each = [_odds(n, own) for n, own in zip(ensemble.networks, seen, strict=True)]
+    odds = joined(np.array(each), ensemble.weights)
+    calibrated = ensemble.decision.calibrated(odds)
+    calls = ensemble.decision.calls(odds)
+    threshold = float(expit(ensemble.decision.threshold))
     rows = []
     for place, image in enumerate(images):
         row = Row(image.id)
@@ -236,7 +236,7 @@ def rows_of(
                 log_odds=float(odds[place]),
                 called=MALIGNANT if calls[place] else BENIGN,
                 threshold=threshold,
-                flags=_flags(panel.networks, image),
+                flags=_flags(ensemble.networks, image),
             )
         if labelled:
             sample = labelled.samples[place]
@@ -256,14 +256,14 @@ def _flags(networks: Sequence[TrainedNetwork], image: InputImage) -> tuple[str, 
 
 
 def _draw(
-    panel: Panel, images: Sequence[InputImage], rows: Sequence[Row], words: Mapping[str, Any]
+    ensemble: Ensemble, images: Sequence[InputImage], rows: Sequence[Row], words: Mapping[str, Any]
 ) -> None:
     """Heat maps of the images, as pictures, as DICOM with a report, or both."""
     # late: captum, and highdicom below
     from mcalc.predict.overlay import file_name, heat_of, overlay, write_overlays
 
-    network = panel.networks[0]
-    if len(panel.networks) > 1:
+    network = ensemble.networks[0]
+    if len(ensemble.networks) > 1:
         raise UserError("heat maps are of one network: name one in run=")
     maps = heat_of(network, images)
     if folder := words["heat_maps"]:

@@ -29,7 +29,7 @@ class ServedNetwork(PythonModel):
 
     def load_context(self, context: PythonModelContext) -> None:
         """Read the tensors, once."""
-        self.panel = alone(*read_bundle(Path(context.artifacts[BUNDLE])))
+        self.ensemble = alone(*read_bundle(Path(context.artifacts[BUNDLE])))
 
     def predict(
         self,
@@ -53,9 +53,9 @@ class ServedNetwork(PythonModel):
                 path = Path(folder) / f"image-{place}"
                 path.write_bytes(_decoded(text))
                 files.append((f"image {place}", path))
-            (network,) = self.panel.networks
+            (network,) = self.ensemble.networks
             images = prepare_files(files, network.size, network.config.data)
-            rows = [asdict(row) for row in rows_of(self.panel, [images])]
+            rows = [asdict(row) for row in rows_of(self.ensemble, [images])]
         for row in rows:
             row["flags"] = "; ".join(row["flags"])
             if row["refused"]:

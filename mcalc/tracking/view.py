@@ -28,7 +28,7 @@ _PICTURES = ("crops", "confusion")
 _MOST_VARIED = 8
 """Columns of parameters."""
 _NO_COLUMNS = ("name", CONFIGURATION)
-_WIDTHS = {"metrics": 100, "params": 120}
+_WIDTHS = {"metrics": 170, "params": 120}
 """Pixels of a column."""
 
 

@@ -138,7 +138,7 @@ def test_what_is_no_image_and_what_is_unlike_all_that_was_trained_on(
     assert "1 of 4 images are unlike" in said.stderr
 
 
-def test_several_networks_speak_together(record: Path) -> None:
+def test_several_networks_are_an_ensemble(record: Path) -> None:
     path = next(iter(crops_of(record).values()))
     odds = [
         float(

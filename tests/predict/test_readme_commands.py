@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 import shlex
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import processes
 import pytest
 from trained_record import PHANTOM
@@ -46,3 +48,15 @@ def test_it_runs(words: list[str], record: Path) -> None:
                 given.append(word)
     done = processes.run(words[2], *given, folder=record)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_example_of_python_runs(record: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = (ROOT / "docs" / "predict.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    monkeypatch.chdir(record)
+    given: dict[str, Any] = {}
+    exec(compile(example, "docs/predict.md", "exec"), given)
+    assert len(given["table"]) == 2
+    assert set(given["said"].malignant) == {0, 1}
+    images = np.zeros((2, 224, 224), dtype=np.uint8)
+    assert given["network"].odds(images).shape == (2,)
