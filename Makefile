@@ -36,12 +36,12 @@ DEMO_DATA := data=phantom data.phantom.difficulty=0.1 backbone.on_missing_weight
 TRAIN := $(RUN) -m mcalc.train -m 'tracking.dir=$(RUNS)'
 ifeq ($(DATA),)
 # It shows that a network learns at all.
-DEMO := $(DEMO_DATA) tracking.save_network=false
+DEMO := $(DEMO_DATA) tracking.keep_models=none
 ALEXNET   := $(TRAIN) sweep=alexnet trainer=demo_alexnet $(DEMO) $(ARGS)
 GOOGLENET := $(TRAIN) sweep=googlenet trainer=demo_googlenet $(DEMO) $(ARGS)
 # on phantoms that are as easy every protocol would reach the same
 AUDIT     := $(TRAIN) sweep=audit trainer=demo_alexnet data=phantom \
-             backbone.on_missing_weights=random tracking.save_network=false $(ARGS)
+             backbone.on_missing_weights=random tracking.keep_models=none $(ARGS)
 MATLAB    := $(TRAIN) sweep=paper_matlab trainer=demo_matlab $(DEMO)
 else
 AUDIT     := $(TRAIN) sweep=audit data=cbis_ddsm 'data.root=$(DATA)' $(ARGS)

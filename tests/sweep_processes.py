@@ -12,7 +12,7 @@ from pathlib import Path
 import optuna
 import processes
 from optuna.storages import RDBStorage
-from optuna.trial import FrozenTrial
+from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy import create_engine, text
 
 from mcalc.results import RecordedTrial
@@ -27,7 +27,7 @@ SMALL = (
     "trainer.max_iterations=6",
     "trainer.val_every=2",
     "trainer.threads=1",
-    "tracking.save_network=false",
+    "tracking.keep_models=none",
 )
 """A trial of a few seconds on one core."""
 PATIENCE_SECONDS = 900.0
@@ -79,6 +79,19 @@ def at_work(storage: str) -> dict[str, int]:
         return {}
     finally:
         engine.dispose()
+
+
+def in_training(storage: str) -> dict[str, int]:
+    """Those at work whose run in MLflow the study knows."""
+    working = at_work(storage)
+    if not working:
+        return {}
+    known = {
+        attempt.user_attrs["identity"]["trajectory"]
+        for attempt in attempts(storage)
+        if attempt.state is TrialState.RUNNING and "mlflow_run" in attempt.user_attrs
+    }
+    return {run: process for run, process in working.items() if run in known}
 
 
 def attempts(storage: str) -> list[FrozenTrial]:

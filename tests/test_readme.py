@@ -31,7 +31,7 @@ TINY = [
     "data.phantom.lesions=24",
     "trainer.batch_size=4",
     "trainer.max_iterations=2",
-    "tracking.save_network=false",
+    "tracking.keep_models=none",
 ]
 
 
@@ -117,7 +117,7 @@ def test_training_commands(
     if again:
         name = again[0].removeprefix("from_run=")
         inside([f"name={name}", *TINY, *small], tmp_path, monkeypatch, capsys)
-        printed = inside([*arguments, "tracking.save_network=false"], tmp_path, monkeypatch, capsys)
+        printed = inside([*arguments, "tracking.keep_models=none"], tmp_path, monkeypatch, capsys)
         assert "all numbers are equal" in printed
         return
     # the folder of MATLAB's networks, whose files a plan looks for and does not read

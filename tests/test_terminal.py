@@ -22,7 +22,7 @@ from mcalc.line_breaks import wrapped
 SMALL = (
     "backbone=squeezenet", "backbone.weights=none", "data.phantom.lesions=16",
     "trainer.max_iterations=4", "trainer.val_every=2", "trainer.batch_size=4",
-    "trainer.threads=1", "tracking.save_network=false", "tracking.checkpoint_minutes=0",
+    "trainer.threads=1", "tracking.keep_models=none", "tracking.checkpoint_minutes=0",
 )  # fmt: skip
 
 

@@ -43,7 +43,7 @@ SMALL = [
     "trainer.batch_size=4",
     "trainer.max_iterations=6",
     "trainer.val_every=2",
-    "tracking.save_network=false",
+    "tracking.keep_models=none",
 ]
 SWEEP = """
 description: four rows of which one cannot train
@@ -289,7 +289,7 @@ def nearly_full() -> None:
 def test_a_full_disk_stops_the_sweep_and_the_same_command_goes_on(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    arguments = ["-m", *SMALL, "tracking.save_network=true", "head.weight_lr=1,5", "name=mine"]
+    arguments = ["-m", *SMALL, "tracking.keep_models=all", "head.weight_lr=1,5", "name=mine"]
     # the stores are made while there is room
     ended_well(run(tmp_path, "-m", *SMALL, "head.weight_lr=1,3", "name=other"))
 
@@ -307,7 +307,7 @@ def test_a_full_disk_stops_the_sweep_and_the_same_command_goes_on(
 def test_the_saved_network_gives_the_recorded_predictions(tmp_path: Path) -> None:
     # in the arithmetic of the look below
     network = ("stopping.network=best", "trainer.precision=fp32", "trainer.channels_last=false")
-    ended_well(run(tmp_path, *SMALL, *network, "tracking.save_network=true", "name=mine"))
+    ended_well(run(tmp_path, *SMALL, *network, "tracking.keep_models=all", "name=mine"))
     (trial,) = read_trials(TrackingConfig(dir=str(tmp_path / "mlruns")))
     client = MlflowClient(tracking_uri=database_uri(tmp_path / "mlruns"))
     file = client.download_artifacts(trial.run_id, "network.pth")

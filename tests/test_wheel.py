@@ -17,7 +17,7 @@ SMALL = (
     "trainer.batch_size=4",
     "trainer.max_iterations=2",
     "trainer.threads=1",
-    "tracking.save_network=false",
+    "tracking.keep_models=none",
 )
 pytestmark = pytest.mark.whole
 

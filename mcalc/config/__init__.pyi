@@ -11,6 +11,7 @@ from .choices import Accelerator as Accelerator
 from .choices import AugmentPlace as AugmentPlace
 from .choices import CsvSplit as CsvSplit
 from .choices import Fit as Fit
+from .choices import KeepModels as KeepModels
 from .choices import MissingWeights as MissingWeights
 from .choices import MixedLabels as MixedLabels
 from .choices import Network as Network

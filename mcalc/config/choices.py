@@ -84,6 +84,14 @@ class Network(StrEnum):
     best = "best"
 
 
+class KeepModels(StrEnum):
+    """Whose networks stay in the record."""
+
+    all = "all"
+    best = "best"
+    none = "none"
+
+
 class Shuffle(StrEnum):
     """When the order of training images is drawn, as MATLAB's Shuffle."""
 

@@ -77,6 +77,10 @@ def parse_overrides(arguments: Sequence[str], also: Iterable[str] = ()) -> list[
     return overrides
 
 
+_FORMER = {"tracking.save_network": "tracking.keep_models=all, best or none"}
+"""Keys of earlier versions, and what is written in their place."""
+
+
 def _shown(argument: str) -> str:
     return shown(argument_shown(argument))
 
@@ -93,9 +97,13 @@ def _check_known(argument: str, also: Iterable[str]) -> None:
         if not key:
             raise UserError(f"argument {_shown(argument)} has no key: expected key=value")
         raise UserError(
-            f"unknown key {key!r}{nearest(key, (*valid, *also))} (every key: docs/settings.md, or "
+            f"unknown key {key!r}{_hint(key, (*valid, *also))} (every key: docs/settings.md, or "
             "--help all)"
         )
+
+
+def _hint(key: str, valid: Iterable[str]) -> str:
+    return f"; now it is {_FORMER[key]}" if key in _FORMER else nearest(key, valid)
 
 
 def _check_form(argument: str, override: Override) -> None:
@@ -169,7 +177,7 @@ def _sentence(error: OmegaConfBaseException) -> str:
     found = re.search(r"Key '([^']+)' (?:not in|is not in struct)", reason)
     if found:
         where = key or found.group(1)
-        return f"unknown key {where!r}{nearest(where, key_paths())} in the configuration"
+        return f"unknown key {where!r}{_hint(where, key_paths())} in the configuration"
     typed = re.search(r"Value (.+) of type '.+' could not be converted to (\w+)", reason)
     if typed:
         value, kind = typed.groups()

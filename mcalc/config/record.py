@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from mcalc.config.choices import KeepModels
 from mcalc.config.rules import Section, setting
 
 
@@ -18,8 +19,10 @@ class TrackingConfig(Section, prefix="tracking."):
     uri: str | None = None
     """MLflow's store, if not in `tracking.dir`: http://HOST:PORT. A database works too, as
     postgresql+psycopg://USER@HOST/NAME."""
-    save_network: bool = True
-    """Keep each trial's weights as an artifact (AlexNet: 228 MB each)."""
+    keep_models: KeepModels = KeepModels.all
+    """Whose trained networks stay. `all`: each trial's (AlexNet 228 MB, GoogLeNet 23 MB);
+    `best`: of a sweep's trials the one of the highest AUC on validation, one for each split;
+    `none`: no network, so that neither predictions nor heat maps can be made later."""
     checkpoint_minutes: float = setting(5.0, low=0)
     """Minutes between two checkpoints of a training run, from which a killed one resumes; 0 for
     none. A checkpoint takes three times the network's size at most and is deleted at the end."""

@@ -21,6 +21,7 @@ from mcalc.models import Built, Classifier, load_trained
 from mcalc.results import Predictions, RecordedTrial
 from mcalc.tracking import (
     NETWORK_FILE,
+    NETWORK_GONE_FILE,
     SPLIT_FILE,
     VALIDATION_FILE,
     find_trial,
@@ -94,13 +95,14 @@ def open_network(present: Config, given: Collection[str], word: str) -> TrainedN
     text = read_settings(present.tracking, trial)
     config = recorded_config(present, given, text, trial)
     classes = class_count(config.data)
-    wanted = (NETWORK_FILE, VALIDATION_FILE, INPUTS_FILE, SPLIT_FILE)
+    wanted = (NETWORK_FILE, NETWORK_GONE_FILE, VALIDATION_FILE, INPUTS_FILE, SPLIT_FILE)
     with run_folder(present.tracking, trial, wanted) as folder:
         file = folder / NETWORK_FILE
         if not file.is_file():
             raise UserError(
-                f"run={word}: run {trial.run_id} ({trial.name}) kept no network ({NETWORK_FILE}): "
-                "run its trial again with tracking.save_network=true rerun=true"
+                f"run={word}: run {trial.run_id} ({trial.name}) kept no network ({NETWORK_FILE})"
+                f"{_why_removed(folder)}: run its trial again with tracking.keep_models=all "
+                "rerun=true"
             )
         if config.backbone.freeze == "all":
             _check_weights(config, trial)
@@ -116,6 +118,13 @@ def open_network(present: Config, given: Collection[str], word: str) -> TrainedN
         )
     network = assembled(trial, config, built, setup, inputs, validation, notes)
     return replace(network, trained_on=trained_on)
+
+
+def _why_removed(folder: Path) -> str:
+    try:
+        return f"; {(folder / NETWORK_GONE_FILE).read_text(encoding='utf-8').strip()}"
+    except OSError:
+        return ""
 
 
 def assembled(

@@ -132,7 +132,7 @@ def _why_not(trial: RecordedTrial) -> str:
     if trial.network is None:
         return (
             "There are no heat maps: the record has no network of this trial "
-            "(tracking.save_network=true keeps it)."
+            "(tracking.keep_models=all keeps it)."
         )
     if trial.params.get("backbone.freeze") == "all":
         return (

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Protocol
 
-from mcalc.config import Config
+from mcalc.config import Config, KeepModels
 from mcalc.errors import UserError
 from mcalc.importing import large_imports
 from mcalc.logs import log_to_console
@@ -61,6 +61,7 @@ def run_sweep(
     plans = make_plans(arguments, compose, resolved, lambda each: data()(each).fingerprint)
     for plan in plans:
         _refuse_from_run(plan)
+        _refuse_unranked(plan)
         check_weight_files(plan, compose)
     planning = compose([word for word in arguments if word.startswith("dry_run=")]).dry_run
     # late: Optuna and SQLAlchemy
@@ -101,3 +102,15 @@ def _refuse_from_run(plan: Plan) -> None:
             f"{plan.title} sets from_run, which runs one recorded trial again: remove it from the "
             "sweep; `python -m mcalc.train from_run=ID` takes one trial"
         )
+
+
+def _refuse_unranked(plan: Plan) -> None:
+    """Raise UserError where the best network is to stay and no validation is to say which."""
+    for config in (plan.base, *(trial.config for trial in plan.trials)):
+        apart = config.protocol.validation is not None or config.protocol.split_file is not None
+        if config.tracking.keep_models is KeepModels.best and not apart:
+            raise UserError(
+                f"tracking.keep_models=best: nothing ranks the trials of {plan.title} but the set "
+                "that is reported, by which none may be chosen: add protocol.validation=0.15, or "
+                "keep all or none"
+            )

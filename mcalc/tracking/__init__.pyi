@@ -1,4 +1,6 @@
+from .best_network import BestNetwork as BestNetwork
 from .files import NETWORK_FILE as NETWORK_FILE
+from .files import NETWORK_GONE_FILE as NETWORK_GONE_FILE
 from .files import SAMPLES_FILE as SAMPLES_FILE
 from .files import SPLIT_FILE as SPLIT_FILE
 from .files import VALIDATION_FILE as VALIDATION_FILE

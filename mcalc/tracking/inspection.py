@@ -12,7 +12,7 @@ from mlflow.tracking import MlflowClient
 
 from mcalc.file_digest import file_sha256
 from mcalc.results import SAME_TAG, SUPERSEDED_TAG
-from mcalc.tracking.files import CURVE_FILE, read_curve
+from mcalc.tracking.files import CURVE_FILE, NETWORK_FILE, NETWORK_GONE_FILE, read_curve
 from mcalc.tracking.manifest import FILE, MANIFEST_TAG, Manifest, digest, read_manifest
 from mcalc.tracking.names import CURVE_COLUMNS, NOT_DRAWN, metric_names, plain_metrics, stand_twice
 from mcalc.tracking.run_writer import STATUS, is_lasting
@@ -94,7 +94,8 @@ def _damaged_files(manifest: Manifest, folder: Path) -> list[str]:
             if file_sha256(_file(folder / name)) != known:
                 found.append(f"its file {name} was changed")
         except OSError:
-            found.append(f"its file {name} is missing")
+            if not (name == NETWORK_FILE and (folder / NETWORK_GONE_FILE).is_file()):
+                found.append(f"its file {name} is missing")
     return found
 
 

@@ -28,6 +28,7 @@ from mcalc.results import (
     RecordedTrial,
 )
 from mcalc.retry import UnreachableError
+from mcalc.tracking.best_network import BestNetwork
 from mcalc.tracking.files import read_curve, read_predictions
 from mcalc.tracking.inspection import Inspection, inspect, inspect_files
 from mcalc.tracking.manifest import MANIFEST_TAG
@@ -84,6 +85,7 @@ class Tracker:
         self.unsent = Unsent(directory, experiment)
         self.directory = directory if uri is None else None
         """Folder of a record on this machine; None of a server's."""
+        self._uri = uri
 
     def _search(self, tags: Mapping[str, str], state: str = "", order: str = "DESC") -> list[Run]:
         return search(self.client, [self.experiment_id], tags, state, order)
@@ -358,6 +360,10 @@ class Tracker:
     def supersede(self, run_id: str, by: str) -> None:
         """Mark a finished run as replaced by a later one of the same trial (rerun=true)."""
         self.client.set_tag(run_id, SUPERSEDED_TAG, by)
+
+    def best_network(self, parent: str) -> BestNetwork:
+        """Keeps the best network alone of the sweep whose run is `parent`."""
+        return BestNetwork(self.client, self.experiment_id, parent, self.directory, self._uri)
 
     def send(self) -> Iterator[tuple[str, str]]:
         """Send what a server did not take; gives name and id on the server of each run.

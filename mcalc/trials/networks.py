@@ -2,10 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 
-from mcalc.tracking import NETWORK_FILE, RunWriter
+from mcalc.config import KeepModels, PlannedTrial
+from mcalc.results import VALIDATION_AUC
+from mcalc.tracking import NETWORK_FILE, BestNetwork, RunWriter
 from mcalc.training import Weights
+
+
+def is_kept(
+    trial: PlannedTrial, best: BestNetwork | None, split: str, metrics: Mapping[str, float]
+) -> bool:
+    """Whether the network of a trial that ended stays (`tracking.keep_models`).
+
+    `best`: of its sweep, where only the best stays; `split`: fingerprint of the trial's split.
+    """
+    if trial.config.tracking.keep_models is KeepModels.none:
+        return False
+    area = metrics.get(VALIDATION_AUC)
+    # a split file may have no side of its own for validation: nothing ranks its trials
+    return best is None or area is None or not best.is_beaten(split, trial.key, area)
 
 
 class Networks:

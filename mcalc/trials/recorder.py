@@ -14,6 +14,7 @@ from dataclasses import replace
 from functools import partial
 
 from mcalc.config import (
+    KeepModels,
     PlannedTrial,
     flatten,
     identity_parts,
@@ -26,7 +27,7 @@ from mcalc.console import format_time
 from mcalc.data import PreparedData
 from mcalc.results import VALIDATION_AUC, CurvePoint, Outcome, TrialResult
 from mcalc.secret_text import hidden
-from mcalc.tracking import NETWORK_BYTES_TAG, RunWriter, Tracker
+from mcalc.tracking import NETWORK_BYTES_TAG, BestNetwork, RunWriter, Tracker
 from mcalc.training import Checkpoint, Listener, Placement, Weights
 from mcalc.trials.artifacts import (
     config_yaml,
@@ -36,7 +37,7 @@ from mcalc.trials.artifacts import (
     write_artifacts,
 )
 from mcalc.trials.background import Background
-from mcalc.trials.networks import Networks
+from mcalc.trials.networks import Networks, is_kept
 from mcalc.trials.parameters import configuration_of, shown_settings
 from mcalc.trials.provenance import git_revision, hardware, versions
 from mcalc.trials.sweep_record import SweepRecord
@@ -206,7 +207,8 @@ class Recorder(Listener):
             writer.data_set(config.data.source, trial.fingerprint)
         frozen = config.backbone.freeze == "all"
         write_artifacts(writer, result, data, figures=not frozen)
-        if config.tracking.save_network:
+        best = self._best_network(config.tracking.keep_models)
+        if is_kept(trial, best, data.split.fingerprint, metrics):
             self._networks.write(result.reported_iteration, weights, writer)
         tags = {
             "mcalc.weights": origin,
@@ -221,6 +223,8 @@ class Recorder(Listener):
         self._end(
             Outcome(trial.name, trial.key, "finished", writer.run_id, metrics, manifest=sealed)
         )
+        if best is not None:
+            best.remove_beaten(data.split.fingerprint)
         _log.info(
             f"  {short_name(trial.name)}: accuracy {metrics['accuracy']:.4f}"
             f"{_interval(metrics, 'accuracy')}, AUC {metrics['auc']:.3f}"
@@ -228,6 +232,12 @@ class Recorder(Listener):
             f"stopped at iteration {result.iterations} ({result.stop_reason}) "
             f"after {format_time(result.seconds)}"
         )
+
+    def _best_network(self, kept: KeepModels) -> BestNetwork | None:
+        """The networks of the sweep, where only its best stays; a single trial has no rival."""
+        if kept is not KeepModels.best or self.within.parent is None:
+            return None
+        return self.tracker.best_network(self.within.parent)
 
     def pruned(self, trial: PlannedTrial, curve: Sequence[CurvePoint], seconds: float) -> None:
         """Close the run of a pruned trial with its curve."""

@@ -89,7 +89,7 @@ def test_a_recorded_sweep_takes_a_choice_that_was_added_later(own: Path) -> None
         done = processes.run(
             "mcalc.train", "-m", f"backbone={backbones}", "name=mine", "backbone.weights=none",
             "data.phantom.lesions=24", "trainer.batch_size=4", "trainer.max_iterations=2",
-            "tracking.save_network=false", folder=Path.cwd(),
+            "tracking.keep_models=none", folder=Path.cwd(),
         )  # fmt: skip
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout

@@ -17,7 +17,7 @@ NOT_NUMERIC = {
     # names, places and what runs, not what comes out
     "name", "sweep", "dry_run", "rerun", "from_run", "retries", "trials_per_gpu", "storage",
     "storage_wait", "job", "budget.trials", "budget.hours", "tracking.dir", "tracking.experiment",
-    "tracking.uri", "tracking.save_network", "tracking.checkpoint_minutes", "data.cache",
+    "tracking.uri", "tracking.keep_models", "tracking.checkpoint_minutes", "data.cache",
     "trainer.workers",
     # what chooses the data: their content is in the key, as a fingerprint
     "data.source", "data.root", "data.csv_dir", "data.csv_split", "data.labels",

@@ -28,7 +28,7 @@ def key(*overrides: str, fingerprint: str = "data") -> str:
     [
         "name=other",
         "tracking.dir=elsewhere",
-        "tracking.save_network=false",
+        "tracking.keep_models=none",
         "data.cache=elsewhere",
         "trainer.workers=2",
         "rerun=true",

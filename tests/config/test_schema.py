@@ -23,7 +23,7 @@ NOT_NUMERIC = {
     "name", "sweep", "dry_run", "rerun", "from_run", "retries", "trials_per_gpu", "storage",
     "storage_wait", "budget", "budget.trials", "budget.hours",
     "job",
-    "tracking", "tracking.dir", "tracking.experiment", "tracking.uri", "tracking.save_network",
+    "tracking", "tracking.dir", "tracking.experiment", "tracking.uri", "tracking.keep_models",
     "tracking.checkpoint_minutes",
     "data.cache",
     # what these select is in the data's fingerprint

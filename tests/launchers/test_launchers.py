@@ -24,8 +24,8 @@ from sweep_processes import (
     ROOT,
     SMALL,
     Worker,
-    at_work,
     attempts,
+    in_training,
     predictions,
     recorded,
     start,
@@ -144,15 +144,10 @@ def kill_one_at_work(sweep: Worker, storage: str) -> None:
 
     def workers() -> set[int]:
         children = {child.pid for child in psutil.Process(sweep.process.pid).children(True)}
-        begun = {
-            attempt.user_attrs["identity"]["trajectory"]
-            for attempt in attempts(storage)
-            if attempt.state is TrialState.RUNNING and "mlflow_run" in attempt.user_attrs
-        }
-        return {pid for run, pid in at_work(storage).items() if run in begun} & children
+        return set(in_training(storage).values()) & children
 
     found: set[int] = set()
-    wait_for(lambda: (at_work(storage) and found.update(workers())) or found, sweep)
+    wait_for(lambda: found.update(workers()) or found, sweep)
     os.kill(found.pop(), signal.SIGKILL)
 
 

@@ -23,7 +23,7 @@ COMMON = (
     "trainer.batch_size=4",
     "trainer.val_every=2",
     "trainer.threads=1",
-    "tracking.save_network=false",
+    "tracking.keep_models=none",
     "tracking.checkpoint_minutes=0",
 )
 OLD = ("trainer.precision=fp32", "trainer.channels_last=false")

@@ -111,7 +111,7 @@ def test_a_record_that_lacks_something_says_so_in_a_sentence(
         kept = replace(recorded.artifacts, **changes)  # type: ignore[type-var, arg-type]
         return shown(replace(recorded, artifacts=kept))
 
-    assert "tracking.save_network=true keeps it" in lacking(network=None)
+    assert "tracking.keep_models=all keeps it" in lacking(network=None)
     assert "no crop was kept" in lacking(crops={})
     assert "no crop of this trial could be read" in lacking(crops={"P_00000": str(tmp_path)})
     frozen = replace(recorded, params={**recorded.params, "backbone.freeze": "all"})

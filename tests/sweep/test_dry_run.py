@@ -19,7 +19,7 @@ SETTINGS = (
     "trainer.max_epochs=1",
     "trainer.val_every=100",
     "trainer.threads=1",
-    "tracking.save_network=false",
+    "tracking.keep_models=none",
     "head.weight_lr=1,2",
 )
 

@@ -294,7 +294,7 @@ def test_more_rows_extend_a_sweep_and_an_edited_value_runs_alone(tmp_path: Path)
     assert begun(tmp_path) == NAMES
     each_once(tmp_path)
     # a place is no value
-    sweep(tmp_path, RATES, "trainer.workers=2", "tracking.save_network=false")
+    sweep(tmp_path, RATES, "trainer.workers=2", "tracking.keep_models=none")
     assert begun(tmp_path) == NAMES
 
 

@@ -38,7 +38,7 @@ def config_of(folder: Path, cache: Path, *more: str) -> Config:
     # a rate at which the loss rises soon; in the arithmetic of the look at the networks
     given = (
         "trainer.lr=0.05", "trainer.val_every=1", "trainer.precision=fp32", "trainer.threads=1",
-        "trainer.channels_last=false", "tracking.save_network=true", f"data.cache={cache}",
+        "trainer.channels_last=false", "tracking.keep_models=all", f"data.cache={cache}",
         f"tracking.dir={folder / 'mlruns'}",
     )  # fmt: skip
     return resolved(compose_config([*SMALL, *given, *more]))

@@ -35,7 +35,7 @@ SMALL = (
     *COMMON, "trainer.precision=fp32", "trainer.channels_last=false", "augment.place=cpu",
 )  # fmt: skip
 """The same on every machine: some of these tests write what another one has."""
-WITHOUT_NETWORK = "tracking.save_network=false"
+WITHOUT_NETWORK = "tracking.keep_models=none"
 
 
 def run(folder: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:

@@ -46,7 +46,7 @@ def test_from_a_clean_clone(tmp_path: Path) -> None:
     shutil.rmtree(made)
     where = call(clone, sys.executable, "-c", "import mcalc; print(mcalc.__file__)")
     assert where.strip() == str(clone / "mcalc" / "__init__.py")
-    printed = train(clone, "from_run=mine", "tracking.save_network=false")
+    printed = train(clone, "from_run=mine", "tracking.keep_models=none")
     assert "all numbers are equal, to the last bit" in printed
     assert "revision of the code" not in printed, "it is the same"
     (trial,) = read_trials(TrackingConfig(dir=str(clone / "mlruns")))

@@ -6,7 +6,7 @@ import platform
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from mcalc.config import Config, DataConfig, PlannedTrial, Precision, TrackingConfig
+from mcalc.config import Config, DataConfig, KeepModels, PlannedTrial, Precision, TrackingConfig
 from mcalc.data import IndexedData, split_of
 from mcalc.data.loading import run_length
 from mcalc.data.splits import Split
@@ -46,6 +46,7 @@ def estimate(
     speeds: dict[tuple[str, ...], tuple[float, int, bool]] = {}
     computed: set[str] = set()
     splits: dict[str, Split] = {}
+    best: dict[str, int] = {}
     seconds, iterations, recorded, disk, largest = 0.0, 0, 0, 0, 0
     for run in runs:
         config = run[0].config
@@ -65,10 +66,15 @@ def estimate(
             computed.add(features)
             seconds += _features_seconds(config, splits[name])
         recorded += was_recorded
-        kept = sum(size for trial in run if trial.config.tracking.save_network)
-        disk += kept + _RECORD_BYTES * len(run)
+        kept = config.tracking.keep_models
+        if kept is KeepModels.all:
+            disk += size * len(run)
+        elif kept is KeepModels.best:
+            best[name] = max(size, best.get(name, 0))
+        disk += _RECORD_BYTES * len(run)
         if config.tracking.checkpoint_minutes:
             largest = max(largest, (3 if config.stopping.network.value == "best" else 2) * size)
+    disk += sum(best.values())
     return Estimate(seconds, iterations, recorded, len(runs), disk, largest)
 
 

@@ -1,0 +1,151 @@
+"""Of the networks of a sweep the best of each split stays: what goes, and what works without."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from servers import tracking_server
+from sweep_processes import SMALL
+
+from mcalc.config import TrackingConfig
+from mcalc.predict.__main__ import main as predict
+from mcalc.results import RecordedTrial
+from mcalc.sweep.__main__ import main as sweep_command
+from mcalc.tracking import run_folder
+from mcalc.tracking.reader import finished_trials
+from mcalc.train import main as train
+
+pytestmark = [pytest.mark.slow, pytest.mark.whole]
+
+NETWORK = "network.pth"
+GONE = "network-removed.txt"
+BEST = (
+    "tracking.keep_models=best", "protocol=patient", "protocol.validation=0.3",
+    "data.phantom.lesions=60", "trainer.lr=0.003", "trainer.precision=fp32",
+)  # fmt: skip
+SEEDS = "seed=0,1,2"
+"""Other networks."""
+ONE = "protocol.seed=0"
+"""On one split."""
+
+
+def swept(folder: Path, *words: str, server: str | None = None) -> TrackingConfig:
+    """The record after a sweep of small trials."""
+    runs, store = folder / "runs", f"sqlite:///{folder / 'runs' / 'optuna.db'}"
+    places = [f"tracking.dir={runs}", f"data.cache={folder / 'cache'}", f"storage={store}"]
+    places += [f"tracking.uri={server}"] if server else []
+    runs.mkdir(exist_ok=True)
+    assert not train(["-m", *SMALL, *BEST, *places, *words])
+    return TrackingConfig(dir=str(runs), uri=server)
+
+
+def kept(tracking: TrackingConfig, trial: RecordedTrial) -> set[str]:
+    with run_folder(tracking, trial, (NETWORK, GONE)) as folder:
+        return {name for name in (NETWORK, GONE) if (folder / name).is_file()}
+
+
+def only_the_best_of(tracking: TrackingConfig, trials: list[RecordedTrial]) -> RecordedTrial:
+    """Its networks and no other is there; the trial that has it."""
+    best = max(trials, key=lambda trial: trial.metrics["validation_auc"])
+    assert {trial.name for trial in trials if NETWORK in kept(tracking, trial)} == {best.name}
+    return best
+
+
+def checked(tracking: TrackingConfig, capsys: pytest.CaptureFixture[str]) -> tuple[int, str]:
+    capsys.readouterr()
+    status = sweep_command(["check", f"tracking.dir={tracking.dir}"])
+    return status, capsys.readouterr().out
+
+
+def refused(
+    command: Callable[[list[str]], int], words: list[str], capsys: pytest.CaptureFixture[str]
+) -> str:
+    capsys.readouterr()
+    with pytest.raises(SystemExit) as ended:
+        command(words)
+    assert ended.value.code == 2
+    return capsys.readouterr().err
+
+
+def test_the_best_by_validation_stays_and_the_record_is_whole(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tracking = swept(tmp_path, SEEDS, ONE, "name=mine")
+    trials = finished_trials(tracking)
+    areas = [trial.metrics["validation_auc"] for trial in trials]
+    assert len(set(areas)) == 3, "else it is not said which is the best"
+    only_the_best_of(tracking, trials)
+    status, text = checked(tracking, capsys)
+    assert status == 0, text
+    # a better one that comes later takes its place, a worse one keeps none
+    swept(tmp_path, "seed=0,1,2,3,4", ONE, "name=mine")
+    only_the_best_of(tracking, finished_trials(tracking))
+    status, text = checked(tracking, capsys)
+    assert status == 0, text
+    # what is missing without a word is a damage
+    (lost,) = [trial for trial in finished_trials(tracking) if NETWORK in kept(tracking, trial)]
+    place = Path(tracking.dir) / "artifacts" / lost.run_id / "artifacts" / NETWORK
+    place.unlink()
+    status, text = checked(tracking, capsys)
+    assert status == 1
+    assert f"its file {NETWORK} is missing" in text
+
+
+def test_one_stays_for_each_split(tmp_path: Path) -> None:
+    tracking = swept(tmp_path, "head.weight_lr=1,10", "seed=0,1", "name=mine")
+    trials = finished_trials(tracking)
+    assert len(trials) == 4
+    splits = {trial.tags["mcalc.split"] for trial in trials}
+    assert len(splits) == 2
+    for split in splits:
+        only_the_best_of(tracking, [t for t in trials if t.tags["mcalc.split"] == split])
+
+
+def test_a_trial_that_is_run_anew_hands_its_place_to_its_new_run(tmp_path: Path) -> None:
+    tracking = swept(tmp_path, SEEDS, ONE, "name=mine")
+    before = only_the_best_of(tracking, finished_trials(tracking))
+    swept(tmp_path, SEEDS, ONE, "name=mine", "rerun=true")
+    after = only_the_best_of(tracking, finished_trials(tracking))
+    assert (after.name, after.metrics["validation_auc"]) == (
+        before.name,
+        before.metrics["validation_auc"],
+    )
+    assert after.run_id != before.run_id
+
+
+def test_what_was_removed_says_why(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    tracking = swept(tmp_path, SEEDS, ONE, "name=mine")
+    only_the_best_of(tracking, finished_trials(tracking))
+    gone = [trial for trial in finished_trials(tracking) if GONE in kept(tracking, trial)]
+    assert gone, "the first was the best: nothing was removed"
+    image = tmp_path / "image.png"
+    image.touch()
+    words = [f"run={gone[0].run_id}", f"input={image}", f"tracking.dir={tracking.dir}"]
+    text = refused(predict, words, capsys)
+    assert "kept no network (network.pth); tracking.keep_models=best: run " in text
+    assert "has the higher AUC on validation" in text
+    assert "run its trial again with tracking.keep_models=all rerun=true" in text
+
+
+def test_on_a_server_too(tmp_path: Path) -> None:
+    (tmp_path / "server").mkdir()
+    with tracking_server(tmp_path / "server") as server:
+        tracking = swept(tmp_path, SEEDS, ONE, "name=mine", server=server)
+        only_the_best_of(tracking, finished_trials(tracking))
+
+
+def test_nothing_is_chosen_by_what_is_reported(capsys: pytest.CaptureFixture[str]) -> None:
+    text = refused(
+        train, ["-m", *SMALL, "tracking.keep_models=best", SEEDS, ONE, "name=mine"], capsys
+    )
+    assert "tracking.keep_models=best: nothing ranks the trials of mine" in text
+    assert "add protocol.validation=0.15" in text
+
+
+def test_the_former_name_is_answered_with_the_present_one(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    text = refused(train, ["tracking.save_network=false"], capsys)
+    assert "now it is tracking.keep_models=all, best or none" in text
