@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -64,6 +65,8 @@ def run(line: Line) -> int:
     if target is not None:
         _write(target, {key(name): value for name, value in state.items()})
         print(f"wrote {target}: SHA-256 {digests(target)[0]}")
+    file = shlex.quote(f"backbone.weights={target or path}")
+    print(f"next: `python -m mcalc.train backbone={config.name} {file}`")
     return 0
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import textwrap
 from pathlib import Path
 
 from mcalc.config import Line
@@ -12,6 +13,12 @@ from mcalc.report.formats import TEXT_WIDTH, as_text
 
 NARROWEST = 80
 """Columns of a terminal that the tables need."""
+_WITHOUT_CASES = (
+    "next: `python -m mcalc.paper data.csv_dir=PATH`, with the four case CSVs of CBIS-DDSM, adds "
+    "what they can tell"
+)
+
+_AFTER = "next: `make tables` sets rows trained here beside the paper's"
 
 
 def run(line: Line) -> int:
@@ -31,4 +38,6 @@ def run(line: Line) -> int:
     width = min(max(columns, NARROWEST), TEXT_WIDTH)
     for table in audit(cases).values():
         print(as_text(table, width))
+    after = _AFTER if cases else _WITHOUT_CASES
+    print(textwrap.fill(after, width, break_long_words=False, break_on_hyphens=False))
     return 0

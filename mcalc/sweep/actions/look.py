@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rich.table import Table
 
-from mcalc.config import Config, Line
+from mcalc.config import Config, Line, after_training, place_of
 from mcalc.console import console
 from mcalc.errors import UserError
 from mcalc.sweep.actions.opening import check_exists, open_sweeps
@@ -24,6 +24,7 @@ def list_sweeps(config: Config, line: Line) -> int:
     for study in studies:
         if halt := Halts(storage, study.name).now():
             console.print(str(halt))
+    console.print(f"recorded in {place_of(config.tracking)}\n{after_training(config.tracking)}")
     return 0
 
 
@@ -34,6 +35,7 @@ def show(config: Config, line: Line) -> int:
     _, studies = open_sweeps(config, line.names)
     for study in studies:
         console.print(f"{study.name}: {summarise(study).as_json()}")
+    console.print(after_training(config.tracking))
     return 0
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mcalc.config import Config, Line
+from mcalc.config import Config, Line, after_training
 from mcalc.console import console
 from mcalc.errors import UserError
 from mcalc.trials import open_tracker
@@ -18,4 +18,5 @@ def send(config: Config, line: Line) -> int:
         number += 1
         console.print(f"  {name} is on the server, as run {run_id}")
     console.print(f"{number} runs sent from {tracker.unsent.place}")
+    console.print(after_training(config.tracking))
     return 0
