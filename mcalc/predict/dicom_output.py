@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import datetime
 import warnings
+from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -37,7 +38,7 @@ def write_dicom(
     source: Path | None,
     drawn: npt.NDArray[np.uint8],
     row: Row,
-    network: str,
+    networks: Sequence[str],
 ) -> tuple[Path, Path]:
     """Write both objects; returns their paths, `NAME-heat.dcm` and `NAME-report.dcm`.
 
@@ -47,7 +48,7 @@ def write_dicom(
         source: the image's file; None where there is none to refer to.
         drawn: the image with its heat map, (H, W, 3) RGB 0..255.
         row: what is said of it; not refused.
-        network: the network's name and run, for the report.
+        networks: name and run of each network that was asked, for the report.
 
     Raises UserError where the folder cannot be written.
     """
@@ -56,7 +57,7 @@ def write_dicom(
         # it would repeat a patient's name that has an unusual form
         warnings.filterwarnings("ignore", "The string .* person name", UserWarning)
         picture = _picture(reference, drawn)
-        report = _report(reference, picture, row, network)
+        report = _report(reference, picture, row, networks)
     paths = (folder / f"{name}-heat.dcm", folder / f"{name}-report.dcm")
     with refused_as(str(folder), "name a folder"):
         for path, made in zip(paths, (picture, report), strict=True):
@@ -111,15 +112,18 @@ def _picture(reference: Dataset | None, drawn: npt.NDArray[np.uint8]) -> hd.sc.S
 
 
 def _report(
-    reference: Dataset | None, picture: hd.sc.SCImage, row: Row, network: str
+    reference: Dataset | None, picture: hd.sc.SCImage, row: Row, networks: Sequence[str]
 ) -> hd.sr.EnhancedSR:
     evidence: list[Dataset] = [picture] if reference is None else [reference, picture]
     images = [
         hd.sr.SourceImageForMeasurementGroup(each.SOPClassUID, each.SOPInstanceUID)
         for each in evidence
     ]
+    asked = networks[0] if len(networks) == 1 else f"mean of {len(networks)} networks"
     algorithm = hd.sr.AlgorithmIdentification(
-        name=f"mcalc: {network}"[:64], version=version("mcalc"), parameters=[_SAY]
+        name=f"mcalc: {asked}"[:64],
+        version=version("mcalc"),
+        parameters=[_SAY, *(f"network: {each}" for each in networks)],
     )
     measured = [_probability("PROB", "Probability of malignancy", row.probability)]
     if row.calibrated_probability is not None:

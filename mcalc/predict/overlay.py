@@ -42,6 +42,49 @@ def heat_of(
     return dict(zip(usable, found, strict=True))
 
 
+def joint_heat(
+    networks: Sequence[TrainedNetwork],
+    weights: Sequence[float],
+    seen: Sequence[Sequence[InputImage]],
+) -> dict[int, npt.NDArray[np.float32]]:
+    """Place of each usable image -> the mean of the networks' heat maps.
+
+    An image is usable that every network can use.
+
+    Args:
+        networks: one or more.
+        weights: share of each in the joint answer; a network without a share is left out.
+        seen: the same images, prepared for each network.
+
+    Returns:
+        Maps (S, S), 0..1, of the first network's size.
+
+    Raises UserError for a network that has no maps, and for networks that see other parts of an
+    image, whose maps do not lie over each other.
+    """
+    parts = {(network.config.data.region, network.config.data.fit) for network in networks}
+    if len(parts) > 1:
+        raise UserError(
+            "heat maps of several networks lie over each other only where all have one data.region "
+            "and one data.fit: name networks that agree, or one alone"
+        )
+    joint: dict[int, npt.NDArray[np.float32]] = {}
+    for network, weight, images in zip(networks, weights, seen, strict=True):
+        if not weight:
+            continue
+        for place, heat in heat_of(network, images).items():
+            shape = _shape(seen[0][place])
+            if shape is not None:
+                share = weight * cv2.resize(heat, shape[::-1])
+                joint[place] = joint.get(place, 0) + share
+    used = [{place for place, image in enumerate(images) if _shape(image)} for images in seen]
+    return {place: joint[place] for place in sorted(set.intersection(*used))}
+
+
+def _shape(image: InputImage) -> tuple[int, ...] | None:
+    return None if image.pixels is None else image.pixels.shape
+
+
 def overlay(image: npt.NDArray[np.uint8], heat: npt.NDArray[np.float32]) -> npt.NDArray[np.uint8]:
     """The image (H, W), grey 0..255, with its heat (H, W), 0..1, in colour: (H, W, 3) RGB."""
     grey = np.repeat(image[..., None], 3, axis=2).astype(np.float32)

@@ -103,7 +103,7 @@ def predict_images(config: Config, given: Collection[str], words: Mapping[str, A
         )
     rows = rows_of(ensemble, seen, labelled)
     if words["heat_maps"] or words["output"] == "dicom":
-        _draw(ensemble, seen[0], rows, words)
+        _draw(ensemble, seen, rows, words)
     _write(rows, words, labelled=labelled is not None)
     refused = sum(row.refused is not None for row in rows)
     flagged = sum(bool(row.flags) for row in rows)
@@ -256,16 +256,17 @@ def _flags(networks: Sequence[TrainedNetwork], image: InputImage) -> tuple[str, 
 
 
 def _draw(
-    ensemble: Ensemble, images: Sequence[InputImage], rows: Sequence[Row], words: Mapping[str, Any]
+    ensemble: Ensemble,
+    seen: Sequence[Sequence[InputImage]],
+    rows: Sequence[Row],
+    words: Mapping[str, Any],
 ) -> None:
     """Heat maps of the images, as pictures, as DICOM with a report, or both."""
     # late: captum, and highdicom below
-    from mcalc.predict.overlay import file_name, heat_of, overlay, write_overlays
+    from mcalc.predict.overlay import file_name, joint_heat, overlay, write_overlays
 
-    network = ensemble.networks[0]
-    if len(ensemble.networks) > 1:
-        raise UserError("heat maps are of one network: name one in run=")
-    maps = heat_of(network, images)
+    images = seen[0]
+    maps = joint_heat(ensemble.networks, ensemble.weights, seen)
     if folder := words["heat_maps"]:
         count = write_overlays(folder, images, maps)
         stderr.print(f"wrote {folder}: heat maps of {count} images")
@@ -278,7 +279,7 @@ def _draw(
             "output=dicom needs the package highdicom: pip install 'mcalc[dicom]'"
         ) from error
     target = words["to"]
-    named = f"{network.trial.name} {network.trial.run_id[:8]}"
+    named = [f"{each.trial.name} {each.trial.run_id[:8]}" for each in ensemble.networks]
     for place, heat in maps.items():
         pixels = images[place].pixels
         assert pixels is not None  # it has a map

@@ -6,6 +6,7 @@ import csv
 import io
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -125,3 +126,34 @@ def test_mistakes_are_one_sentence(record: Path, arguments: tuple[str, ...], exp
     said = predict(record, ONE, f"input={path}", *arguments, status=2)
     (line,) = [each for each in said.stderr.splitlines() if each.startswith("error: ")]
     assert expected in line
+
+
+def test_the_map_of_several_networks_is_the_mean_of_theirs(record: Path, tmp_path: Path) -> None:
+    from mcalc import runs
+    from mcalc.models import build_classifier
+    from mcalc.predict.images import InputImage
+    from mcalc.predict.overlay import heat_of, joint_heat
+
+    names = ("head.weight_lr=1", "head.weight_lr=20")
+    networks = [runs.network(f"sq/{name}", str(record / "mlruns")) for name in names]
+    # six iterations leave them alike where they look: one that is drawn anew looks elsewhere
+    drawn_anew = build_classifier(networks[1].config.backbone, seed=9)
+    networks[1] = replace(networks[1], built=drawn_anew)
+    grey = np.random.default_rng(0).integers(0, 255, (224, 224), dtype=np.uint8)
+    images = [InputImage("one", grey, None), InputImage("none", None, None, "blank")]
+    first, second = (heat_of(network, images)[0] for network in networks)
+    joint = joint_heat(networks, (0.25, 0.75), (images, images))
+    assert list(joint) == [0]
+    np.testing.assert_allclose(joint[0], 0.25 * first + 0.75 * second, atol=1e-6)
+    assert np.abs(first - second).max() > 0.01, "else any of them would do"
+
+    lesion = next(iter(crops_of(record).values()))
+    both = "run=" + ",".join(f"sq/{name}" for name in names)
+    said = predict(
+        record, both, f"input={lesion}", "output=dicom", f"to={tmp_path}", f"heat_maps={tmp_path}"
+    )
+    assert "heat maps of 1 images" in said.stderr
+    (report,) = tmp_path.glob("*-report.dcm")
+    text = report.read_bytes().decode(errors="replace")
+    assert "mean of 2 networks" in text
+    assert all(f"network: {name}" in text for name in names)

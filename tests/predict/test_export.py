@@ -6,6 +6,7 @@ import ast
 import base64
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -111,6 +112,21 @@ def test_the_alias_leads_back_to_the_trial(record: Path, registered: str) -> Non
     assert by_alias.stdout == by_name.stdout
     agree = processes.run("mcalc.sweep", "check", folder=record)
     assert agree.returncode == 0, "the trial's own run is as it was"
+
+
+def test_models_move_with_their_record(record: Path, registered: str, tmp_path: Path) -> None:
+    shutil.copytree(record / "mlruns", tmp_path / "mlruns")
+    path = next(iter(crops_of(record).values()))
+    moved = processes.run("mcalc.predict", f"run={registered}", f"input={path}", folder=tmp_path)
+    before = processes.run("mcalc.predict", f"run={registered}", f"input={path}", folder=record)
+    assert moved.returncode == 0, moved.stderr
+    assert moved.stdout == before.stdout
+    assert processes.run("mcalc.sweep", "check", folder=tmp_path).returncode == 0
+    client = mlflow.MlflowClient(tracking_uri=f"sqlite:///{tmp_path / 'mlruns' / 'mlflow.db'}")
+    version = client.get_model_version_by_alias("calcifications", "champion")
+    # not from where it was
+    run = client.get_run(version.run_id)
+    assert run.info.artifact_uri.startswith((tmp_path / "mlruns").as_uri())
 
 
 def test_the_model_has_no_pickle(record: Path, registered: str) -> None:

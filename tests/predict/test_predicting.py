@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 import processes
 import pytest
+from servers import tracking_server
 from trained_record import PHANTOM, train
 
 from mcalc import runs
@@ -227,3 +228,16 @@ def test_an_older_record_predicts_and_says_what_it_cannot_tell(
     assert rows(said.stdout)[0]["threshold"] == "0.5"
     assert "nothing is flagged" in said.stderr
     assert "above a probability of 0.5" in said.stderr
+
+
+def test_networks_of_a_tracking_server_answer_alike(record: Path, tmp_path: Path) -> None:
+    (tmp_path / "server").mkdir()
+    path = next(iter(crops_of(record).values()))
+    with tracking_server(tmp_path / "server") as address:
+        server = f"tracking.uri={address}"
+        cache = f"data.cache={record / '.cache'}"
+        train(tmp_path, "backbone=squeezenet", "head.weight_lr=20,30", "name=sq", server, cache)
+        there = predict(tmp_path, ONE, f"input={path}", server)
+        ensemble = predict(tmp_path, "run=sq", "best=2", f"input={path}", server)
+    assert there.stdout == predict(record, ONE, f"input={path}").stdout
+    assert 0 < float(rows(ensemble.stdout)[0]["probability"]) < 1
