@@ -276,6 +276,9 @@ class Recorder(Listener):
         ended = {outcome.key for outcome in self.outcomes}
         addresses = [each for trial in self.trials.values() for each in secrets_of(trial.config)]
         error, trace = hidden(error, *addresses), hidden(trace, *addresses)
+        if ended >= self.trials.keys():
+            # the results stand: it is not lost for all that
+            _log.warning(f"  after {self.title} was recorded: {error}")
         for trial in self.trials.values():
             if trial.key in ended:
                 continue

@@ -202,6 +202,28 @@ def test_an_error_of_the_record_fails_the_trials_without_a_result(
     assert refuses.recorded_names[0] == "patience 1: finished"
 
 
+class _BreaksAfterwards(Listener):
+    """Fails once all is recorded."""
+
+    def __init__(self) -> None:
+        self.left = len(_PATIENCE)
+
+    def recorded(self, outcome: Outcome) -> None:
+        self.left -= 1
+        if not self.left:
+            raise OSError("the store is gone")
+
+
+@pytest.mark.whole
+def test_an_error_after_the_last_result_is_said(
+    tmp_path: Path, cache: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("WARNING")
+    *_, outcomes = run(tmp_path, cache, _BreaksAfterwards())
+    assert [outcome.state for outcome in outcomes] == ["finished"] * len(_PATIENCE)
+    assert "was recorded: OSError: the store is gone" in caplog.text
+
+
 def test_a_trial_of_a_frozen_network_is_complete_in_the_record(tmp_path: Path, cache: Path) -> None:
     settings = ["backbone.freeze=all", "trainer.max_iterations=30"]
     config, data, tracker, outcomes = run(tmp_path, cache, settings=settings)
