@@ -33,6 +33,13 @@ pytestmark = [
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[str]:
     """The address of a cluster whose head takes no job and whose two other nodes take one each."""
+    # Ray gives its workers niceness 15: beside other tests they would get a fiftieth of a core
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("RAY_worker_niceness", "0")
+        yield from _cluster()
+
+
+def _cluster() -> Iterator[str]:
     made = cluster_utils.Cluster(initialize_head=True, head_node_args={"num_cpus": 0})
     try:
         for _ in range(2):
