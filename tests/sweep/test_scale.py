@@ -47,7 +47,7 @@ class Counting(Instant):
 
 
 def is_steady(counts: list[int]) -> bool:
-    """Whether it does not grow with the trials before; on a busy machine a lease's beat may come to any."""
+    """Whether the last take no more than the first; a lease's beat may come to any of them."""
     return min(counts[:10]) == min(counts[-10:])
 
 
