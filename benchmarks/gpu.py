@@ -77,11 +77,13 @@ def mps(folder: Path) -> Iterator[dict[str, str] | None]:
         )
 
 
-def places(console: Console, backbones: Sequence[str] = tuple(SIZES)) -> dict[str, list[float]]:
+def places(
+    console: Console, backbones: Sequence[str] = tuple(SIZES), batches: Sequence[int] = (10, 32)
+) -> dict[str, list[float]]:
     """Seconds of mcalc's steps by where images are augmented: on the CPU, on the device."""
     table = Table("workload", *PLACES, title="milliseconds a step by augment.place")
     found: dict[str, list[float]] = {}
-    for work in compare.steps(backbones, (10, 32)):
+    for work in compare.steps(backbones, batches):
         each = [replace(work, place=place) for place in PLACES]
         found[work.name] = [compare.seconds_of(one, compare.measure("ours", one)) for one in each]
         table.add_row(work.name, *(f"{1e3 * seconds:.2f}" for seconds in found[work.name]))
