@@ -23,6 +23,7 @@ from mcalc.results import Artifacts, Predictions, RecordedTrial
 TINY = Workload("squeezenet", batch=2, iterations=5, val_every=2, val_images=6)
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize("kind", [ours, limit, peer], ids=lambda each: each.__name__.split(".")[-1])
 @pytest.mark.filterwarnings("ignore::UserWarning", "ignore::DeprecationWarning")
 @pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::ResourceWarning")

@@ -193,6 +193,7 @@ def test_losing_the_study_repeats_nothing_that_mlflow_has(
     assert {t.user_attrs["mlflow_run"]: t.value for t in finished} == before
 
 
+@pytest.mark.whole
 def test_a_single_trial_runs_once_and_again_on_request(tmp_path: Path) -> None:
     first = ended_well(run(tmp_path, *SMALL, "name=mine"))
     assert "mine: accuracy" in first

@@ -97,6 +97,7 @@ def test_alexnet_as_the_zoo_and_as_matlab_write_it(tmp_path: Path, matlab: bool)
     assert loaded.changed == (("first layer turned from RGB to BGR",) if matlab else ())
 
 
+@pytest.mark.whole
 def test_the_zoos_alexnet_takes_224_pixels_and_rounds_sizes_down(tmp_path: Path) -> None:
     arrays = alexnet_arrays(2)
     path = write_alexnet(tmp_path / "bvlcalexnet.onnx", arrays, size=224)

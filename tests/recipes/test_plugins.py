@@ -184,6 +184,7 @@ def test_a_trial_that_uses_them_is_run_again_and_another_version_is_named(work: 
     assert "plug-in package mypackage was 1.2, here it is not installed" in message
 
 
+@pytest.mark.whole
 def test_a_package_that_is_not_as_it_should_be_is_named(work: Path) -> None:
     arguments = ("backbone.name=broken", "data.phantom.lesions=32", "backbone.weights=none")
     printed = run(work, "train", *arguments, status=2)

@@ -115,6 +115,7 @@ def test_its_sweep_goes_on_under_todays_numerics_and_what_is_recorded_stays(reco
     assert "Optuna and MLflow agree" in command(record, "sweep", "check", "alexnet-650338fe")
 
 
+@pytest.mark.whole
 def test_by_default_another_sweep_begins_which_says_why_and_how_the_old_one_goes_on(
     record: Path,
 ) -> None:

@@ -152,6 +152,7 @@ def test_a_checkpoint_that_a_kill_left_of_a_recorded_run_is_removed(tmp_path: Pa
     assert kept == [NAMES[3]], "the one that failed begins from there"
 
 
+@pytest.mark.whole
 def test_what_mlflow_has_is_not_run_again_where_the_study_was_lost(tmp_path: Path) -> None:
     # in processes of their own: the file is gone for all who had it open
     for _ in range(2):
@@ -304,6 +305,7 @@ def test_what_earlier_rows_varied_may_be_shared_by_all_of_a_later_command(tmp_pa
     assert len(begun(tmp_path)) == 3
 
 
+@pytest.mark.whole
 def test_an_edited_file_re_runs_what_the_edit_touches_and_a_dry_run_says_why(
     tmp_path: Path, sweeps: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

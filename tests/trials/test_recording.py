@@ -166,6 +166,7 @@ class _Stops(Listener):
         self.order.append("checkpoint")
 
 
+@pytest.mark.whole
 def test_a_trial_that_ended_is_recorded_before_a_checkpoint_is_written(
     tmp_path: Path, cache: Path
 ) -> None:
@@ -224,6 +225,7 @@ def test_an_error_after_the_last_result_is_said(
     assert "was recorded: OSError: the store is gone" in caplog.text
 
 
+@pytest.mark.whole
 def test_a_trial_of_a_frozen_network_is_complete_in_the_record(tmp_path: Path, cache: Path) -> None:
     settings = ["backbone.freeze=all", "trainer.max_iterations=30"]
     config, data, tracker, outcomes = run(tmp_path, cache, settings=settings)
