@@ -11,6 +11,7 @@ import numpy as np
 
 from mcalc.config import DataConfig, Region
 from mcalc.data import Lesion, Pathology
+from mcalc.data.completeness import check_completeness
 from mcalc.data.images import (
     Look,
     Prepared,
@@ -142,11 +143,13 @@ def prepare_source(
 ) -> LabelledImages:
     """All lesions of an index that can be read, as the settings prepare and label them.
 
-    Prepared images are kept in `data.cache`. Raises UserError as `prepare_images`, `make_samples`.
+    Prepared images are kept in `data.cache`. Raises UserError where fewer lesions are readable than
+    `data.min_completeness` asks for, and as `prepare_images`, `make_samples`.
     """
     cache = Path(settings.cache)
     digests = file_digests(index.lesions, settings.region, cache)
     done = prepare_images(index.lesions, digests, size, settings, cache, progress)
+    check_completeness(index, settings.min_completeness, done.defects, settings.region)
     made = make_samples(done.lesions, done.positions, settings)
     lost = len(index.lesions) - len(done.lesions)
     warnings = [*dict.fromkeys(index.notes), *made.warnings]
