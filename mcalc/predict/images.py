@@ -24,13 +24,18 @@ from mcalc.data.images import (
 )
 from mcalc.data.images.memory_budget import MemoryBudget
 from mcalc.data.images.prepare import PIXELS_AT_ONCE
-from mcalc.data.images.regions import decoded_pixels
+from mcalc.data.images.regions import UnknownPixelSizeError, decoded_pixels
 from mcalc.data.images.resize import Grey8
 from mcalc.data.records import Index
 from mcalc.data.sources.paths import files_below, is_image_file
 from mcalc.data.splits import Sample, make_samples
 from mcalc.errors import UserError
 from mcalc.iteration import Progress, in_threads, with_progress
+
+_NO_PIXEL_SIZE = (
+    "pixels of unknown size: this network measures in mm, and the file does not say how large its "
+    "pixels are; name data.pixel_size=MM"
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,7 +101,7 @@ def prepare_files(
 
     With region=crop a file is a lesion's crop, with region=full a whole mammogram.
 
-    Raises UserError for region=patch, whose window needs a mask, and as `prepare_image` does.
+    Raises UserError for region=patch, whose window needs a mask.
     """
     if settings.region is Region.patch:
         raise UserError(
@@ -115,6 +120,8 @@ def prepare_files(
             spacing = pixel_spacing(path)
         except Unusable as error:
             return InputImage(name, None, None, f"{error.kind.value}: {error.detail}")
+        except UnknownPixelSizeError:
+            return InputImage(name, None, None, _NO_PIXEL_SIZE)
         except UnreadableImage as error:
             return InputImage(name, None, None, str(error))
         height, width = region.pixels.shape

@@ -8,6 +8,8 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import processes
+import pydicom
 import pytest
 from trained_record import train
 
@@ -74,6 +76,34 @@ def test_the_figures_of_several_networks_are_called_theirs(record: Path, tmp_pat
     assert "head.weight_lr" not in figures
     assert "CSV file" not in figures, "none is written"
     assert "Case mix" not in figures, "no part has ten lesions"
+
+
+def test_a_file_without_the_size_of_its_pixels_is_refused_alone(
+    record: Path, tmp_path: Path
+) -> None:
+    from mcalc.config import DataConfig, Fit, ScaleUnit
+    from mcalc.predict.images import prepare_files
+
+    crop = pydicom.dcmread(next(iter(crops_of(record).values())))
+    paths = [tmp_path / name for name in ("sized.dcm", "unsized.dcm")]
+    crop.pop("PixelSpacing", None)
+    crop.save_as(paths[1])
+    crop.ImagerPixelSpacing = [0.07, 0.07]
+    crop.save_as(paths[0])
+    settings = DataConfig(fit=Fit.native, scale_unit=ScaleUnit.mm, native_scale=12)
+    sized, unsized = prepare_files([(path.name, path) for path in paths], 224, settings)
+    assert sized.pixels is not None
+    assert unsized.pixels is None
+    assert "data.pixel_size=MM" in unsized.refusal
+
+
+def test_a_network_that_needs_masks_is_not_served(others: Path) -> None:
+    network = ("backbone=squeezenet", "head.weight_lr=1,20")
+    train(others, *network, "data.region=patch", "name=window")
+    asked = ("run=window/head.weight_lr=20", "registry=windows")
+    done = processes.run("mcalc.export", *asked, folder=others)
+    assert done.returncode == 2
+    assert "data.region=patch" in done.stderr
 
 
 def of(name: str, images: list[InputImage], odds: float, brightest: float) -> Any:
