@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from functools import partial
 
 from mcalc.command_line import run_command
-from mcalc.config import Line
+from mcalc.config import Line, Precision, Region
 from mcalc.errors import UserError
 from mcalc.leaving import run_as_program
 from mcalc.tracking.places import refuse_nothing
@@ -55,11 +55,23 @@ def run(line: Line) -> int:
     if len(names) != 1:
         raise UserError(f"run={words['run']}: one network is exported at a time")
     network = open_network(config, given, names[0])
+    if words["registry"] and network.config.data.region is Region.patch:
+        raise UserError(
+            f"{network.trial.name} looks at a window around a lesion (data.region=patch), which "
+            "its mask places: a server of images alone cannot answer with it; to=FILE.onnx takes "
+            "windows that you cut"
+        )
     decision = decide(network.validation, Choice(words["operating_point"]))
     if target is not None:
         said = json.dumps(about(network, decision))
         export_onnx(network.classifier.cpu(), network.size, MALIGNANT, said, target)
         print(f"wrote {target}: {network.trial.name}, images of {network.size} x {network.size}")
+        if network.setup.precision != Precision.fp32.value:
+            print(
+                f"  note: the record computes in {network.setup.precision}, the file in fp32: "
+                "probabilities differ slightly from the record's, and calls near its operating "
+                "point may"
+            )
     if words["registry"]:
         from mcalc.serving.registry import register
 

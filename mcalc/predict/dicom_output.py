@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import datetime
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,9 @@ import numpy.typing as npt
 import pydicom
 from pydicom.dataset import Dataset
 from pydicom.errors import InvalidDicomError
+from pydicom.multival import MultiValue
 from pydicom.sr.codedict import codes
+from pydicom.valuerep import DA, TM
 
 from mcalc.atomic_write import refused_as, write_binary
 from mcalc.predict.table import MALIGNANT, Row
@@ -29,6 +31,19 @@ _MAKER = "mcalc (research software)"
 _SCHEME = "99MCALC"
 """Of codes that no standard has."""
 _SERIES = 9001
+_CARRIED: Mapping[str, Callable[[str], object] | None] = {
+    "PatientID": None,
+    "PatientName": None,
+    "PatientBirthDate": DA,
+    "PatientSex": ("M", "F", "O").__contains__,
+    "AccessionNumber": None,
+    "StudyID": None,
+    "StudyDate": DA,
+    "StudyTime": TM,
+    "ReferringPhysicianName": None,
+}
+"""Attributes of patient and study, and what is false or raises ValueError for a value that is none;
+None where any text is one."""
 _SAY = "Research software, no medical device: nothing here may decide about a patient."
 
 
@@ -52,10 +67,10 @@ def write_dicom(
 
     Raises UserError where the folder cannot be written.
     """
-    reference = _dicom(source)
     with warnings.catch_warnings():
-        # it would repeat a patient's name that has an unusual form
-        warnings.filterwarnings("ignore", "The string .* person name", UserWarning)
+        # they would repeat a patient's name, or another value that has an unusual form
+        warnings.simplefilter("ignore", UserWarning)
+        reference = _dicom(source)
         picture = _picture(reference, drawn)
         report = _report(reference, picture, row, networks)
     paths = (folder / f"{name}-heat.dcm", folder / f"{name}-report.dcm")
@@ -67,7 +82,10 @@ def write_dicom(
 
 
 def _dicom(source: Path | None) -> Dataset | None:
-    """The header of a DICOM file that another object can refer to; None for any other file."""
+    """The header of a DICOM file that another object can refer to; None for any other file.
+
+    What it says of patient and study is mended (`_carried`), and its texts are in Unicode.
+    """
     if source is None:
         return None
     try:
@@ -75,7 +93,32 @@ def _dicom(source: Path | None) -> Dataset | None:
     except (InvalidDicomError, OSError):
         return None
     needed = ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "SOPClassUID")
-    return header if all(header.get(each) for each in needed) else None
+    if not all(header.get(each) for each in needed):
+        return None
+    header.decode()
+    for name in _CARRIED:
+        setattr(header, name, _carried(name, header.get(name)))
+    if "SpecificCharacterSet" in header:
+        header.SpecificCharacterSet = "ISO_IR 192"
+    return header
+
+
+def _carried(name: str, value: Any) -> str | None:
+    """A value of patient or study as another object may have it; None where it may not.
+
+    Headers of anonymised and of old files lack values, or have such as DICOM does not allow. Each
+    of these may be empty, so that the picture and the report are written all the same.
+    """
+    if value is None or isinstance(value, MultiValue):
+        return None
+    text = str(value)
+    allowed = _CARRIED[name]
+    if allowed is None:
+        return text
+    try:
+        return text if allowed(text) else None
+    except ValueError:
+        return None
 
 
 def _picture(reference: Dataset | None, drawn: npt.NDArray[np.uint8]) -> hd.sc.SCImage:
@@ -114,7 +157,11 @@ def _picture(reference: Dataset | None, drawn: npt.NDArray[np.uint8]) -> hd.sc.S
 def _report(
     reference: Dataset | None, picture: hd.sc.SCImage, row: Row, networks: Sequence[str]
 ) -> hd.sr.EnhancedSR:
-    evidence: list[Dataset] = [picture] if reference is None else [reference, picture]
+    # the picture first: patient and study are taken from there, where all is as DICOM wants it
+    evidence: list[Dataset] = [picture]
+    # readers refuse a reference to an image of a kind that they do not know
+    if reference is not None and not reference.SOPClassUID.is_private:
+        evidence.append(reference)
     images = [
         hd.sr.SourceImageForMeasurementGroup(each.SOPClassUID, each.SOPInstanceUID)
         for each in evidence

@@ -14,7 +14,7 @@ from mcalc.evaluation import METRICS, Choice
 from mcalc.predict.images import LabelledImages
 from mcalc.predict.network import TrainedNetwork
 from mcalc.predict.table import Row
-from mcalc.report.case_mix import case_mix_table
+from mcalc.report.case_mix import IN_THE_CSV, LEAST, case_mix_table
 from mcalc.report.choosing import calibration_table, choosing_table
 from mcalc.report.formats import Column, Table, as_text, interval_cell, number_cell, numbers
 from mcalc.results import Artifacts, Evidence, Predictions, RecordedTrial
@@ -22,12 +22,12 @@ from mcalc.trials.evidence import known_columns
 
 
 def judged_trial(
-    network: TrainedNetwork,
+    networks: Sequence[TrainedNetwork],
     labelled: LabelledImages,
     rows: Sequence[Row],
     validation: Predictions | None,
 ) -> RecordedTrial:
-    """The network's trial as if it had reported these lesions, in the units that it scores.
+    """The networks' answer as a trial that reported these lesions, in the units that they score.
 
     What fixed its operating point and temperature stays what stopped its training.
     """
@@ -41,7 +41,7 @@ def judged_trial(
         patients=tuple(sample.patient for sample in samples),
         logits=odds[:, None],
     )
-    scored = score_units(said, samples, network.config.data.unit_score)
+    scored = score_units(said, samples, networks[0].config.data.unit_score)
     evidence = tuple(
         Evidence("reported", sample.unit, known_columns("reported", sample, lesion, size))
         for sample in samples
@@ -50,7 +50,9 @@ def judged_trial(
         )
     )
     artifacts = Artifacts(scored, validation=validation, evidence=evidence)
-    return replace(network.trial, artifacts=artifacts)
+    first = networks[0].trial
+    name = first.name if len(networks) == 1 else f"{len(networks)} networks"
+    return replace(first, name=name, artifacts=artifacts)
 
 
 def figures(trial: RecordedTrial, choice: Choice) -> list[Table]:
@@ -59,9 +61,19 @@ def figures(trial: RecordedTrial, choice: Choice) -> list[Table]:
         scores_table(trial),
         choosing_table([trial], choice),
         calibration_table([trial]),
-        case_mix_table([trial]),
+        _case_mix(trial),
     ]
     return [table for table in tables if table is not None]
+
+
+def _case_mix(trial: RecordedTrial) -> Table | None:
+    """As the report's, of which no CSV file is written here; None without a part to show."""
+    table = case_mix_table([trial])
+    if table is None or len(table.hidden) == len(table.rows):
+        return None
+    less = f"Parts of fewer than {LEAST} are left out."
+    notes = tuple(less if note == IN_THE_CSV else note for note in table.notes)
+    return replace(table, notes=notes)
 
 
 def scores_table(trial: RecordedTrial) -> Table:
@@ -101,7 +113,7 @@ def print_figures(
     for seen in dict.fromkeys(_trained_on(network, labelled) for network in networks):
         if seen:
             stderr.print(f"  warning: {seen}")
-    trial = judged_trial(networks[0], labelled, rows, validation)
+    trial = judged_trial(networks, labelled, rows, validation)
     stderr.print(f"on {labelled.description}: {trial.predictions.labels.size} scored units")
     for table in figures(trial, Choice(words["operating_point"])):
         stderr.print("\n" + as_text(table))

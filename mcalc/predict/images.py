@@ -11,6 +11,7 @@ import numpy as np
 
 from mcalc.config import DataConfig, Region
 from mcalc.data import Lesion, Pathology
+from mcalc.data.completeness import check_completeness
 from mcalc.data.images import (
     Look,
     Prepared,
@@ -23,13 +24,18 @@ from mcalc.data.images import (
 )
 from mcalc.data.images.memory_budget import MemoryBudget
 from mcalc.data.images.prepare import PIXELS_AT_ONCE
-from mcalc.data.images.regions import decoded_pixels
+from mcalc.data.images.regions import UnknownPixelSizeError, decoded_pixels
 from mcalc.data.images.resize import Grey8
 from mcalc.data.records import Index
 from mcalc.data.sources.paths import files_below, is_image_file
 from mcalc.data.splits import Sample, make_samples
 from mcalc.errors import UserError
 from mcalc.iteration import Progress, in_threads, with_progress
+
+_NO_PIXEL_SIZE = (
+    "pixels of unknown size: this network measures in mm, and the file does not say how large its "
+    "pixels are; name data.pixel_size=MM"
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,7 +101,7 @@ def prepare_files(
 
     With region=crop a file is a lesion's crop, with region=full a whole mammogram.
 
-    Raises UserError for region=patch, whose window needs a mask, and as `prepare_image` does.
+    Raises UserError for region=patch, whose window needs a mask.
     """
     if settings.region is Region.patch:
         raise UserError(
@@ -114,6 +120,8 @@ def prepare_files(
             spacing = pixel_spacing(path)
         except Unusable as error:
             return InputImage(name, None, None, f"{error.kind.value}: {error.detail}")
+        except UnknownPixelSizeError:
+            return InputImage(name, None, None, _NO_PIXEL_SIZE)
         except UnreadableImage as error:
             return InputImage(name, None, None, str(error))
         height, width = region.pixels.shape
@@ -142,11 +150,13 @@ def prepare_source(
 ) -> LabelledImages:
     """All lesions of an index that can be read, as the settings prepare and label them.
 
-    Prepared images are kept in `data.cache`. Raises UserError as `prepare_images`, `make_samples`.
+    Prepared images are kept in `data.cache`. Raises UserError where fewer lesions are readable than
+    `data.min_completeness` asks for, and as `prepare_images`, `make_samples`.
     """
     cache = Path(settings.cache)
     digests = file_digests(index.lesions, settings.region, cache)
     done = prepare_images(index.lesions, digests, size, settings, cache, progress)
+    check_completeness(index, settings.min_completeness, done.defects, settings.region)
     made = make_samples(done.lesions, done.positions, settings)
     lost = len(index.lesions) - len(done.lesions)
     warnings = [*dict.fromkeys(index.notes), *made.warnings]

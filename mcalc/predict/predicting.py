@@ -13,7 +13,7 @@ import numpy.typing as npt
 from scipy.special import expit
 
 from mcalc.atomic_write import refused_as, write_text
-from mcalc.config import Config, DataConfig
+from mcalc.config import Config, DataConfig, WithoutCallback
 from mcalc.console import counting, stderr
 from mcalc.data.sources import open_source
 from mcalc.errors import UserError
@@ -96,6 +96,7 @@ def predict_images(config: Config, given: Collection[str], words: Mapping[str, A
         labelled = _same_units(sets)
         seen += [each.images for each in sets]
     else:
+        _require_one_region(ensemble.networks)
         seen += _of_each(
             ensemble.networks,
             lambda network: _as_trained(network, config, given),
@@ -189,7 +190,16 @@ def _data_of(
     which = {name: getattr(config.data, name) for name in _OF_THE_DATA}
     if words["labels"]:
         which |= {"source": "folder", "root": words["input"], "labels": str(words["labels"])}
-    return replace(_as_trained(network, config, given), **which)
+    # malignant or not is what is scored, and other data may know of nobody who was not called back
+    as_trained = replace(
+        _as_trained(network, config, given),
+        benign_without_callback=_scored_as(network.config.data.benign_without_callback),
+    )
+    return replace(as_trained, **which)
+
+
+def _scored_as(rule: WithoutCallback) -> WithoutCallback:
+    return WithoutCallback.benign if rule is WithoutCallback.own_class else rule
 
 
 def _same_units(sets: Sequence[LabelledImages]) -> LabelledImages:
@@ -200,6 +210,16 @@ def _same_units(sets: Sequence[LabelledImages]) -> LabelledImages:
             "units (data.unit), so that they are no ensemble: name networks that agree"
         )
     return sets[0]
+
+
+def _require_one_region(networks: Sequence[TrainedNetwork]) -> None:
+    """Refuse networks to which one file is a crop and a whole mammogram."""
+    if len({network.config.data.region for network in networks}) > 1:
+        raise UserError(
+            "these networks look at different parts of a mammogram (data.region), and a file is "
+            "one of them: name networks that agree, or a data set that has all, as data=cbis_ddsm "
+            "data.root=PATH"
+        )
 
 
 def _odds(network: TrainedNetwork, images: Sequence[InputImage]) -> npt.NDArray[np.float64]:
@@ -216,7 +236,10 @@ def rows_of(
     seen: Sequence[Sequence[InputImage]],
     labelled: LabelledImages | None = None,
 ) -> list[Row]:
-    """A row for each image, of which each network has its own preparation (`seen`)."""
+    """A row for each image, of which each network has its own preparation (`seen`).
+
+    An image that one of the networks cannot use is refused.
+    """
     images = seen[0]
     each = [_odds(n, own) for n, own in zip(ensemble.networks, seen, strict=True)]
     odds = joined(np.array(each), ensemble.weights)
@@ -226,8 +249,9 @@ def rows_of(
     rows = []
     for place, image in enumerate(images):
         row = Row(image.id)
-        if image.look is None:
-            row = replace(row, refused=image.refusal)
+        refusals = [own[place].refusal for own in seen if own[place].pixels is None]
+        if refusals:
+            row = replace(row, refused=refusals[0])
         else:
             row = replace(
                 row,
@@ -236,7 +260,7 @@ def rows_of(
                 log_odds=float(odds[place]),
                 called=MALIGNANT if calls[place] else BENIGN,
                 threshold=threshold,
-                flags=_flags(ensemble.networks, image),
+                flags=_flags(ensemble.networks, [own[place] for own in seen]),
             )
         if labelled:
             sample = labelled.samples[place]
@@ -246,10 +270,11 @@ def rows_of(
     return rows
 
 
-def _flags(networks: Sequence[TrainedNetwork], image: InputImage) -> tuple[str, ...]:
-    assert image.look is not None
+def _flags(networks: Sequence[TrainedNetwork], images: Sequence[InputImage]) -> tuple[str, ...]:
+    """In what an image, as each network sees it, is unlike all that this network was trained on."""
     found: dict[str, None] = {}
-    for network in networks:
+    for network, image in zip(networks, images, strict=True):
+        assert image.look is not None  # it is not refused
         if network.inputs is not None:
             found |= dict.fromkeys(network.inputs.outside(image.look))
     return tuple(found)

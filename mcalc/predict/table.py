@@ -39,14 +39,14 @@ class Row:
 
 def as_csv(rows: Sequence[Row], *, labelled: bool) -> str:
     """A table with a header; several flags are divided by semicolons."""
-    names = _names(labelled=labelled)
+    names = column_names(labelled=labelled)
     lines = [names, *([_cell(asdict(row)[name]) for name in names] for row in rows)]
     return "".join(csv_text(lines))
 
 
 def as_json_lines(rows: Sequence[Row], *, labelled: bool) -> str:
     """An object for each image, each on a line."""
-    return "".join(_json_lines(rows, _names(labelled=labelled)))
+    return "".join(_json_lines(rows, column_names(labelled=labelled)))
 
 
 def _json_lines(rows: Sequence[Row], names: Sequence[str]) -> Iterator[str]:
@@ -56,7 +56,8 @@ def _json_lines(rows: Sequence[Row], names: Sequence[str]) -> Iterator[str]:
         yield json.dumps(content, ensure_ascii=False, allow_nan=False) + "\n"
 
 
-def _names(*, labelled: bool) -> list[str]:
+def column_names(*, labelled: bool) -> list[str]:
+    """Of the table, in order."""
     names = [field.name for field in fields(Row)]
     return names if labelled else names[: names.index("label")]
 

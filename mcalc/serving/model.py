@@ -21,6 +21,7 @@ from mcalc.errors import UserError
 from mcalc.predict.bundle import read_bundle
 from mcalc.predict.images import prepare_files
 from mcalc.predict.predicting import alone, rows_of
+from mcalc.predict.table import column_names
 from mcalc.serving.places import BUNDLE, COLUMN
 
 
@@ -55,14 +56,15 @@ class ServedNetwork(PythonModel):
                 files.append((f"image {place}", path))
             (network,) = self.ensemble.networks
             images = prepare_files(files, network.size, network.config.data)
-            rows = [asdict(row) for row in rows_of(self.ensemble, [images])]
+            # of no image nothing is said; a network cannot look at nothing
+            rows = [asdict(row) for row in rows_of(self.ensemble, [images])] if images else []
         for row in rows:
             row["flags"] = "; ".join(row["flags"])
             if row["refused"]:
                 # the folder is gone, and was nobody's
                 row["refused"] = row["refused"].replace(f"{Path(folder).name}/image-", "image ")
         # objects, as numbers would turn what is missing into nan, which JSON does not have
-        return pd.DataFrame(rows, dtype=object).drop(columns=["label", "patient", "unit"])
+        return pd.DataFrame(rows, columns=column_names(labelled=False), dtype=object)
 
 
 def _decoded(text: object) -> bytes:

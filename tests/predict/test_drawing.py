@@ -6,21 +6,30 @@ import csv
 import io
 import shutil
 import subprocess
+import warnings
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import cv2
 import highdicom
 import numpy as np
 import pydicom
 import pytest
+from pydicom.data import get_testdata_file
 
+from mcalc.predict.dicom_output import write_dicom
 from mcalc.predict.overlay import file_name, overlay
+from mcalc.predict.table import Row
 
 from .test_predicting import crops_of, predict
 
 pytestmark = [pytest.mark.slow, pytest.mark.whole, pytest.mark.xdist_group("predict")]
 ONE = "run=sq/head.weight_lr=20"
+CARRIED = (
+    "PatientID", "PatientName", "PatientBirthDate", "PatientSex", "AccessionNumber", "StudyID",
+    "StudyDate", "StudyTime", "ReferringPhysicianName",
+)  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -100,6 +109,49 @@ def test_dcmtk_reads_both(
         assert "E:" not in done.stderr
         if program == "dsrdump":
             assert "Probability of malignancy" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        # as anonymisation leaves a header
+        (dict.fromkeys(CARRIED), dict.fromkeys(CARRIED, "")),
+        ({"PatientName": ["A^B", "C^D"], "PatientSex": "female"}, {"PatientName": ""}),
+        ({"PatientBirthDate": "1950", "StudyTime": "10:10"}, {"PatientBirthDate": ""}),
+        ({"StudyDate": "20200230"}, {"StudyDate": ""}),
+        ({"SpecificCharacterSet": "NONE", "PatientName": "A^B"}, {"PatientName": "A^B"}),
+        (
+            {"SpecificCharacterSet": ["", "ISO 2022 IR 87"], "PatientName": "Y^T=\u5c71\u7530"},
+            {"PatientName": "Y^T=\u5c71\u7530"},
+        ),
+        ({"SOPClassUID": "1.2.3.4"}, {"PatientID": "P1"}),
+    ],
+)
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_any_header_of_patient_and_study_will_do(
+    changes: dict[str, Any], expected: dict[str, str], tmp_path: Path
+) -> None:
+    source = tmp_path / "source.dcm"
+    header = pydicom.dcmread(str(get_testdata_file("CT_small.dcm")))
+    header.PatientID = "P1"
+    for name, value in changes.items():
+        if value is None:
+            header.pop(name, None)
+        else:
+            setattr(header, name, value)
+    header.save_as(source)
+    row = Row("source.dcm", 0.4, None, -0.4, "benign", 0.5)
+    drawn = np.zeros((32, 32, 3), dtype=np.uint8)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        paths = write_dicom(tmp_path, "out", source, drawn, row, ["AL3 3d07cfbb"])
+    for path in paths:
+        made = pydicom.dcmread(path)
+        assert made.StudyInstanceUID == header.StudyInstanceUID
+        assert {name: str(made[name].value or "") for name in expected} == expected
+    if shutil.which("dsrdump"):
+        done = subprocess.run(["dsrdump", paths[1]], capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
 
 
 def test_where_nothing_speaks_for_malignant_the_image_stays_as_it_is() -> None:

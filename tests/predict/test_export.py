@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ast
 import base64
+import csv
+import io
 import json
 import os
 import shutil
@@ -16,6 +18,7 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
+import cv2
 import mlflow
 import numpy as np
 import onnx
@@ -74,6 +77,32 @@ def test_a_networks_file_says_how_its_images_are_prepared(record: Path, tmp_path
     session = onnxruntime.InferenceSession(str(file))
     (logits, _) = session.run(None, {"image": images[:, None].astype(np.float32)})
     np.testing.assert_allclose(logits, network.logits(images), atol=1e-4, rtol=0)
+
+
+def test_the_steps_of_the_page_give_the_commands_probability(record: Path, tmp_path: Path) -> None:
+    """As docs/predict.md says, without anything of mcalc."""
+    file = tmp_path / "sq.onnx"
+    assert "note:" not in export(record, "run=sq/head.weight_lr=20", f"to={file}")
+    rng = np.random.default_rng(0)
+    large = cv2.resize(rng.integers(0, 65536, (40, 30), dtype=np.uint16), (500, 350))
+    for place, grey in enumerate((large, large[:150, :120], (large >> 8).astype(np.uint8))):
+        cv2.imwrite(str(tmp_path / f"{place}.png"), grey)
+    said = processes.run(
+        "mcalc.predict", "run=sq/head.weight_lr=20", f"input={tmp_path}", folder=record
+    )
+    expected = [float(row["probability"]) for row in csv.DictReader(io.StringIO(said.stdout))]
+    prepared = []
+    for place in range(3):
+        grey = cv2.imread(str(tmp_path / f"{place}.png"), cv2.IMREAD_UNCHANGED)
+        if grey.dtype == np.uint16:
+            grey = np.rint(grey / 257).astype(np.uint8)
+        grey = cv2.createCLAHE(3.5, (8, 8)).apply(grey)
+        how = cv2.INTER_AREA if max(grey.shape) > 224 else cv2.INTER_LINEAR
+        prepared.append(cv2.resize(grey, (224, 224), interpolation=how))
+    session = onnxruntime.InferenceSession(str(file))
+    image = np.array(prepared)[:, None].astype(np.float32)
+    _, probabilities = session.run(None, {"image": image})
+    np.testing.assert_allclose(probabilities, expected, atol=1e-4, rtol=0)
 
 
 @pytest.mark.parametrize(
@@ -200,6 +229,7 @@ def test_mlflow_serves_it_over_http(record: Path, registered: str, tmp_path: Pat
             sent = [path.read_bytes(), next(iter(png)).read_bytes(), b"no image"]
             texts = [base64.b64encode(each).decode() for each in sent]
             dicom, picture, nothing, broken = asked(port, [*texts, "not base64!"])
+            assert asked(port, []) == []
         finally:
             os.killpg(server.pid, 15)
     said = processes.run(

@@ -45,6 +45,10 @@ class Unusable(Exception):  # noqa: N818 - read as a sentence: `except Unusable`
         return Defect(lesion, self.kind, self.detail, "excluded")
 
 
+class UnknownPixelSizeError(UserError):
+    """A size is asked for in mm, and nothing says how large a file's pixels are."""
+
+
 @dataclass(frozen=True, slots=True)
 class DecodedImage:
     """The decoded files of a lesion's region."""
@@ -125,7 +129,7 @@ def mm_per_pixel(path: Path, settings: DataConfig) -> float | None:
         return None
     found = pixel_spacing(path) or settings.pixel_size
     if found is None:
-        raise UserError(
+        raise UnknownPixelSizeError(
             f"data.scale_unit=mm, but {path.name} does not say how large its pixels are: name "
             "data.pixel_size=MM (DDSM's scanners had 0.042, 0.0435 and 0.05), or take "
             "data.scale_unit=pixels"

@@ -36,12 +36,13 @@ OF_A_RUN = (
 """Files of each trial's run that go along as they are."""
 _MODULES = ("__init__.py", "formulas.py", "tables.py")
 _SCRIPT = '''\
-"""Every number of the tables, computed again from the predictions beside this file.
+"""The numbers of the tables, computed again from the predictions beside this file.
 
     python recompute.py
 
 It needs numpy and scipy alone, and nothing of mcalc. Exit status 0: every number that can be
 computed agrees to its last digit; 1: one does not, and the lines above the count say which.
+Tables are read as CSV; the lines below the count name columns that are not computed.
 """
 
 import sys

@@ -105,6 +105,43 @@ def test_it_finds_a_number_that_was_changed(folder: Path, alone: Path, tmp_path:
     assert checked(place, alone).returncode == 0
 
 
+@pytest.mark.parametrize("sweep", ["own", "seeds"])
+def test_a_number_is_computed_or_said_not_to_be(
+    folder: Path, alone: Path, tmp_path: Path, sweep: str
+) -> None:
+    """All numbers are changed at once: each column of results differs, or is named."""
+    place = unpacked(folder / f"{sweep}.zip", tmp_path / "x")
+    columns = set()
+    for file in (place / "tables").glob("*.csv"):
+        table = list(csv.DictReader(file.read_text(encoding="utf-8").splitlines()))
+        for row in table:
+            for column, cell in row.items():
+                if (
+                    re.fullmatch(r"-?\d+(\.\d+)?", cell)
+                    and column != "stratum"
+                    and "." not in column
+                ):
+                    digits = len(cell.partition(".")[2])
+                    row[column] = f"{float(cell) + 1:.{digits}f}"
+                    columns.add((file.stem, column))
+        with file.open("w", newline="", encoding="utf-8") as stream:
+            writer = csv.DictWriter(stream, table[0].keys())
+            writer.writeheader()
+            writer.writerows(table)
+    done = checked(place, alone)
+    assert done.returncode == 1, done.stderr
+    differing = set(re.findall(r"^DIFFERS (\w+) .*?(\w+): \S+, computed", done.stdout, re.M))
+    named = {
+        (table, column)
+        for table, text in re.findall(
+            r"^not computed here: (\w+): (.*?)(?: \(|$)", done.stdout, re.M
+        )
+        for column in text.split(", ")
+    }
+    assert columns - differing - named == set()
+    assert ("scores", "auc") in differing or ("trials", "auc") in differing
+
+
 def test_it_finds_a_prediction_that_was_changed(folder: Path, alone: Path, tmp_path: Path) -> None:
     place = unpacked(folder / "own.zip", tmp_path / "x")
     file = next((place / "trials").glob("*/predictions.csv"))

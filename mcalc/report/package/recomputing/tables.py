@@ -53,6 +53,8 @@ LONG_TITLES = {
 }
 """Their titles in the table of baselines."""
 NETWORKS = "networks, mean"
+NUMBER = set("0123456789.,+-\u2212\u2013<toSDe ")
+"""What cells of numbers and intervals are made of."""
 
 
 class Check:
@@ -60,12 +62,13 @@ class Check:
 
     def __init__(self) -> None:
         self.same, self.wrong = 0, 0
-        self.tables: set[str] = set()
+        self.columns: dict[str, set[str]] = defaultdict(set)
+        """Of each table those that were looked at."""
 
     def cell(self, table: str, row: str, column: str, stored: str, computed: float) -> None:
         """Compare a number as the table rounds it."""
         stored = plain(stored or "").replace("\u2212", "-")
-        self.tables.add(table)
+        self.columns[table].add(column)
         if not stored:
             return  # the table leaves it out, as where it is not defined
         if stored.startswith("<"):
@@ -291,6 +294,18 @@ def group(text: str, names: Mapping[str, str]) -> str | None:
     return None
 
 
+def holds_numbers(rows: Sequence[Row], column: str) -> bool:
+    """Whether a column has results: numbers, intervals, and nothing else.
+
+    Settings (`head.weight_lr`) and the parts of the case mix (`5` of subtlety) are none.
+    """
+    if "." in column or column == "stratum":
+        return False
+    cells = [plain(row.get(column) or "") for row in rows]
+    known = [cell for cell in cells if any(sign.isdigit() for sign in cell)]
+    return bool(known) and all(not set(cell) - NUMBER for cell in known)
+
+
 def main() -> int:
     """Check every table; returns the exit status."""
     trials: dict[str, Said] = {}
@@ -315,7 +330,11 @@ def main() -> int:
     check_parts(check, names, scorers, evidence)
     check_repetitions(check, configurations)
     print(f"{check.same} numbers of {len(trials)} trials agree, {check.wrong} do not")
-    others = sorted({path.stem for path in TABLES.glob("*.csv")} - check.tables)
-    if others:
-        print(f"tables that are not computed here: {', '.join(others)}")
+    for table in sorted(path.stem for path in TABLES.glob("*.csv")):
+        rows = read(TABLES / f"{table}.csv")
+        numbers = [column for column in rows[0] if holds_numbers(rows, column)] if rows else []
+        others = [column for column in numbers if column not in check.columns[table]]
+        if others:
+            all_of_it = "" if check.columns[table] else " (the whole table)"
+            print(f"not computed here: {table}: {', '.join(others)}{all_of_it}")
     return 1 if check.wrong or not check.same else 0
