@@ -10,6 +10,7 @@ import secrets
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from errno import EISDIR
 from pathlib import Path
 from typing import BinaryIO, TextIO
 
@@ -28,6 +29,19 @@ def refused_as(what: str, place: str = "name a file in a folder") -> Iterator[No
         raise UserError(
             f"cannot write {what} ({error.strerror or error}): {place} that you may write to"
         ) from error
+
+
+def try_place(path: Path, *, folder: bool = False) -> None:
+    """Look whether a file, or files in a `folder`, can be written there, before long work for them.
+
+    Folders are made as needed. Raises OSError where they cannot.
+    """
+    (path if folder else path.parent).mkdir(parents=True, exist_ok=True)
+    if not folder and path.is_dir():
+        raise IsADirectoryError(EISDIR, os.strerror(EISDIR), str(path))
+    draft, file = _new_draft(path / "draft" if folder else path)
+    file.close()
+    draft.unlink(missing_ok=True)
 
 
 @contextmanager

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
+from mcalc.atomic_write import refused_as, try_place
 from mcalc.config import Line
 from mcalc.errors import UserError
 from mcalc.tracking.places import refuse_nothing
@@ -47,10 +50,22 @@ def run(line: Line) -> int:
         )
     config = line.config()
     refuse_nothing(config.tracking)
+    _try_places(words)
     # late: PyTorch and MLflow, which take seconds
     from mcalc.predict.predicting import predict_images
 
     return predict_images(config, given, words)
+
+
+def _try_places(words: Mapping[str, Any]) -> None:
+    """Raise UserError for a place that nothing can be written to, before anything is computed."""
+    if words["to"]:
+        folder = words["output"] == "dicom"
+        with refused_as(f"to={words['to']}", f"name a {'folder' if folder else 'file'}"):
+            try_place(words["to"], folder=folder)
+    if words["heat_maps"]:
+        with refused_as(f"heat_maps={words['heat_maps']}", "name a folder"):
+            try_place(words["heat_maps"], folder=True)
 
 
 def input_paths(text: str) -> list[str]:

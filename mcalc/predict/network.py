@@ -100,7 +100,7 @@ def open_network(present: Config, given: Collection[str], word: str) -> TrainedN
         file = folder / NETWORK_FILE
         if not file.is_file():
             raise UserError(
-                f"run={word}: run {trial.run_id} ({trial.name}) kept no network ({NETWORK_FILE})"
+                f"run={word}: {trial.name}, run {trial.run_id}, kept no network ({NETWORK_FILE})"
                 f"{_why_removed(folder)}: run its trial again with tracking.keep_models=all "
                 "rerun=true"
             )

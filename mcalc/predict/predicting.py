@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+import math
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -17,7 +18,7 @@ from mcalc.config import Config, DataConfig, WithoutCallback
 from mcalc.console import counting, stderr
 from mcalc.data.sources import open_source
 from mcalc.errors import UserError
-from mcalc.evaluation import Choice, Decision, decide
+from mcalc.evaluation import Choice, Decision, decide, odds_of
 from mcalc.iteration import Progress
 from mcalc.predict.command import input_paths
 from mcalc.predict.ensemble import (
@@ -88,6 +89,7 @@ def predict_images(config: Config, given: Collection[str], words: Mapping[str, A
     labelled: LabelledImages | None = None
     seen: list[Sequence[InputImage]] = []
     if files is None:
+        _require_one_rule(ensemble.networks)
         sets = _of_each(
             ensemble.networks,
             lambda network: _data_of(network, config, given, words),
@@ -157,6 +159,23 @@ def _print_networks(ensemble: Ensemble) -> None:
             f"malignant above a probability of {threshold:.3f}, fixed on "
             f"{len(ensemble.validation.ids)} lesions that stopped training"
         )
+        for note in _what_is_not_decided(ensemble.decision, ensemble.validation):
+            stderr.print(f"  warning: {note}")
+
+
+def _what_is_not_decided(decision: Decision, validation: Predictions) -> Iterator[str]:
+    """Where lesions that stopped training fix no useful operating point, or no temperature."""
+    called = decision.calls(odds_of(validation))
+    if called.all() or not called.any():
+        yield (
+            f"at this operating point {'every one' if called.all() else 'none'} of them is called "
+            "malignant: it separates nothing"
+        )
+    if math.isnan(decision.temperature):
+        yield (
+            "nothing is calibrated, as no temperature is the best for them: their scores separate "
+            "them perfectly, or say nothing"
+        )
 
 
 def _of_each(
@@ -200,6 +219,15 @@ def _data_of(
 
 def _scored_as(rule: WithoutCallback) -> WithoutCallback:
     return WithoutCallback.benign if rule is WithoutCallback.own_class else rule
+
+
+def _require_one_rule(networks: Sequence[TrainedNetwork]) -> None:
+    """Refuse networks that make one score of several images in different ways."""
+    if len({network.config.data.unit_score for network in networks}) > 1:
+        raise UserError(
+            "these networks score a unit of several images in different ways (data.unit_score), so "
+            "that they are no ensemble: name networks that agree"
+        )
 
 
 def _same_units(sets: Sequence[LabelledImages]) -> LabelledImages:

@@ -11,6 +11,11 @@ from mcalc.results import VALIDATION_AUC
 from mcalc.tracking import NETWORK_FILE, BestNetwork, RunWriter
 from mcalc.training import Weights
 
+BEATEN = (
+    "tracking.keep_models=best: a trial that ended before has at least the same AUC on validation\n"
+)
+"""Why a network was not kept."""
+
 
 def is_kept(
     trial: PlannedTrial, best: BestNetwork | None, split: str, metrics: Mapping[str, float]

@@ -27,7 +27,7 @@ from mcalc.console import format_time
 from mcalc.data import PreparedData
 from mcalc.results import VALIDATION_AUC, CurvePoint, Outcome, TrialResult
 from mcalc.secret_text import hidden
-from mcalc.tracking import NETWORK_BYTES_TAG, BestNetwork, RunWriter, Tracker
+from mcalc.tracking import NETWORK_BYTES_TAG, NETWORK_GONE_FILE, BestNetwork, RunWriter, Tracker
 from mcalc.training import Checkpoint, Listener, Placement, Weights
 from mcalc.trials.artifacts import (
     config_yaml,
@@ -37,7 +37,7 @@ from mcalc.trials.artifacts import (
     write_artifacts,
 )
 from mcalc.trials.background import Background
-from mcalc.trials.networks import Networks, is_kept
+from mcalc.trials.networks import BEATEN, Networks, is_kept
 from mcalc.trials.parameters import configuration_of, shown_settings
 from mcalc.trials.provenance import git_revision, hardware, versions
 from mcalc.trials.sweep_record import SweepRecord
@@ -210,6 +210,8 @@ class Recorder(Listener):
         best = self._best_network(config.tracking.keep_models)
         if is_kept(trial, best, data.split.fingerprint, metrics):
             self._networks.write(result.reported_iteration, weights, writer)
+        elif best is not None:
+            writer.text(BEATEN, NETWORK_GONE_FILE)
         tags = {
             "mcalc.weights": origin,
             "mcalc.data": data.description,

@@ -7,6 +7,7 @@ import io
 import json
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -17,6 +18,7 @@ from servers import tracking_server
 from trained_record import PHANTOM, train
 
 from mcalc import runs
+from mcalc.config import UnitScore
 from mcalc.evaluation import auc
 
 pytestmark = [pytest.mark.slow, pytest.mark.whole, pytest.mark.xdist_group("predict")]
@@ -241,3 +243,47 @@ def test_networks_of_a_tracking_server_answer_alike(record: Path, tmp_path: Path
         ensemble = predict(tmp_path, "run=sq", "best=2", f"input={path}", server)
     assert there.stdout == predict(record, ONE, f"input={path}").stdout
     assert 0 < float(rows(ensemble.stdout)[0]["probability"]) < 1
+
+
+@pytest.mark.parametrize(
+    "words", [("to=mlruns",), ("to=mlruns/mlflow.db/x.csv",), ("heat_maps=mlruns/mlflow.db",)]
+)
+def test_a_place_that_takes_nothing_is_said_before_any_work(
+    record: Path, words: tuple[str, ...]
+) -> None:
+    path = next(iter(crops_of(record).values()))
+    said = predict(record, ONE, f"input={path}", *words, status=2)
+    assert f"cannot write {words[0]}" in said.stderr
+    assert "trained on" not in said.stderr, "no network was read for it"
+    assert (record / "mlruns" / "mlflow.db").is_file()
+
+
+def test_what_validation_cannot_decide_is_said() -> None:
+    from mcalc.evaluation import Choice, decide
+    from mcalc.predict.predicting import _what_is_not_decided
+    from mcalc.results import Predictions
+
+    def notes(odds: list[float]) -> str:
+        labels = np.array([0, 1] * 5)
+        ids = tuple(map(str, range(10)))
+        logits = np.array(odds)[:, None]
+        said = Predictions(ids, labels, 1 / (1 + np.exp(-logits[:, 0])), ids, logits)
+        return " ".join(_what_is_not_decided(decide(said, Choice("youden")), said))
+
+    assert notes([-1.0, 2.0, 0.5, -0.3, -2.0, 1.0, -1.0, 1.5, -0.2, 0.4]) == ""
+    # worse than chance at every threshold
+    assert "every one of them is called malignant" in notes([3.0, -3.0] * 5)
+    assert "no temperature is the best" in notes([-3.0, 3.0] * 5)
+
+
+def test_networks_that_score_units_in_two_ways_are_no_ensemble(record: Path) -> None:
+    from mcalc.errors import UserError
+    from mcalc.predict.predicting import _require_one_rule
+
+    one = runs.network("sq/head.weight_lr=1", str(record / "mlruns"))
+    rules = [rule for rule in UnitScore if rule is not one.config.data.unit_score]
+    data = replace(one.config.data, unit_score=rules[0])
+    other = replace(one, config=replace(one.config, data=data))
+    _require_one_rule([one, one])
+    with pytest.raises(UserError, match=r"data\.unit_score"):
+        _require_one_rule([one, other])

@@ -6,6 +6,7 @@ Radiology: Artificial Intelligence 6 (2024) e240300; https://doi.org/10.1148/rya
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from functools import partial
 
@@ -66,6 +67,18 @@ def _intervals(_: Sequence[RecordedTrial]) -> str:
     )
 
 
+def _software(trials: Sequence[RecordedTrial]) -> str:
+    return grouped(trials, lambda trial: _as_list(trial.tags.get("mcalc.versions", "unknown")))
+
+
+def _as_list(recorded: str) -> str:
+    """`torch 2.15.0, numpy 2.4.1` of the JSON that a record keeps."""
+    try:
+        return ", ".join(f"{name} {number}" for name, number in json.loads(recorded).items())
+    except (ValueError, AttributeError):
+        return recorded
+
+
 def _counts(trials: Sequence[RecordedTrial]) -> str:
     def of(trial: RecordedTrial) -> str:
         said = trial.predictions
@@ -98,7 +111,7 @@ ITEMS: tuple[tuple[str, Answer | None], ...] = (
     ),
     ("selection of data subsets", _settings("data.csv_split")),
     ("de-identification", None),
-    ("missing data", _tag("mcalc.warnings")),
+    ("missing data", _settings("data.min_completeness")),
     ("image acquisition", None),
     ("definition of the reference standard", lambda _: "the data set's verified pathology"),
     ("rationale for the reference standard", None),
@@ -112,7 +125,7 @@ ITEMS: tuple[tuple[str, Answer | None], ...] = (
     ("level at which partitions are disjoint", _tag("mcalc.leak", "on both sides of the split: ")),
     ("intended sample size", None),
     ("model: inputs, outputs, layers", _settings("backbone.name data.unit")),
-    ("software libraries, versions", _tag("mcalc.versions")),
+    ("software libraries, versions", _software),
     ("initialisation of parameters", _tag("mcalc.weights")),
     (
         "training: augmentation, rates, batches, stopping",

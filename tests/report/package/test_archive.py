@@ -177,6 +177,7 @@ def test_what_is_in_it(folder: Path, tmp_path: Path) -> None:
     assert "no medical device" in card
     assert "synthetic data" in card
     lines = (place / "checklist.md").read_text().splitlines()
+    assert not [line for line in lines if '{"' in line or '["' in line], "as the tags are written"
     items = [line for line in lines if re.match(r"\| \d+ \|", line)]
     assert len(items) == 44
     assert any("trainer.lr: 0.003" in line for line in items)
