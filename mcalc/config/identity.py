@@ -15,7 +15,7 @@ from mcalc.config.choices import ProtocolName
 from mcalc.config.paths import entries, leaves
 from mcalc.config.rules import UNSET
 from mcalc.config.schema import Config
-from mcalc.config.weight_files import weight_file
+from mcalc.config.weight_files import is_folder_of_weights, weight_file
 from mcalc.errors import UserError
 from mcalc.file_digest import known_sha256
 from mcalc.plugins import versions
@@ -66,11 +66,17 @@ def numeric_settings(config: Config, without: Collection[str] = ()) -> dict[str,
 def settings_as_said(config: Config) -> dict[str, Any]:
     """The numeric settings of a config in which some are still `auto`, for the name of a sweep.
 
-    `auto` of one that has a neutral value is omitted: sweeps have their names from before it.
+    `auto` of one that has a neutral value is omitted: sweeps have their names from before it. A
+    folder of weights without a file of this backbone is one wherever it lies: its files are of the
+    backbones of rows, and count there by their content.
     """
+    settings = numeric_settings(config)
+    weights = config.backbone.weights
+    if settings.get("backbone.weights") == weights and is_folder_of_weights(weights):
+        settings["backbone.weights"] = "folder/"
     return {
         key: value
-        for key, value in numeric_settings(config).items()
+        for key, value in settings.items()
         if not (key in AUTOMATIC and value == AUTO and entries()[key].rules.neutral is not UNSET)
     }
 

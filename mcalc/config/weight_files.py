@@ -18,6 +18,11 @@ NO_FILES = ("imagenet", "none")
 """Values of `backbone.weights` that name no file."""
 
 
+def is_folder_of_weights(weights: str) -> bool:
+    """Whether a value of `backbone.weights` names a folder."""
+    return weights not in NO_FILES and Path(weights).expanduser().is_dir()
+
+
 def weight_file(weights: str, backbone: str) -> Path | None:
     """The file of a backbone's weights, whether it is there or not; None for `imagenet` and `none`.
 
@@ -26,7 +31,7 @@ def weight_file(weights: str, backbone: str) -> Path | None:
     if weights in NO_FILES:
         return None
     path = Path(weights).expanduser()
-    if not path.is_dir():
+    if not is_folder_of_weights(weights):
         return path
     names = [f"{backbone}{suffix}" for suffix in WEIGHT_SUFFIXES]
     there = [path / name for name in names if (path / name).is_file()]

@@ -248,15 +248,18 @@ def _fill_from_imagenet(model: nn.Module, entry: Backbone) -> str:
     return f"imagenet (torchvision {type(enum).__name__}.{enum.name})"
 
 
-def require_weights(backbone: BackboneConfig) -> None:
+def require_weights(backbone: BackboneConfig, *, ask_server: bool = True) -> None:
     """Have the weights of a backbone on this machine, as `build_classifier` would.
 
+    Without `ask_server` nothing is downloaded, and it is only asked whether any server has them.
     Raises UserError where they cannot be had, and random ones are not allowed instead.
     """
     entry = find_backbone(backbone.name)
     named = weight_path(backbone.weights, entry.name) or backbone.weights == "none"
     if not named and backbone.on_missing_weights is not MissingWeights.random:
-        download(_url(entry))
+        url = _url(entry)
+        if ask_server:
+            download(url)
 
 
 def _url(entry: Backbone) -> str:

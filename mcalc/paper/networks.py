@@ -63,8 +63,9 @@ DIFFERENCES: tuple[Difference, ...] = (
     ),
     Difference(
         topic="GoogLeNet's branches and pools",
-        matlab="5x5 convolutions; each pool 3x3",
-        torchvision="3x3 in place of 5x5; the pool before the last two blocks 2x2",
+        matlab="5x5 convolutions; each pool 3x3; 6,998,552 parameters",
+        torchvision="3x3 in place of 5x5; the pool before the last two blocks 2x2; 6,624,904 "
+        "parameters",
         bvlc=_SAME,
     ),
     Difference(
@@ -76,6 +77,12 @@ DIFFERENCES: tuple[Difference, ...] = (
         bvlc=_SAME,
     ),
     Difference(
+        topic="Training on ImageNet",
+        matlab="Caffe's: 57.1 % (AlexNet) and 68.7 % (GoogLeNet) of its validation images right",
+        torchvision="torchvision's own (AlexNet: 56.5 %) and TensorFlow's (GoogLeNet: 69.8 %)",
+        bvlc="as MATLAB's with weights of a file; none with backbone.weights=none",
+    ),
+    Difference(
         topic="Scale of the input",
         matlab="grey levels 0..255 less their mean, not divided",
         torchvision="divided by 57 to 58 grey levels (AlexNet) or 127.5 (GoogLeNet): MATLAB's "
@@ -84,10 +91,13 @@ DIFFERENCES: tuple[Difference, ...] = (
     ),
     Difference(
         topic="Mean of the input",
-        matlab="AlexNet: an image of 227 x 227 means a channel. GoogLeNet: one mean a channel",
-        torchvision="one mean a channel",
-        bvlc="one mean a channel: 104, 117, 123. AlexNet's mean image is not used; its channels "
-        "average 104.0, 116.7, 122.7",
+        matlab="ImageNet's: in AlexNet an image of 227 x 227 means a channel, in GoogLeNet one a "
+        "channel. Unless ResetInputNormalization is false, trainNetwork puts the mean of the "
+        "training images in its place, one a channel (today's documentation; which release the "
+        "paper used, and whether that one did so, is not known)",
+        torchvision="ImageNet's, one mean a channel, whatever the training images are",
+        bvlc="ImageNet's, one mean a channel: 104, 117, 123, whatever the training images are. "
+        "AlexNet's mean image is not used; its channels average 104.0, 116.7, 122.7",
     ),
     Difference(
         topic="Order of channels",

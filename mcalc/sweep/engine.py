@@ -66,8 +66,11 @@ _RECORDED = ("finished", "pruned", "skipped")
 _log = logging.getLogger(__name__)
 
 
-def show_plan(plan: Plan, data: DataCache) -> None:
-    """Print what a plan would do, how long it takes and what it leaves on the disk."""
+def show_plan(plan: Plan, compose: Compose, data: DataCache) -> None:
+    """Print what a plan would do, how long it takes and what it leaves on the disk.
+
+    Raises UserError where running it would be refused for want of weights.
+    """
     study = None
     if plan.search:
         rehearse(plan.title, plan.search)
@@ -77,7 +80,7 @@ def show_plan(plan: Plan, data: DataCache) -> None:
         study = SweepStudy.find(storage, plan.sweep)
         if study and (halt := Halts(storage, plan.sweep).now()):
             _log.warning(str(halt.error()))
-    dry_run(plan, study, data)
+    dry_run(plan, compose, study, data)
 
 
 def run_plan(

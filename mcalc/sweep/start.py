@@ -71,7 +71,7 @@ def run_sweep(
     outcomes: list[Outcome] = []
     for plan in plans:
         if planning:
-            engine.show_plan(plan, data())
+            engine.show_plan(plan, compose, data())
         else:
             outcomes += engine.run_plan(plan, compose, data(), launcher(plan.launcher), execute)
     failed = [outcome for outcome in outcomes if outcome.state == "failed"]

@@ -88,14 +88,26 @@ def test_with_all_frozen_only_the_head_learns_and_nothing_is_dropped(name: str) 
     assert torch.equal(module(images), module(images)), "two passes in training mode are one"
 
 
-def test_stages_that_learn_keep_their_dropout() -> None:
-    module = classifier("alexnet", freeze="5")
+@pytest.mark.parametrize(
+    ("name", "freeze", "expected"),
+    [
+        ("alexnet", "5", {"classifier.0": False, "classifier.3": True}),
+        ("alexnet_bvlc", "5", {"dropout6": True, "dropout7": True}),
+        ("alexnet_bvlc", "6", {"dropout6": False, "dropout7": True}),
+        ("alexnet_bvlc", "7", {"dropout6": False, "dropout7": False}),
+        ("googlenet_bvlc", "10", {"dropout": True}),
+        ("googlenet_bvlc", "11", {"dropout": False}),
+    ],
+)
+def test_stages_that_learn_keep_their_dropout(
+    name: str, freeze: str, expected: dict[str, bool]
+) -> None:
     dropouts = {
         key: part.training
-        for key, part in module.model.named_modules()
+        for key, part in classifier(name, freeze=freeze).model.named_modules()
         if isinstance(part, nn.Dropout)
     }
-    assert dropouts == {"classifier.0": False, "classifier.3": True}
+    assert dropouts == expected
 
 
 def test_more_stages_than_there_are_is_refused() -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 from torch import nn
+from torchvision.models import AlexNet_Weights, GoogLeNet_Weights
 
 from mcalc.config import Config
 from mcalc.config.paths import flatten
@@ -152,6 +153,13 @@ def test_differences_between_the_networks_are_what_they_compute() -> None:
         total = sum(value.numel() for value in models[name].parameters())
         assert f"{widths} filters" in said("AlexNet's widths and groups", column)
         assert f"{total:,} parameters" in said("AlexNet's widths and groups", column)
+    for name, column in (("googlenet_bvlc", "matlab"), ("googlenet", "torchvision")):
+        total = sum(value.numel() for value in models[name].parameters())
+        assert f"{total:,} parameters" in said("GoogLeNet's branches and pools", column)
+    for name, weights in (("AlexNet", AlexNet_Weights), ("GoogLeNet", GoogLeNet_Weights)):
+        right = weights.IMAGENET1K_V1.meta["_metrics"]["ImageNet-1K"]["acc@1"]
+        assert f"{name}: {right:.1f} %" in said("Training on ImageNet", "torchvision")
+    assert "ResetInputNormalization" in said("Mean of the input", "matlab")
     assert [c.groups for c in convolutions("alexnet_bvlc")] == [1, 2, 1, 2, 2]
     assert {c.groups for c in convolutions("alexnet")} == {1}
     assert [convolutions(name)[0].padding[0] for name in ("alexnet_bvlc", "alexnet")] == [0, 2]

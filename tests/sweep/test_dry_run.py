@@ -9,6 +9,7 @@ import pytest
 
 from mcalc.config import TrackingConfig
 from mcalc.config.compose import compose_config
+from mcalc.errors import UserError
 from mcalc.sweep.start import run_sweep
 from mcalc.tracking.reader import read_trials
 
@@ -55,3 +56,26 @@ def test_the_planned_iterations_are_those_that_run(
     trials = read_trials(TrackingConfig(dir=str(tmp_path / "runs")), "mine")
     assert len(trials) == 2
     assert int(planned) == sum(trial.metrics["iterations"] for trial in trials)
+
+
+def test_a_plan_whose_weights_no_server_has_says_so(
+    tmp_path: Path, cache: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = [
+        "backbone=googlenet_bvlc",
+        "head.weight_lr=1,2",
+        "trainer.batch_size=2",
+        "trainer.threads=1",
+        "data.phantom.lesions=24",
+        f"tracking.dir={tmp_path / 'runs'}",
+        f"data.cache={cache}",
+        "name=mine",
+    ]
+    for dry in ("true", "false"):  # what is planned is what then happens
+        with pytest.raises(UserError, match="no server offers the weights of backbone=googlenet"):
+            run_sweep([*arguments, f"dry_run={dry}"], compose_config)
+    printed = capsys.readouterr().out
+    assert "mine: 2 trials" in printed
+    assert "the same command runs it" not in printed
+    run_sweep([*arguments, "backbone.on_missing_weights=random", "dry_run=true"], compose_config)
+    assert "the same command runs it" in capsys.readouterr().out

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +15,7 @@ from torch import Tensor, nn
 
 from mcalc.config import (
     AugmentConfig,
+    AugmentPlace,
     BackboneConfig,
     Config,
     DataConfig,
@@ -31,6 +33,7 @@ from mcalc.models import BACKBONES, Classifier, build_classifier
 from mcalc.models.backbone import Backbone, InputContract
 from mcalc.results import TrialResult
 from mcalc.training import (
+    Checkpoint,
     CheckpointFile,
     Checkpointing,
     FrozenNetworks,
@@ -83,6 +86,10 @@ def crops_of(config: Config) -> CropData:
 class Weights(Listener):
     def __init__(self) -> None:
         self.weights: dict[str, Tensor] = {}
+        self.resumed_at: list[int] = []
+
+    def resumed(self, checkpoint: Checkpoint) -> None:
+        self.resumed_at.append(checkpoint.iteration)
 
     def finished(self, result: TrialResult, weights: Mapping[str, Tensor]) -> None:
         self.weights = {name: value.clone() for name, value in weights.items()}
@@ -154,7 +161,9 @@ def test_a_head_on_features_learns_what_it_learns_on_images(backbone: str, tmp_p
 
 @pytest.mark.parametrize(
     ("backbone", "stages"),
-    most_are_whole([("squeezenet", 8), ("googlenet", 11), ("googlenet_bvlc", 11)], 1),
+    most_are_whole(
+        [("squeezenet", 8), ("googlenet", 11), ("googlenet_bvlc", 11), ("alexnet_bvlc", 5)], 1
+    ),
 )
 def test_stages_that_are_frozen_are_not_computed_again_where_nothing_is_drawn(
     backbone: str, stages: int, tmp_path: Path
@@ -237,6 +246,44 @@ def test_a_head_that_was_cut_off_resumes_with_the_same_numbers(
     assert result.curve == whole.curve
     for name, tensor in kept.weights.items():
         assert torch.equal(tensor, whole_weights[name])
+
+
+@pytest.mark.parametrize(
+    ("backbone", "stages"),
+    most_are_whole(
+        [("googlenet_bvlc", 7), *(("alexnet_bvlc", stages) for stages in (1, 3, 5, 6, 7))], 1
+    ),
+)
+def test_above_frozen_stages_all_learns_and_a_resumed_run_has_the_same_bits(
+    backbone: str, stages: int, tmp_path: Path
+) -> None:
+    config = config_of(backbone, str(stages), tmp_path, iterations=6)
+    augment = replace(config.augment, place=AugmentPlace.cpu)
+    config = replace(
+        config, augment=augment, trainer=replace(config.trainer, batch_size=2, val_every=2)
+    )
+    drawn = build_classifier(config.backbone, config.seed).model.state_dict()
+    reference, whole = ordinary(config)
+    patterns = BACKBONES[backbone].stages[:stages]
+    for name, tensor in whole.items():
+        is_frozen = any(re.match(pattern, name) for pattern in patterns)
+        assert torch.equal(tensor, drawn[name]) == is_frozen, name
+
+    def run(*listeners: Listener) -> TrialResult:
+        built = build_classifier(config.backbone, config.seed)
+        module = Classifier(built, config.backbone, config.head, config.trainer)
+        trial = plan_trial("trial", config, "data")
+        checkpointing = Checkpointing(CheckpointFile(tmp_path / "checkpoint.pt"), 0.0)
+        (result,) = run_trajectory(module, crops_of(config), [trial], listeners, checkpointing)
+        return result
+
+    with pytest.raises(PreemptedError):
+        run(_Cut(3))
+    kept = Weights()
+    resumed = run(kept)
+    assert kept.resumed_at == [4], "it stops at the next evaluation"
+    assert resumed.curve == reference.curve
+    assert all(torch.equal(tensor, whole[name]) for name, tensor in kept.weights.items())
 
 
 def files(cache: Path) -> dict[str, int]:

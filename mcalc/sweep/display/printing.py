@@ -19,14 +19,20 @@ from mcalc.config import (
 from mcalc.console import console, format_time
 from mcalc.data import IndexedData
 from mcalc.sweep.display.results import results_of, results_table, settings_of, varied_keys
-from mcalc.sweep.planning import Plan, label
+from mcalc.sweep.planning import Compose, Plan, backbones_of, label
 from mcalc.sweep.store import DONE, SweepStudy, check_same_definition, why_new
 
 
 def dry_run(
-    plan: Plan, study: SweepStudy | None, data: Callable[[DataConfig], IndexedData]
+    plan: Plan,
+    compose: Compose,
+    study: SweepStudy | None,
+    data: Callable[[DataConfig], IndexedData],
 ) -> None:
-    """What a plan would do, how long it takes at most and what it leaves on the disk."""
+    """What a plan would do, how long it takes at most and what it leaves on the disk.
+
+    Raises UserError at the end where no server has the weights that it names.
+    """
     # late, as only this needs a network to measure with
     from mcalc.sweep.display.estimate import estimate, format_bytes
 
@@ -64,10 +70,21 @@ def dry_run(
         f"end runs sooner); {format_bytes(found.disk)} of disk, and up to "
         f"{format_bytes(found.checkpoint)} for a checkpoint while a run is under way"
     )
+    if found.recorded < found.runs:  # else networks of this kind have trained here
+        _refuse_missing_weights(plan, compose)
     console.print(
         f"nothing was run; without dry_run=true the same command runs it, and records it in "
         f"{place_of(plan.base.tracking)}"
     )
+
+
+def _refuse_missing_weights(plan: Plan, compose: Compose) -> None:
+    """Raise UserError where weights can be had from nowhere; no server is asked."""
+    # late: PyTorch, which the estimate before has measured with
+    from mcalc.models.backbones import require_weights
+
+    for backbone in backbones_of(plan, compose):
+        require_weights(backbone, ask_server=False)
 
 
 def _print_settings(plan: Plan) -> None:
@@ -89,7 +106,7 @@ def _print_settings(plan: Plan) -> None:
 
 
 def print_plan(plan: Plan, study: SweepStudy | None) -> None:
-    """The trials, the training runs they share, and and the state of each."""
+    """The trials, the training runs they share, and the state of each."""
     if plan.search:
         _print_search(plan, study)
         return

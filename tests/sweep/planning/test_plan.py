@@ -202,3 +202,29 @@ def test_the_command_line_has_the_last_word_over_what_rows_share() -> None:
 def test_what_cannot_be_planned_is_said(arguments: list[str], said: str) -> None:
     with pytest.raises(UserError, match=said):
         plans(*arguments)
+
+
+def test_a_folder_of_weights_may_be_moved(tmp_path: Path) -> None:
+    def planned(folder: Path) -> Plan:
+        (plan,) = plans("sweep=paper_matlab", "trainer.l2=2e-4", f"backbone.weights={folder}")
+        return plan
+
+    before, after = tmp_path / "before", tmp_path / "after"
+    before.mkdir()
+    for name in ("alexnet_bvlc.npz", "googlenet_bvlc.onnx"):
+        (before / name).write_bytes(name.encode())
+    first = planned(before)
+    assert first.sweep.startswith("paper_matlab-")
+    before.rename(after)
+    moved = planned(after)
+    assert moved.sweep == first.sweep
+    assert [trial.key for trial in moved.trials] == [trial.key for trial in first.trials]
+    # other numbers are other trials of the same sweep
+    (after / "googlenet_bvlc.onnx").write_bytes(b"another")
+    changed = planned(after)
+    assert changed.sweep == first.sweep
+    same = [one.key == two.key for one, two in zip(changed.trials, first.trials, strict=True)]
+    assert same == [True] * 10 + [False] * 10
+    # a word is no folder, whatever lies beside
+    (random,) = plans("sweep=paper_matlab", "trainer.l2=2e-4", "backbone.weights=none")
+    assert random.sweep != first.sweep
