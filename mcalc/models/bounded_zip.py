@@ -28,6 +28,10 @@ class DamagedFileError(ValueError):
     """A file is not what it should be; the text says in what."""
 
 
+class OtherLayersError(DamagedFileError):
+    """A file is whole, but of layers that none of the networks has."""
+
+
 class BoundedFile(io.FileIO):
     """A file of which no more than `MOST_DIRECTORY` bytes are read at once."""
 

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mcalc.models.bounded_zip import DamagedFileError
+from mcalc.models.bounded_zip import DamagedFileError, OtherLayersError
 from mcalc.models.network_steps import Kind, Step
 from mcalc.models.onnx_file import Constant, OnnxFile, constant
 from mcalc.models.split_convolution import merged_convolution
@@ -155,8 +155,8 @@ class _Reader:
             )
         return self._steps[name]
 
-    def _unknown(self, node: onnx.NodeProto) -> DamagedFileError:
-        return DamagedFileError(
+    def _unknown(self, node: onnx.NodeProto) -> OtherLayersError:
+        return OtherLayersError(
             f"it has a {plain(node.op_type, 40)} ({_name(node)}), which no network of ours has"
         )
 

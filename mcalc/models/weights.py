@@ -26,7 +26,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from mcalc.config import CAFFE_SUFFIX, NPZ_SUFFIX, ONNX_SUFFIX, PICKLE_SUFFIXES
 from mcalc.errors import UserError
 from mcalc.file_digest import file_sha256
-from mcalc.models.bounded_zip import DamagedFileError
+from mcalc.models.bounded_zip import DamagedFileError, OtherLayersError
 from mcalc.models.npz_file import NpzFile, open_npz
 from mcalc.models.torch_file import TorchFile, open_torch_file
 from mcalc.models.torch_pickle import Declared
@@ -304,6 +304,12 @@ def _require_variances(path: Path, values: Mapping[str, Tensor]) -> None:
 
 
 def _unreadable(path: Path, suffix: str, error: DamagedFileError) -> UserError:
+    if isinstance(error, OtherLayersError):
+        return UserError(
+            f"backbone.weights={path}: {error}: it is of another network, or of one that was "
+            "quantised or taken apart, as PyTorch's exporter does with LRN; docs/weights.md says "
+            "which files are read"
+        )
     if suffix not in PICKLE_SUFFIXES:
         kinds = {NPZ_SUFFIX: "an .npz of plain arrays", CAFFE_SUFFIX: "a file of Caffe"}
         return UserError(

@@ -11,7 +11,7 @@ from mcalc.errors import UserError
 from mcalc.importing import large_imports
 from mcalc.logs import log_to_console
 from mcalc.results import Outcome
-from mcalc.sweep.planning import Compose, Plan, check_weight_files, make_plans
+from mcalc.sweep.planning import Compose, Plan, check_stages, check_weight_files, make_plans
 from mcalc.training import resolved
 
 if TYPE_CHECKING:
@@ -63,6 +63,7 @@ def run_sweep(
         _refuse_from_run(plan)
         _refuse_unranked(plan)
         check_weight_files(plan, compose)
+        check_stages(plan)
     planning = compose([word for word in arguments if word.startswith("dry_run=")]).dry_run
     # late: Optuna and SQLAlchemy
     with large_imports():

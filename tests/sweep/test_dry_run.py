@@ -79,3 +79,14 @@ def test_a_plan_whose_weights_no_server_has_says_so(
     assert "the same command runs it" not in printed
     run_sweep([*arguments, "backbone.on_missing_weights=random", "dry_run=true"], compose_config)
     assert "the same command runs it" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("dry", ["true", "false"])
+def test_stages_that_a_network_does_not_have_are_said_before_anything_runs(
+    tmp_path: Path, dry: str
+) -> None:
+    runs = tmp_path / "runs"
+    freeze = ["backbone=squeezenet", "backbone.weights=none", "backbone.freeze=1,99"]
+    with pytest.raises(UserError, match=r"freeze=99: squeezenet has 9 stages below its head"):
+        run_sweep([*freeze, f"tracking.dir={runs}", f"dry_run={dry}"], compose_config)
+    assert not runs.exists()

@@ -9,6 +9,7 @@ from .plan import make_plans as make_plans
 from .search_space import OBJECTIVES as OBJECTIVES
 from .search_space import Choices as Choices
 from .search_space import Search as Search
+from .stages import check_stages as check_stages
 from .sweep_file import Values as Values
 from .values import format_value as format_value
 from .values import override_of as override_of
