@@ -7,9 +7,11 @@ import io
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
+import numpy as np
 from markupsafe import Markup
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image
 
@@ -120,9 +122,11 @@ def _as_drawing(figure: Figure) -> Image.Image:
 
 
 def _drawn(figure: Figure, dpi: int) -> Image.Image:
-    stream = io.BytesIO()
-    figure.savefig(stream, format="png", dpi=dpi)
-    return Image.open(stream).convert("RGB")  # nothing is transparent
+    # the canvas itself: to write a PNG and to read it again takes a fifth of the time
+    figure.set_dpi(dpi)
+    canvas: Any = FigureCanvasAgg(figure)
+    canvas.draw()
+    return Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")  # all is opaque
 
 
 def _png(image: Image.Image) -> bytes:
