@@ -55,6 +55,25 @@ def test_only_what_varies_has_a_column(trial) -> None:
     assert varying(changed) == ("trainer.lr", "head.weight_lr")
 
 
+def test_every_setting_that_a_search_draws_has_a_column(trial) -> None:
+    """A search numbers its trials, so that no name says what is drawn."""
+    drawn_ones = [
+        trial(
+            f"#{number}",
+            params={
+                "backbone.name": backbone,
+                "backbone.weights": f"{backbone}.npz",
+                "head.weight_lr": 1.5 + number,
+                "trainer.lr": 1e-4 / (1 + number),
+                "trainer.batch_size": (8, 16, 8, 8, 16, 16)[number],
+            },
+        )
+        for number, backbone in enumerate(("resnet18", "squeezenet") * 3)
+    ]
+    expected = ("backbone.name", "head.weight_lr", "trainer.lr", "trainer.batch_size")
+    assert sorted(varying(drawn_ones)) == sorted(expected)
+
+
 def test_seeds_are_one_row_with_mean_and_sd(trial) -> None:
     table = sweep_table(sweep_of(grid(trial, seeds=(0, 1, 2))), "Title")
     assert column(table, "runs") == ("3",) * 4
