@@ -17,13 +17,13 @@ from PIL import Image
 
 from mcalc.atomic_write import write_binary
 
-# Figures are 4 inches wide and shown at up to 400 CSS pixels. Sixty of them keep below 8 MB, even
-# where crops are pure noise, as sheets of crops are JPEG and drawings PNG with a palette. The
-# crops themselves lie unchanged in the record.
+# Figures are 4 inches wide and shown at up to 400 CSS pixels. A page with those of forty trials
+# keeps below 10 MB, as sheets of crops are JPEG and drawings PNG with a palette. The crops
+# themselves lie unchanged in the record.
 _PHOTO_DPI = 150
-_PHOTO_QUALITY = 85
+_PHOTO_QUALITY = 70
 _DRAWING_DPI = 170
-_PALETTE = 128
+_PALETTE = 64
 
 
 @dataclass(frozen=True, slots=True)

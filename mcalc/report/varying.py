@@ -218,7 +218,8 @@ def _notes(sweep: Sweep, trials: Sequence[RecordedTrial]) -> list[str]:
         )
     if any(row.rank is not None for row in sweep.rows):
         notes.append("Val. rank: by AUC on what stopped training, of which nothing is reported.")
-    if any(row.name.startswith("#") for row in sweep.rows):
+    # not of a search, whose trials have these names
+    if any(row.name.startswith("#") and "#" not in row.trials[0].name for row in sweep.rows):
         notes.append("Rows are numbered; the CSV file has the names of their trials.")
     if not sweep.settings and len(sweep.rows) > 1:
         notes.append("No recorded setting that changes numbers differs between these rows.")
