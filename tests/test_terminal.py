@@ -124,6 +124,11 @@ def test_a_sweep_breaks_no_word_warns_once_and_ends_with_what_to_do_next(
     *_, place, after = (line for line in lines(printed) if line.strip())
     assert place.startswith("recorded in mlruns as sweep alexnet")
     assert after == "next: `python -m mcalc.report`, or `make ui`"
+    status, printed = on_terminal(columns, tmp_path, "mcalc.report")
+    assert status == 0, printed
+    assert all(len(line) <= columns for line in lines(printed)), printed
+    after = " ".join(printed.split()).partition("next: ")[2]
+    assert after == "open report/index.html in a browser, or `make ui`"
 
 
 @pytest.mark.whole

@@ -47,6 +47,7 @@ from .identity import settings_as_said as settings_as_said
 from .identity import with_values as with_values
 from .network import BackboneConfig as BackboneConfig
 from .network import HeadConfig as HeadConfig
+from .next_step import after_report as after_report
 from .next_step import after_training as after_training
 from .next_step import how_to_look as how_to_look
 from .next_step import place_of as place_of

@@ -35,3 +35,8 @@ def after_training(tracking: TrackingConfig) -> str:
     """What to do with what was recorded."""
     report = f"python -m mcalc.report{place_setting(tracking)}"
     return f"next: `{report}`, or `{how_to_look(tracking)}`"
+
+
+def after_report(page: str, tracking: TrackingConfig) -> str:
+    """What to do with a report, and with the record that it is of."""
+    return f"next: open {page} in a browser, or `{how_to_look(tracking)}`"

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import shutil
 import textwrap
 from pathlib import Path
 
 from mcalc.config import Line
 from mcalc.data.sources.cbis_ddsm import read_all_cases
 from mcalc.report.audit import audit
-from mcalc.report.formats import TEXT_WIDTH, as_text
+from mcalc.report.printing import print_table, printed_width
 
-NARROWEST = 80
-"""Columns of a terminal that the tables need."""
 _WITHOUT_CASES = (
     "next: `python -m mcalc.paper data.csv_dir=PATH`, with the four case CSVs of CBIS-DDSM, adds "
     "what they can tell"
@@ -34,10 +31,8 @@ def run(line: Line) -> int:
     elif data.root:
         root = Path(data.root).expanduser()
         cases = read_all_cases([root, root / "csv"])
-    columns = shutil.get_terminal_size((TEXT_WIDTH, 24)).columns
-    width = min(max(columns, NARROWEST), TEXT_WIDTH)
     for table in audit(cases).values():
-        print(as_text(table, width))
+        print_table(table)
     after = _AFTER if cases else _WITHOUT_CASES
-    print(textwrap.fill(after, width, break_long_words=False, break_on_hyphens=False))
+    print(textwrap.fill(after, printed_width(), break_long_words=False, break_on_hyphens=False))
     return 0

@@ -14,6 +14,8 @@ from mcalc.csv_cells import csv_text
 TEXT_WIDTH = 120
 """Columns of a terminal that `as_text` keeps within, unless told otherwise."""
 
+GAP = 2
+"""Spaces between columns of plain text."""
 _NARROWEST = 8
 """Columns of words are never cut to fewer characters."""
 NOT_RUN = "—"
@@ -140,25 +142,26 @@ def as_text(table: Table, width: int = TEXT_WIDTH) -> str:
     `width`: columns to keep within; numbers are never cut, so a table of many may need more.
     """
     table = _typeset(table)
-    heads = [column.heading.split(" ") for column in table.columns]
-    depth = max(len(words) for words in heads)
-    lines = [[""] * (depth - len(words)) + words for words in heads]  # headings sit at the bottom
-    heading_rows = list(zip(*lines, strict=True))
-    columns = zip(*heading_rows, *table.rows, strict=True)
-    widths = _within([max(map(len, cells)) for cells in columns], table.columns, width)
+    heading_rows = _heading_rows(table)
+    widths = _within(_widths(table), table.columns, width)
 
     def laid_out(cells: list[str]) -> str:
         parts = [
             _cut(cell, wide).ljust(wide) if column.text else cell.rjust(wide)
             for cell, wide, column in zip(cells, widths, table.columns, strict=True)
         ]
-        return "  ".join(parts).rstrip()
+        return (" " * GAP).join(parts).rstrip()
 
-    rule = "-" * (sum(widths) + 2 * (len(widths) - 1))
+    rule = "-" * (sum(widths) + GAP * (len(widths) - 1))
     out = [*textwrap.wrap(table.title, width), rule]
     out += [laid_out(list(row)) for row in heading_rows]
     out += [rule, *(laid_out(list(row)) for row in table.rows), rule]
     return "\n".join([*out, *bullets((*table.notes, *table.provenance), width)]) + "\n"
+
+
+def text_widths(table: Table) -> list[int]:
+    """Characters that each column takes in `as_text`."""
+    return _within(_widths(table), table.columns, TEXT_WIDTH)
 
 
 def bullets(notes: tuple[str, ...], width: int = TEXT_WIDTH) -> list[str]:
@@ -229,9 +232,21 @@ def _typeset(table: Table) -> Table:
     return replace(shown, rows=rows)
 
 
+def _heading_rows(table: Table) -> list[tuple[str, ...]]:
+    heads = [column.heading.split(" ") for column in table.columns]
+    depth = max(len(words) for words in heads)
+    # they sit at the bottom
+    return list(zip(*([""] * (depth - len(words)) + words for words in heads), strict=True))
+
+
+def _widths(table: Table) -> list[int]:
+    columns = zip(*_heading_rows(table), *table.rows, strict=True)
+    return [max(map(len, cells)) for cells in columns]
+
+
 def _within(widths: list[int], columns: tuple[Column, ...], most: int) -> list[int]:
     """Take what exceeds `most` from the widest columns of words; numbers stay whole."""
-    excess = sum(widths) + 2 * (len(widths) - 1) - most
+    excess = sum(widths) + GAP * (len(widths) - 1) - most
     fitted = list(widths)
     words = [place for place, column in enumerate(columns) if column.text]
     while excess > 0 and words:

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from sklearn.ensemble import RandomForestRegressor
 from sklearn.inspection import permutation_importance
 
-from mcalc.report.formats import Column, Table, number_cell, numbers
+from mcalc.report.formats import Column, Table, numbers
 from mcalc.report.varying import Sweep, Varied
 
 FEWEST = 3
@@ -66,16 +66,18 @@ def parallel(sweep: Sweep) -> Parallel | None:
     if len(rows) < FEWEST or len(sweep.settings) < 2:
         return None
     axes, heights = [], []
-    for place, title in enumerate((*sweep.settings, "AUC")):
-        values = [
-            number_cell(row.score.auc, 3) if title == "AUC" else row.settings[place]
-            for _, row in rows
-        ]
-        shares, ticks = _scale(values)
+    areas = [row.score.auc for _, row in rows]
+    scales = [
+        (title, *_scale([row.settings[place] for _, row in rows]))
+        for place, title in enumerate(sweep.settings)
+    ]
+    # also of few rows as a number: two AUCs that hardly differ stand beside each other
+    scales.append(("AUC", *_scale_of_numbers(np.array(areas), "{:.3f}")))
+    for place, (title, shares, ticks) in enumerate(scales):
         x = _LEFT + _ACROSS * place
         heights.append([_TOP + _DOWN * (1 - share) for share in shares])
         axes.append(Axis(title, x, tuple((_TOP + _DOWN * (1 - at), text) for at, text in ticks)))
-    order = np.argsort(np.argsort([row.score.auc for _, row in rows]))
+    order = np.searchsorted(np.sort(areas), areas)  # equal ones have one colour
     lines = []
     for index, (place, row) in enumerate(rows):
         points = " ".join(
@@ -95,13 +97,23 @@ def _scale(values: Sequence[str]) -> tuple[list[float], list[tuple[float, str]]]
         at = {text: place / max(1, len(known) - 1) for place, text in enumerate(known)}
         ticks = [(at[text], text if len(text) < 15 else f"{text[:13]}…") for text in known]
         return [at[text] for text in values], ticks[:40]
-    logarithmic = _is_logarithmic(parsed)
-    place = np.log(parsed) if logarithmic else parsed
-    low, high = float(place.min()), float(place.max())
-    shares = [float(value) for value in (place - low) / (high - low)]
-    ends = [low, (low + high) / 2, high]
-    back = [math.exp(end) if logarithmic else end for end in ends]
-    return shares, [(share, f"{end:.3g}") for share, end in zip((0.0, 0.5, 1.0), back, strict=True)]
+    if not _is_logarithmic(parsed):
+        return _scale_of_numbers(parsed, "{:.3g}")
+    shares, _ = _scale_of_numbers(np.log(parsed), "")
+    low, high = float(parsed.min()), float(parsed.max())
+    ends = {0.0: low, 0.5: math.sqrt(low * high), 1.0: high}
+    return shares, [(share, f"{end:.3g}") for share, end in ends.items()]
+
+
+def _scale_of_numbers(
+    values: npt.NDArray[np.float64], written: str
+) -> tuple[list[float], list[tuple[float, str]]]:
+    low, high = float(values.min()), float(values.max())
+    if low == high:
+        return [0.5] * len(values), [(0.5, written.format(low))]
+    shares = [float(value) for value in (values - low) / (high - low)]
+    ends = {0.0: low, 0.5: (low + high) / 2, 1.0: high}
+    return shares, [(share, written.format(end)) for share, end in ends.items()]
 
 
 def _order(text: str) -> tuple[bool, float, str]:

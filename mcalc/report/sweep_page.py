@@ -22,6 +22,7 @@ from mcalc.report.trial_page import HeatMaker, trial_section, trial_style
 from mcalc.report.trial_pictures import anchor_of, unreadable_caution
 from mcalc.report.varying import Sweep, sweep_table
 from mcalc.results import RecordedTrial
+from mcalc.tracking import SINGLE_TRIALS
 
 _MOST_CURVES = 12
 """Trials whose ROC curves can be told apart in one figure."""
@@ -47,7 +48,7 @@ class _Filter:
 def sweep_title(name: str, trials: Sequence[RecordedTrial]) -> str:
     """`Sweep heads: 6 trials`."""
     count = f"{len(trials)} trial{'s' if len(trials) != 1 else ''}"
-    return f"{name.capitalize() if ' ' in name else f'Sweep {name}'}: {count}"
+    return f"{name.capitalize() if name == SINGLE_TRIALS else f'Sweep {name}'}: {count}"
 
 
 def sweep_page(

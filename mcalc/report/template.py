@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from importlib.resources import files
 from typing import Any
 
@@ -12,6 +13,12 @@ from mcalc.report.formats import typeset
 
 def render(name: str, **values: Any) -> str:
     """A template filled in; every text is escaped, but for what is HTML already (`Markup`)."""
+    return _environment().get_template(name).render(**values)
+
+
+@cache
+def _environment() -> Environment:
+    """One for all pages, as it keeps what it has compiled."""
     environment = Environment(
         loader=FunctionLoader(_read),
         autoescape=True,
@@ -21,7 +28,7 @@ def render(name: str, **values: Any) -> str:
     )
     environment.filters["typeset"] = typeset
     environment.filters["minus"] = _minus
-    return environment.get_template(name).render(**values)
+    return environment
 
 
 def _minus(text: str) -> str:

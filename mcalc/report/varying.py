@@ -72,8 +72,8 @@ class Sweep:
 def varying(trials: Sequence[RecordedTrial]) -> tuple[str, ...]:
     """Settings that change numbers and differ among trials, without seeds and folds.
 
-    Those that names of trials have, and of the others those that do not follow from them, as a
-    network's weights follow from the network.
+    Those that names of trials have, and of the others those that do not follow from them or from
+    one another, as a network's weights follow from the network.
     """
     known = entries()
     keys = dict.fromkeys(key for trial in trials for key in trial.params)
@@ -86,21 +86,32 @@ def varying(trials: Sequence[RecordedTrial]) -> tuple[str, ...]:
     named = [key for key in varied if any(_names(trial.name, key) for trial in trials)]
     kept = [*named]
     for key in varied:
-        if key not in named and not _follows(trials, kept, key):
+        if key not in named and not _follows(trials, named, kept, key):
             kept.append(key)
     return tuple(key for key in varied if key in kept)
 
 
-def _values(trials: Sequence[RecordedTrial], keys: Sequence[str]) -> tuple[tuple[str, ...], ...]:
-    return tuple(tuple(trial.params.get(key, "") for key in keys) for trial in trials)
+def _follows(
+    trials: Sequence[RecordedTrial], named: Sequence[str], kept: Sequence[str], key: str
+) -> bool:
+    """Whether other settings say what the value of a further one is.
+
+    Those that names have say all that was varied. Of those that no name has, as in a search, which
+    numbers its trials, one does where its values come again: drawn numbers are all different, and
+    would each say what every other setting is.
+    """
+    if named and _determine(trials, named, key):
+        return True
+    again = [one for one in kept if len(_values(trials, [one])) < len(trials)]
+    return any(_determine(trials, [one], key) for one in again)
 
 
-def _follows(trials: Sequence[RecordedTrial], kept: Sequence[str], key: str) -> bool:
-    """Whether the values of settings that are kept say what a further one's is."""
-    if not kept:
-        return False
-    known = _values(trials, kept)
-    return len(set(known)) == len({*zip(known, _values(trials, [key]), strict=True)})
+def _determine(trials: Sequence[RecordedTrial], keys: Sequence[str], key: str) -> bool:
+    return len(_values(trials, keys)) == len(_values(trials, [*keys, key]))
+
+
+def _values(trials: Sequence[RecordedTrial], keys: Sequence[str]) -> set[tuple[str, ...]]:
+    return {tuple(trial.params.get(key, "") for key in keys) for trial in trials}
 
 
 def _names(name: str, key: str) -> bool:
@@ -207,7 +218,8 @@ def _notes(sweep: Sweep, trials: Sequence[RecordedTrial]) -> list[str]:
         )
     if any(row.rank is not None for row in sweep.rows):
         notes.append("Val. rank: by AUC on what stopped training, of which nothing is reported.")
-    if any(row.name.startswith("#") for row in sweep.rows):
+    # not of a search, whose trials have these names
+    if any(row.name.startswith("#") and "#" not in row.trials[0].name for row in sweep.rows):
         notes.append("Rows are numbered; the CSV file has the names of their trials.")
     if not sweep.settings and len(sweep.rows) > 1:
         notes.append("No recorded setting that changes numbers differs between these rows.")

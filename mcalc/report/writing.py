@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from mcalc.config import Line
+from mcalc.config import Line, after_report
 from mcalc.console import counting, stderr
 from mcalc.data.sources.cbis_ddsm import read_all_cases
 from mcalc.errors import UserError
 from mcalc.evaluation import Choice, interval_figure, ladder_figure
+from mcalc.line_breaks import for_stream
 from mcalc.report.baselines import baselines_table
 from mcalc.report.case_mix import case_mix_table
 from mcalc.report.cautions import cautions, provenance
@@ -20,13 +22,14 @@ from mcalc.report.comparisons import comparisons_table
 from mcalc.report.discipline import discipline_table, rungs
 from mcalc.report.failures import failures_table
 from mcalc.report.first_screen import Verdict, panels, verdict
-from mcalc.report.formats import FORMATS, Table, as_text, bullets
+from mcalc.report.formats import FORMATS, Table
 from mcalc.report.html import page
 from mcalc.report.output import save_figure, save_tables, save_text
 from mcalc.report.package.archive import write_package
 from mcalc.report.paper_tables import TABLES, build, further_scores
 from mcalc.report.pictures import FolderPictures, InlinePictures, PictureStore
 from mcalc.report.prediction_table import read_prediction_table
+from mcalc.report.printing import print_notes, print_table
 from mcalc.report.reading import Recorded, SweepRecord, read_recorded
 from mcalc.report.recorded_list import Entry
 from mcalc.report.repetitions import blocked_table, repetitions_table
@@ -43,6 +46,7 @@ _PAGE_TABLES = ("3", "4")
 MOST_INLINE = 40
 """Trials up to which a page is one file with all its pictures inside."""
 _PAGE, _LADDER, _INTERVALS = "index.html", "discipline.png", "intervals.png"
+_HOW = "How these numbers were made"
 
 Against = Mapping[str, Mapping[str, float]]
 """Title -> lesion -> probability: predictions of others."""
@@ -87,6 +91,8 @@ def write_report(line: Line) -> int:
     if several and not papers:
         save_text(out / _PAGE, render("index.html.j2", recorded=entries))
         print(f"wrote {out / _PAGE}")
+    after = after_report(str(out / _PAGE), line.config().tracking)
+    print(for_stream(after, sys.stdout))
     return 0
 
 
@@ -143,9 +149,9 @@ def _paper(
     for content in written.values():
         _print(content, alone=table in map(str, TABLES))
     if table == "all":
-        print("How these numbers were made\n" + "\n".join(bullets(everything[5].provenance)))
+        print_notes(everything[5].provenance, _HOW)
     elif table == "discipline":
-        print("\n".join(bullets(cautions(trials))))
+        print_notes(cautions(trials))
     print()
     _say_written(out, written)
     if "discipline" in written:
@@ -189,12 +195,12 @@ def _sweep(
     if each.unfinished:
         written["failures"] = failures_table(each.unfinished)
     save_tables(out, written | further)
-    print("\n".join(bullets(tuple(filter(None, (said.sentence, said.choice))))) + "\n")
+    print_notes([*filter(None, (said.sentence, said.choice))])
+    print()
     for content in (written if brief else written | further).values():
-        print(as_text(content))
+        print_table(content)
     if not brief:
-        notes = (*cautions(each.trials), *provenance(each.trials))
-        print("How these numbers were made\n" + "\n".join(bullets(notes)))
+        print_notes((*cautions(each.trials), *provenance(each.trials)), _HOW)
     print()
     _say_written(out, written | further)
     if sweep.rows:
@@ -271,8 +277,9 @@ def _discipline_alone(trials: Sequence[RecordedTrial], out: Path) -> None:
     written = _discipline(trials, out, alone=True)
     save_tables(out, written)
     for content in written.values():
-        print(as_text(content))
-    print("\n".join(bullets(cautions(trials))) + "\n")
+        print_table(content)
+    print_notes(cautions(trials))
+    print()
     _say_written(out, written)
     print(f"wrote {out / _LADDER}")
 
@@ -313,7 +320,7 @@ def _further(trials: Sequence[RecordedTrial], choice: Choice, against: Against) 
 
 def _print(table: Table, alone: bool) -> None:
     # among other tables, what they share is printed once at the end
-    print(as_text(table if alone else replace(table, provenance=())))
+    print_table(table if alone else replace(table, provenance=()))
 
 
 def _say_written(out: Path, tables: Mapping[str, Table]) -> None:

@@ -27,8 +27,9 @@ _CURVES = ("val_loss", "val_auc", "val_accuracy", "train_loss")
 _PICTURES = ("crops", "confusion")
 _MOST_VARIED = 8
 """Columns of parameters."""
+_SWEEP = "mcalc.sweep_id"
 _NO_COLUMNS = ("name", CONFIGURATION)
-_WIDTHS = {"metrics": 170, "params": 120}
+_WIDTHS = {"metrics": 170, "params": 120, "tags": 120}
 """Pixels of a column."""
 
 
@@ -48,7 +49,10 @@ def view_of(runs: Sequence[Run]) -> dict[str, Any]:
     recorded = {name for run in runs for name in run.data.metrics}
     figures = [_recorded(name, RESULT, recorded) for name in _FIGURES]
     metrics = [_column("metrics", name) for name in figures if name in recorded]
-    columns = [*metrics, *(_column("params", name) for name in varied)]
+    # trials of several sweeps may have one name
+    sweeps = {run.data.tags.get(_SWEEP) for run in runs}
+    columns = [_column("tags", _SWEEP)] if len(sweeps) > 1 else []
+    columns += [*metrics, *(_column("params", name) for name in varied)]
     by_validation = _recorded("validation_auc", RESULT, recorded)
     sorted_by_it = by_validation in recorded
     return {

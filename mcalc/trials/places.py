@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mcalc.atomic_write import make_record_folder
-from mcalc.config import Config, PlannedTrial, how_to_look, place_of
+from mcalc.config import Config, PlannedTrial, after_training, how_to_look, place_of
 from mcalc.importing import large_imports
 from mcalc.training import checkpoint_path, remove_checkpoint
 
@@ -28,10 +28,11 @@ def open_tracker(config: Config) -> Tracker:
         return Tracker(Path(tracking.dir), tracking.experiment, tracking.uri, config.storage_wait)
 
 
-def say_where(config: Config, run_id: str | None) -> None:
+def say_where(config: Config, run_id: str | None, *, in_report: bool = True) -> None:
     """Print where a trial is recorded, and what to do next."""
-    _log.info(f"recorded in {place_of(config.tracking)} as run {run_id}")
-    _log.info(f"next: `{how_to_look(config.tracking)}`")
+    tracking = config.tracking
+    _log.info(f"recorded in {place_of(tracking)} as run {run_id}")
+    _log.info(after_training(tracking) if in_report else f"next: `{how_to_look(tracking)}`")
 
 
 def forget_checkpoint(trial: PlannedTrial) -> None:

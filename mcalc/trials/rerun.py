@@ -84,7 +84,7 @@ def rerun(present: Config, given: Collection[str]) -> bool:
     new = read_run(tracking, outcome.run_id)
     same = _print_comparison(old, new)
     open_tracker(trial.config).compared(new.run_id, same=same)
-    say_where(trial.config, new.run_id)
+    say_where(trial.config, new.run_id, in_report=False)
     return same
 
 

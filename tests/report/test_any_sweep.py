@@ -17,6 +17,7 @@ from mcalc.report.first_screen import panels, verdict
 from mcalc.report.formats import rounded_name, typeset
 from mcalc.report.rows import match
 from mcalc.report.settings_views import importance_table, parallel, slices_figure
+from mcalc.report.sweep_page import sweep_title
 from mcalc.report.varying import sweep_of, sweep_table, varying
 from mcalc.results import Artifacts, RecordedTrial
 from mcalc.tracking import SINGLE_TRIALS, recorded_sweeps, unfinished_trials
@@ -53,6 +54,25 @@ def test_only_what_varies_has_a_column(trial) -> None:
         for rate, lr in ((1, 0.1), (1, 0.2), (2, 0.1))
     ]
     assert varying(changed) == ("trainer.lr", "head.weight_lr")
+
+
+def test_every_setting_that_a_search_draws_has_a_column(trial) -> None:
+    """A search numbers its trials, so that no name says what is drawn."""
+    drawn_ones = [
+        trial(
+            f"#{number}",
+            params={
+                "backbone.name": backbone,
+                "backbone.weights": f"{backbone}.npz",
+                "head.weight_lr": 1.5 + number,
+                "trainer.lr": 1e-4 / (1 + number),
+                "trainer.batch_size": (8, 16, 8, 8, 16, 16)[number],
+            },
+        )
+        for number, backbone in enumerate(("resnet18", "squeezenet") * 3)
+    ]
+    expected = ("backbone.name", "head.weight_lr", "trainer.lr", "trainer.batch_size")
+    assert sorted(varying(drawn_ones)) == sorted(expected)
 
 
 def test_seeds_are_one_row_with_mean_and_sd(trial) -> None:
@@ -151,6 +171,34 @@ def test_settings_are_drawn_against_the_auc_and_weighed(trial) -> None:
     # only the rate decides how well the lesions are told apart
     assert column(table, "setting")[0] == "head.weight_lr"
     assert int(column(table, "share")[0].split()[0]) > 90
+
+
+def test_aucs_stand_by_their_value_however_few_they_are(trial) -> None:
+    def lines(*skills: float) -> list[tuple[float, int]]:
+        trials = [
+            with_predictions(
+                trial(
+                    f"head.weight_lr={place}, trainer.batch_size={place % 2}",
+                    params={"head.weight_lr": place, "trainer.batch_size": place % 2},
+                    run_id=f"{place}",
+                ),
+                drawn(skill, 1),
+            )
+            for place, skill in enumerate(skills)
+        ]
+        drawn_lines = parallel(sweep_of(trials))
+        assert drawn_lines is not None
+        return [(float(each.points.split(",")[-1]), each.tenth) for each in drawn_lines.lines]
+
+    (low, _), (near, _), (high, _) = lines(0.0, 0.05, 2.0)
+    # upwards the heights are smaller
+    assert low - near < (near - high) / 4
+    assert len(set(lines(1.0, 1.0, 1.0))) == 1
+
+
+def test_a_sweep_is_called_as_it_was_named() -> None:
+    assert sweep_title("Heads of AlexNet", []) == "Sweep Heads of AlexNet: 0 trials"
+    assert sweep_title(SINGLE_TRIALS, []) == "Single trials: 0 trials"
 
 
 def test_minus_signs_are_true_ones_in_numbers_alone(trial) -> None:

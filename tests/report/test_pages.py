@@ -141,6 +141,14 @@ def test_on_a_phone_the_name_stays_and_the_accuracy_is_in_sight(small: Path) -> 
         row = browser.find_element(By.CSS_SELECTOR, "#explore tbody tr")
         name, accuracy = row.find_elements(By.XPATH, "./*")[:2]
         assert accuracy.rect["x"] + accuracy.rect["width"] <= 390
+        # a word of a name is not broken, which has a box for each line that it is on
+        boxes = browser.execute_script(
+            "const word = document.createTextNode('radiologist’s'), range = new Range();"
+            "arguments[0].replaceChildren(word); range.selectNode(word);"
+            "return range.getClientRects().length;",
+            browser.find_element(By.CSS_SELECTOR, "#explore tbody tr:last-child th"),
+        )
+        assert boxes == 1
         before = name.rect["x"]
         browser.execute_script("document.querySelector('#trials .scroll').scrollLeft = 150")
         assert browser.execute_script("return document.querySelector('#trials .scroll').scrollLeft")

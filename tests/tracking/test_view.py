@@ -105,6 +105,16 @@ def test_the_view_has_accuracy_with_interval_auc_and_what_varies_by_name(tracker
     assert (state["orderByKey"], state["orderByAsc"]) == ("tags.`mlflow.runName`", True)
 
 
+def test_the_view_of_several_sweeps_says_whose_a_trial_is(tracker: Tracker) -> None:
+    for name in ("mine", "yours"):
+        run = trial(tracker, 1, 0, tracker.open_sweep(name, name, {}))
+        tracker.client.set_tag(run, "mcalc.sweep_id", name)
+        first = state_of(tracker)["selectedColumns"][0]
+        assert first == (
+            "tags.`mcalc.sweep_id`" if name == "yours" else "metrics.`result/accuracy`"
+        )
+
+
 def test_the_view_ranks_by_validation_where_that_is_apart(tracker: Tracker) -> None:
     trial(tracker, 1, 0, None, validation_auc=0.6)
     state = state_of(tracker)

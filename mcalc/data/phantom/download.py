@@ -11,7 +11,6 @@ docs/phantoms.md.
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import uuid
 from functools import partial
@@ -43,7 +42,7 @@ from mcalc.data.phantom.outline import outline_mask
 from mcalc.data.phantom.texture import FloatImage, add_film_noise, magnify
 from mcalc.data.records import Split, View
 from mcalc.errors import UserError
-from mcalc.iteration import Progress, in_threads
+from mcalc.iteration import Progress, in_threads, usable_cores
 
 _FOR_FILM, _FOR_LESION, _FOR_FILM_NOISE, _FOR_OUTLINE = 11, 12, 13, 14
 _PIXELS_AT_ONCE = 64_000_000
@@ -120,8 +119,7 @@ def _write_films(
     """Every film with its crops and masks, one a thread: transforms and files need no GIL."""
     grid = film_grid(settings)
     films = [tuple(on_film) for _, on_film in groupby(rows, key=lambda row: row.image_case)]
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    threads = min(cores or 1, max(_PIXELS_AT_ONCE // (grid.rows * grid.columns), 1))
+    threads = min(usable_cores(), max(_PIXELS_AT_ONCE // (grid.rows * grid.columns), 1))
     written = 0
     write_film = partial(_write_film, root, settings, grid)
     for film, _ in in_threads(write_film, films, threads):
