@@ -239,7 +239,7 @@ def test_a_sweep_of_another_network_has_its_own_table_and_page(
     lost = tracker.open_trial("head.weight_lr=99", "lost", {"head.weight_lr": 99.0}, {}, parent)
     lost.fail("the loss is nan", "trace")
     assert main([f"tracking.dir={place}", f"out={out}"]) == 0
-    printed = capsys.readouterr().out
+    printed = " ".join(capsys.readouterr().out.split())  # lines are as wide as the terminal
     assert "Table 1" not in printed
     assert "* 2 networks: AUC from " in printed
     assert "1 more ended without a result." in printed
