@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -16,7 +17,8 @@ from mcalc.predict.network import TrainedNetwork
 from mcalc.predict.table import Row
 from mcalc.report.case_mix import IN_THE_CSV, LEAST, case_mix_table
 from mcalc.report.choosing import calibration_table, choosing_table
-from mcalc.report.formats import Column, Table, as_text, interval_cell, number_cell, numbers
+from mcalc.report.formats import Column, Table, interval_cell, number_cell, numbers
+from mcalc.report.printing import print_table
 from mcalc.results import Artifacts, Evidence, Predictions, RecordedTrial
 from mcalc.trials.evidence import known_columns
 
@@ -116,7 +118,8 @@ def print_figures(
     trial = judged_trial(networks, labelled, rows, validation)
     stderr.print(f"on {labelled.description}: {trial.predictions.labels.size} scored units")
     for table in figures(trial, Choice(words["operating_point"])):
-        stderr.print("\n" + as_text(table))
+        stderr.print()
+        print_table(table, sys.stderr)
 
 
 def _trained_on(network: TrainedNetwork, labelled: LabelledImages) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import TextIO
 
 from mcalc.report.formats import GAP, TEXT_WIDTH, Table, as_text, bullets, text_widths
 
@@ -20,8 +21,11 @@ def printed_width() -> int:
     return min(max(columns, NARROWEST), TEXT_WIDTH)
 
 
-def print_table(table: Table) -> None:
-    """A table, in parts one below the other where it is wider than what it is printed on."""
+def print_table(table: Table, stream: TextIO | None = None) -> None:
+    """A table, in parts one below the other where it is wider than what it is printed on.
+
+    `stream`: None for stdout.
+    """
     width = printed_width()
     shown = table.for_people()
     parts = _parts(shown, width)
@@ -35,7 +39,7 @@ def print_table(table: Table) -> None:
             notes=shown.notes if last else (),
             provenance=shown.provenance if last else (),
         )
-        print(as_text(part, width), end="\n" if last else "")
+        print(as_text(part, width), end="\n" if last else "", file=stream)
 
 
 def print_notes(notes: Sequence[str], heading: str = "") -> None:

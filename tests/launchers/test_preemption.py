@@ -60,7 +60,7 @@ def training(runs: Path) -> set[int]:
         for attempt in attempts(storage)
         if attempt.state is TrialState.RUNNING
         and attempt.user_attrs["identity"]["trajectory"] in holders
-        and client.get_metric_history(attempt.user_attrs.get("mlflow_run", ""), "curve/val_loss")
+        and client.get_metric_history(attempt.user_attrs.get("mlflow_run", ""), "training/val_loss")
     }
 
 

@@ -174,7 +174,7 @@ def points(runs: Path) -> int:
     engine = create_engine(url_of(runs / "mlflow.db"))
     try:
         with engine.connect() as connection:
-            query = "SELECT count(*) FROM metrics WHERE key = 'curve/val_loss'"
+            query = "SELECT count(*) FROM metrics WHERE key = 'training/val_loss'"
             return int(connection.execute(text(query)).scalar_one())
     except OperationalError:  # its tables are not there yet
         return 0

@@ -134,7 +134,7 @@ def test_a_server_that_is_away_for_a_while_has_everything_afterwards(
     (found,) = on_server(server, "for a while").values()
     assert found[0] == "FINISHED"
     assert found[1]["result/accuracy"] == 0.5
-    history = MlflowClient(tracking_uri=server).get_metric_history(run.run_id, "curve/val_loss")
+    history = MlflowClient(tracking_uri=server).get_metric_history(run.run_id, "training/val_loss")
     assert [(each.step, each.value) for each in history] == [
         (point.iteration, point.val_loss) for point in CURVE
     ]

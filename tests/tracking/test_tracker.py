@@ -42,7 +42,7 @@ def test_a_trial_reads_back_as_written_to_the_last_bit(tracker: Tracker, tmp_pat
 
 def test_the_curve_is_in_the_ui_with_iterations_as_steps(tracker: Tracker) -> None:
     run_id = record(tracker, "one", "k1")
-    history = tracker.client.get_metric_history(run_id, "curve/val_loss")
+    history = tracker.client.get_metric_history(run_id, "training/val_loss")
     assert [(entry.step, entry.value) for entry in history] == [
         (point.iteration, point.val_loss) for point in CURVE
     ]
@@ -83,7 +83,7 @@ def test_a_run_that_was_cut_off_goes_on_as_the_same_run(tracker: Tracker) -> Non
     on.finish({"accuracy": 0.5}, {})
     (run,) = tracker.runs_of("parent")
     assert (run.run_id, run.state, run.key) == (cut.run_id, "finished", "k1")
-    history = tracker.client.get_metric_history(run.run_id, "curve/val_loss")
+    history = tracker.client.get_metric_history(run.run_id, "training/val_loss")
     assert [entry.step for entry in history] == [point.iteration for point in CURVE], (
         "an evaluation that was written before is not written twice"
     )
@@ -144,7 +144,7 @@ def test_a_run_is_closed_in_three_commits_with_all_of_its_curve(tracker: Tracker
     # metrics, tags, and the run's end: each waits for the disk
     assert sql.commits == 3
     run = tracker.client.get_run(trial.run_id)
-    assert run.data.metrics["curve/val_loss"] == CURVE[-1].val_loss
+    assert run.data.metrics["training/val_loss"] == CURVE[-1].val_loss
     assert run.data.metrics["result/accuracy"] == 2 / 3
     assert "predictions.json" in run.data.tags["mlflow.loggedArtifacts"]
 
@@ -159,7 +159,7 @@ def test_a_curve_of_more_points_than_mlflow_takes_at_once_is_written_whole(
         trial.point(point)
     trial.curve(curve)
     trial.finish({f"metric_{i}": float(i) for i in range(40)}, {})
-    history = tracker.client.get_metric_history(trial.run_id, "curve/val_loss")
+    history = tracker.client.get_metric_history(trial.run_id, "training/val_loss")
     assert [(entry.step, entry.value) for entry in history] == [
         (point.iteration, point.val_loss) for point in curve
     ]

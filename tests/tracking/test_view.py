@@ -62,8 +62,8 @@ def test_a_run_shows_figures_in_sections_and_the_parameters_that_were_set(tracke
     parent = tracker.open_sweep("mine", "mine", {})
     run = tracker.client.get_run(trial(tracker, 1, 0, parent))
     assert run.data.params == {"head.weight_lr": "1", "seed": "0", "configuration": "rate 1"}
-    assert {name.partition("/")[0] for name in run.data.metrics} == {"result", "curve"}
-    assert run.data.metrics["curve/val_loss"] == 0.6
+    assert {name.partition("/")[0] for name in run.data.metrics} == {"result", "training"}
+    assert run.data.metrics["training/val_loss"] == 0.6
     (entry,) = run.inputs.dataset_inputs
     assert (entry.dataset.name, entry.dataset.digest) == ("phantom", "abc123")
     assert "/" not in entry.dataset.source, "a path may name a person"
@@ -82,7 +82,7 @@ def test_what_reads_a_record_finds_all_settings_and_the_baselines(
     # of a sweep's trial they are in a file, of a single one among its metrics
     assert "size_auc" not in found.metrics
     single = tracker.client.get_run(trial(tracker, 2, 0, None))
-    assert single.data.metrics["baseline/size_auc"] == 0.71
+    assert single.data.metrics["without_image/size_auc"] == 0.71
     assert tracker.inspect(found.run_id).problems == []
 
 

@@ -205,22 +205,22 @@ MENDED: dict[str, Change] = {
     "objective of a search in MLflow": metric("reported_val_auc", search=True),
     "true positives in MLflow": metric("tp"),
     "one point of the history": mlflow(
-        "UPDATE metrics SET value = value + 1 WHERE run_uuid = :run AND key = 'curve/val_loss' "
+        "UPDATE metrics SET value = value + 1 WHERE run_uuid = :run AND key = 'training/val_loss' "
         "AND step = 2"
     ),
     "the last point alone": mlflow(
         "UPDATE latest_metrics SET value = value + 1 WHERE run_uuid = :run "
-        "AND key = 'curve/val_loss'"
+        "AND key = 'training/val_loss'"
     ),
     "a point more": mlflow(
         "INSERT INTO metrics (key, value, timestamp, run_uuid, step, is_nan) "
-        "VALUES ('curve/val_loss', 0.1, 1, :run, 999, 0)"
+        "VALUES ('training/val_loss', 0.1, 1, :run, 999, 0)"
     ),
     "a point less": mlflow(
-        "DELETE FROM metrics WHERE run_uuid = :run AND key = 'curve/val_accuracy' AND step = 4"
+        "DELETE FROM metrics WHERE run_uuid = :run AND key = 'training/val_accuracy' AND step = 4"
     ),
     "a history gone": mlflow(
-        "DELETE FROM metrics WHERE run_uuid = :run AND key = 'curve/train_loss'"
+        "DELETE FROM metrics WHERE run_uuid = :run AND key = 'training/train_loss'"
     ),
     "a metric gone": mlflow(
         "DELETE FROM latest_metrics WHERE run_uuid = :run AND key = 'result/auc'"

@@ -35,7 +35,7 @@ def test_training_stops_at_the_next_evaluation_and_writes_nothing_more(tmp_path:
             return [
                 each.step
                 for run in client.search_runs([experiment.experiment_id], tags)
-                for each in client.get_metric_history(run.info.run_id, "curve/val_loss")
+                for each in client.get_metric_history(run.info.run_id, "training/val_loss")
             ]
 
         wait_for(lambda: at_work(storage), worker)
