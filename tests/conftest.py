@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import signal
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
@@ -14,12 +15,17 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 # where a test asks for more: threads that wait take no core from another test's process
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
+import psutil
 import pytest
+
+from mcalc.allocator import give_back_memory
 
 LONG = ("slow", "distributed", "whole")
 """Markers of tests that may take more than a few seconds."""
 MEMORY = Path("/dev/shm")
 """A file system in memory, on Linux."""
+MUCH_BYTES = 2 * 2**30
+"""What a process of the tests may hold between modules."""
 ENOUGH_BYTES = 12 * 2**30
 """Free ones from which on temporary files lie there: they take up to 3 GB."""
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
@@ -27,6 +33,14 @@ SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 # a shell lets what it starts in the background ignore Ctrl-C, which some tests send
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def modest() -> Iterator[None]:
+    """Give memory back after a module: a process that has trained keeps what it freed."""
+    yield
+    if psutil.Process().memory_info().rss > MUCH_BYTES:
+        give_back_memory()
 
 
 @pytest.fixture(scope="session")
