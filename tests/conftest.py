@@ -6,7 +6,9 @@ import os
 import re
 import shutil
 import signal
+import stat
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -24,6 +26,7 @@ LONG = ("slow", "distributed", "whole")
 """Markers of tests that may take more than a few seconds."""
 MEMORY = Path("/dev/shm")
 """A file system in memory, on Linux."""
+LARGE_BYTES = 10 * 2**20
 MUCH_BYTES = 2 * 2**30
 """What a process of the tests may hold between modules."""
 ENOUGH_BYTES = 12 * 2**30
@@ -67,6 +70,19 @@ def pytest_configure(config: pytest.Config) -> None:
         place = MEMORY / f"mcalc-tests-{os.getpid()}"
         config.option.basetemp = str(place)
         config.add_cleanup(partial(shutil.rmtree, place, ignore_errors=True))
+
+
+def pytest_runtest_teardown(item: pytest.Item) -> None:
+    """Remove large files of a test that ended.
+
+    Its folder stays: the next one would get the same path, under which libraries keep databases of
+    this one open.
+    """
+    folder = getattr(item, "funcargs", {}).get("tmp_path")
+    for file in folder.rglob("*") if folder else ():
+        with suppress(OSError):
+            if stat.S_ISREG(file.lstat().st_mode) and file.lstat().st_size > LARGE_BYTES:
+                file.unlink()
 
 
 def _memory() -> int:
