@@ -27,6 +27,7 @@ LONG = ("slow", "distributed", "whole")
 MEMORY = Path("/dev/shm")
 """A file system in memory, on Linux."""
 LARGE_BYTES = 10 * 2**20
+"""Files that are removed as their test ends."""
 MUCH_BYTES = 2 * 2**30
 """What a process of the tests may hold between modules."""
 ENOUGH_BYTES = 12 * 2**30

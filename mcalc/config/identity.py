@@ -66,9 +66,9 @@ def numeric_settings(config: Config, without: Collection[str] = ()) -> dict[str,
 def settings_as_said(config: Config) -> dict[str, Any]:
     """The numeric settings of a config in which some are still `auto`, for the name of a sweep.
 
-    `auto` of one that has a neutral value is omitted: sweeps have their names from before it. A
-    folder of weights without a file of this backbone is one wherever it lies: its files are of the
-    backbones of rows, and count there by their content.
+    `auto` of one that has a neutral value is omitted: sweeps have their names from before it. The
+    path of a folder of weights is left out, as the folder may be moved. Each trial's key has the
+    content of its own file.
     """
     settings = numeric_settings(config)
     weights = config.backbone.weights

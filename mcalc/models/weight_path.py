@@ -29,12 +29,13 @@ def weight_path(weights: str, backbone: str) -> Path | None:
 
 def require_file(path: Path) -> None:
     """Raise UserError where a weight file is not there."""
-    if path.exists() and not path.is_file():
+    if path.is_file():
+        return
+    if path.exists():
         raise UserError(
             f"backbone.weights={path} is no file: give the path of one, or of a folder with one"
         )
-    if not path.is_file():
-        raise UserError(
-            f"backbone.weights={path}: no such file; give the path of an existing weight file, "
-            "backbone.weights=imagenet or backbone.weights=none"
-        )
+    raise UserError(
+        f"backbone.weights={path}: no such file; give the path of an existing weight file, "
+        "backbone.weights=imagenet or backbone.weights=none"
+    )

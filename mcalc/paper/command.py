@@ -14,7 +14,6 @@ _WITHOUT_CASES = (
     "next: `python -m mcalc.paper data.csv_dir=PATH`, with the four case CSVs of CBIS-DDSM, adds "
     "what they can tell"
 )
-
 _AFTER = "next: `make tables` sets rows trained here beside the paper's"
 
 

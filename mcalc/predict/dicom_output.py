@@ -42,8 +42,8 @@ _CARRIED: Mapping[str, Callable[[str], object] | None] = {
     "StudyTime": TM,
     "ReferringPhysicianName": None,
 }
-"""Attributes of patient and study, and what is false or raises ValueError for a value that is none;
-None where any text is one."""
+"""Attributes of patient and study -> a check that is false, or raises ValueError, for a value that
+DICOM does not allow; None where any text is allowed."""
 _SAY = "Research software, no medical device: nothing here may decide about a patient."
 
 

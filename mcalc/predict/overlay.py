@@ -68,21 +68,19 @@ def joint_heat(
             "heat maps of several networks lie over each other only where all have one data.region "
             "and one data.fit: name networks that agree, or one alone"
         )
-    joint: dict[int, npt.NDArray[np.float32]] = {}
+    first = seen[0]
+    joint = {
+        place: np.zeros(pixels.shape, np.float32)
+        for place, image in enumerate(first)
+        if (pixels := image.pixels) is not None
+        and all(images[place].pixels is not None for images in seen)
+    }
     for network, weight, images in zip(networks, weights, seen, strict=True):
-        if not weight:
-            continue
-        for place, heat in heat_of(network, images).items():
-            shape = _shape(seen[0][place])
-            if shape is not None:
-                share = weight * cv2.resize(heat, shape[::-1])
-                joint[place] = joint.get(place, 0) + share
-    used = [{place for place, image in enumerate(images) if _shape(image)} for images in seen]
-    return {place: joint[place] for place in sorted(set.intersection(*used))}
-
-
-def _shape(image: InputImage) -> tuple[int, ...] | None:
-    return None if image.pixels is None else image.pixels.shape
+        if weight:
+            heat = heat_of(network, images)
+            for place, mean in joint.items():
+                mean += weight * cv2.resize(heat[place], mean.shape[::-1])
+    return joint
 
 
 def overlay(image: npt.NDArray[np.uint8], heat: npt.NDArray[np.float32]) -> npt.NDArray[np.uint8]:

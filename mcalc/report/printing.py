@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import TextIO
 
@@ -15,9 +17,15 @@ _MOST_REPEATED = 0.7
 """Share of a line that columns may take which stand in each part of a table."""
 
 
-def printed_width() -> int:
-    """Columns to print within: the terminal's, as far as tables fit; of a file or pipe the most."""
+def printed_width(stream: TextIO | None = None) -> int:
+    """Columns to print within: the terminal's, as far as tables fit; of a file or pipe the most.
+
+    `stream`: None for stdout.
+    """
     columns = shutil.get_terminal_size((TEXT_WIDTH, 24)).columns
+    if stream is not None and "COLUMNS" not in os.environ:
+        with suppress(OSError, ValueError):  # it is no terminal, or has no number
+            columns = os.get_terminal_size(stream.fileno()).columns
     return min(max(columns, NARROWEST), TEXT_WIDTH)
 
 
@@ -26,7 +34,7 @@ def print_table(table: Table, stream: TextIO | None = None) -> None:
 
     `stream`: None for stdout.
     """
-    width = printed_width()
+    width = printed_width(stream)
     shown = table.for_people()
     parts = _parts(shown, width)
     for place, columns in enumerate(parts):

@@ -94,11 +94,11 @@ def varying(trials: Sequence[RecordedTrial]) -> tuple[str, ...]:
 def _follows(
     trials: Sequence[RecordedTrial], named: Sequence[str], kept: Sequence[str], key: str
 ) -> bool:
-    """Whether other settings say what the value of a further one is.
+    """Whether other settings determine the value of a further one.
 
-    Those that names have say all that was varied. Of those that no name has, as in a search, which
-    numbers its trials, one does where its values come again: drawn numbers are all different, and
-    would each say what every other setting is.
+    The settings in the trials' names do so together. A search numbers its trials, so that names
+    hold no settings. There one kept setting may do so, if its values repeat: a drawn number differs
+    in every trial, and would seem to determine everything.
     """
     if named and _determine(trials, named, key):
         return True

@@ -63,7 +63,7 @@ def run_sweep(
         _refuse_from_run(plan)
         _refuse_unranked(plan)
         check_weight_files(plan, compose)
-        check_stages(plan)
+        check_stages(plan, compose)
     planning = compose([word for word in arguments if word.startswith("dry_run=")]).dry_run
     # late: Optuna and SQLAlchemy
     with large_imports():

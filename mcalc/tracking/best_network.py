@@ -81,8 +81,8 @@ class BestNetwork:
 
     def _remove(self, run: Run, best: Run) -> None:
         why = (
-            f"tracking.keep_models=best: run {best.info.run_id} ({best.info.run_name}) has the "
-            f"higher AUC on validation ({_area(best):.4f}, here {_area(run):.4f})\n"
+            f"tracking.keep_models=best: run {best.info.run_id} ({best.info.run_name}) has at "
+            f"least the same AUC on validation ({_area(best):.4f}, here {_area(run):.4f})\n"
         )
         run_id = str(run.info.run_id)
         # first why: a file that is missing without it is a damage to the record

@@ -15,6 +15,10 @@ BEATEN = (
     "tracking.keep_models=best: a trial that ended before has at least the same AUC on validation\n"
 )
 """Why a network was not kept."""
+UNRANKED = (
+    "tracking.keep_models=best: the split has no lesions for validation that are not reported, so "
+    "that nothing ranks its trials; every network is kept"
+)
 
 
 def is_kept(
@@ -27,7 +31,7 @@ def is_kept(
     if trial.config.tracking.keep_models is KeepModels.none:
         return False
     area = metrics.get(VALIDATION_AUC)
-    # a split file may have no side of its own for validation: nothing ranks its trials
+    # UNRANKED: a split file may have no side of its own for validation
     return best is None or area is None or not best.is_beaten(split, trial.key, area)
 
 

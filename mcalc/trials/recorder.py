@@ -37,7 +37,7 @@ from mcalc.trials.artifacts import (
     write_artifacts,
 )
 from mcalc.trials.background import Background
-from mcalc.trials.networks import BEATEN, Networks, is_kept
+from mcalc.trials.networks import BEATEN, UNRANKED, Networks, is_kept
 from mcalc.trials.parameters import configuration_of, shown_settings
 from mcalc.trials.provenance import git_revision, hardware, versions
 from mcalc.trials.sweep_record import SweepRecord
@@ -208,6 +208,9 @@ class Recorder(Listener):
         frozen = config.backbone.freeze == "all"
         write_artifacts(writer, result, data, figures=not frozen)
         best = self._best_network(config.tracking.keep_models)
+        if best is not None and VALIDATION_AUC not in metrics:
+            self.noted(UNRANKED)
+            notes = (*notes, UNRANKED)
         if is_kept(trial, best, data.split.fingerprint, metrics):
             self._networks.write(result.reported_iteration, weights, writer)
         elif best is not None:

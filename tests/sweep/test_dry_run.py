@@ -82,11 +82,19 @@ def test_a_plan_whose_weights_no_server_has_says_so(
 
 
 @pytest.mark.parametrize("dry", ["true", "false"])
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["backbone.freeze=1,99"],
+        ["backbone.freeze=99", "head.weight_lr=interval(1,30)", "budget.trials=2"],
+    ],
+    ids=["rows", "search"],
+)
 def test_stages_that_a_network_does_not_have_are_said_before_anything_runs(
-    tmp_path: Path, dry: str
+    tmp_path: Path, words: list[str], dry: str
 ) -> None:
     runs = tmp_path / "runs"
-    freeze = ["backbone=squeezenet", "backbone.weights=none", "backbone.freeze=1,99"]
+    freeze = ["backbone=squeezenet", "backbone.weights=none", *words]
     with pytest.raises(UserError, match=r"freeze=99: squeezenet has 9 stages below its head"):
         run_sweep([*freeze, f"tracking.dir={runs}", f"dry_run={dry}"], compose_config)
     assert not runs.exists()

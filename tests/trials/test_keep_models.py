@@ -10,6 +10,7 @@ from servers import tracking_server
 from sweep_processes import SMALL
 
 from mcalc.config import TrackingConfig
+from mcalc.data.__main__ import main as data
 from mcalc.predict.__main__ import main as predict
 from mcalc.results import RecordedTrial
 from mcalc.sweep.__main__ import main as sweep_command
@@ -80,7 +81,7 @@ def says_why_it_has_none(
     words = [f"run={gone[0].run_id}", f"input={image}", f"tracking.dir={tracking.dir}"]
     text = refused(predict, words, capsys)
     assert "kept no network (network.pth); tracking.keep_models=best: run " in text
-    assert "has the higher AUC on validation" in text
+    assert "has at least the same AUC on validation" in text
     assert "run its trial again with tracking.keep_models=all rerun=true" in text
 
 
@@ -136,6 +137,25 @@ def test_on_a_server_too(tmp_path: Path) -> None:
     with tracking_server(tmp_path / "server") as server:
         tracking = swept(tmp_path, "seed=0,1", ONE, "name=mine", server=server)
         only_the_best_of(tracking, finished_trials(tracking))
+
+
+def test_where_nothing_ranks_trials_all_networks_stay_and_it_is_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    split = tmp_path / "split.csv"
+    phantom = ["data=phantom", "data.phantom.lesions=60", f"data.cache={tmp_path / 'cache'}"]
+    assert data([*phantom, "protocol=patient", f"split_to={split}"]) == 0
+    tracking = swept(
+        tmp_path,
+        "seed=0,1",
+        f"protocol.split_file={split}",
+        "protocol.validation=null",
+        "name=mine",
+    )
+    for trial in finished_trials(tracking):
+        assert kept(tracking, trial) == {NETWORK}
+        assert any("every network is kept" in note for note in trial.warnings)
+    assert "warning: tracking.keep_models=best: the split has no lesions" in capsys.readouterr().out
 
 
 def test_nothing_is_chosen_by_what_is_reported(capsys: pytest.CaptureFixture[str]) -> None:

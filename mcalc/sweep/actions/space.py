@@ -86,7 +86,7 @@ def _of_run(run: RunSpace | None, name: str) -> Use:
         return Use(f"{where}: runs deleted in MLflow", "yes: `mlflow gc` removes them")
     how = f"with the sweep: {_REMOVE}" if run.sweep else _DELETE
     if name == NETWORK_FILE:
-        return Use(f"{where}: networks", f"{how}; tracking.keep_models=none keeps none, =best one")
+        return Use(f"{where}: networks", f"{how}; tracking.keep_models keeps fewer")
     return Use(f"{where}: other files", how)
 
 

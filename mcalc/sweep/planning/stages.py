@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from mcalc.importing import large_imports
-from mcalc.sweep.planning.plan import Plan
+from mcalc.sweep.planning.plan import Compose, Plan
+from mcalc.sweep.planning.weights import backbones_of
 
 
-def check_stages(plan: Plan) -> None:
-    """Raise UserError for a trial that is to freeze more stages than its network has."""
-    frozen = {
-        (each.name, each.freeze): each
-        for each in (trial.config.backbone for trial in plan.trials)
-        if each.freeze not in ("0", "all")
-    }
+def check_stages(plan: Plan, compose: Compose) -> None:
+    """Raise UserError for a trial that is to freeze more stages than its network has.
+
+    Of a search only where all its trials freeze as many: others fail as they are drawn.
+    """
+    planned = (
+        backbones_of(plan, compose)
+        if plan.search
+        else [trial.config.backbone for trial in plan.trials]
+    )
+    frozen = {(each.name, each.freeze): each for each in planned if each.freeze not in ("0", "all")}
     if not frozen:
         return
     # late: PyTorch
