@@ -26,13 +26,12 @@ def is_kept(
 ) -> bool:
     """Whether the network of a trial that ended stays (`tracking.keep_models`).
 
-    `best`: of its sweep, where only the best stays; `split`: fingerprint of the trial's split.
+    `best`: of its sweep, where only the best stays; the metrics then have its AUC on validation.
+    `split`: fingerprint of the trial's split.
     """
     if trial.config.tracking.keep_models is KeepModels.none:
         return False
-    area = metrics.get(VALIDATION_AUC)
-    # UNRANKED: a split file may have no side of its own for validation
-    return best is None or area is None or not best.is_beaten(split, trial.key, area)
+    return best is None or not best.is_beaten(split, trial.key, metrics[VALIDATION_AUC])
 
 
 class Networks:

@@ -209,6 +209,7 @@ class Recorder(Listener):
         write_artifacts(writer, result, data, figures=not frozen)
         best = self._best_network(config.tracking.keep_models)
         if best is not None and VALIDATION_AUC not in metrics:
+            best = None
             self.noted(UNRANKED)
             notes = (*notes, UNRANKED)
         if is_kept(trial, best, data.split.fingerprint, metrics):
