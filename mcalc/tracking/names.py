@@ -17,9 +17,7 @@ CURVE_COLUMNS = [entry.name for entry in fields(CurvePoint)]
 NOT_DRAWN = ("iteration", "epoch")
 """Columns of a curve that are no metrics: its steps. Earlier versions wrote the epoch."""
 RESULT, CURVE, BASELINE = "result/", "training/", "without_image/"
-"""Sections of metrics: of a trial's end, of its evaluations, and of what looks at no image.
-
-MLflow's page compares runs by the first metric by the alphabet: the accuracy."""
+"""Sections of metrics: of a trial's end, of its evaluations, and of what looks at no image."""
 _SECTIONS = (RESULT, CURVE, BASELINE)
 _WITHOUT_IMAGE = ("majority_", "size_", "descriptors_")
 """How the names of baselines begin (`mcalc.evaluation.baselines`)."""
