@@ -12,6 +12,7 @@ from mlflow.tracking import MlflowClient
 
 from mcalc.atomic_write import make_record_folder
 from mcalc.errors import UserError
+from mcalc.tracking.client import RecordClient
 from mcalc.tracking.moved import rebase
 from mcalc.tracking.places import artifacts_uri, file_at
 from mcalc.tracking.server import (
@@ -73,7 +74,7 @@ def _open_server(
 ) -> tuple[MlflowClient, str]:
     check_address(uri)
     waiting = WaitingClient(
-        MlflowClient(tracking_uri=uri), server_retry(uri, wait), lambda error: refusal(uri, error)
+        RecordClient(tracking_uri=uri), server_retry(uri, wait), lambda error: refusal(uri, error)
     )
     client = ServerClient(waiting, lambda: open_unsent(directory, experiment), directory / UNSENT)
     found = cast(MlflowClient, client)  # it has the methods that are used

@@ -25,6 +25,7 @@ from mcalc.connections import close_at_exit
 from mcalc.errors import UserError
 from mcalc.sqlite_file import ensure_database, family, has_rows, url_of
 from mcalc.sqlite_template import Template
+from mcalc.tracking.client import RecordClient
 from mcalc.tracking.places import DATABASE, database_of
 
 _FILLED = "experiments"
@@ -106,7 +107,7 @@ def _client(url: str) -> MlflowClient:
     logging.getLogger("alembic").setLevel(logging.WARNING)
     # and each error of the database a traceback, before it is raised
     logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
-    return MlflowClient(tracking_uri=url)
+    return RecordClient(tracking_uri=url)
 
 
 def _remove_stray_folders(url: str) -> None:

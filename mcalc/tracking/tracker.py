@@ -140,10 +140,14 @@ class Tracker:
 
         Raises UserError where it cannot be written.
         """
-        if isinstance(self.client, ServerClient):
-            self.client.at_once("set_tag", run_id, _NOTE_TAG, text)
-        else:
-            self.client.set_tag(run_id, _NOTE_TAG, text)
+        try:
+            if isinstance(self.client, ServerClient):
+                self.client.at_once("set_tag", run_id, _NOTE_TAG, text)
+            else:
+                self.client.set_tag(run_id, _NOTE_TAG, text)
+        except MlflowException as error:
+            reason = str(error).partition("\n")[0]
+            raise UserError(f"the note of run {run_id} was not written: {reason}") from error
 
     def data_set(self, run_id: str, source: str, fingerprint: str) -> None:
         """Note what the trials of a sweep are trained on."""
