@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import processes
@@ -16,8 +17,8 @@ SETTINGS = (
 )  # fmt: skip
 
 
-def train(folder: Path, *arguments: str) -> None:
+def train(folder: Path, *arguments: str, settings: Sequence[str] = SETTINGS) -> None:
     """Run a sweep with these settings in a folder, whose `mlruns` then has it."""
     begin_with_tables(folder / "mlruns")
-    done = processes.run("mcalc.train", "-m", *SETTINGS, *arguments, folder=folder)
+    done = processes.run("mcalc.train", "-m", *settings, *arguments, folder=folder)
     assert done.returncode == 0, done.stdout + done.stderr

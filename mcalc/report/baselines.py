@@ -13,7 +13,7 @@ import numpy.typing as npt
 from mcalc.evaluation import Stratum, benign_classes
 from mcalc.report.case_mix import BENIGN_CLASSES, mean_area
 from mcalc.report.cautions import names, units_of
-from mcalc.report.formats import NOT_RUN, Column, Table, interval_cell, number_cell, numbers
+from mcalc.report.formats import NOT_RUN, RUN, Column, Table, interval_cell, number_cell, numbers
 from mcalc.report.recorded import reported_baselines, reported_evidence
 from mcalc.results import Predictions, RecordedTrial
 
@@ -51,16 +51,17 @@ def baselines_table(trials: Sequence[RecordedTrial]) -> Table:
     The baselines' numbers are those recorded; the networks' are computed from their predictions.
     Trials on different splits have separate rows.
     """
-    splits = _by_split(trials)
+    splits = by_split(trials)
     scores = [_of_split(members) for members in splits]
     sizes = [members[0].predictions.labels.size for members in splits]
     if len(splits) > _MOST_SPLITS:
-        rows = _means(scores, sizes, len(trials), f"mean over {len(splits)} splits")
+        whose = f"mean over {len(splits)} splits"
+        rows = [(*row, whose, "") for row in _means(scores, sizes, len(trials))]
     else:
         rows = [
-            row
+            (*row, names(one, trials), one[0].run_id)
             for one, score, size in zip(splits, scores, sizes, strict=True)
-            for row in _means([score], [size], len(one), names(one, trials))
+            for row in _means([score], [size], len(one))
         ]
     notes = [
         "Baselines are logistic regressions fitted on the training part; none reads a pixel. The "
@@ -96,13 +97,14 @@ def baselines_table(trials: Sequence[RecordedTrial]) -> Table:
             *numbers(benign="AUC BENIGN", without_callback="AUC w/o c."),
             *numbers(accuracy="Accuracy", n="n"),
             Column("trials", "Trials", text=True),
+            RUN,
         ),
         rows=tuple(rows),
         notes=tuple(notes) if trials else (),
     )
 
 
-def _by_split(trials: Sequence[RecordedTrial]) -> list[list[RecordedTrial]]:
+def by_split(trials: Sequence[RecordedTrial]) -> list[list[RecordedTrial]]:
     """Trials whose reported set and baselines are the same."""
     groups: dict[tuple[object, ...], list[RecordedTrial]] = {}
     for trial in trials:
@@ -152,7 +154,7 @@ def _score(
 
 
 def _means(
-    splits: Sequence[Sequence[_Score]], sizes: Sequence[int], networks: int, whose: str
+    splits: Sequence[Sequence[_Score]], sizes: Sequence[int], networks: int
 ) -> list[tuple[str, ...]]:
     """The rows of one split, or means over several, each of one weight.
 
@@ -176,7 +178,6 @@ def _means(
                 interval_cell(*ends),
                 *(number_cell(value, 3) for value in values),
                 n,
-                whose,
             )
         )
     return rows

@@ -13,7 +13,7 @@ from mcalc.evaluation import Stratum, area_interval, areas, benign_classes, stra
 from mcalc.evaluation.clustered import Patients
 from mcalc.report.cautions import names
 from mcalc.report.comparisons import BASELINE_TITLES, by_reported_set
-from mcalc.report.formats import Column, Table, interval_cell, mean, number_cell, numbers
+from mcalc.report.formats import RUN, Column, Table, interval_cell, mean, number_cell, numbers
 from mcalc.report.recorded import reported_baselines, reported_evidence
 from mcalc.results import Predictions, RecordedTrial
 
@@ -37,6 +37,8 @@ class StratumScore:
     auc: float
     low: float
     high: float
+    run_id: str
+    """Of a network; of what joins several, or is none, the first that reports these units."""
 
 
 def case_mix_table(trials: Sequence[RecordedTrial]) -> Table | None:
@@ -61,6 +63,7 @@ def case_mix_table(trials: Sequence[RecordedTrial]) -> Table | None:
         *numbers(n="n", malignant="Malignant", patients="Patients", auc="AUC", interval="95%"),
         *numbers(csv_only=True, low="low", high="high"),
         Column("set", "Set", text=True, csv_only=True),
+        RUN,
     )
     return Table(
         title="Case mix: AUC over all lesions and over parts of them",
@@ -126,13 +129,16 @@ def _scores(members: Sequence[RecordedTrial]) -> list[StratumScore]:
     found = []
     for stratum in (whole, *strata_of(first, evidence)):
         networks = np.array([each.predictions.probabilities for each in members])
-        found.append(_score(stratum, _NETWORKS, first, networks))
-        for name, title in BASELINE_TITLES.items():
-            if name in known:
-                found.append(_score(stratum, title, first, known[name][None]))
-        for each in members:
-            scores = each.predictions.probabilities[None]
-            found.append(_score(stratum, each.name, first, scores))
+        scorers = [(_NETWORKS, networks, members[0].run_id)]
+        scorers += [
+            (title, known[name][None], members[0].run_id)
+            for name, title in BASELINE_TITLES.items()
+            if name in known
+        ]
+        scorers += [
+            (each.name, each.predictions.probabilities[None], each.run_id) for each in members
+        ]
+        found += [_score(stratum, *scorer, first) for scorer in scorers]
     return found
 
 
@@ -158,13 +164,18 @@ def _mean_over(sets: Sequence[Sequence[StratumScore]]) -> list[StratumScore]:
             auc=mean(one.auc for one in each),
             low=math.nan,
             high=math.nan,
+            run_id="",
         )
         for each in whole
     ]
 
 
 def _score(
-    stratum: Stratum, scorer: str, predictions: Predictions, scores: npt.NDArray[np.float64]
+    stratum: Stratum,
+    scorer: str,
+    scores: npt.NDArray[np.float64],
+    run_id: str,
+    predictions: Predictions,
 ) -> StratumScore:
     """The mean AUC of scorers (k, n) on a stratum; its variance is that of the mean."""
     part = stratum.members
@@ -180,6 +191,7 @@ def _score(
         area,
         low,
         high,
+        run_id,
     )
 
 
@@ -196,4 +208,5 @@ def _cells(score: StratumScore, title: str) -> tuple[str, ...]:
         number_cell(score.low, 6),
         number_cell(score.high, 6),
         title,
+        score.run_id,
     )

@@ -25,7 +25,7 @@ from mcalc.evaluation import (
 )
 from mcalc.evaluation.operating_point import SENSITIVITY
 from mcalc.report.configurations import base_name, block, configurations
-from mcalc.report.formats import NOT_RUN, Column, Table, interval_cell, number_cell, numbers
+from mcalc.report.formats import NOT_RUN, RUN, Column, Table, interval_cell, number_cell, numbers
 from mcalc.results import Predictions, RecordedTrial
 
 SPECIFICITIES = (0.80, 0.90)
@@ -58,6 +58,7 @@ def choosing_table(trials: Sequence[RecordedTrial], choice: Choice) -> Table:
             Column(f"sensitivity_at_{round(100 * each)}", f"Sens. at spec. {each:.2f}")
             for each in SPECIFICITIES
         ),
+        RUN,
     )
     return Table(
         title="Choice and operating point",
@@ -80,6 +81,7 @@ def calibration_table(trials: Sequence[RecordedTrial]) -> Table | None:
         *numbers(brier="Brier", slope="Slope", intercept="Intercept", temperature="Temperature"),
         *numbers(brier_after="Brier after", slope_after="Slope after"),
         *numbers(intercept_after="Intercept after"),
+        RUN,
     )
     rows = []
     for trial in judged:
@@ -93,7 +95,7 @@ def calibration_table(trials: Sequence[RecordedTrial]) -> Table | None:
         else:
             after = calibration(labels, odds / by)
             cells += [number_cell(v, 3) for v in (after.brier, after.slope, after.intercept)]
-        rows.append((trial.name, *cells))
+        rows.append((trial.name, *cells, trial.run_id))
     notes = [
         "Brier: mean squared distance of probability and truth (0 is best). Slope: 1 is right; "
         "below it, probabilities are too extreme. Intercept, in log odds at slope 1: 0 is right, "
@@ -127,21 +129,24 @@ def ranks_of(trials: Sequence[RecordedTrial]) -> dict[str, int]:
 
     Trials that were validated on other lesions (seeds, folds) cannot be ranked by one AUC each: the
     one with the easiest lesions would win. Then configurations are, by their mean over the blocks
-    of seed and fold that all of them have; without such a block none is.
+    of seed and fold that all of them have; without such a block none is. One alone has no rank.
     """
     known = [trial for trial in trials if trial.validation is not None and can_choose(trial)]
+    if len(known) < 2:
+        return {}
     if len({trial.validation.ids for trial in known if trial.validation}) < 2:
         return _ranked({trial.run_id: _validation_auc(trial) for trial in known})
     whole = configurations(known)
     shared = set.intersection(*({*map(block, each.trials)} for each in whole))
     if not shared or len(whole) < 2:
         return {}
+    # by their place: configurations that differ in a setting alone may share a name
     means = {
-        each.name: fmean(_validation_auc(t) for t in each.trials if block(t) in shared)
-        for each in whole
+        str(place): fmean(_validation_auc(t) for t in each.trials if block(t) in shared)
+        for place, each in enumerate(whole)
     }
-    of_name = _ranked(means)
-    return {trial.run_id: of_name[each.name] for each in whole for trial in each.trials}
+    ranks = _ranked(means)
+    return {t.run_id: ranks[str(place)] for place, each in enumerate(whole) for t in each.trials}
 
 
 def _ranked(areas: Mapping[str, float]) -> dict[str, int]:
@@ -164,7 +169,8 @@ def _operating_cells(trial: RecordedTrial, choice: Choice, rank: int | None) -> 
     ]
     if trial.validation is None or not can_choose(trial):
         blank = [NOT_RUN] * 2
-        return (trial.name, "0.0", *blank, area, "0.5", *half, half[0], half[2], *fixed)
+        rest = (*half, half[0], half[2], *fixed, trial.run_id)
+        return (trial.name, "0.0", *blank, area, "0.5", *rest)
     validation_area = auc(trial.validation.labels, trial.validation.probabilities)
     threshold = choose_threshold(trial.validation.labels, odds_of(trial.validation), choice)
     chosen = _at(said, odds_of(said) > threshold)
@@ -172,7 +178,7 @@ def _operating_cells(trial: RecordedTrial, choice: Choice, rank: int | None) -> 
     shown = number_cell(float(expit(threshold)), 3)
     return (
         trial.name, repr(threshold), place, number_cell(validation_area, 3), area, shown, *chosen,
-        half[0], half[2], *fixed,
+        half[0], half[2], *fixed, trial.run_id,
     )  # fmt: skip
 
 
@@ -197,20 +203,23 @@ def _choice_notes(
     ]
     first = [trial for trial in trials if ranks.get(trial.run_id) == 1]
     best = list(dict.fromkeys(map(base_name, first))) if first else []
-    if any(can_choose(trial) for trial in trials) and not first:
+    able = sum(map(can_choose, trials))
+    if able > 1 and not first:
         notes.append(
             "Trials were validated on other lesions each, so that no AUC there ranks them: only "
             "configurations over the same seeds and folds can be, and there are no two."
         )
     if best:
+        notes.append(f"Best by validation AUC{_over_blocks(trials)}: {' + '.join(best)}.")
+    if able:
         how = {
             Choice.youden: "the largest sum of sensitivity and specificity",
             Choice.sensitivity: f"a sensitivity of at least {SENSITIVITY:.2f} at the largest "
             "specificity",
         }[choice]
         notes.append(
-            f"Best by validation AUC{_over_blocks(trials)}: {' + '.join(best)}. The threshold is "
-            f"fixed on what stopped training, for {how} there, and judged on those reported."
+            f"The threshold is fixed on what stopped training, for {how} there, and judged on "
+            "those reported."
         )
     without = [trial for trial in trials if not can_choose(trial)]
     if without:

@@ -52,22 +52,31 @@ class Scorer:
 
     name: str
     probabilities: npt.NDArray[np.float64]
-    is_network: bool = True
+    run_id: str = ""
+    """Of a network; empty for what is none."""
+
+    @property
+    def is_network(self) -> bool:
+        """Whether it is one of the record."""
+        return bool(self.run_id)
 
 
 @dataclass(frozen=True)
 class Pair:
     """One comparison."""
 
-    first: str
-    second: str
+    first: Scorer
+    second: Scorer
     first_auc: float
     second_auc: float
     area: Difference
     accuracy: Difference
     mcnemar: float
-    against_network: bool
-    """Whether both are networks of the sweep."""
+
+    @property
+    def against_network(self) -> bool:
+        """Whether both are networks of the sweep."""
+        return self.second.is_network
 
 
 def by_reported_set(trials: Sequence[RecordedTrial]) -> list[list[RecordedTrial]]:
@@ -98,13 +107,12 @@ def comparisons_table(
         predictions = members[0].predictions
         alike = grouped(members, lambda trial: trial.predictions.probabilities.tobytes()).values()
         scorers = [
-            Scorer(names(same, members), same[0].predictions.probabilities) for same in alike
+            Scorer(names(same, members), same[0].predictions.probabilities, same[0].run_id)
+            for same in alike
         ]
         known = reported_baselines(members[0])
         scorers += [
-            Scorer(title, known[name], is_network=False)
-            for name, title in BASELINE_TITLES.items()
-            if name in known
+            Scorer(title, known[name]) for name, title in BASELINE_TITLES.items() if name in known
         ]
         if len(alike) > MOST_NETWORKS:
             notes.append(
@@ -171,14 +179,13 @@ def _compared(
     found = auc_differences(labels, scores, patients, places)
     return [
         Pair(
-            scorers[one].name,
-            scorers[other].name,
+            scorers[one],
+            scorers[other],
             areas[one],
             areas[other],
             area,
             rate_difference(right[one], right[other], patients),
             mcnemar(right[one], right[other]),
-            scorers[other].is_network,
         )
         for (one, other), area in zip(places, found, strict=True)
     ]
@@ -210,7 +217,7 @@ def _against(
         predictions.probabilities[chosen],
         tuple(patients[i] for i in chosen) if patients else (),
     )
-    other = Scorer(title, np.array([table[name] for name in part.ids]), is_network=False)
+    other = Scorer(title, np.array([table[name] for name in part.ids]))
     pairs = []
     for scorer in scorers:
         if scorer.is_network:
@@ -240,6 +247,7 @@ def _table(pairs: Sequence[Pair], notes: Sequence[str]) -> Table:
         *numbers(accuracy_difference="Acc. diff.", accuracy_interval="95%", mcnemar="McNemar p"),
         *numbers(csv_only=True, low="low", high="high"),
         *numbers(csv_only=True, accuracy_low="accuracy low", accuracy_high="accuracy high"),
+        *(Column(key, key, text=True, csv_only=True) for key in ("first_run", "second_run")),
     )
     return Table(
         title="Differences between scorers of the same lesions, first less second",
@@ -257,8 +265,8 @@ def _at_end(p: float) -> float:
 def _cells(pair: Pair, adjusted: float) -> tuple[str, ...]:
     area, accuracy = pair.area, pair.accuracy
     return (
-        pair.first,
-        pair.second,
+        pair.first.name,
+        pair.second.name,
         number_cell(pair.first_auc, 3),
         number_cell(pair.second_auc, 3),
         signed_cell(area.value),
@@ -269,6 +277,8 @@ def _cells(pair: Pair, adjusted: float) -> tuple[str, ...]:
         interval_cell(accuracy.low, accuracy.high, signed=True),
         p_cell(pair.mcnemar),
         *(number_cell(value, 6) for value in (area.low, area.high, accuracy.low, accuracy.high)),
+        pair.first.run_id,
+        pair.second.run_id,
     )
 
 

@@ -46,6 +46,11 @@ def block(trial: RecordedTrial) -> tuple[str, ...]:
     return tuple(trial.params.get(name, "") for name in REPEATED)
 
 
+def partition(trial: RecordedTrial) -> tuple[str, ...]:
+    """What folds of one partition share."""
+    return tuple(trial.params.get(name, "") for name in REPEATED if name != "protocol.fold")
+
+
 def block_label(trial: RecordedTrial) -> str:
     """A trial's seed, and its fold where folds are split: `seed 0, fold 2`."""
     words = [f"seed {trial.params.get('seed', '?')}"]
@@ -57,13 +62,14 @@ def block_label(trial: RecordedTrial) -> str:
 
 
 def overlap(trials: Sequence[RecordedTrial]) -> float:
-    """Lesions tested by lesions trained on; 0 where all trials have one split.
-
-    Of the counts that a record has, else of the settings of its protocol.
-    """
+    """Lesions tested by lesions trained on; 0 where all trials have one split."""
     if len({trial.tags.get("mcalc.split") for trial in trials}) == 1:
         return 0.0
-    first = trials[0]
+    return tested_by_trained(trials[0])
+
+
+def tested_by_trained(first: RecordedTrial) -> float:
+    """Lesions tested by lesions trained on, by the counts of a record, else by its protocol."""
     whole = re.search(r"([0-9]+) lesions of", first.tags.get("mcalc.data", ""))
     parts = Counter(each.subset for each in first.evidence)
     if whole and parts["reported"] and first.tags.get("mcalc.protocol") != "paper_augment_first":

@@ -57,14 +57,17 @@ def rungs(trials: Sequence[RecordedTrial]) -> list[Rung]:
     if len(present) < 2:
         return []
     places = {
-        protocol: {(_row(trial), trial.params.get("seed", "")): trial for trial in members}
+        protocol: {
+            (apart_from_protocol(trial), trial.params.get("seed", "")): trial for trial in members
+        }
         for protocol, members in by_protocol.items()
     }
     shared = set.intersection(*(set(places[protocol]) for protocol in present))
     seeds = sorted({seed for _, seed in shared})
     found = []
     for protocol in present:
-        mine = {place: places[protocol][place] for place in shared}
+        # in one order: the overlap is that of the first
+        mine = {each: places[protocol][each] for each in places[present[0]] if each in shared}
         of_seed = {seed: [t for (_, s), t in mine.items() if s == seed] for seed in seeds}
         if not mine:
             return []
@@ -131,7 +134,7 @@ def discipline_table(trials: Sequence[RecordedTrial]) -> Table | None:
     )
 
 
-def _row(trial: RecordedTrial) -> tuple[tuple[str, str], ...]:
+def apart_from_protocol(trial: RecordedTrial) -> tuple[tuple[str, str], ...]:
     """What a trial is apart from its protocol and seed."""
     known = entries()
     return tuple(

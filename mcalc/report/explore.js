@@ -11,7 +11,7 @@ document.querySelectorAll("table.explore").forEach((table) => {
     const button = heading.querySelector("button");
     if (!button) return;
     button.addEventListener("click", () => {
-      const first = heading.classList.contains("number") ? "descending" : "ascending";
+      const first = heading.dataset.first || (heading.classList.contains("number") ? "descending" : "ascending");
       const other = first === "descending" ? "ascending" : "descending";
       const way = heading.getAttribute("aria-sort") === first ? other : first;
       headings.forEach((each) => each.removeAttribute("aria-sort"));
@@ -38,12 +38,17 @@ document.querySelectorAll("table.explore").forEach((table) => {
     tools.hidden = false;
     const shown = tools.querySelector("output");
     const filter = () => {
-      const words = tools.querySelector("input").value.toLowerCase().split(/\s+/).filter(Boolean);
+      const words = tools.querySelector("input[type=search]").value.toLowerCase().split(/\s+/).filter(Boolean);
       const chosen = Array.from(tools.querySelectorAll("select")).filter((each) => each.value !== "");
+      const ends = Array.from(tools.querySelectorAll("input[data-end]")).filter((each) => each.value !== "");
+      const within = (row) => ends.every((each) => {
+        const value = number(row.cells[Number(each.dataset.column)].textContent.trim());
+        return each.dataset.end === "from" ? value >= Number(each.value) : value <= Number(each.value);
+      });
       let count = 0;
       rows.forEach((row) => {
         const text = row.textContent.toLowerCase();
-        const fits = words.every((word) => text.includes(word)) &&
+        const fits = words.every((word) => text.includes(word)) && within(row) &&
           chosen.every((each) => row.cells[Number(each.dataset.column)].textContent.trim() === each.value);
         row.hidden = !fits;
         lines(row).forEach((line) => { line.style.display = fits ? "" : "none"; });

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from mcalc.config import short_name
 from mcalc.report.formats import NOT_RUN, Column, Table, rounded_name
+from mcalc.report.varying import value_cell, varying
 from mcalc.results import RecordedTrial
 
 _ERROR_TAG = "mcalc.error"
@@ -17,10 +19,27 @@ _REASONS = {
 }
 
 
-def failures_table(unfinished: Sequence[RecordedTrial]) -> Table:
-    """A row a trial: its state, the recorded reason, and its run in MLflow."""
+def failures_table(
+    unfinished: Sequence[RecordedTrial], finished: Sequence[RecordedTrial] = ()
+) -> Table:
+    """A row a trial: its state, the recorded reason, its settings that vary, its run in MLflow.
+
+    Args:
+        unfinished: the trials of the table.
+        finished: others of their sweep, which tell what varies.
+    """
+    settings = varying([*finished, *unfinished])
+    # a search numbers its trials; other names have the settings in them
+    named = all("=" in trial.name for trial in unfinished)
+    shown = () if named or not settings else (Column("settings", "Settings", text=True),)
     rows = tuple(
-        (rounded_name(trial.name), trial.state, _reason(trial), trial.run_id)
+        (
+            rounded_name(trial.name),
+            trial.state,
+            _reason(trial),
+            *([_settings(trial, settings)] if shown else []),
+            trial.run_id,
+        )
         for trial in unfinished
     )
     states = [trial.state for trial in unfinished]
@@ -31,11 +50,17 @@ def failures_table(unfinished: Sequence[RecordedTrial]) -> Table:
             Column("name", "Name", text=True),
             Column("state", "State", text=True),
             Column("reason", "Reason", text=True),
+            *shown,
             Column("run_id", "MLflow run", text=True),
         ),
         rows,
         ("They are in no other table, mean or count of this page.",) if rows else (),
     )
+
+
+def _settings(trial: RecordedTrial, keys: Sequence[str]) -> str:
+    """`lr=0.003, weight_lr=10`, as names of trials have them."""
+    return short_name(", ".join(f"{key}={value_cell(trial, key)}" for key in keys))
 
 
 def _reason(trial: RecordedTrial) -> str:

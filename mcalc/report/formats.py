@@ -41,6 +41,10 @@ def numbers(csv_only: bool = False, **headings: str) -> list[Column]:
     return [Column(key, heading, csv_only=csv_only) for key, heading in headings.items()]
 
 
+RUN = Column("run_id", "Run", text=True, csv_only=True)
+"""The run that a row is of, or the first of several: names may be those of many."""
+
+
 def number_cell(value: float, digits: int) -> str:
     """The cell of a number; `NOT_RUN` for nan."""
     return NOT_RUN if math.isnan(value) else f"{value:.{digits}f}"

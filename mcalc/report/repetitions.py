@@ -21,9 +21,16 @@ from mcalc.evaluation import (
     rank_stability,
 )
 from mcalc.iteration import grouped
-from mcalc.report.configurations import REPEATED, Configuration, block, configurations, overlap
+from mcalc.report.configurations import (
+    Configuration,
+    block,
+    configurations,
+    overlap,
+    partition,
+)
 from mcalc.report.formats import (
     NOT_RUN,
+    RUN,
     Column,
     Table,
     interval_cell,
@@ -60,7 +67,7 @@ def repetitions_table(trials: Sequence[RecordedTrial]) -> Table | None:
             [Confusion.of(trial.predictions).accuracy for trial in each.trials],
         )
         pooled = _pooled(each)
-        mine = ranks.get(each.name, [])
+        mine = ranks.get(each.trials[0].run_id, [])
         rows.append(
             (
                 each.name,
@@ -72,6 +79,7 @@ def repetitions_table(trials: Sequence[RecordedTrial]) -> Table | None:
                 *pooled,
                 number_cell(fmean(mine) if mine else math.nan, 1),
                 f"{min(mine):g}–{max(mine):g}" if mine else NOT_RUN,
+                each.trials[0].run_id,
             )
         )
     columns = (
@@ -79,6 +87,7 @@ def repetitions_table(trials: Sequence[RecordedTrial]) -> Table | None:
         *numbers(runs="Runs", accuracy="Accuracy", accuracy_sd="SD", auc="AUC", auc_sd="SD"),
         *numbers(pooled="Pooled AUC", pooled_interval="95%"),
         *numbers(rank="Mean rank", ranks="Ranks"),
+        RUN,
     )
     notes.append(
         "SD over seeds or folds: how far the same configuration varies. Pooled: all folds of one "
@@ -120,6 +129,8 @@ def blocked_table(trials: Sequence[RecordedTrial]) -> Table | None:
                 p_cell(adjusted[i]),
                 number_cell(found.low, 6),
                 number_cell(found.high, 6),
+                one.trials[0].run_id,
+                other.trials[0].run_id,
             )
         )
     columns = (
@@ -127,6 +138,7 @@ def blocked_table(trials: Sequence[RecordedTrial]) -> Table | None:
         Column("second", "Second", text=True),
         *numbers(blocks="Blocks", difference="AUC diff.", interval="95%", p="p", holm="p (Holm)"),
         *numbers(csv_only=True, low="low", high="high"),
+        *(Column(key, key, text=True, csv_only=True) for key in ("first_run", "second_run")),
     )
     clear = sum(p < 0.05 for p in adjusted)
     return Table(
@@ -155,7 +167,7 @@ def _pooled(each: Configuration) -> list[str]:
     folds = [trial for trial in each.trials if trial.tags.get("mcalc.protocol") == "cv"]
     wanted = {str(trial.params.get("protocol.folds")) for trial in folds}
     if len(wanted) == 1:
-        for members in grouped(folds, _partition).values():
+        for members in grouped(folds, partition).values():
             parts = {trial.params.get("protocol.fold") for trial in members}
             if len(parts) == len(members) == int(float(next(iter(wanted)))):
                 said = [trial.predictions for trial in members]
@@ -169,13 +181,13 @@ def _pooled(each: Configuration) -> list[str]:
     return [NOT_RUN, NOT_RUN]
 
 
-def _partition(trial: RecordedTrial) -> tuple[str, ...]:
-    """What folds of one partition share."""
-    return tuple(trial.params.get(name, "") for name in REPEATED if name != "protocol.fold")
+def _ranks(
+    several: Sequence[Configuration],
+) -> tuple[dict[str, list[float]], list[str]]:
+    """Ranks of each configuration over the blocks that all of them have, and what they say.
 
-
-def _ranks(several: Sequence[Configuration]) -> tuple[dict[str, list[float]], list[str]]:
-    """Ranks of each configuration over the blocks that all of them have, and what they say."""
+    By the run of a configuration's first trial, as configurations may share a name.
+    """
     shared = set.intersection(*({*map(block, each.trials)} for each in several))
     if len(several) < 2 or len(shared) < 2:
         return {}, []
@@ -185,7 +197,7 @@ def _ranks(several: Sequence[Configuration]) -> tuple[dict[str, list[float]], li
         dtype=np.float64,
     )
     ranks, agreement, p = rank_stability(scores)
-    found = {each.name: ranks[:, i].tolist() for i, each in enumerate(several)}
+    found = {each.trials[0].run_id: ranks[:, i].tolist() for i, each in enumerate(several)}
     firsts = {several[int(i)].name for i in np.argmin(ranks, axis=1)}
     notes = [
         f"Over {len(order)} blocks {len(firsts)} of {len(several)} configurations come first at "

@@ -45,6 +45,12 @@ class _Filter:
     values_: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class _Range:
+    title: str
+    column: int
+
+
 def sweep_title(name: str, trials: Sequence[RecordedTrial]) -> str:
     """`Sweep heads: 6 trials`."""
     count = f"{len(trials)} trial{'s' if len(trials) != 1 else ''}"
@@ -110,6 +116,7 @@ def sweep_page(
         pictures=_intervals(sweep, store),
         table=table,
         filters=_filters(sweep, table),
+        ranges=_ranges(sweep, table),
         links=[[_link(trial, place) for trial in row.trials] for row in sweep.rows],
         names={trial.name: place(trial) for trial in trials},
         parallel=parallel(sweep),
@@ -119,7 +126,7 @@ def sweep_page(
             slices, "slices", "AUC against each setting that varies, a dot a row of the table."
         ),
         importance=importance_table(sweep),
-        failures=failures_table(unfinished),
+        failures=failures_table(unfinished, trials),
         further={key: each.for_people() for key, each in further.items()},
         curves=_curves(trials, store),
         provenance=provenance(trials),
@@ -151,6 +158,17 @@ def _filters(sweep: Sweep, table: Table) -> list[_Filter]:
             shown = tuple(value for value in values if value != NOT_RUN)
             found.append(_Filter(key, keys.index(key), shown))
     return found
+
+
+def _ranges(sweep: Sweep, table: Table) -> list[_Range]:
+    """From and to, for each setting that has many values, all numbers."""
+    columns = {column.key: place for place, column in enumerate(table.columns)}
+    return [
+        _Range(key, columns[key])
+        for place, key in enumerate(sweep.settings)
+        if not table.columns[columns[key]].text
+        and len({row.settings[place] for row in sweep.rows}) > _MOST_CHOICES
+    ]
 
 
 def _link(trial: RecordedTrial, place: Callable[[RecordedTrial], str]) -> Link:

@@ -136,7 +136,7 @@ def sweep_of(trials: Sequence[RecordedTrial]) -> Sweep:
             Varied(
                 name,
                 row,
-                tuple(_value(first, key) for key in settings),
+                tuple(value_cell(first, key) for key in settings),
                 Accuracy.of(row),
                 ranks.get(first.run_id),
             )
@@ -144,7 +144,8 @@ def sweep_of(trials: Sequence[RecordedTrial]) -> Sweep:
     return Sweep(settings, tuple(rows))
 
 
-def _value(trial: RecordedTrial, key: str) -> str:
+def value_cell(trial: RecordedTrial, key: str) -> str:
+    """The cell of a setting; `NOT_RUN` where a record lacks it."""
     if key not in trial.params:
         return NOT_RUN
     value = trial.param(key)

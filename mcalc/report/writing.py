@@ -26,6 +26,7 @@ from mcalc.report.formats import FORMATS, Table
 from mcalc.report.html import page
 from mcalc.report.output import save_figure, save_tables, save_text
 from mcalc.report.package.archive import write_package
+from mcalc.report.package.pages import shown_files
 from mcalc.report.paper_tables import TABLES, build, further_scores
 from mcalc.report.pictures import FolderPictures, InlinePictures, PictureStore
 from mcalc.report.prediction_table import read_prediction_table
@@ -46,6 +47,7 @@ _PAGE_TABLES = ("3", "4")
 MOST_INLINE = 40
 """Trials up to which a page is one file with all its pictures inside."""
 _PAGE, _LADDER, _INTERVALS = "index.html", "discipline.png", "intervals.png"
+_PICTURES = "pictures"
 _HOW = "How these numbers were made"
 
 Against = Mapping[str, Mapping[str, float]]
@@ -189,11 +191,12 @@ def _sweep(
     """Tables and page of any sweep; returns the tables. `brief`: print what varies alone."""
     choice = Choice(line.words["operating_point"])
     further = _further(each.trials, choice, against) if each.trials else {}
+    further |= _discipline(each.trials, out, alone=False)
     sweep = sweep_of(each.trials)
     title = f"{sweep_title(each.name, each.trials)}: what varies, and what came out"
     written = {"trials": sweep_table(sweep, title)} if each.trials else {}
     if each.unfinished:
-        written["failures"] = failures_table(each.unfinished)
+        written["failures"] = failures_table(each.unfinished, each.trials)
     save_tables(out, written | further)
     print_notes([*filter(None, (said.sentence, said.choice))])
     print()
@@ -203,6 +206,8 @@ def _sweep(
         print_notes((*cautions(each.trials), *provenance(each.trials)), _HOW)
     print()
     _say_written(out, written | further)
+    if "discipline" in further:
+        print(f"wrote {out / _LADDER}")
     if sweep.rows:
         _intervals([row.row for row in sweep.rows], out)
     store = _store(each.trials, out)
@@ -246,11 +251,10 @@ def _package(
     target: Path | None = line.words["package"]
     if target is None:
         return
-    places = [out / name for name in (_PAGE, _INTERVALS, _LADDER) if (out / name).is_file()]
-    if len(trials) > MOST_INLINE:
-        places += [*(out / "pictures").rglob("*.*"), *(out / FOLDER).rglob("*.*")]
-    pages = {place.relative_to(out).as_posix(): place.read_bytes() for place in places}
-    count = write_package(target, trials, tables, pages, line.config().tracking)
+    first = [_PAGE, _INTERVALS, *([_LADDER] if "discipline" in tables else [])]
+    pages = shown_files(out, first, (_PICTURES, FOLDER))
+    choice = Choice(line.words["operating_point"])
+    count = write_package(target, trials, tables, pages, line.config().tracking, choice)
     print(f"wrote {target}: {count} files")
 
 
@@ -263,7 +267,7 @@ def _heat(line: Line) -> HeatMaker | None:
 
 
 def _store(trials: Sequence[RecordedTrial], out: Path) -> PictureStore:
-    return InlinePictures() if len(trials) <= MOST_INLINE else FolderPictures(out, "pictures")
+    return InlinePictures() if len(trials) <= MOST_INLINE else FolderPictures(out, _PICTURES)
 
 
 def _intervals(rows: Sequence[Row], out: Path) -> None:

@@ -13,6 +13,7 @@ from report_tables import column, with_predictions
 from mcalc.config import TrackingConfig
 from mcalc.evaluation import Estimate, Panel, interval_figure
 from mcalc.report.__main__ import main
+from mcalc.report.failures import failures_table
 from mcalc.report.first_screen import panels, verdict
 from mcalc.report.formats import rounded_name, typeset
 from mcalc.report.rows import match
@@ -73,6 +74,18 @@ def test_every_setting_that_a_search_draws_has_a_column(trial) -> None:
     ]
     expected = ("backbone.name", "head.weight_lr", "trainer.lr", "trainer.batch_size")
     assert sorted(varying(drawn_ones)) == sorted(expected)
+
+
+def test_a_numbered_trial_without_a_result_says_what_was_tried(trial) -> None:
+    runs = [
+        trial(f"#{i}", params={"head.weight_lr": float(i), "trainer.batch_size": 8 + i % 2})
+        for i in range(4)
+    ]
+    lost = [replace(run, state="failed", artifacts=None) for run in runs[2:]]
+    table = failures_table(lost, runs[:2])
+    assert column(table, "settings") == ("batch_size=8, weight_lr=2", "batch_size=9, weight_lr=3")
+    named = [replace(run, name=f"head.weight_lr={i}") for i, run in enumerate(lost)]
+    assert "settings" not in [each.key for each in failures_table(named, runs[:2]).columns]
 
 
 def test_seeds_are_one_row_with_mean_and_sd(trial) -> None:

@@ -251,6 +251,10 @@ def test_the_best_is_named_by_validation_and_judged_on_what_is_reported(trial) -
     assert column(table, "name") == ("AL1", "AL2")
     assert column(table, "rank") == ("1", "2")
     assert "Best by validation AUC: AL1." in " ".join(table.notes)
+    alone = choosing_table([better], Choice.youden)
+    assert column(alone, "rank") == (NOT_RUN,)
+    assert "Best" not in " ".join(alone.notes)
+    assert "The threshold is fixed on what stopped training" in " ".join(alone.notes)
     row = cells(table, name="AL1")
     threshold = logit(float(row["threshold"]))
     apart = better.validation

@@ -117,6 +117,33 @@ def test_rows_are_sorted_and_filtered_without_a_network(small: Path) -> None:
         assert complaints(browser) == []
 
 
+def test_a_setting_of_many_values_is_filtered_by_a_range(small: Path) -> None:
+    with chromium() as browser:
+        open_page(browser, small / "sweeps" / "search" / "index.html")
+        low = browser.find_element(By.CSS_SELECTOR, "input[data-end=from]")
+        column = int(low.get_attribute("data-column"))
+        values = sorted(float(text) for text in cells(browser, column))
+        low.send_keys(str(values[5]))
+        high = browser.find_element(By.CSS_SELECTOR, f"input[data-end=to][data-column='{column}']")
+        high.send_keys(str(values[9]))
+        assert sorted(float(text) for text in cells(browser, column)) == values[5:10]
+        assert "5 of 17 rows" in browser.find_element(By.TAG_NAME, "output").text
+        assert complaints(browser) == []
+
+
+def test_the_first_click_on_a_rank_has_the_best_on_top(small: Path) -> None:
+    with chromium() as browser:
+        open_page(browser, small / "sweeps" / "seeds" / "index.html")
+        headings = browser.find_elements(By.CSS_SELECTOR, "#explore thead th")
+        (rank,) = [i for i, each in enumerate(headings) if each.text.startswith("Val. rank")]
+        press(browser, rank)
+        places = [int(text) for text in cells(browser, rank)]
+        assert len(places) > 1
+        assert places == sorted(places)
+        press(browser, rank)
+        assert [int(text) for text in cells(browser, rank)] == places[::-1]
+
+
 def test_failures_stand_with_their_reason(small: Path) -> None:
     with chromium() as browser:
         open_page(browser, small / "sweeps" / "search" / "index.html")

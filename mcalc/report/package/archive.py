@@ -20,7 +20,17 @@ from mcalc.atomic_write import refused_as, write_binary
 from mcalc.config import TrackingConfig
 from mcalc.csv_cells import csv_text
 from mcalc.errors import UserError
-from mcalc.report.configurations import base_name
+from mcalc.evaluation import Choice
+from mcalc.iteration import grouped
+from mcalc.report.baselines import by_split
+from mcalc.report.configurations import (
+    base_name,
+    block,
+    configurations,
+    partition,
+    tested_by_trained,
+)
+from mcalc.report.discipline import apart_from_protocol
 from mcalc.report.formats import FORMATS, Table
 from mcalc.report.package.checklist import checklist
 from mcalc.report.package.model_card import model_card
@@ -34,7 +44,6 @@ OF_A_RUN = (
     "inputs.json",
 )  # fmt: skip
 """Files of each trial's run that go along as they are."""
-_MODULES = ("__init__.py", "formulas.py", "tables.py")
 _SCRIPT = '''\
 """The numbers of the tables, computed again from the predictions beside this file.
 
@@ -51,8 +60,14 @@ from recomputing.tables import main
 
 sys.exit(main())
 '''
-_TRIAL_COLUMNS = ("name", "run_id", "key", "configuration", "unit_score")
-"""Of trials.csv; a configuration is what seeds and folds have in common."""
+_TRIAL_COLUMNS = (
+    "name", "run_id", "key", "configuration", "unit_score", "operating_point", "group", "set",
+    "split", "block", "partition", "folds", "fold", "protocol", "seed", "same", "tested_by_trained",
+)  # fmt: skip
+"""Of trials.csv. Trials of one `group` differ in seed and fold alone (`configuration` is its name),
+those of one `set` report the same units with the same baselines, those of one `block` have the same
+seed and fold, those of one `partition` are folds of the same lesions, and those that are the `same`
+differ in seed, fold and protocol alone."""
 _DATE = (1980, 1, 1, 0, 0, 0)
 """Of every file, so that the same report gives the same bytes."""
 
@@ -63,6 +78,7 @@ def write_package(
     tables: Mapping[str, Table],
     pages: Mapping[str, bytes],
     tracking: TrackingConfig,
+    choice: Choice,
 ) -> int:
     """Write the archive, whole or not at all; returns how many files it holds.
 
@@ -72,12 +88,13 @@ def write_package(
         tables: by their file names without an ending.
         pages: further files by path, as the page and its figures.
         tracking: the record.
+        choice: how operating points in the tables were chosen.
 
     Raises UserError for another ending, and where it cannot be written.
     """
     if target.suffix.lower() != ".zip":
         raise UserError(f"package={target}: expected a name that ends in .zip")
-    content = dict(_content(trials, tables, pages, tracking))
+    content = dict(_content(trials, tables, pages, tracking, choice))
     stream = io.BytesIO()
     with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, data in sorted(content.items()):
@@ -95,16 +112,17 @@ def _content(
     tables: Mapping[str, Table],
     pages: Mapping[str, bytes],
     tracking: TrackingConfig,
+    choice: Choice,
 ) -> Iterator[tuple[str, bytes]]:
     yield "README.md", files(__package__).joinpath("README.md").read_bytes()
     yield "recompute.py", _SCRIPT.encode()
-    for name in _MODULES:
-        text = files(__package__).joinpath("recomputing", name).read_bytes()
-        yield f"recomputing/{name}", text
+    for module in files(__package__).joinpath("recomputing").iterdir():
+        if module.name.endswith(".py"):
+            yield f"recomputing/{module.name}", module.read_bytes()
     yield "model_card.md", model_card(trials).encode()
     yield "checklist.md", checklist(trials).encode()
     yield "environment.txt", _environment().encode()
-    yield "trials.csv", "".join(csv_text([_TRIAL_COLUMNS, *map(_trial_row, trials)])).encode()
+    yield "trials.csv", "".join(csv_text([_TRIAL_COLUMNS, *_trial_rows(trials, choice)])).encode()
     for name, table in tables.items():
         for ending, form in FORMATS.items():
             yield f"tables/{name}.{ending}", form(table).encode()
@@ -115,8 +133,26 @@ def _content(
         yield from _files_of(trial, tracking)
 
 
-def _trial_row(trial: RecordedTrial) -> tuple[str, ...]:
-    return trial.name, trial.run_id, trial.key, base_name(trial), unit_score(trial).value
+def _trial_rows(trials: Sequence[RecordedTrial], choice: Choice) -> Iterator[tuple[str, ...]]:
+    group, of_set, same = (
+        {trial.run_id: str(number) for number, members in enumerate(parts) for trial in members}
+        for parts in (
+            [each.trials for each in configurations(trials)],
+            by_split(trials),
+            [*grouped(trials, apart_from_protocol).values()],
+        )
+    )
+    for trial in trials:
+        folds = fold = ""
+        if trial.tags.get("mcalc.protocol") == "cv":
+            folds, fold = (trial.params.get(f"protocol.{name}", "") for name in ("folds", "fold"))
+        yield (
+            trial.name, trial.run_id, trial.key, base_name(trial), unit_score(trial).value,
+            choice.value, group[trial.run_id], of_set[trial.run_id],
+            trial.tags.get("mcalc.split", ""), " ".join(block(trial)), " ".join(partition(trial)),
+            folds, fold, trial.tags.get("mcalc.protocol", ""), trial.params.get("seed", ""),
+            same[trial.run_id], repr(tested_by_trained(trial)),
+        )  # fmt: skip
 
 
 def _files_of(trial: RecordedTrial, tracking: TrackingConfig) -> Iterator[tuple[str, bytes]]:

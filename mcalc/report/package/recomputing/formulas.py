@@ -35,7 +35,13 @@ class Said:
             else logit(np.clip(self.probabilities, edge, 1 - edge))
         )
         names = [row.get("patient", "") for row in cells]
-        self.patients = numbered(names if all(names) else self.ids)
+        self.names = names if all(names) else self.ids
+        self.patients = numbered(self.names)
+
+    @property
+    def both(self) -> bool:
+        """Whether units of both classes are there."""
+        return len(np.unique(self.labels)) == 2
 
 
 def plain(cell: str) -> str:
@@ -197,21 +203,58 @@ def scores_of(said: Said, called: Array | None = None) -> dict[str, float]:
     return found | dict(zip(names, area(said, said.probabilities), strict=True))
 
 
+def holm(values: Sequence[float]) -> list[float]:
+    """p values adjusted for how many there are; nan is none (Holm 1979)."""
+    known = sorted((p, place) for place, p in enumerate(values) if not math.isnan(p))
+    adjusted, largest = [math.nan] * len(values), 0.0
+    for rank, (p, place) in enumerate(known):
+        largest = max(largest, min(1.0, (len(known) - rank) * p))
+        adjusted[place] = largest
+    return adjusted
+
+
 # what is fixed on the units that stopped training, and judged on those reported
 
 
-def threshold(validation: Said) -> float:
-    """Log odds between the least that is called malignant and the next (largest Youden index)."""
-    levels = np.unique(validation.odds)[::-1]
-    positive = validation.labels == 1
-    best = (0.0, math.inf)
-    for level in levels:
-        called = validation.odds >= level
-        index = called[positive].mean() - called[~positive].mean()
-        if index >= best[0] - 1e-12:
-            best = (max(index, best[0]), level)
-    below = levels[levels < best[1]]
-    return float((best[1] + below[0]) / 2) if below.size and best[1] < math.inf else -math.inf
+SENSITIVITY = 0.90
+"""Least that the operating point `sensitivity` asks for."""
+
+
+def threshold(validation: Said, operating_point: str) -> float:
+    """Log odds half way between the least that is called malignant and the next below.
+
+    `youden`: the largest sum of sensitivity and specificity. `sensitivity`: the largest specificity
+    at a sensitivity of at least 0.90. Of several that are as good, that of the highest sensitivity.
+    """
+    levels, sensitivity, specificity = curve(validation)
+    if operating_point == "sensitivity":
+        good = np.where(sensitivity >= SENSITIVITY - 1e-12, specificity, -1)
+    else:
+        good = sensitivity + specificity
+    best = int(np.flatnonzero(good >= good.max() - 1e-12)[-1])
+    if best == 0:
+        return math.inf
+    return (levels[best] + levels[best + 1]) / 2 if best + 1 < levels.size else -math.inf
+
+
+def curve(said: Said) -> tuple[Array, Array, Array]:
+    """Levels of log odds from infinity down, and sensitivity and specificity at or above each."""
+    levels = np.concatenate([[math.inf], np.unique(said.odds)[::-1]])
+    positive = said.labels == 1
+    found = np.array([_rates(said.odds >= level, positive) for level in levels])
+    return levels, found[:, 0], found[:, 1]
+
+
+def _rates(called: Array, positive: Array) -> tuple[float, float]:
+    return called[positive].mean(), 1 - called[~positive].mean()
+
+
+def sensitivity_at(said: Said, least: float) -> float:
+    """The highest sensitivity of all levels with so high a specificity; nan without a class."""
+    if not said.both:
+        return math.nan
+    _, sensitivity, specificity = curve(said)
+    return float(sensitivity[specificity >= least - 1e-12].max())
 
 
 def apart(labels: Array, odds: Array) -> bool:
@@ -259,5 +302,18 @@ def subset(said: Said, kept: Array) -> Said:
     part = object.__new__(Said)
     part.ids = [each for each, keep in zip(said.ids, kept, strict=True) if keep]
     part.labels, part.probabilities = said.labels[kept], said.probabilities[kept]
+    part.names = [each for each, keep in zip(said.names, kept, strict=True) if keep]
     part.odds, part.patients = said.odds[kept], numbered(said.patients[kept])
     return part
+
+
+def joined(parts: Sequence[Said]) -> Said:
+    """Units of several networks as one set; their order, from 0 to 1, as probabilities."""
+    whole = object.__new__(Said)
+    whole.ids = [each for part in parts for each in part.ids]
+    whole.names = [each for part in parts for each in part.names]
+    whole.labels = np.concatenate([part.labels for part in parts])
+    whole.odds = np.concatenate([part.odds for part in parts])
+    whole.probabilities = rankdata(whole.odds) / whole.odds.size
+    whole.patients = numbered(whole.names)
+    return whole
