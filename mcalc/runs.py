@@ -13,9 +13,11 @@ MLflow run. Nothing is ever written. docs/predict.md has an example.
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
 from mcalc.config import Config, TrackingConfig
+from mcalc.errors import UserError
 
 if TYPE_CHECKING:  # seconds, for those who ask for nothing yet
     import pandas as pd
@@ -27,7 +29,7 @@ DIRECTORY = "mlruns"
 """Where a record lies unless one is named."""
 
 
-def table(directory: str = DIRECTORY) -> pd.DataFrame:
+def table(directory: str | os.PathLike[str] = DIRECTORY) -> pd.DataFrame:
     """All finished trials of a record, one row each, in the order in which they began.
 
     Columns: `run_id`, `name`, `sweep`, then settings (`head.weight_lr`, ...) and scores
@@ -48,12 +50,12 @@ def table(directory: str = DIRECTORY) -> pd.DataFrame:
             **{key: trial.param(key) for key in trial.params},
             **trial.metrics,
         }
-        for trial in finished_trials(TrackingConfig(dir=directory))
+        for trial in finished_trials(_record(directory))
     ]
     return pd.DataFrame(rows)
 
 
-def predictions(trial: str, directory: str = DIRECTORY) -> pd.DataFrame:
+def predictions(trial: str, directory: str | os.PathLike[str] = DIRECTORY) -> pd.DataFrame:
     """What a trial's network said of the lesions reported, one row for each scoring unit.
 
     Columns: `lesion`, `patient`, `malignant` (0 or 1), `probability` (of malignant, 0..1),
@@ -64,7 +66,7 @@ def predictions(trial: str, directory: str = DIRECTORY) -> pd.DataFrame:
     from mcalc.evaluation import odds_of
     from mcalc.tracking import with_results
 
-    tracking = TrackingConfig(dir=directory)
+    tracking = _record(directory)
     said = with_results(tracking, _find(trial, tracking)).predictions
     columns = {
         "lesion": said.ids,
@@ -76,7 +78,7 @@ def predictions(trial: str, directory: str = DIRECTORY) -> pd.DataFrame:
     return pd.DataFrame(columns)
 
 
-def config(trial: str, directory: str = DIRECTORY) -> Config:
+def config(trial: str, directory: str | os.PathLike[str] = DIRECTORY) -> Config:
     """The settings of a trial as recorded.
 
     Raises UserError where there is no such trial, or its config.yaml and its run differ.
@@ -84,12 +86,12 @@ def config(trial: str, directory: str = DIRECTORY) -> Config:
     from mcalc.tracking import read_settings
     from mcalc.trials.recorded_settings import recorded_config
 
-    tracking = TrackingConfig(dir=directory)
+    tracking = _record(directory)
     found = _find(trial, tracking)
     return recorded_config(Config(), (), read_settings(tracking, found), found)
 
 
-def network(trial: str, directory: str = DIRECTORY) -> TrainedNetwork:
+def network(trial: str, directory: str | os.PathLike[str] = DIRECTORY) -> TrainedNetwork:
     """A trial's network, ready to look at prepared images (n, S, S), grey 0..255.
 
     Raises UserError where there is no such trial, or it kept no network.
@@ -98,10 +100,19 @@ def network(trial: str, directory: str = DIRECTORY) -> TrainedNetwork:
 
     from mcalc.predict.network import open_network
 
-    return open_network(replace(Config(), tracking=TrackingConfig(dir=directory)), (), trial)
+    return open_network(replace(Config(), tracking=_record(directory)), (), trial)
+
+
+def _record(directory: str | os.PathLike[str]) -> TrackingConfig:
+    if not isinstance(directory, (str, os.PathLike)):
+        raise UserError(f"{directory!r} is not the folder of a record: expected a path as 'mlruns'")
+    return TrackingConfig(dir=os.fspath(directory))
 
 
 def _find(trial: str, tracking: TrackingConfig) -> RecordedTrial:
     from mcalc.tracking import find_trial
+
+    if not isinstance(trial, str):
+        raise UserError(f"{trial!r} names no trial: expected a name, SWEEP/NAME or a run's id")
 
     return find_trial(tracking, trial, "trial")

@@ -49,3 +49,8 @@ def test_what_is_not_there(tmp_path: Path) -> None:
     record(Tracker(tmp_path, "mcalc"), "AL1", "k1")
     with pytest.raises(UserError, match="no trial this name"):
         runs.predictions("AL9", str(tmp_path))
+    with pytest.raises(UserError, match="5 is not the folder of a record"):
+        runs.table(5)  # type: ignore[arg-type]
+    with pytest.raises(UserError, match="3 names no trial"):
+        runs.predictions(3, tmp_path)  # type: ignore[arg-type]
+    assert len(runs.table(tmp_path)) == 1, "a path is as good as its text"

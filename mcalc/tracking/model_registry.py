@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from mlflow.entities.model_registry import ModelVersion
@@ -72,6 +73,9 @@ def trial_of_model(tracking: TrackingConfig, address: str) -> str:
     Raises UserError for an address that names none, and for a model that mcalc did not register.
     """
     name, at, alias = address.removeprefix(MODEL_ADDRESS).partition("@")
+    expected = f"expected {MODEL_ADDRESS}NAME@ALIAS or {MODEL_ADDRESS}NAME/VERSION"
+    if not at and not re.fullmatch(r".+/[0-9]+", name):
+        raise UserError(f"run={address} names no version of a registered model: {expected}")
     client = reading_client(tracking)
     try:
         if client is None:
@@ -83,8 +87,7 @@ def trial_of_model(tracking: TrackingConfig, address: str) -> str:
             version = client.get_model_version(name, number)
     except MlflowException as error:
         raise UserError(
-            f"run={address} names no registered model ({error.message}): expected "
-            f"{MODEL_ADDRESS}NAME@ALIAS or {MODEL_ADDRESS}NAME/VERSION"
+            f"run={address} names no registered model ({error.message}): {expected}"
         ) from error
     run_id = version.tags.get(_TRIAL_TAG)
     if not run_id:

@@ -55,6 +55,8 @@ _SMALL = 256
 _DIGEST = 36
 """Characters of a data set's digest that MLflow takes."""
 _FLUSH_SECONDS = 2.0
+_FIRST = ("val_auc", "val_accuracy")
+"""What of a curve says how good a network is."""
 
 
 @dataclass(frozen=True)
@@ -98,7 +100,9 @@ class RunWriter:
         """
         if point.iteration <= self._last_step:
             return
-        values = {name: getattr(point, name) for name in CURVE_COLUMNS if name not in NOT_DRAWN}
+        # MLflow's Compare page opens on the metric of a run that was written first
+        names = [*_FIRST, *(name for name in CURVE_COLUMNS if name not in (*_FIRST, *NOT_DRAWN))]
+        values = {name: getattr(point, name) for name in names}
         self._pending += entries(in_section(CURVE, values), point.iteration)
         if time.monotonic() - self._flushed > _FLUSH_SECONDS:
             self._flush()

@@ -188,6 +188,7 @@ def test_a_name_that_means_several(record: Path, tmp_path: Path) -> None:
         (("run=sq/head.weight_lr=1", "input=mlruns", "labels=l.csv", "data=cmmd"), "give one"),
         (("run=sq/head.weight_lr=1", "input=mlruns/mlflow.db", "labels=l.csv"), "input=FOLDER"),
         (("run=models:/x@y", "input=mlruns"), "names no registered model"),
+        (("run=models:/x", "input=mlruns"), "no version of a registered model: expected models:/"),
         (("run=sq/head.weight_lr=1", "input=.", "tracking.dir=nowhere"), "nothing is recorded"),
         (("run=sq/head.weight_lr=1", "input=empty"), "no image in this folder"),
     ],

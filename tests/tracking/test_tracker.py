@@ -48,6 +48,21 @@ def test_the_curve_is_in_the_ui_with_iterations_as_steps(tracker: Tracker) -> No
     ]
 
 
+def test_the_first_metric_of_a_run_says_how_good_it_is(tracker: Tracker) -> None:
+    """MLflow's Compare page opens on it, for runs of one batch and of several."""
+    quick = record(tracker, "one", "k1")
+    slow = tracker.open_trial("two", "k2", {}, {}, None)
+    for point in CURVE:
+        slow.point(replace(point, val_auc=0.75))
+        slow._flush()
+    slow.finish({"accuracy": 0.5}, {})
+    of_quick, of_slow = (
+        next(iter(tracker.client.get_run(run).data.metrics)) for run in (quick, slow.run_id)
+    )
+    assert of_slow == "training/val_auc"
+    assert of_quick in ("training/val_auc", "training/val_accuracy")  # no AUC of one class
+
+
 def test_finished_is_found_by_key_and_failed_is_not(tracker: Tracker) -> None:
     run_id = record(tracker, "one", "k1")
     failing = tracker.open_trial("two", "k2", {}, {}, None)
