@@ -29,7 +29,7 @@ MEMORY = Path("/dev/shm")
 LARGE_BYTES = 10 * 2**20
 """Files that are removed as their test ends."""
 MUCH_BYTES = 2 * 2**30
-"""What a process of the tests may hold between modules."""
+"""What a process of the tests may hold between tests."""
 ENOUGH_BYTES = 12 * 2**30
 """Free ones from which on temporary files lie there: they take up to 3 GB."""
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
@@ -39,9 +39,9 @@ SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-@pytest.fixture(scope="module", autouse=True)
+@pytest.fixture(autouse=True)
 def modest() -> Iterator[None]:
-    """Give memory back after a module: a process that has trained keeps what it freed."""
+    """Give memory back: a process that has trained keeps what it freed."""
     yield
     if psutil.Process().memory_info().rss > MUCH_BYTES:
         give_back_memory()

@@ -100,18 +100,27 @@ def test_times_have_one_format(seconds: float, text: str) -> None:
 
 @pytest.mark.whole
 @pytest.mark.slow
-@pytest.mark.parametrize("columns", [80, 120])
-def test_a_sweep_breaks_no_word_warns_once_and_ends_with_what_to_do_next(
-    columns: int, tmp_path: Path
-) -> None:
-    sweep = ("mcalc.train", "-m", *SMALL, "sweep=alexnet")
-    status, planned = on_terminal(columns, tmp_path, *sweep, "dry_run=true")
-    assert status == 0, planned
-    shown = [line for line in lines(planned) if line.startswith("  AL5: ")]
-    assert shown == ["  AL5: patience=10, weight_lr=20, bias_lr=30, weight_l2=1"]
-    assert "AL5 (new) + AL6 (new) + AL7 (new) + AL10 (new) share one run" in planned
-    status, printed = on_terminal(columns, tmp_path, *sweep)
-    assert status == 0, printed
+def test_a_sweep_breaks_no_word_warns_once_and_ends_with_what_to_do_next(tmp_path: Path) -> None:
+    # of a head alone, which is quick: what is printed is the same
+    sweep = ("mcalc.train", "-m", *SMALL, "sweep=alexnet", "backbone.freeze=all")
+    for columns in (80, 120):
+        status, planned = on_terminal(columns, tmp_path, *sweep, "dry_run=true")
+        assert status == 0, planned
+        shown = [line for line in lines(planned) if line.startswith("  AL5: ")]
+        assert shown == ["  AL5: patience=10, weight_lr=20, bias_lr=30, weight_l2=1"]
+        assert "AL5 (new) + AL6 (new) + AL7 (new) + AL10 (new) share one run" in planned
+    for columns in (80, 120):
+        status, printed = on_terminal(columns, tmp_path, *sweep, "rerun=true")
+        assert status == 0, printed
+        ends_with_what_to_do_next(columns, printed)
+        status, printed = on_terminal(columns, tmp_path, "mcalc.report")
+        assert status == 0, printed
+        assert all(len(line) <= columns for line in lines(printed)), printed
+        after = " ".join(printed.split()).partition("next: ")[2]
+        assert after == "open report/index.html in a browser, or `make ui`"
+
+
+def ends_with_what_to_do_next(columns: int, printed: str) -> None:
     assert all(len(line) <= columns for line in lines(printed)), printed
     flat = " ".join(" ".join(lines(printed)).split())
     assert flat.count("synthetic data (phantoms): nothing here says anything about real") == 1
@@ -124,11 +133,6 @@ def test_a_sweep_breaks_no_word_warns_once_and_ends_with_what_to_do_next(
     *_, place, after = (line for line in lines(printed) if line.strip())
     assert place.startswith("recorded in mlruns as sweep alexnet")
     assert after == "next: `python -m mcalc.report`, or `make ui`"
-    status, printed = on_terminal(columns, tmp_path, "mcalc.report")
-    assert status == 0, printed
-    assert all(len(line) <= columns for line in lines(printed)), printed
-    after = " ".join(printed.split()).partition("next: ")[2]
-    assert after == "open report/index.html in a browser, or `make ui`"
 
 
 @pytest.mark.whole

