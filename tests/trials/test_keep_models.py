@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
+from optuna.trial import TrialState
 from servers import tracking_server
-from sweep_processes import SMALL
+from sweep_processes import SMALL, attempts, in_training, start, wait_for
 
 from mcalc.config import TrackingConfig
 from mcalc.data.__main__ import main as data
 from mcalc.predict.__main__ import main as predict
 from mcalc.results import RecordedTrial
+from mcalc.sqlite_file import url_of
 from mcalc.sweep.__main__ import main as sweep_command
 from mcalc.tracking import run_folder
 from mcalc.tracking.reader import finished_trials
@@ -130,6 +134,35 @@ def test_a_trial_that_is_run_anew_hands_its_place_to_its_new_run(tmp_path: Path)
         before.metrics["validation_auc"],
     )
     assert after.run_id != before.run_id
+
+
+def test_workers_that_are_killed_leave_one_network_and_a_whole_record(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    runs = tmp_path / "runs"
+    storage = url_of(runs / "optuna.db")
+    runs.mkdir()
+    words = (
+        *BEST, ONE, "seed=0,1,2,3,4,5", "name=mine", "trainer.max_iterations=10",
+        f"tracking.dir={runs}", f"data.cache={tmp_path / 'cache'}", f"storage={storage}",
+    )  # fmt: skip
+    workers = [start(*words, log=tmp_path / f"log{i}") for i in range(3)]
+    wait_for(partial(in_training, storage), workers[2])
+    for worker, after in zip(workers[:2], (1, 3), strict=True):
+        wait_for(partial(at_least, after, storage), workers[2])
+        worker.process.send_signal(signal.SIGKILL)
+    assert workers[2].ended() == 0, workers[2].printed()
+    tracking = TrackingConfig(dir=str(runs))
+    trials = finished_trials(tracking)
+    assert len(trials) == 6
+    only_the_best_of(tracking, trials)
+    status, text = checked(tracking, capsys)
+    assert status == 0, text
+
+
+def at_least(count: int, storage: str) -> bool:
+    """Whether so many trials are finished."""
+    return sum(each.state is TrialState.COMPLETE for each in attempts(storage)) >= count
 
 
 def test_on_a_server_too(tmp_path: Path) -> None:
