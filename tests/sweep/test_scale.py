@@ -80,7 +80,8 @@ def test_the_last_trial_of_a_sweep_is_as_much_work_as_the_first(tmp_path: Path) 
     # end, lease
     assert min(found.between(1)) == 11
     code = found.between(2)
-    assert max(code[-10:]) < 1.1 * min(code[1:11])
+    # not the largest: every ten seconds one of them writes the sweep's table as well
+    assert np.median(code[-10:]) < 1.1 * np.median(code[1:11])
 
 
 @pytest.mark.whole
@@ -92,7 +93,7 @@ def test_the_last_configuration_of_a_search_is_as_much_work_as_the_first(
     assert is_steady(found.between(1)[1:])
     for what in (0, 2):
         work = found.between(what)
-        # not the largest: every ten seconds one of them writes the sweep's table as well
+        # as above
         assert np.median(work[-10:]) < 1.1 * np.median(work[1:11])
 
 
