@@ -31,7 +31,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.distributed, pytest.mark.xdist_group
 
 SWEEP = (
     "head.weight_lr=1,10",
-    "trainer.max_iterations=30",
+    "trainer.max_iterations=40",
     "trainer.max_epochs=1000",
     "tracking.checkpoint_minutes=0",
     # any death of a worker that counts ends the sweep
