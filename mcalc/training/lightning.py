@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import signal
+import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -87,6 +89,7 @@ class LightningLoop(pl.Callback):
     def __init__(self, schedule: ValidationSchedule) -> None:
         self._schedule = schedule
         self._trainer: pl.Trainer | None = None
+        self._on_sigterm = signal.getsignal(signal.SIGTERM)
 
     @property
     def _lightning(self) -> pl.Trainer:
@@ -120,6 +123,11 @@ class LightningLoop(pl.Callback):
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Training begins."""
+        # Lightning put its own handler before ours. Where a SIGTERM came after our last look in an
+        # iteration, it would leave without a checkpoint, as if by Ctrl-C.
+        main = threading.current_thread() is threading.main_thread()
+        if main and self._on_sigterm is not None:
+            signal.signal(signal.SIGTERM, self._on_sigterm)
         self._trainer = trainer
         self._schedule.begin(self)
 

@@ -22,6 +22,7 @@ from mcalc.results import CurvePoint, Predictions, TrialResult
 from mcalc.training import validation
 from mcalc.training.checkpoint import FORMAT, Checkpoint, CheckpointFile, Snapshot, Weights
 from mcalc.training.device import Setup
+from mcalc.training.lightning import LightningLoop
 from mcalc.training.listener import Listener
 from mcalc.training.validation import Checkpointing
 
@@ -279,6 +280,25 @@ def test_a_signal_stops_after_the_iteration_on_a_checkpoint(
     (resumed,), _ = train([None], checkpointing=Checkpointing(file, minutes), listener=keeper)
     assert keeper.resumed_at == [5]
     assert resumed.curve == whole.curve
+
+
+@pytest.mark.parametrize("number", STOPPING)
+def test_a_signal_at_the_very_end_of_an_iteration_stops_after_the_next_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    """After our last look, where Lightning looks whether a SIGTERM has come."""
+    look = LightningLoop.on_train_batch_end
+
+    def late(loop: LightningLoop, *arguments: Any) -> None:
+        look(loop, *arguments)
+        if loop.iterations == 5:
+            os.kill(os.getpid(), number)
+
+    monkeypatch.setattr(LightningLoop, "on_train_batch_end", late)
+    file = Recording(tmp_path / "c.pth")
+    with pytest.raises(KeyboardInterrupt if number == signal.SIGINT else PreemptedError):
+        train([None], checkpointing=Checkpointing(file, 60))
+    assert file.written == [6]
 
 
 @pytest.mark.parametrize("first", [signal.SIGINT, signal.SIGTERM])
