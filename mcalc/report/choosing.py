@@ -140,13 +140,13 @@ def ranks_of(trials: Sequence[RecordedTrial]) -> dict[str, int]:
     shared = set.intersection(*({*map(block, each.trials)} for each in whole))
     if not shared or len(whole) < 2:
         return {}
-    # by their place: configurations that differ in a setting alone may share a name
+    # by a run of theirs: configurations that differ in a setting alone may share a name
     means = {
-        str(place): fmean(_validation_auc(t) for t in each.trials if block(t) in shared)
-        for place, each in enumerate(whole)
+        each.trials[0].run_id: fmean(_validation_auc(t) for t in each.trials if block(t) in shared)
+        for each in whole
     }
     ranks = _ranked(means)
-    return {t.run_id: ranks[str(place)] for place, each in enumerate(whole) for t in each.trials}
+    return {trial.run_id: ranks[each.trials[0].run_id] for each in whole for trial in each.trials}
 
 
 def _ranked(areas: Mapping[str, float]) -> dict[str, int]:

@@ -198,10 +198,11 @@ def _ranks(
     )
     ranks, agreement, p = rank_stability(scores)
     found = {each.trials[0].run_id: ranks[:, i].tolist() for i, each in enumerate(several)}
-    firsts = {several[int(i)].name for i in np.argmin(ranks, axis=1)}
+    firsts = {int(place) for place in np.argmin(ranks, axis=1)}
+    names = ", ".join(sorted(several[place].name for place in firsts))
     notes = [
         f"Over {len(order)} blocks {len(firsts)} of {len(several)} configurations come first at "
-        f"least once ({', '.join(sorted(firsts))})."
+        f"least once ({names})."
     ]
     if not math.isnan(agreement):
         notes.append(

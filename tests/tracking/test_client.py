@@ -23,12 +23,12 @@ def tracker(tmp_path: Path) -> Tracker:
 
 
 @contextmanager
-def meanwhile(write: Callable[[], None], times: int = 1) -> Iterator[list[str]]:
+def meanwhile(write: Callable[[], None]) -> Iterator[list[str]]:
     """`write` happens between MLflow's look and its own insertion; yields what was interrupted."""
     seen: list[str] = []
 
     def interrupt(session: Session, *_: object) -> None:
-        if len(seen) < times and session.new:
+        if not seen and session.new:
             seen.append("flush")
             write()
 

@@ -23,16 +23,16 @@ def check_discipline(check: Check, place: Path, trials: Mapping[str, Trial]) -> 
         for members in grouped(list(trials.values()), lambda each: each.row["protocol"])
     }
     chosen = [known[row["protocol"]] for row in rows]
-    for number, row in enumerate(rows):
+    above: list[Trial] = []
+    for row, of_protocol in zip(rows, chosen, strict=True):
         name = row["protocol"]
-        mine = [t for key, t in chosen[number].items() if all(key in other for other in chosen)]
-        above = [t for key, t in chosen[number - 1].items() if all(key in o for o in chosen)]
+        mine = [t for key, t in of_protocol.items() if all(key in other for other in chosen)]
         rates, areas = _by_seed(mine)
         spread = float(np.std(areas, ddof=1)) if areas.size > 1 else math.nan
         means = {"accuracy": float(rates.mean()), "auc": float(areas.mean()), "auc_sd": spread}
         check.cells(_T, name, row, means | {"runs": float(len(mine))})
         rate_step = area_step = (math.nan,) * 4
-        if number:
+        if above:
             before = _by_seed(above)
             share = max(_overlap(mine), _overlap(above))
             rate_step, area_step = _step(before[0], rates, share), _step(before[1], areas, share)
@@ -41,6 +41,7 @@ def check_discipline(check: Check, place: Path, trials: Mapping[str, Trial]) -> 
         check.cell(_T, name, "auc_step", row["auc_step"], area_step[0])
         check.interval(_T, name, "auc_interval", row["auc_interval"], *area_step[1:3])
         check.cell(_T, name, "p", row["p"], area_step[3])
+        above = mine
 
 
 def _by_seed(trials: Sequence[Trial]) -> tuple[Array, Array]:

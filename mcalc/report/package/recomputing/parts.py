@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from .check import Check
-from .formulas import Array, Row, area, read, subset
-from .record import BENIGN, Trial, baselines, grouped, reported_sets, strata
+from .formulas import Array, Row, area, plain, read, subset
+from .record import BASELINES, BENIGN, Trial, baselines, grouped, reported_sets, strata
 
 NETWORKS = "networks"
 """First word of the mean of the networks in both tables."""
@@ -60,7 +60,7 @@ def check_case_mix(check: Check, place: Path, trials: Mapping[str, Trial]) -> No
 
 
 def _part(row: Row, trial: Trial, members: Sequence[Trial]) -> Part | None:
-    stratum = strata(trial).get((row["by"], _value(row["stratum"])))
+    stratum = strata(trial).get((row["by"], plain(row["stratum"])))
     scores = _scores(row["scorer"], trial, members)
     if stratum is None or not scores:
         return None
@@ -70,22 +70,15 @@ def _part(row: Row, trial: Trial, members: Sequence[Trial]) -> Part | None:
     return Part(counts, value, low, high)
 
 
-def _value(stratum: str) -> str:
-    return stratum[1:] if stratum[:1] == "'" else stratum
-
-
 def _scores(scorer: str, trial: Trial, members: Sequence[Trial]) -> list[Array]:
     """Probabilities of a row's scorer: all networks, a baseline, or the trial's own."""
     if scorer.startswith(f"{NETWORKS}, mean"):
         return [each.said.probabilities for each in members]
     known = baselines(trial)
     title = TITLES.get(scorer, scorer)
-    if title in BASELINE_TITLES:
+    if title in BASELINES:
         return [known[title]] if title in known else []
     return [trial.said.probabilities]
-
-
-BASELINE_TITLES = frozenset(TITLES.values())
 
 
 def check_baselines(check: Check, place: Path, trials: Mapping[str, Trial]) -> None:

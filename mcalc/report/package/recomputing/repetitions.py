@@ -101,7 +101,7 @@ def _pooled(members: Sequence[Trial]) -> tuple[float, float, float]:
     wanted = {each.row["folds"] for each in folds}
     if len(wanted) == 1:
         for same in grouped(folds, lambda each: each.row["partition"]):
-            if len({each.row["fold"] for each in same}) == len(same) == int(wanted.copy().pop()):
+            if len({each.row["fold"] for each in same}) == len(same) == int(next(iter(wanted))):
                 whole = joined([each.said for each in same])
                 value, _, low, high = area(whole, whole.probabilities)
                 return value, low, high

@@ -15,8 +15,6 @@ from .record import BENIGN, Trial, ranks, strata
 TABLES = ("table1", "table2", "table5", "table6", "scores", "trials")
 _RATES = ("accuracy", "auc", "recall", "precision", "specificity", "f_measure")
 _COUNTS = ("tn", "fn", "tp", "fp")
-Interval = tuple[float, float]
-NONE = (math.nan, math.nan)
 
 
 def check_rows(check: Check, place: Path, trials: Mapping[str, Trial]) -> None:
