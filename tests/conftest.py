@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import re
 import shutil
@@ -20,7 +21,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 import psutil
 import pytest
 
-from mcalc.allocator import give_back_memory
+from mcalc.allocator import give_back_memory, keep_freed_memory
 
 LONG = ("slow", "distributed", "whole")
 """Markers of tests that may take more than a few seconds."""
@@ -39,6 +40,10 @@ SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 # a shell lets what it starts in the background ignore Ctrl-C, which some tests send
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+# a fourth of what networks take in tests is pages that the system clears anew
+keep_freed_memory()
 
 
 @pytest.fixture(autouse=True)
@@ -99,6 +104,9 @@ def _memory() -> int:
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Refuse versions of pytest and pytest-xdist that do not keep a group on one process."""
     grouped = [item for item in session.items if item.get_closest_marker("xdist_group")]
+    # no look for garbage goes through what pytest and the libraries are
+    gc.freeze()
+    session.config.add_cleanup(gc.unfreeze)
     by_group = getattr(session.config.option, "loadgroup", False)
     if by_group and not all("@" in item.nodeid for item in grouped):
         raise pytest.UsageError("--dist loadgroup has no effect: take another pytest version")

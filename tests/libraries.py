@@ -1,5 +1,8 @@
 """Imports, once, what nearly every command imports: processes are forked from one that has it."""
 
+import atexit
+import gc
+
 import albumentations  # noqa: F401
 import alembic.autogenerate  # noqa: F401
 import mlflow.store.tracking.sqlalchemy_store
@@ -15,3 +18,8 @@ import mcalc.data.phantom.download
 import mcalc.report.writing
 import mcalc.sweep.engine
 import mcalc.trials.runner  # noqa: F401
+
+# what is forked would go through a million objects at each look for garbage
+gc.freeze()
+# else extension modules take what is left at the end for leaks
+atexit.register(gc.unfreeze)

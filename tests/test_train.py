@@ -126,6 +126,11 @@ def test_optuna_and_mlflow_say_the_same(swept: tuple[Path, list[str], str, str])
             assert child.data.metrics["result/accuracy"] == trial.value
     assert children["A"].data.params["stopping.patience"] == "1"
     assert children["B"].data.params["stopping.patience"] == "3"
+    # so that MLflow's page finds runs by what they were trained on, one that failed too
+    for each in runs:
+        (entry,) = each.inputs.dataset_inputs
+        assert entry.dataset.name == "phantom"
+        assert children["A"].data.tags["mcalc.fingerprint"].startswith(entry.dataset.digest)
     runs_of = {name: child.data.tags["mcalc.trajectory"] for name, child in children.items()}
     assert runs_of["A"] == runs_of["B"] != runs_of["D"]
 

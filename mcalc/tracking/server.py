@@ -48,7 +48,7 @@ _WRITES = (
     "log_batch", "log_text", "log_table", "log_figure", "log_artifact", "log_artifacts", "set_tag",
     "set_terminated", "update_run", "log_inputs",
 )  # fmt: skip
-_MAY_WAIT = ("log_batch", "set_tag", "update_run")
+_MAY_WAIT = ("log_batch", "set_tag", "update_run", "log_inputs")
 """Writes that are sent with a later one where the server is away now."""
 _PAUSE_SECONDS = 30.0
 """Between two attempts to send the points of a curve: each may take a minute where packets are

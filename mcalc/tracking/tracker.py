@@ -150,7 +150,7 @@ class Tracker:
             raise UserError(f"the note of run {run_id} was not written: {reason}") from error
 
     def data_set(self, run_id: str, source: str, fingerprint: str) -> None:
-        """Note what the trials of a sweep are trained on."""
+        """Note what a sweep's trials, or one trial, are trained on."""
         self.client.log_inputs(run_id, datasets=[data_set(source, fingerprint)])
 
     def runs_of(self, parent: str) -> list[RecordedTrial]:
@@ -267,7 +267,10 @@ class Tracker:
         writer.copy(found.manifest, found.files, read_curve(found.files))
         if old is not None:
             self.supersede(run_id, new)
-        return recorded_trial(self.client.get_run(new))
+        written = recorded_trial(self.client.get_run(new))
+        if source := written.params.get("data.source"):
+            self.data_set(new, source, written.tags.get("mcalc.fingerprint", ""))
+        return written
 
     def is_recoverable(self, run_id: str, sealed: str) -> bool:
         """Whether the files of a run that MLflow lost are there, as they were."""

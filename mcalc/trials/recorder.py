@@ -140,6 +140,7 @@ class Recorder(Listener):
         )
         for listener in self.listeners:
             listener.opened(trial, writer.run_id)
+        writer.data_set(config.data.source, trial.fingerprint)
         writer.text(config_yaml(config), "config.yaml")
         return writer
 
@@ -203,8 +204,6 @@ class Recorder(Listener):
         trial = self._about_to_record(result.key)
         config, writer = trial.config, self.writers[result.key]
         metrics = {**final_metrics(result, data, config.metrics), **validation_metrics(result)}
-        if self.within.parent is None:  # else the sweep's own run has it, once for all trials
-            writer.data_set(config.data.source, trial.fingerprint)
         frozen = config.backbone.freeze == "all"
         write_artifacts(writer, result, data, figures=not frozen)
         best = self._best_network(config.tracking.keep_models)

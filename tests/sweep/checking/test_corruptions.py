@@ -14,12 +14,16 @@ from pathlib import Path
 import processes
 import pytest
 import sweep_processes
+from mlflow.entities import Dataset, DatasetInput
 from stores import begin_with_tables
 
 from mcalc.sweep.__main__ import main
+from mcalc.tracking.tracker import Tracker
 
 EXPLICIT = ("head.weight_lr=1,10,20", "stopping.patience=null", "seed=0")
 SEARCH = ("head.weight_lr=interval(1,30)", "budget.trials=2", "name=tries")
+
+MISSING = DatasetInput(Dataset("none", "none", "none", "none"), [])
 
 pytestmark = [pytest.mark.whole, pytest.mark.xdist_group("corruptions")]
 
@@ -305,11 +309,23 @@ RUN_AGAIN: dict[str, Change] = {
 """After repair, the same command runs them again or takes over what is finished."""
 
 
+def data_sets(folder: Path) -> set[tuple[str, str, str]]:
+    """What each run that counts was trained on: name of the trial, of the data, digest."""
+    tracker = Tracker(folder, "mcalc")
+    return {
+        (str(run.info.run_name), each.dataset.name, each.dataset.digest)
+        for run in tracker._search({"mcalc.kind": "trial"}, state="FINISHED")
+        if "mcalc.superseded_by" not in run.data.tags
+        for each in run.inputs.dataset_inputs or [MISSING]
+    }
+
+
 def assert_as_before(record: Record, original: Path) -> None:
     now = sweep_processes.predictions(record.folder)
     before = sweep_processes.predictions(original)
     for name, rows in before.items():
         assert now[name] == rows, name
+    assert data_sets(record.folder) == data_sets(original)
 
 
 @pytest.mark.parametrize("name", MENDED)
