@@ -7,12 +7,11 @@ import pty
 import re
 import select
 import struct
-import subprocess
-import sys
 import termios
 from fcntl import ioctl
 from pathlib import Path
 
+import processes
 import pytest
 
 from mcalc.config import joined, short_name, short_title
@@ -33,22 +32,16 @@ def on_terminal(columns: int, folder: Path, *arguments: str) -> tuple[int, str]:
     environment = {**os.environ, "TERM": "xterm-256color"}
     for name in ("COLUMNS", "LINES"):
         environment.pop(name, None)
-    process = subprocess.Popen(
-        [sys.executable, "-m", *arguments],
-        cwd=folder, env=environment, stdin=its, stdout=its, stderr=its,
-    )  # fmt: skip
-    os.close(its)
+    terminal = Path(os.ttyname(its))
+    process = processes.start(*arguments, folder=folder, environment=environment, log=terminal)
     written = b""
     while True:
-        if not select.select([ours], [], [], 300)[0]:
-            process.kill()
-        try:
-            read = os.read(ours, 1 << 16)
-        except OSError:  # the last one that had it open has ended
+        ended = process.poll() is not None
+        if select.select([ours], [], [], 0.1)[0]:
+            written += os.read(ours, 1 << 16)
+        elif ended:
             break
-        if not read:
-            break
-        written += read
+    os.close(its)
     os.close(ours)
     text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", written.decode().replace("\r\n", "\n"))
     return process.wait(), text

@@ -19,7 +19,7 @@ import pytest
 import torch
 from mlflow.tracking import MlflowClient
 from optuna.trial import TrialState
-from stores import begin_with_tables
+from stores import begin_with_images, begin_with_tables
 
 from mcalc.config import TrackingConfig
 from mcalc.config.compose import compose_config
@@ -62,6 +62,7 @@ def storage_uri(folder: Path) -> str:
 
 def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     begin_with_tables(folder / "mlruns")
+    begin_with_images(folder)
     return processes.run("mcalc.train", *arguments, folder=folder)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import processes
-from stores import begin_with_tables
+from stores import begin_with_images, begin_with_tables
 
 PHANTOM = ("data.phantom.lesions=60", "data.phantom.difficulty=0.1")
 SETTINGS = (
@@ -20,5 +20,6 @@ SETTINGS = (
 def train(folder: Path, *arguments: str, settings: Sequence[str] = SETTINGS) -> None:
     """Run a sweep with these settings in a folder, whose `mlruns` then has it."""
     begin_with_tables(folder / "mlruns")
+    begin_with_images(folder)
     done = processes.run("mcalc.train", "-m", *settings, *arguments, folder=folder)
     assert done.returncode == 0, done.stdout + done.stderr

@@ -29,8 +29,9 @@ from mcalc.tracking.tracker import Tracker
 
 pytestmark = [pytest.mark.slow, pytest.mark.distributed, pytest.mark.xdist_group("preemption")]
 
-SWEEP = (
-    "head.weight_lr=1,10",
+TWO_JOBS, ONE_JOB = "head.weight_lr=1,10", "stopping.patience=null,30"
+"""Two trials each: of two training runs, and of one that they share."""
+SETTINGS = (
     "trainer.max_iterations=40",
     "trainer.max_epochs=1000",
     "tracking.checkpoint_minutes=0",
@@ -40,11 +41,16 @@ SWEEP = (
 
 
 @pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory: pytest.TempPathFactory, cache: str) -> dict[str, dict[str, str]]:
-    runs = tmp_path_factory.mktemp("undisturbed")
-    run_sweep([*SMALL, *SWEEP, cache, f"tracking.dir={runs}"], compose_config)
-    found = predictions(runs)
-    assert len(found) == 2
+def undisturbed(
+    tmp_path_factory: pytest.TempPathFactory, cache: str
+) -> dict[str, dict[str, dict[str, str]]]:
+    """Predictions of the trials of both sweeps, run in this process."""
+    found = {}
+    for varied in (TWO_JOBS, ONE_JOB):
+        runs = tmp_path_factory.mktemp("undisturbed")
+        run_sweep([*SMALL, *SETTINGS, varied, cache, f"tracking.dir={runs}"], compose_config)
+        found[varied] = predictions(runs)
+        assert len(found[varied]) == 2
     return found
 
 
@@ -82,13 +88,19 @@ def finished_as_undisturbed(runs: Path, undisturbed: dict[str, dict[str, str]]) 
     assert list((runs / "checkpoints").iterdir()) == []
 
 
-@pytest.mark.parametrize("number", [signal.SIGUSR1, signal.SIGTERM])
+@pytest.mark.parametrize(
+    ("varied", "number"), [(TWO_JOBS, signal.SIGUSR1), (ONE_JOB, signal.SIGTERM)]
+)
 def test_a_job_of_submitit_that_gets_a_signal_is_finished_by_another(
-    tmp_path: Path, cache: str, undisturbed: dict[str, dict[str, str]], number: int
+    tmp_path: Path,
+    cache: str,
+    undisturbed: dict[str, dict[str, dict[str, str]]],
+    varied: str,
+    number: int,
 ) -> None:
     runs = tmp_path / "runs"
     command = start(
-        *SWEEP, cache, f"tracking.dir={runs}", "hydra/launcher=submitit_local",
+        *SETTINGS, varied, cache, f"tracking.dir={runs}", "hydra/launcher=submitit_local",
         log=tmp_path / "log",
     )  # fmt: skip
     job = one_in_training(runs, command)
@@ -97,15 +109,21 @@ def test_a_job_of_submitit_that_gets_a_signal_is_finished_by_another(
     assert "giving what is left to new ones" not in command.printed()
     # Submitit puts the job back by itself, except after SIGTERM
     assert ("stopped by a signal" in command.printed()) == (number == signal.SIGTERM)
-    finished_as_undisturbed(runs, undisturbed)
+    finished_as_undisturbed(runs, undisturbed[varied])
 
 
-@pytest.mark.parametrize("launcher", ["joblib", "submitit_local"])
+@pytest.mark.parametrize(
+    ("varied", "launcher"), [(TWO_JOBS, "joblib"), (ONE_JOB, "submitit_local")]
+)
 def test_a_signal_to_the_command_stops_its_jobs_on_checkpoints(
-    tmp_path: Path, cache: str, undisturbed: dict[str, dict[str, str]], launcher: str
+    tmp_path: Path,
+    cache: str,
+    undisturbed: dict[str, dict[str, dict[str, str]]],
+    varied: str,
+    launcher: str,
 ) -> None:
     runs = tmp_path / "runs"
-    arguments = (*SWEEP, cache, f"tracking.dir={runs}", f"hydra/launcher={launcher}")
+    arguments = (*SETTINGS, varied, cache, f"tracking.dir={runs}", f"hydra/launcher={launcher}")
     first = start(*arguments, log=tmp_path / "first.log")
     job = one_in_training(runs, first)
     first.process.send_signal(signal.SIGUSR1)
@@ -119,4 +137,4 @@ def test_a_signal_to_the_command_stops_its_jobs_on_checkpoints(
     assert TrialState.FAIL not in states
     second = start(*arguments, log=tmp_path / "second.log")
     assert second.ended() == 0, second.printed()
-    finished_as_undisturbed(runs, undisturbed)
+    finished_as_undisturbed(runs, undisturbed[varied])

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from optuna.trial import TrialState
 from servers import tracking_server
+from stores import images
 from sweep_processes import SMALL, attempts, in_training, start, wait_for
 
 from mcalc.config import TrackingConfig
@@ -39,7 +40,7 @@ ONE = "protocol.seed=0"
 def swept(folder: Path, *words: str, server: str | None = None) -> TrackingConfig:
     """The record after a sweep of small trials."""
     runs, store = folder / "runs", f"sqlite:///{folder / 'runs' / 'optuna.db'}"
-    places = [f"tracking.dir={runs}", f"data.cache={folder / 'cache'}", f"storage={store}"]
+    places = [f"tracking.dir={runs}", f"data.cache={images()}", f"storage={store}"]
     places += [f"tracking.uri={server}"] if server else []
     runs.mkdir(exist_ok=True)
     assert not train(["-m", *SMALL, *BEST, *places, *words])
@@ -144,7 +145,7 @@ def test_workers_that_are_killed_leave_one_network_and_a_whole_record(
     runs.mkdir()
     words = (
         *BEST, ONE, "seed=0,1,2,3,4,5", "name=mine", "trainer.max_iterations=10",
-        f"tracking.dir={runs}", f"data.cache={tmp_path / 'cache'}", f"storage={storage}",
+        f"tracking.dir={runs}", f"data.cache={images()}", f"storage={storage}",
     )  # fmt: skip
     workers = [start(*words, log=tmp_path / f"log{i}") for i in range(3)]
     wait_for(partial(in_training, storage), workers[2])
@@ -176,7 +177,7 @@ def test_where_nothing_ranks_trials_all_networks_stay_and_it_is_said(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     split = tmp_path / "split.csv"
-    phantom = ["data=phantom", "data.phantom.lesions=60", f"data.cache={tmp_path / 'cache'}"]
+    phantom = ["data=phantom", "data.phantom.lesions=60", f"data.cache={images()}"]
     assert data([*phantom, "protocol=patient", f"split_to={split}"]) == 0
     tracking = swept(
         tmp_path,

