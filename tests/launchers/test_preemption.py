@@ -12,10 +12,11 @@ from optuna.trial import TrialState
 from sweep_processes import (
     SMALL,
     Worker,
-    at_work,
     attempts,
+    in_training,
     predictions,
     recorded,
+    running,
     start,
     wait_for,
 )
@@ -57,16 +58,14 @@ def undisturbed(
 def training(runs: Path) -> set[int]:
     """Processes that hold a lease on a training run with an evaluation in MLflow."""
     storage = url_of(runs / "optuna.db")
-    holders = at_work(storage)
+    holders = in_training(storage)
     if not holders:
         return set()
-    client = Tracker(runs, "mcalc").client
+    begun, client = running(storage), Tracker(runs, "mcalc").client
     return {
-        holders[attempt.user_attrs["identity"]["trajectory"]]
-        for attempt in attempts(storage)
-        if attempt.state is TrialState.RUNNING
-        and attempt.user_attrs["identity"]["trajectory"] in holders
-        and client.get_metric_history(attempt.user_attrs.get("mlflow_run", ""), "training/val_loss")
+        process
+        for run, process in holders.items()
+        if run in begun and client.get_metric_history(begun[run], "training/val_loss")
     }
 
 

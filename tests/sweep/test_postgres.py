@@ -20,7 +20,7 @@ from optuna import get_all_study_names
 from optuna.trial import TrialState
 from servers import free_port
 from sqlalchemy.engine import make_url
-from sweep_processes import at_work, attempts, recorded, start, wait_for
+from sweep_processes import at_work, attempts, recorded, running, start, wait_for
 
 from mcalc.errors import UserError
 from mcalc.retry import UnreachableError
@@ -204,15 +204,6 @@ def test_workers_that_share_a_store_stop_when_told_and_go_on_after_resume(
     assert "4 complete" in check(storage, runs, capsys)
     finished = Counter(run.key for run in recorded(runs) if run.state == "finished")
     assert sorted(finished.values()) == [1] * 4
-
-
-def running(storage: str) -> list[str]:
-    """Trials that Optuna has as running, with an MLflow run open."""
-    return [
-        attempt.user_attrs["mlflow_run"]
-        for attempt in attempts(storage)
-        if attempt.state is TrialState.RUNNING and "mlflow_run" in attempt.user_attrs
-    ]
 
 
 def asked(server: Server, name: str, query: str) -> list[str]:

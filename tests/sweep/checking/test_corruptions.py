@@ -28,6 +28,7 @@ MISSING = DatasetInput(Dataset("none", "none", "none", "none"), [])
 pytestmark = [pytest.mark.whole, pytest.mark.xdist_group("corruptions")]
 
 Change = Callable[["Record"], None]
+Facts = tuple[dict[str, dict[str, str]], set[tuple[str, str, str]]]
 
 
 @dataclass(frozen=True)
@@ -320,16 +321,18 @@ def data_sets(folder: Path) -> set[tuple[str, str, str]]:
     }
 
 
-def assert_as_before(record: Record, original: Path) -> None:
-    now = sweep_processes.predictions(record.folder)
-    before = sweep_processes.predictions(original)
-    for name, rows in before.items():
-        assert now[name] == rows, name
-    assert data_sets(record.folder) == data_sets(original)
+@pytest.fixture(scope="module")
+def before(original: Path) -> Facts:
+    return facts(original)
+
+
+def facts(folder: Path) -> Facts:
+    """What a record says of its trials that count."""
+    return sweep_processes.predictions(folder), data_sets(folder)
 
 
 @pytest.mark.parametrize("name", MENDED)
-def test_what_can_be_mended_is(record: Record, original: Path, name: str) -> None:
+def test_what_can_be_mended_is(record: Record, before: Facts, name: str) -> None:
     MENDED[name](record)
     found = record.here("check")
     assert found.status == 1, found.printed
@@ -338,11 +341,11 @@ def test_what_can_be_mended_is(record: Record, original: Path, name: str) -> Non
     assert mended.status == 0, mended.printed
     assert list(record.folder.glob("mlflow.db.before-repair-1"))
     assert record.here("check").status == 0
-    assert_as_before(record, original)
+    assert facts(record.folder) == before
 
 
 @pytest.mark.parametrize("name", RUN_AGAIN)
-def test_what_cannot_be_mended_runs_again(record: Record, original: Path, name: str) -> None:
+def test_what_cannot_be_mended_runs_again(record: Record, before: Facts, name: str) -> None:
     RUN_AGAIN[name](record)
     found = record.here("check")
     assert found.status == 1, found.printed
@@ -351,7 +354,7 @@ def test_what_cannot_be_mended_runs_again(record: Record, original: Path, name: 
     record.again(*EXPLICIT)
     after = record.here("check")
     assert after.status == 0, after.printed
-    assert_as_before(record, original)
+    assert facts(record.folder) == before
 
 
 def test_a_whole_record_is_found_whole(record: Record) -> None:
@@ -364,7 +367,7 @@ def test_a_whole_record_is_found_whole(record: Record) -> None:
 @pytest.mark.parametrize("database", ["mlflow.db", "optuna.db"])
 @pytest.mark.parametrize("how", ["cut", "foreign", "zeros"])
 def test_a_damaged_database_is_set_aside_and_nothing_is_trained_again(
-    record: Record, original: Path, database: str, how: str
+    record: Record, before: Facts, database: str, how: str
 ) -> None:
     place = record.folder / database
     with closing(sqlite3.connect(place)) as whole:
@@ -386,4 +389,4 @@ def test_a_damaged_database_is_set_aside_and_nothing_is_trained_again(
     printed = record.again(*EXPLICIT)
     assert "accuracy 0" not in printed, "the sweep's trials are taken over as they are"
     assert record.here("check").status == 0
-    assert_as_before(record, original)
+    assert facts(record.folder) == before
