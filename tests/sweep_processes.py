@@ -104,6 +104,17 @@ def running(storage: str) -> dict[str, str]:
     return {json.loads(row.identity)["trajectory"]: json.loads(row.run) for row in rows}
 
 
+def completed(storage: str) -> int:
+    """How many trials a study has as complete."""
+    engine = create_engine(storage)
+    try:
+        with engine.connect() as connection:
+            query = text("SELECT count(*) FROM trials WHERE state = 'COMPLETE'")
+            return int(connection.execute(query).scalar_one())
+    finally:
+        engine.dispose()
+
+
 def in_training(storage: str) -> dict[str, int]:
     """Those at work whose run in MLflow the study knows."""
     working = at_work(storage)

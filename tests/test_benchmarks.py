@@ -95,8 +95,8 @@ def test_the_engine_is_measured_in_processes_of_their_own(tmp_path: Path) -> Non
     planned = engine.measure("plan", 100)
     assert planned["seconds"] > 0
     assert planned["MB"] > 10
-    for case, trials in (("run alone", 4), ("with files", 4), ("search", 4)):
-        costs = engine.measure(case, trials, "NORMAL")
+    for case in ("with files", "search"):
+        costs = engine.measure(case, 4, "NORMAL")
         assert {clock: len(each) for clock, each in costs.items()} == {"wall": 3, "processor": 3}
     assert set(engine.measure("read", 3)) == {"report", "check"}
     with pytest.raises(RuntimeError, match="nothing of 3 failed"):

@@ -6,6 +6,7 @@ import ast
 import importlib
 import re
 import subprocess
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -32,6 +33,7 @@ EXAMPLE = re.compile(r"NAME|\btoy\b|\bmynet\b|\bmyclinic\b|^sweeps/rates\.yaml")
 """Names of files and modules that a text tells the reader to write."""
 
 
+@cache
 def tags() -> set[str]:
     """Names of MLflow tags and entry-point groups: string constants of the code on their own."""
     found = set()
@@ -42,9 +44,6 @@ def tags() -> set[str]:
     return {word for word in found if MODULE.fullmatch(word)} | {
         f"mcalc.{kind}" for kind in ("backbones", "sources", "metrics")
     }
-
-
-TAGS = tags()
 
 
 def exists(name: str) -> bool:
@@ -70,7 +69,9 @@ def exists(name: str) -> bool:
 @pytest.mark.parametrize("file", TEXTS, ids=lambda path: str(path.relative_to(ROOT)))
 def test_what_a_text_names_exists(file: Path) -> None:
     text = file.read_text(encoding="utf-8")
-    names = {name for name in MODULE.findall(text) if name not in TAGS and not name.endswith(".py")}
+    names = {
+        name for name in MODULE.findall(text) if name not in tags() and not name.endswith(".py")
+    }
     missing = {name for name in names if not exists(name)}
     missing |= {name for name in FILE.findall(text) if not (ROOT / name).exists()}
     assert {name for name in missing if not EXAMPLE.search(name)} == set()

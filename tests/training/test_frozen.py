@@ -51,7 +51,7 @@ RATE = {"alexnet_bvlc": 1e-6}
 average over a map is between its features and the head."""
 
 
-def config_of(backbone: str, freeze: str, cache: Path, iterations: int = 30) -> Config:
+def config_of(backbone: str, freeze: str, cache: Path, iterations: int = 20) -> Config:
     return Config(
         backbone=BackboneConfig(backbone, "none", freeze=freeze),
         head=HeadConfig(weight_lr=30, bias_lr=7, weight_l2=5, bias_l2=0.5),
@@ -169,7 +169,7 @@ def test_stages_that_are_frozen_are_not_computed_again_where_nothing_is_drawn(
     backbone: str, stages: int, tmp_path: Path
 ) -> None:
     config = replace(
-        config_of(backbone, str(stages), tmp_path, iterations=10),
+        config_of(backbone, str(stages), tmp_path, iterations=4),
         augment=AugmentConfig(enabled=False),
     )
     reference, _ = ordinary(config)
@@ -195,7 +195,7 @@ def test_where_augmentation_draws_anew_images_are_needed(tmp_path: Path) -> None
 def test_the_written_down_step_is_autograds(
     head: HeadConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    config = replace(config_of("googlenet", "all", tmp_path, iterations=40), head=head)
+    config = replace(config_of("googlenet", "all", tmp_path), head=head)
     networks = FrozenNetworks()
     quick, quick_weights = on_features(config, networks)
     monkeypatch.setattr("mcalc.training.upper_loop.linear_head", lambda module: None)
@@ -236,7 +236,7 @@ def test_a_head_that_was_cut_off_resumes_with_the_same_numbers(
     trial = plan_trial("trial", config, "data")
     checkpointing = Checkpointing(file, 0.0)
     with pytest.raises(PreemptedError):
-        run_trajectory(network.upper(config), data, [trial], [_Cut(20)], checkpointing)
+        run_trajectory(network.upper(config), data, [trial], [_Cut(10)], checkpointing)
     assert file.path.is_file()
     kept = Weights()
     again = network.features(config, crops_of(config), Placement(), lambda *_: None, refuse)
@@ -250,7 +250,7 @@ def test_a_head_that_was_cut_off_resumes_with_the_same_numbers(
 
 @pytest.mark.parametrize(
     ("backbone", "stages"),
-    most_are_whole([("googlenet_bvlc", 7), *(("alexnet_bvlc", stages) for stages in (3, 6))], 1),
+    most_are_whole([("googlenet_bvlc", 7), ("alexnet_bvlc", 3)], 1),
 )
 def test_above_frozen_stages_all_learns_and_a_resumed_run_has_the_same_bits(
     backbone: str, stages: int, tmp_path: Path

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import processes
 import pytest
 from sweep_processes import SMALL
 
@@ -33,7 +34,10 @@ def call(folder: Path, *words: str, status: int = 0) -> str:
 
 
 def train(folder: Path, *arguments: str, status: int = 0) -> str:
-    return call(folder, sys.executable, "-m", "mcalc.train", *arguments, status=status)
+    environment = {**os.environ, "PYTHONPATH": str(folder)}
+    done = processes.run("mcalc.train", *arguments, folder=folder, environment=environment)
+    assert done.returncode == status, done.stdout + done.stderr
+    return done.stdout + done.stderr
 
 
 @pytest.mark.skipif(not (ROOT / ".git").exists(), reason="needs a checkout of git to clone")

@@ -20,7 +20,7 @@ from stores import begin_with_tables
 from mcalc.sweep.__main__ import main
 from mcalc.tracking.tracker import Tracker
 
-EXPLICIT = ("head.weight_lr=1,10,20", "stopping.patience=null", "seed=0")
+EXPLICIT = ("head.weight_lr=1,10", "stopping.patience=null", "seed=0")
 SEARCH = ("head.weight_lr=interval(1,30)", "budget.trials=2", "name=tries")
 
 MISSING = DatasetInput(Dataset("none", "none", "none", "none"), [])
@@ -40,7 +40,7 @@ class Done:
 
 
 class Record:
-    """A copy of a recorded sweep of three trials and a search of two, to be changed."""
+    """A copy of a recorded sweep of two trials and a search of two, to be changed."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -167,7 +167,7 @@ def file(name: str, how: str) -> Change:
 
 def swap_runs(record: Record) -> None:
     """Two trials in Optuna name each other's runs."""
-    one, other, _ = record.runs()
+    one, other = record.runs()
     with record.optuna() as database:
         for before, after in ((one, "x"), (other, one), ("x", other)):
             database.execute(
@@ -193,7 +193,7 @@ def swap_figures(record: Record) -> None:
 
 def swap_in_mlflow(record: Record) -> None:
     """Two runs have each other's figures."""
-    one, other, _ = record.runs()
+    one, other = record.runs()
     with record.mlflow() as database:
         for table in ("metrics", "latest_metrics"):
             for before, after in ((one, "x"), (other, one), ("x", other)):
