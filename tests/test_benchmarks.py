@@ -201,6 +201,7 @@ def test_steps_are_measured_by_where_images_are_augmented() -> None:
     assert all(len(each) == len(gpu.PLACES) and min(each) > 0 for each in found.values())
 
 
+@pytest.mark.whole
 @pytest.mark.skipif(torch.cuda.is_available(), reason="a CUDA device is here")
 def test_without_a_cuda_device_nothing_is_measured_on_one() -> None:
     done = subprocess.run(

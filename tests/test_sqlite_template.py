@@ -164,6 +164,7 @@ def test_tables_that_the_library_refuses_are_made_by_it(tmp_path: Path, cache: P
     assert [each.name for each in (tmp_path / "second").iterdir() if "draft" in each.name] == []
 
 
+@pytest.mark.whole
 def test_where_nothing_can_be_kept_tables_are_made(
     tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

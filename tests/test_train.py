@@ -161,6 +161,7 @@ def test_the_record_of_a_trial_is_complete(swept: tuple[Path, list[str], str, st
     assert trial.metrics["accuracy"] == np.mean((probabilities > 0.5) == labels)
 
 
+@pytest.mark.whole
 @of_the_sweep
 def test_the_same_command_skips_what_is_finished_and_tries_the_failed_again(
     swept: tuple[Path, list[str], str, str],
@@ -180,6 +181,7 @@ def test_the_same_command_skips_what_is_finished_and_tries_the_failed_again(
     assert counts == {"A": 1, "B": 1, "C": 2, "D": 1}
 
 
+@pytest.mark.whole
 @of_the_sweep
 def test_losing_the_study_repeats_nothing_that_mlflow_has(
     swept: tuple[Path, list[str], str, str], tmp_path: Path

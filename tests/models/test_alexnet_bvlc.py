@@ -74,6 +74,7 @@ def test_parameters_are_those_of_caffes_definition(network: BvlcAlexNet) -> None
     assert {caffe_key(name) for name in found} == set(expected)
 
 
+@pytest.mark.whole
 def test_logits_and_every_layers_gradient_are_those_of_another_spelling(
     network: BvlcAlexNet,
 ) -> None:
@@ -180,6 +181,7 @@ def test_caffes_own_convolutions_are_applied_in_two_groups_unflipped(
     assert not np.allclose(weight, weight[:, :, ::-1, ::-1])
 
 
+@pytest.mark.whole
 def test_onnx_runtime_computes_the_same(network: BvlcAlexNet, tmp_path: Path) -> None:
     arrays = {name: value.numpy() for name, value in network.state_dict().items()}
     path = write_alexnet(tmp_path / "alexnet.onnx", arrays, softmax=False)

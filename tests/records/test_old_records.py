@@ -73,6 +73,7 @@ def command(folder: Path, module: str, *arguments: str) -> str:
     return done.stdout
 
 
+@pytest.mark.whole
 def test_the_report_reads_it(record: Path) -> None:
     printed = command(record, "report")
     first, _ = printed.split("Table 2.")

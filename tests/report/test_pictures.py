@@ -30,6 +30,7 @@ def test_a_photo_has_the_pixels_of_a_saved_figure(tmp_path: Path) -> None:
     assert np.abs(drawn - expected).mean() < 0.5  # JPEG
 
 
+@pytest.mark.whole
 @pytest.mark.slow
 def test_pages_are_the_same_on_one_core_and_on_several(
     trial: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -80,6 +80,7 @@ def test_what_auto_came_to_is_in_the_plan_and_in_the_record(
             assert (expected[0],) in database.execute(query).fetchall()
 
 
+@pytest.mark.whole
 def test_machines_of_different_kinds_name_it(tmp_path: Path, machine: Machine) -> None:
     machine(BF16)
     sweep(tmp_path, RATES, "name=mine")
@@ -122,6 +123,7 @@ def test_a_faster_machine_joins_a_sweep_that_names_fp32(tmp_path: Path, machine:
     assert precisions(studies(tmp_path)["mine"]) == {("fp32", True)}
 
 
+@pytest.mark.whole
 def test_beside_an_older_record_another_sweep_begins_and_says_why(
     tmp_path: Path, machine: Machine, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -58,6 +58,7 @@ def test_the_planned_iterations_are_those_that_run(
     assert int(planned) == sum(trial.metrics["iterations"] for trial in trials)
 
 
+@pytest.mark.whole
 def test_a_plan_whose_weights_no_server_has_says_so(
     tmp_path: Path, cache: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -85,10 +86,13 @@ def test_a_plan_whose_weights_no_server_has_says_so(
 @pytest.mark.parametrize(
     "words",
     [
-        ["backbone.freeze=1,99"],
-        ["backbone.freeze=99", "head.weight_lr=interval(1,30)", "budget.trials=2"],
+        pytest.param(["backbone.freeze=1,99"], id="rows"),
+        pytest.param(
+            ["backbone.freeze=99", "head.weight_lr=interval(1,30)", "budget.trials=2"],
+            marks=pytest.mark.whole,
+            id="search",
+        ),
     ],
-    ids=["rows", "search"],
 )
 def test_stages_that_a_network_does_not_have_are_said_before_anything_runs(
     tmp_path: Path, words: list[str], dry: str

@@ -200,6 +200,7 @@ def test_a_run_that_a_dead_worker_opened_is_closed_by_a_living_one(tmp_path: Pat
     each_once(tmp_path)
 
 
+@pytest.mark.whole
 def test_a_living_workers_trial_is_left_to_it(tmp_path: Path) -> None:
     worker = start(tmp_path, RATES, instant=Instant(tmp_path / "log", together=4))
     wait_for((tmp_path / "log").exists, worker)
@@ -289,6 +290,7 @@ def test_a_sweep_of_any_name_goes_on_and_is_read(tmp_path: Path, name: str) -> N
     assert checked(tmp_path).differences == []
 
 
+@pytest.mark.whole
 def test_more_rows_extend_a_sweep_and_an_edited_value_runs_alone(tmp_path: Path) -> None:
     sweep(tmp_path, "head.weight_lr=1,2")
     sweep(tmp_path, RATES)
@@ -328,6 +330,7 @@ def test_an_edited_file_re_runs_what_the_edit_touches_and_a_dry_run_says_why(
     assert begun(tmp_path) == ["A", "B", "B", "C"]
 
 
+@pytest.mark.whole
 def test_changed_data_run_everything_again_and_the_plan_says_so(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -343,6 +346,7 @@ def test_changed_data_run_everything_again_and_the_plan_says_so(
     assert capsys.readouterr().out.count("(changed: the data changed)") == 4
 
 
+@pytest.mark.whole
 def test_rerun_runs_all_again_and_supersedes(tmp_path: Path) -> None:
     sweep(tmp_path, RATES)
     sweep(tmp_path, RATES, "rerun=true")
@@ -355,6 +359,7 @@ def test_rerun_runs_all_again_and_supersedes(tmp_path: Path) -> None:
     assert [run.superseded for run in runs] == [True] * 4 + [False] * 4
 
 
+@pytest.mark.whole
 def test_a_rerun_that_fails_leaves_the_finished_run_in_its_place(tmp_path: Path) -> None:
     sweep(tmp_path, RATES)
     failing = Instant(tmp_path / "log", failures={"head.weight_lr=2": 99})
@@ -368,6 +373,7 @@ def test_a_rerun_that_fails_leaves_the_finished_run_in_its_place(tmp_path: Path)
     assert [run.superseded for run in runs if run.name == "head.weight_lr=2"] == [False, False]
 
 
+@pytest.mark.whole
 def test_a_failure_is_tried_again_as_often_as_allowed_and_then_recorded(tmp_path: Path) -> None:
     flaky = Instant(tmp_path / "log", failures={"head.weight_lr=2": 2})
     with pytest.raises(UserError, match=r"1 of 4 trials failed.*told to fail"):
@@ -385,6 +391,7 @@ def test_a_failure_is_tried_again_as_often_as_allowed_and_then_recorded(tmp_path
     assert state_of_parent(tmp_path) == "finished"
 
 
+@pytest.mark.whole
 def test_a_parent_run_that_mlflow_lost_is_made_anew_or_restored(tmp_path: Path) -> None:
     sweep(tmp_path, RATES)
     first = study_of(tmp_path).parent()
@@ -407,6 +414,7 @@ def test_a_parent_run_that_mlflow_lost_is_made_anew_or_restored(tmp_path: Path) 
     assert "head.weight_lr=6" in runs.values()
 
 
+@pytest.mark.whole
 def test_one_name_is_one_sweep_and_another_is_refused_with_the_difference(tmp_path: Path) -> None:
     sweep(tmp_path, RATES, "name=mine")
     with pytest.raises(UserError) as raised:

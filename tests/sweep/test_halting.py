@@ -87,6 +87,7 @@ def test_a_search_that_is_paused_keeps_to_its_budget(tmp_path: Path) -> None:
     assert told(tmp_path, "check") == 0
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize(
     "arguments",
     most_are_whole([[RATES], ["head.weight_lr=interval(1,30)", "budget.trials=4"]], 1),

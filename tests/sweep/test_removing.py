@@ -106,6 +106,7 @@ def dying(folder: str) -> None:
     told(Path(folder), "remove", "mine", "confirm=true")
 
 
+@pytest.mark.whole
 def test_killed_halfway_the_same_command_finishes_it(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

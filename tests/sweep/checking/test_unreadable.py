@@ -268,6 +268,7 @@ def test_a_removal_touches_nothing_outside_the_record(tmp_path: Path) -> None:
     assert not (record / "artifacts" / run_id).exists()
 
 
+@pytest.mark.whole
 def test_a_study_that_was_lost_is_said_and_taken_over(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
