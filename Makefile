@@ -119,9 +119,10 @@ test: $(READY)  ## Run the tests, but for launchers, Ray, PostgreSQL and the lon
 test-all: $(READY)  ## Run every test
 	$(TEST) -m pytest -n $(MORE_THAN_CORES) --dist loadgroup $(TESTS)
 
-coverage: $(READY)  ## Run the tests of `make test` and print line and branch coverage by package
+# many modules are reached by the tests that make test leaves out
+coverage: $(READY)  ## Run every test and print line and branch coverage by package (an hour on two cores)
 	@rm -f .coverage .coverage.*
-	$(TEST) -m coverage run -m pytest -n auto --dist loadgroup -m 'not distributed and not whole' -q $(TESTS)
+	$(TEST) -m coverage run -m pytest -n $(MORE_THAN_CORES) --dist loadgroup -q $(TESTS)
 	@$(RUN) -m coverage combine --quiet && $(RUN) -m coverage json --quiet -o .coverage.json
 	@$(RUN) tests/coverage_by_package.py .coverage.json
 
