@@ -104,12 +104,15 @@ def _memory() -> int:
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Refuse versions of pytest and pytest-xdist that do not keep a group on one process."""
     grouped = [item for item in session.items if item.get_closest_marker("xdist_group")]
-    # no look for garbage goes through what pytest and the libraries are
-    gc.freeze()
-    session.config.add_cleanup(gc.unfreeze)
     by_group = getattr(session.config.option, "loadgroup", False)
     if by_group and not all("@" in item.nodeid for item in grouped):
         raise pytest.UsageError("--dist loadgroup has no effect: take another pytest version")
+
+
+def pytest_runtestloop(session: pytest.Session) -> None:
+    """Let no look for garbage go through what pytest and the libraries are made of."""
+    gc.freeze()
+    session.config.add_cleanup(gc.unfreeze)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

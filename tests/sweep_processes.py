@@ -6,15 +6,16 @@ import csv
 import json
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import optuna
 import processes
 from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial
-from sqlalchemy import create_engine, text
+from sqlalchemy import Row, create_engine, text
 
 from mcalc.results import RecordedTrial
 from mcalc.tracking.tracker import Tracker
@@ -69,48 +70,37 @@ def wait_for(condition: Callable[[], object], *workers: Worker) -> None:
 
 def at_work(storage: str) -> dict[str, int]:
     """Process numbers of workers with a lease on a training run, by run."""
-    engine = create_engine(storage)
-    try:
-        with engine.connect() as connection:
-            rows = connection.execute(
-                text("SELECT work, process FROM mcalc_claims WHERE work <> 'parent run'")
-            ).all()
-        return {row.work: row.process for row in rows}
-    except Exception:  # the table is not there yet
-        return {}
-    finally:
-        engine.dispose()
+    query = "SELECT work, process FROM mcalc_claims WHERE work <> 'parent run'"
+    return {row.work: row.process for row in _rows(storage, query)}
 
 
 def running(storage: str) -> dict[str, str]:
-    """MLflow runs of the trials that a study has as running, by training run.
-
-    As the study's tables have them: opening it with Optuna takes twenty times as long, and this is
-    asked several times a second.
-    """
-    engine = create_engine(storage)
+    """MLflow runs of the trials that a study has as running, by training run."""
     query = """
         SELECT a.value_json AS identity, b.value_json AS run FROM trials t
         JOIN trial_user_attributes a ON a.trial_id = t.trial_id AND a.key = 'identity'
         JOIN trial_user_attributes b ON b.trial_id = t.trial_id AND b.key = 'mlflow_run'
         WHERE t.state = 'RUNNING'"""
-    try:
-        with engine.connect() as connection:
-            rows = connection.execute(text(query)).all()
-    except Exception:  # the tables are not there yet
-        return {}
-    finally:
-        engine.dispose()
+    rows = _rows(storage, query)
     return {json.loads(row.identity)["trajectory"]: json.loads(row.run) for row in rows}
 
 
 def completed(storage: str) -> int:
     """How many trials a study has as complete."""
+    return len(_rows(storage, "SELECT trial_id FROM trials WHERE state = 'COMPLETE'"))
+
+
+def _rows(storage: str, query: str) -> Sequence[Row[Any]]:
+    """What a store answers; nothing while its tables are not there.
+
+    Opening a study with Optuna takes twenty times as long, and tests ask several times a second.
+    """
     engine = create_engine(storage)
     try:
         with engine.connect() as connection:
-            query = text("SELECT count(*) FROM trials WHERE state = 'COMPLETE'")
-            return int(connection.execute(query).scalar_one())
+            return connection.execute(text(query)).all()
+    except Exception:
+        return []
     finally:
         engine.dispose()
 

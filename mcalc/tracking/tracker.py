@@ -263,14 +263,14 @@ class Tracker:
         new = self._create_run(opening.name, opening.tags)
         for batch in _batches(opening):
             self.client.log_batch(new, params=batch)
+        opened = recorded_trial(self.client.get_run(new))
+        if source := opened.params.get("data.source"):
+            self.data_set(new, source, opened.tags.get("mcalc.fingerprint", ""))
         writer = RunWriter(self.client, new, opening)
         writer.copy(found.manifest, found.files, read_curve(found.files))
         if old is not None:
             self.supersede(run_id, new)
-        written = recorded_trial(self.client.get_run(new))
-        if source := written.params.get("data.source"):
-            self.data_set(new, source, written.tags.get("mcalc.fingerprint", ""))
-        return written
+        return recorded_trial(self.client.get_run(new))
 
     def is_recoverable(self, run_id: str, sealed: str) -> bool:
         """Whether the files of a run that MLflow lost are there, as they were."""

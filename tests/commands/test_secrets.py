@@ -63,7 +63,10 @@ def check(tmp_path: Path, *arguments: str) -> str:
 
 
 def commands(tmp_path: Path, setting: str, *, all_of_them: bool) -> Sequence[Sequence[str]]:
-    """What may be done with an address; each fails, or prints it."""
+    """What may be done with an address; each fails, or prints it.
+
+    `all_of_them`: also mistakes whose answers take every kind of address alike.
+    """
     cache = f"data.cache={tmp_path / 'cache'}"
     mistyped = (
         ("mcalc.train", setting, setting.replace("=", "=,", 1)),

@@ -12,8 +12,8 @@ from optuna.trial import TrialState
 from sweep_processes import (
     SMALL,
     Worker,
+    at_work,
     attempts,
-    in_training,
     predictions,
     recorded,
     running,
@@ -58,14 +58,14 @@ def undisturbed(
 def training(runs: Path) -> set[int]:
     """Processes that hold a lease on a training run with an evaluation in MLflow."""
     storage = url_of(runs / "optuna.db")
-    holders = in_training(storage)
-    if not holders:
+    begun, holders = running(storage), at_work(storage)
+    if not begun:
         return set()
-    begun, client = running(storage), Tracker(runs, "mcalc").client
+    client = Tracker(runs, "mcalc").client
     return {
-        process
-        for run, process in holders.items()
-        if run in begun and client.get_metric_history(begun[run], "training/val_loss")
+        holders[work]
+        for work, run in begun.items()
+        if work in holders and client.get_metric_history(run, "training/val_loss")
     }
 
 

@@ -723,6 +723,12 @@ def test_the_check_finds_small_differences_doubles_and_broken_seeds(
     tracker.client.set_terminated(runs("seeds")["#0, seed=0"].run_id, "FAILED")
     (difference,) = checked(tmp_path, "seeds").differences
     assert "#0, seed=0: it is failed, and was finished" in difference
+    # of a configuration that has not ended, the seeds before the last one have to be done too
+    with closing(sqlite3.connect(tmp_path / "mlruns" / "optuna.db")) as database, database:
+        ours = "(SELECT study_id FROM studies WHERE study_name = 'seeds')"
+        database.execute(f"UPDATE trials SET state = 'RUNNING' WHERE study_id = {ours}")
+    said = checked(tmp_path, "seeds").differences
+    assert any("#0: RUNNING in Optuna, failed in MLflow" in each for each in said)
 
     (first,) = runs("pruned").values()
     assert first.state == "pruned"

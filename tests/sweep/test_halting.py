@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 from engine import Instant, start, sweep
-from parameters import most_are_whole
 from processes import wait_for
 from sqlalchemy import create_engine, text
 from sqlalchemy.exc import OperationalError
@@ -90,7 +89,7 @@ def test_a_search_that_is_paused_keeps_to_its_budget(tmp_path: Path) -> None:
 @pytest.mark.whole
 @pytest.mark.parametrize(
     "arguments",
-    most_are_whole([[RATES], ["head.weight_lr=interval(1,30)", "budget.trials=4"]], 1),
+    [[RATES], ["head.weight_lr=interval(1,30)", "budget.trials=4"]],
     ids=["rows", "search"],
 )
 def test_cancel_closes_what_a_dead_worker_left_and_loses_nothing(

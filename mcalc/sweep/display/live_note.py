@@ -54,5 +54,5 @@ def pointer_to_mlflow(plan: Plan, tracking: TrackingConfig, experiment: str, run
     """What optuna-dashboard says of a sweep: its description, and where its trials are in full."""
     served = without_password(tracking.uri) if tracking.uri else "http://127.0.0.1:5000"
     page = f"{served}/#/experiments/{experiment}/runs/{run}"
-    how = "" if tracking.uri else f" (after `{how_to_look(tracking)}`, without another PORT)"
+    how = "" if tracking.uri else f" (after `{how_to_look(tracking)}`, on its default port)"
     return f"{plan.description}\n\nCurves, files and pictures of the trials: [MLflow]({page}){how}"

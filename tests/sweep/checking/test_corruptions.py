@@ -14,7 +14,6 @@ from pathlib import Path
 import processes
 import pytest
 import sweep_processes
-from mlflow.entities import Dataset, DatasetInput
 from stores import begin_with_tables
 
 from mcalc.sweep.__main__ import main
@@ -22,8 +21,6 @@ from mcalc.tracking.tracker import Tracker
 
 EXPLICIT = ("head.weight_lr=1,10", "stopping.patience=null", "seed=0")
 SEARCH = ("head.weight_lr=interval(1,30)", "budget.trials=2", "name=tries")
-
-MISSING = DatasetInput(Dataset("none", "none", "none", "none"), [])
 
 pytestmark = [pytest.mark.whole, pytest.mark.xdist_group("corruptions")]
 
@@ -317,7 +314,7 @@ def data_sets(folder: Path) -> set[tuple[str, str, str]]:
         (str(run.info.run_name), each.dataset.name, each.dataset.digest)
         for run in tracker._search({"mcalc.kind": "trial"}, state="FINISHED")
         if "mcalc.superseded_by" not in run.data.tags
-        for each in run.inputs.dataset_inputs or [MISSING]
+        for each in run.inputs.dataset_inputs
     }
 
 
