@@ -1,7 +1,9 @@
 """Of the networks of a sweep, the best of each split alone: `tracking.keep_models=best`.
 
 Several workers may end trials at once. Each looks after its own end at all that have ended, so that
-the last of them sees every one; what it removes is worse than one that is there.
+the last of them sees every one. Whether a network is kept and which are removed is told by one and
+the same rank (`_rank`), which no two runs share: the first of all that have ended was then never
+beaten, and nobody removes it.
 """
 
 from __future__ import annotations
@@ -43,19 +45,22 @@ class BestNetwork:
         self._parent = parent
         self._uri = uri
 
-    def is_beaten(self, split: str, key: str, area: float) -> bool:
-        """Whether a finished trial has a network at least as good.
+    def is_beaten(self, split: str, run_id: str, area: float) -> bool:
+        """Whether a finished run of another trial ranks before a run that ends now.
 
         Args:
             split: fingerprint of the trial's split: only trials validated on the same are compared.
-            key: identity of the trial, whose own earlier runs do not count.
+            run_id: the run; earlier runs of its own trial do not count.
             area: its AUC on validation, in [0, 1].
         """
         try:
             others = self._ranked(split)
+            run = self._client.get_run(run_id)
         except UnreachableError:  # the server is away: kept, until a trial ends that sees it
             return False
-        return any(_area(run) >= area for run in others if run.data.tags.get("mcalc.key") != key)
+        key = run.data.tags.get("mcalc.key")
+        first = next((each for each in others if each.data.tags.get("mcalc.key") != key), None)
+        return first is not None and _rank(first, _area(first)) < _rank(run, area)
 
     def remove_beaten(self, split: str) -> None:
         """Remove the network of every finished trial of this split but the best."""
@@ -77,7 +82,7 @@ class BestNetwork:
             order_by=[f"metrics.`{RESULT}{VALIDATION_AUC}` DESC", "attributes.start_time ASC"],
         )
         runs = [run for run in found if SUPERSEDED_TAG not in run.data.tags]
-        return sorted(runs, key=lambda run: (-_area(run), run.info.start_time, run.info.run_id))
+        return sorted(runs, key=lambda run: _rank(run, _area(run)))
 
     def _remove(self, run: Run, best: Run) -> None:
         why = (
@@ -102,3 +107,8 @@ class BestNetwork:
 
 def _area(run: Run) -> float:
     return plain_metrics(run.data.metrics).get(VALIDATION_AUC, -1.0)
+
+
+def _rank(run: Run, area: float) -> tuple[float, int, str]:
+    """Sorts the best first: by AUC on validation, of equal ones the run that began first."""
+    return -area, int(run.info.start_time), str(run.info.run_id)
