@@ -28,7 +28,9 @@ from pathlib import Path
 from typing import Any
 
 _CONTEXT = multiprocessing.get_context("forkserver")
-_OURS = ("mcalc", "hydra_plugins")
+_OURS = ("mcalc", "hydra_plugins", "small_network")
+_TESTS = str(Path(__file__).parent)
+"""Has the small network; on the path of what a command starts, too."""
 LONGEST_SECONDS = 900.0
 
 
@@ -111,6 +113,7 @@ def start(
     else:
         out = err = log
     given = dict(os.environ if environment is None else environment)
+    given["PYTHONPATH"] = os.pathsep.join(filter(None, (_TESTS, given.get("PYTHONPATH"))))
     process = fork(_command, arguments, str(folder), given, str(out), str(err), before)
     return Started(arguments, process, out, err)
 

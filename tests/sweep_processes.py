@@ -15,15 +15,14 @@ import optuna
 import processes
 from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial
+from small_network import SMALL_NETWORK
 from sqlalchemy import Row, create_engine, text
 
 from mcalc.results import RecordedTrial
 from mcalc.tracking.tracker import Tracker
 
 ROOT = Path(__file__).resolve().parents[1]
-SMALL = (
-    "backbone=squeezenet",
-    "backbone.weights=none",
+_TRIAL = (
     "data.phantom.lesions=32",
     "trainer.batch_size=4",
     "trainer.max_iterations=6",
@@ -31,7 +30,10 @@ SMALL = (
     "trainer.threads=1",
     "tracking.keep_models=none",
 )
-"""A trial of a few seconds on one core."""
+SMALL = (*SMALL_NETWORK, *_TRIAL)
+"""A trial of a second or two on one core."""
+SQUEEZENET = ("backbone=squeezenet", "backbone.weights=none", *_TRIAL)
+"""One that trains for some seconds, so that it can be met in training."""
 PATIENCE_SECONDS = 900.0
 """Far more than anything takes: a busy machine fails no test."""
 
@@ -51,9 +53,15 @@ class Worker:
         return self.process.wait(PATIENCE_SECONDS)
 
 
-def start(*arguments: str, log: Path, folder: Path = ROOT, **environment: str) -> Worker:
-    """Start a sweep of small trials in a folder."""
-    words = ["mcalc.train", "-m", *SMALL, *arguments]
+def start(
+    *arguments: str,
+    log: Path,
+    folder: Path = ROOT,
+    trial: Sequence[str] = SMALL,
+    **environment: str,
+) -> Worker:
+    """Start a sweep of small trials, or of SQUEEZENET's, in a folder."""
+    words = ["mcalc.train", "-m", *trial, *arguments]
     given = {**os.environ, **environment}
     return Worker(processes.start(*words, folder=folder, environment=given, log=log), log)
 

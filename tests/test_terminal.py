@@ -13,13 +13,14 @@ from pathlib import Path
 
 import processes
 import pytest
+from small_network import SMALL_NETWORK
 
 from mcalc.config import joined, short_name, short_title
 from mcalc.console import format_time
 from mcalc.line_breaks import wrapped
 
 SMALL = (
-    "backbone=squeezenet", "backbone.weights=none", "data.phantom.lesions=16",
+    *SMALL_NETWORK, "data.phantom.lesions=16",
     "trainer.max_iterations=4", "trainer.val_every=2", "trainer.batch_size=4",
     "trainer.threads=1", "tracking.keep_models=none", "tracking.checkpoint_minutes=0",
 )  # fmt: skip

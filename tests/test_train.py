@@ -19,6 +19,7 @@ import pytest
 import torch
 from mlflow.tracking import MlflowClient
 from optuna.trial import TrialState
+from small_network import SMALL_BACKBONE, SMALL_NETWORK
 from stores import begin_with_images, begin_with_tables
 
 from mcalc.config import TrackingConfig
@@ -37,8 +38,7 @@ pytestmark = pytest.mark.slow
 of_the_sweep = pytest.mark.xdist_group("swept")  # one process runs it for all of them
 
 SMALL = [
-    "backbone=squeezenet",
-    "backbone.weights=none",
+    *SMALL_NETWORK,
     "data.phantom.lesions=32",
     "trainer.batch_size=4",
     "trainer.max_iterations=6",
@@ -47,7 +47,7 @@ SMALL = [
 ]
 SWEEP = """
 description: four rows of which one cannot train
-overrides: [backbone=squeezenet, backbone.weights=none]
+overrides: [backbone=squeezenet, backbone.weights=none, backbone.name=small]
 rows:
   A: {stopping.patience: 1}
   B: {stopping.patience: 3}
@@ -156,7 +156,7 @@ def test_the_record_of_a_trial_is_complete(swept: tuple[Path, list[str], str, st
     assert len(trial.crops) > 2
     picture = cv2.imread(next(iter(trial.crops.values())), cv2.IMREAD_GRAYSCALE)
     assert picture is not None
-    assert picture.shape == (224, 224)
+    assert picture.shape == (SMALL_BACKBONE.contract.size, SMALL_BACKBONE.contract.size)
     labels, probabilities = trial.predictions.labels, trial.predictions.probabilities
     assert trial.metrics["accuracy"] == np.mean((probabilities > 0.5) == labels)
 
@@ -298,7 +298,10 @@ def nearly_full() -> None:
 def test_a_full_disk_stops_the_sweep_and_the_same_command_goes_on(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    arguments = ["-m", *SMALL, "tracking.keep_models=all", "head.weight_lr=1,5", "name=mine"]
+    arguments = [
+        "-m", *SMALL, "backbone.name=squeezenet", "tracking.keep_models=all",
+        "head.weight_lr=1,5", "name=mine",
+    ]  # fmt: skip
     # the stores are made while there is room
     ended_well(run(tmp_path, "-m", *SMALL, "head.weight_lr=1,3", "name=other"))
 

@@ -23,6 +23,7 @@ from submitit.core.utils import DelayedSubmission
 from sweep_processes import (
     ROOT,
     SMALL,
+    SQUEEZENET,
     Worker,
     attempts,
     in_training,
@@ -238,6 +239,7 @@ def test_jobs_beyond_the_cores_wait_and_all_of_them_run(
         return found
 
     monkeypatch.setattr(HydraLauncher, "launch", watched)
+    monkeypatch.setenv("PYTHONPATH", str(ROOT / "tests"))  # where jobs find the small network
     runs = tmp_path / "runs"
     sweep = ("-m", *SMALL, "head.weight_lr=1,10", cache, f"tracking.dir={runs}")
     cores = os.sched_getaffinity(0)
@@ -326,6 +328,7 @@ def test_a_search_by_several_workers_keeps_to_its_budget_and_builds_what_it_draw
         *JOBLIB,
         log=tmp_path / "log",
         folder=folder,
+        trial=SQUEEZENET,
     )
     assert worker.ended() == 0, worker.printed()
     all_done_once(folder / "runs", 4)

@@ -10,7 +10,7 @@ import psutil
 import pytest
 from optuna.trial import TrialState
 from sweep_processes import (
-    SMALL,
+    SQUEEZENET,
     Worker,
     at_work,
     attempts,
@@ -49,7 +49,7 @@ def undisturbed(
     found = {}
     for varied in (TWO_JOBS, ONE_JOB):
         runs = tmp_path_factory.mktemp("undisturbed")
-        run_sweep([*SMALL, *SETTINGS, varied, cache, f"tracking.dir={runs}"], compose_config)
+        run_sweep([*SQUEEZENET, *SETTINGS, varied, cache, f"tracking.dir={runs}"], compose_config)
         found[varied] = predictions(runs)
         assert len(found[varied]) == 2
     return found
@@ -100,7 +100,7 @@ def test_a_job_of_submitit_that_gets_a_signal_is_finished_by_another(
     runs = tmp_path / "runs"
     command = start(
         *SETTINGS, varied, cache, f"tracking.dir={runs}", "hydra/launcher=submitit_local",
-        log=tmp_path / "log",
+        log=tmp_path / "log", trial=SQUEEZENET,
     )  # fmt: skip
     job = one_in_training(runs, command)
     os.kill(job, number)
@@ -123,7 +123,7 @@ def test_a_signal_to_the_command_stops_its_jobs_on_checkpoints(
 ) -> None:
     runs = tmp_path / "runs"
     arguments = (*SETTINGS, varied, cache, f"tracking.dir={runs}", f"hydra/launcher={launcher}")
-    first = start(*arguments, log=tmp_path / "first.log")
+    first = start(*arguments, log=tmp_path / "first.log", trial=SQUEEZENET)
     job = one_in_training(runs, first)
     first.process.send_signal(signal.SIGUSR1)
     assert first.ended() == PREEMPTED, first.printed()
@@ -134,6 +134,6 @@ def test_a_signal_to_the_command_stops_its_jobs_on_checkpoints(
     states = {attempt.state for attempt in attempts(url_of(runs / "optuna.db"))}
     assert TrialState.RUNNING in states
     assert TrialState.FAIL not in states
-    second = start(*arguments, log=tmp_path / "second.log")
+    second = start(*arguments, log=tmp_path / "second.log", trial=SQUEEZENET)
     assert second.ended() == 0, second.printed()
     finished_as_undisturbed(runs, undisturbed[varied])

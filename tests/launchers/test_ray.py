@@ -11,7 +11,15 @@ from typing import Any
 import psutil
 import pytest
 from optuna.trial import TrialState
-from sweep_processes import attempts, in_training, predictions, recorded, start, wait_for
+from sweep_processes import (
+    SQUEEZENET,
+    attempts,
+    in_training,
+    predictions,
+    recorded,
+    start,
+    wait_for,
+)
 
 from mcalc.errors import UserError
 from mcalc.sweep.__main__ import main
@@ -66,6 +74,7 @@ def test_a_sweep_on_several_nodes_outlives_a_killed_worker(
         f"hydra.launcher.address={cluster}",
         f"tracking.dir={runs}",
         log=tmp_path / "log",
+        trial=SQUEEZENET,
     )
     # before the study knows a run, a kill leaves it to be closed, and another is opened
     wait_for(lambda: len(in_training(storage)) == 2, worker)

@@ -16,14 +16,15 @@ import processes
 import pytest
 import torch
 import yaml
+from small_network import SMALL_BACKBONE
 from stores import begin_with_images, begin_with_tables
 from sweep_processes import SMALL as COMMON
+from sweep_processes import SQUEEZENET
 
 from mcalc.config import NUMERICS_VERSION, PhantomConfig, TrackingConfig
 from mcalc.config.compose import compose_config
 from mcalc.config.identity import keys_of, numeric_settings
 from mcalc.data.phantom.download import write_phantom
-from mcalc.models.backbones import BACKBONES
 from mcalc.results import RecordedTrial
 from mcalc.sweep.__main__ import main as look
 from mcalc.tracking.reader import read_trials
@@ -210,7 +211,7 @@ def test_its_settings_are_printed_and_nothing_runs(
     capsys.readouterr()
     assert main(["from_run=mine", "data.cache=elsewhere", "--cfg", "job"]) == 0
     printed = yaml.safe_load(capsys.readouterr().out)
-    assert printed["backbone"]["name"] == "squeezenet"
+    assert printed["backbone"]["name"] == "small"
     assert printed["data"]["phantom"]["lesions"] == 32
     assert printed["trainer"]["max_iterations"] == 6
     assert printed["data"]["cache"] == "elsewhere"
@@ -359,7 +360,7 @@ def test_data_and_weights_that_lie_elsewhere_now(tmp_path: Path) -> None:
     root = write_phantom(tmp_path / "data", PhantomConfig(lesions=32))
     weights = tmp_path / "w.pth"
     arguments = [each for each in SMALL if not each.startswith(("data.", "backbone.weights"))]
-    torch.save(BACKBONES["squeezenet"].build().state_dict(), weights)
+    torch.save(SMALL_BACKBONE.build().state_dict(), weights)
     given = ["data=cbis_ddsm", f"data.root={root}", f"backbone.weights={weights}", "name=mine"]
     done = run(tmp_path, *arguments, *given)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -375,7 +376,7 @@ def test_data_and_weights_that_lie_elsewhere_now(tmp_path: Path) -> None:
 
 @pytest.mark.whole
 def test_a_rerun_that_was_stopped_continues_as_the_same_run(tmp_path: Path) -> None:
-    long = [*SMALL, "trainer.max_iterations=40", "name=mine"]
+    long = [*SQUEEZENET, "trainer.max_iterations=40", "name=mine"]
     assert run(tmp_path, *long).returncode == 0
     arguments = ["from_run=mine", WITHOUT_NETWORK, "tracking.checkpoint_minutes=0.001"]
     started = processes.start("mcalc.train", *arguments, folder=tmp_path)
