@@ -87,19 +87,16 @@ def finished_as_undisturbed(runs: Path, undisturbed: dict[str, dict[str, str]]) 
     assert list((runs / "checkpoints").iterdir()) == []
 
 
-@pytest.mark.parametrize(
-    ("varied", "number"), [(TWO_JOBS, signal.SIGUSR1), (ONE_JOB, signal.SIGTERM)]
-)
+@pytest.mark.parametrize("number", [signal.SIGUSR1, signal.SIGTERM])
 def test_a_job_of_submitit_that_gets_a_signal_is_finished_by_another(
     tmp_path: Path,
     cache: str,
     undisturbed: dict[str, dict[str, dict[str, str]]],
-    varied: str,
     number: int,
 ) -> None:
     runs = tmp_path / "runs"
     command = start(
-        *SETTINGS, varied, cache, f"tracking.dir={runs}", "hydra/launcher=submitit_local",
+        *SETTINGS, ONE_JOB, cache, f"tracking.dir={runs}", "hydra/launcher=submitit_local",
         log=tmp_path / "log", trial=SQUEEZENET,
     )  # fmt: skip
     job = one_in_training(runs, command)
@@ -108,7 +105,7 @@ def test_a_job_of_submitit_that_gets_a_signal_is_finished_by_another(
     assert "giving what is left to new ones" not in command.printed()
     # Submitit puts the job back by itself, except after SIGTERM
     assert ("stopped by a signal" in command.printed()) == (number == signal.SIGTERM)
-    finished_as_undisturbed(runs, undisturbed[varied])
+    finished_as_undisturbed(runs, undisturbed[ONE_JOB])
 
 
 @pytest.mark.parametrize(
