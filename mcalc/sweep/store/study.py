@@ -28,12 +28,13 @@ from mcalc.sweep.store.definition import (
     check_same_definition,
 )
 from mcalc.sweep.store.entry import ended, identity_of
+from mcalc.sweep.store.parameters import Parameters
 from mcalc.sweep.store.readable import rename_study, with_sound_attributes
 from mcalc.sweep.store.samplers import distributions, pruner_of, sampler_of
 from mcalc.sweep.store.storage import Storage
 
-RANGES, PARENT = "mcalc:ranges", "mcalc:parent"
-"""User attributes of a study, beside those of its definition."""
+PARENT = "mcalc:parent"
+"""User attribute of a study, beside those of its definition."""
 DONE = (TrialState.COMPLETE, TrialState.PRUNED)
 """States that are not run again."""
 
@@ -97,9 +98,9 @@ class SweepStudy:
         return dict(self.facts().get(SHARED, {}))
 
     @cached_property
-    def ranges(self) -> dict[str, Sequence[float]]:
-        """From where to where each number ranges over the sweep's trials, by key."""
-        return dict(self.facts().get(RANGES, {}))
+    def parameters(self) -> Parameters:
+        """What of its explicit trials is a parameter, as first read."""
+        return Parameters.of(self.facts())
 
     @cached_property
     def definition(self) -> dict[str, Any] | None:
@@ -116,11 +117,7 @@ class SweepStudy:
         if plan.search:
             entries[DEFINITION] = plan.search.definition()
         else:
-            before = known.get(RANGES, {})
-            entries[RANGES] = before | {
-                name: [min(low, *before.get(name, [low])), max(high, *before.get(name, [high]))]
-                for name, (low, high) in _ranges(plan).items()
-            }
+            entries |= Parameters.of(known).with_those_of(plan.trials).facts()
         # the last: whoever finds it finds all, also one of several workers that begin at once
         entries[SHARED] = {**known.get(SHARED, {}), **plan.shared}
         for name, value in entries.items():
@@ -232,7 +229,8 @@ class SweepStudy:
     ) -> dict[str, BaseDistribution]:
         """The space with the categories that earlier trials have: Optuna lets no set change.
 
-        A file added to a group since then is not among them; its trial has it as an attribute only.
+        A file added to a group since then is not among them, nor a value that later rows bring;
+        its trial has it as an attribute only.
         """
         kept = dict(space)
         for name, given in space.items():
@@ -379,19 +377,6 @@ def _is_within(value: Any, given: BaseDistribution) -> bool:
         return given._contains(given.to_internal_repr(value))
     except (TypeError, ValueError):  # no category of it, or no number
         return False
-
-
-def _ranges(plan: Plan) -> dict[str, tuple[float, float]]:
-    """From where to where the numbers of a plan's trials range, by key."""
-    seen: dict[str, list[Any]] = {}
-    for trial in plan.trials:
-        for name, value in trial.values.items():
-            seen.setdefault(name, []).append(value)
-    return {
-        name: (float(min(values)), float(max(values)))
-        for name, values in seen.items()
-        if all(isinstance(v, int | float) and not isinstance(v, bool) for v in values)
-    }
 
 
 def _is_feasible(value: float | None) -> TypeGuard[float]:

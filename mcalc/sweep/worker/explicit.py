@@ -5,13 +5,11 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
 from optuna.trial import FrozenTrial, TrialState
 
 from mcalc.config import PlannedTrial
-from mcalc.config.compose import GROUPS, choices
 from mcalc.errors import CancelledError
 from mcalc.results import CurvePoint, Outcome, TrialResult
 from mcalc.sweep.store import EVALUATED, Job, Lease, Owner, SweepStudy
@@ -81,7 +79,7 @@ class Rows:
 
     def _begin(self, key: str, before: FrozenTrial | None) -> int:
         trial = self.trials[key]
-        space = space_of(trial.values, self.context.study.ranges)
+        space = self.context.study.parameters.space(trial.values)
         return self.context.study.begin(trial, space, before)
 
     def _kept(self, before: Mapping[str, FrozenTrial]) -> list[Outcome]:
@@ -159,21 +157,3 @@ class _AttemptListener(LeaseListener):
             replaced = old.user_attrs.get("mlflow_run")
             if replaced and replaced != outcome.run_id:
                 self.tracker.supersede(str(replaced), outcome.run_id)
-
-
-def space_of(
-    values: Mapping[str, Any], ranges: Mapping[str, Sequence[float]]
-) -> dict[str, BaseDistribution]:
-    """Distributions for Optuna's own analysis: numbers over `ranges`, groups over their files.
-
-    Optuna lets the range of a number differ from trial to trial, but not the set of a categorical:
-    text that does not name a group's file remains an attribute.
-    """
-    space: dict[str, BaseDistribution] = {}
-    for name in values:
-        if name in GROUPS:
-            space[name] = CategoricalDistribution(choices(name))
-        elif name in ranges:
-            low, high = ranges[name]
-            space[name] = FloatDistribution(low, high)
-    return space

@@ -13,6 +13,7 @@ from optuna.trial import TrialState
 from mcalc.config.compose import compose_config
 from mcalc.config.trial import plan_trial
 from mcalc.sqlite_file import url_of
+from mcalc.sweep.__main__ import main as check
 from mcalc.sweep.planning import make_plans
 from mcalc.sweep.store.definition import check_same_definition
 from mcalc.sweep.store.storage import Storage, storage_url
@@ -45,6 +46,37 @@ def test_more_values_may_be_added_outside_the_range(tmp_path: Path) -> None:
     study = load(tmp_path)
     assert [t.params["head.weight_lr"] for t in study.trials] == [5, 10, 1, 20]
     assert all(t.state is TrialState.COMPLETE for t in study.trials)
+
+
+def test_a_setting_that_is_null_in_some_rows_is_a_parameter_with_an_importance(
+    tmp_path: Path,
+) -> None:
+    axes = ("stopping.patience=5,null,10", "data.clahe.enabled=true,false", "head.weight_lr=1,10")
+    sweep(tmp_path, *axes, "name=mine")
+    study = load(tmp_path)
+    assert {t.params["stopping.patience"] for t in study.trials} == {5, 10, None}
+    assert {t.params["data.clahe.enabled"] for t in study.trials} == {True, False}
+    varied = {"stopping.patience", "data.clahe.enabled", "head.weight_lr"}
+    assert set(optuna.importance.get_param_importances(study)) == varied
+
+
+@pytest.mark.parametrize(
+    ("first", "more", "known"),
+    [("5,null", "5,null,10", {5, None}), ("5,10", "5,10,null", {5, 10}), ("null", "5,null", {5})],
+)
+def test_rows_that_come_later_with_a_value_of_another_kind_run(
+    first: str, more: str, known: set[int | None], tmp_path: Path
+) -> None:
+    """Optuna lets no set of categories change: they have the value as an attribute."""
+    sweep(tmp_path, "head.weight_lr=1,2", f"stopping.patience={first}", "name=mine")
+    sweep(tmp_path, "head.weight_lr=1,2", f"stopping.patience={more}", "name=mine")
+    trials = load(tmp_path).trials
+    assert len(trials) == 2 * len(more.split(","))
+    assert all(t.state is TrialState.COMPLETE for t in trials)
+    assert {
+        t.params["stopping.patience"] for t in trials if "stopping.patience" in t.params
+    } == known
+    assert check(["check", f"tracking.dir={tmp_path / 'mlruns'}"]) == 0
 
 
 def test_a_search_minimises_where_its_objective_is_a_loss(
