@@ -3,10 +3,10 @@
     python tests/faults/replay.py              every fault
     python tests/faults/replay.py plan check   those whose names begin so
 
-Each is applied to a copy of the working tree, and the tests that its header names are run there in
-that order until one fails. `killed`: a test failed; `survived`: none did. Exit status 1 where one
-survived, or could not be replayed because the code has changed since: then renew the diff, or
-delete it with the code that it was about.
+Each is applied to a copy of the working tree, the tests that its header names are run there in that
+order until one fails, and it is taken back. `killed`: a test failed; `survived`: none did. Exit
+status 1 where one survived, or could not be replayed because the code has changed since: then renew
+the diff, or delete it with the code that it was about.
 
 A diff begins with a line that says what the fault does, and a line `tests: PATH ...`. Faults were
 chosen before the tests of their module were looked at.
@@ -56,18 +56,25 @@ def faults(beginnings: list[str]) -> list[Fault]:
 
 
 @contextmanager
-def planted(fault: Fault) -> Iterator[Path | None]:
-    """A copy of the working tree with the fault; None where the code has changed since."""
+def copied() -> Iterator[Path]:
+    """A copy of the working tree, the same for all faults: Python compiles it once."""
     with tempfile.TemporaryDirectory() as folder:
         # as in the checkout, where tests look for the real data beside it
         tree = Path(folder) / "tree"
         shutil.copytree(ROOT, tree, ignore=_not_copied)
         if (ROOT.parent / "shared").is_dir():
             (Path(folder) / "shared").symlink_to(ROOT.parent / "shared")
-        applied = subprocess.run(
-            ["git", "apply", str(fault.diff)], cwd=tree, capture_output=True, text=True
-        )
-        yield tree if applied.returncode == 0 else None
+        yield tree
+
+
+@contextmanager
+def planted(fault: Fault, tree: Path) -> Iterator[bool]:
+    """A fault in a tree while it is looked at; whether it could be: the code may have changed."""
+    apply = ["git", "apply", str(fault.diff)]
+    applied = subprocess.run(apply, cwd=tree, capture_output=True).returncode == 0
+    yield applied
+    if applied:
+        subprocess.run([*apply, "--reverse"], cwd=tree, capture_output=True, check=True)
 
 
 def _not_copied(folder: str, names: list[str]) -> set[str]:
@@ -76,10 +83,10 @@ def _not_copied(folder: str, names: list[str]) -> set[str]:
     return {name for name in names if name in here or name == "__pycache__"}
 
 
-def replay(fault: Fault) -> tuple[str, str]:
+def replay(fault: Fault, tree: Path) -> tuple[str, str]:
     """`killed`, `survived` or `does not apply`; and the first test that noticed."""
-    with planted(fault) as tree:
-        if tree is None:
+    with planted(fault, tree) as applied:
+        if not applied:
             return "does not apply", ""
         outcome, noticed = "not replayed", "it names no tests"
         for tests in fault.tests:
@@ -119,12 +126,13 @@ def main() -> int:
     if not chosen:
         sys.exit(f"no fault's name begins with {' or '.join(sys.argv[1:])}")
     counts: Counter[str] = Counter()
-    for fault in chosen:
-        began = time.monotonic()
-        outcome, noticed = replay(fault)
-        counts[outcome] += 1
-        seconds = time.monotonic() - began
-        print(f"{outcome:14} {fault.name} ({seconds:.0f} s) {noticed or fault.what}", flush=True)
+    with copied() as tree:
+        for fault in chosen:
+            began = time.monotonic()
+            outcome, noticed = replay(fault, tree)
+            counts[outcome] += 1
+            took = time.monotonic() - began
+            print(f"{outcome:14} {fault.name} ({took:.0f} s) {noticed or fault.what}", flush=True)
     print(", ".join(f"{number} {outcome}" for outcome, number in sorted(counts.items())))
     return 0 if counts.keys() <= {"killed"} else 1
 
