@@ -18,12 +18,12 @@ from typing import Any
 
 import processes
 from durability.instants import Instant, Life, watch
-from sweep_processes import ROOT, SMALL
+from sweep_processes import ROOT, SQUEEZENET
 
 NAME = "proof"
 TRIALS = 6
 SWEEP = (
-    *(each for each in SMALL if not each.startswith("trainer.max_iterations")),
+    *(each for each in SQUEEZENET if not each.startswith("trainer.max_iterations")),
     "trainer.max_iterations=8",
     # one at every iteration
     "tracking.checkpoint_minutes=0.00001",
