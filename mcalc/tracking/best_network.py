@@ -1,14 +1,15 @@
 """Of the networks of a sweep, the best of each split alone: `tracking.keep_models=best`.
 
 Several workers may end trials at once. Each looks after its own end at all that have ended, so that
-the last of them sees every one. Whether a network is kept and which are removed is told by one and
-the same rank (`_rank`), which no two runs share: the first of all that have ended was then never
-beaten, and nobody removes it.
+the last of them sees every one. Only a run that has a network takes another's place: ranked before
+all others that have one, it is never removed, whichever trial began, ended or was run anew first.
 """
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ from mcalc.tracking.runs import artifacts_of
 
 _log = logging.getLogger(__name__)
 _FIRST = 50
-"""Best runs that are looked at: as many workers may end at once."""
+"""Best runs that are looked at, at a time: as many workers may end at once."""
 
 
 class BestNetwork:
@@ -45,70 +46,75 @@ class BestNetwork:
         self._parent = parent
         self._uri = uri
 
-    def is_beaten(self, split: str, run_id: str, area: float) -> bool:
-        """Whether a finished run of another trial ranks before a run that ends now.
+    def is_beaten(self, split: str, key: str, area: float) -> bool:
+        """Whether a finished trial has a network at least as good.
 
         Args:
             split: fingerprint of the trial's split: only trials validated on the same are compared.
-            run_id: the run; earlier runs of its own trial do not count.
+            key: identity of the trial, whose own earlier runs do not count.
             area: its AUC on validation, in [0, 1].
         """
         try:
-            others = self._ranked(split)
-            run = self._client.get_run(run_id)
+            others = (run for run in self._ranked(split) if run.data.tags.get("mcalc.key") != key)
+            best = next(filter(self._has_network, others), None)
         except UnreachableError:  # the server is away: kept, until a trial ends that sees it
             return False
-        key = run.data.tags.get("mcalc.key")
-        first = next((each for each in others if each.data.tags.get("mcalc.key") != key), None)
-        return first is not None and _rank(first, _area(first)) < _rank(run, area)
+        return best is not None and _area(best) >= area
 
     def remove_beaten(self, split: str) -> None:
-        """Remove the network of every finished trial of this split but the best."""
+        """Remove the network of every finished trial of this split but the best that has one."""
         try:
-            ranked = self._ranked(split)
-            for run in ranked[1:]:
-                self._remove(run, ranked[0])
+            first = islice(self._ranked(split), _FIRST)
+            best, *beaten = filter(self._has_network, first)
+            for run in beaten:
+                self._remove(run, best)
+        except ValueError:  # none is there
+            return
         except (UnreachableError, MlflowException, OSError) as error:
             # the next trial that ends tries again
             _log.warning(f"  networks that are not the best were not removed: {error}")
 
-    def _ranked(self, split: str) -> list[Run]:
+    def _ranked(self, split: str) -> Iterator[Run]:
         """Finished runs of a split, the best first; of equal ones the one that began first."""
-        found = self._client.search_runs(
-            [self._experiment],
-            f"tags.`{PARENT_TAG}` = '{self._parent}' and tags.`mcalc.split` = '{split}' "
-            "and attributes.status = 'FINISHED'",
-            max_results=_FIRST,
-            order_by=[f"metrics.`{RESULT}{VALIDATION_AUC}` DESC", "attributes.start_time ASC"],
-        )
-        runs = [run for run in found if SUPERSEDED_TAG not in run.data.tags]
-        return sorted(runs, key=lambda run: _rank(run, _area(run)))
+        token = None
+        while True:
+            page = self._client.search_runs(
+                [self._experiment],
+                f"tags.`{PARENT_TAG}` = '{self._parent}' and tags.`mcalc.split` = '{split}' "
+                "and attributes.status = 'FINISHED'",
+                max_results=_FIRST,
+                order_by=[f"metrics.`{RESULT}{VALIDATION_AUC}` DESC", "attributes.start_time ASC"],
+                page_token=token,
+            )
+            yield from (run for run in page if SUPERSEDED_TAG not in run.data.tags)
+            token = page.token
+            if not token:
+                return
+
+    def _has_network(self, run: Run) -> bool:
+        if self._directory is not None:
+            return (artifacts_of(self._client, run, self._directory) / NETWORK_FILE).is_file()
+        files = self._client.list_artifacts(str(run.info.run_id))
+        return NETWORK_FILE in {file.path for file in files}
 
     def _remove(self, run: Run, best: Run) -> None:
         why = (
             f"tracking.keep_models=best: run {best.info.run_id} ({best.info.run_name}) has at "
             f"least the same AUC on validation ({_area(best):.4f}, here {_area(run):.4f})\n"
         )
-        run_id = str(run.info.run_id)
         # first why: a file that is missing without it is a damage to the record
         if self._directory is not None:
             folder = artifacts_of(self._client, run, self._directory)
-            if (folder / NETWORK_FILE).is_file():
-                (folder / NETWORK_GONE_FILE).write_text(why, encoding="utf-8")
-                (folder / NETWORK_FILE).unlink()
-        elif NETWORK_FILE in {file.path for file in self._client.list_artifacts(run_id)}:
-            # late: only a server needs it
-            from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+            (folder / NETWORK_GONE_FILE).write_text(why, encoding="utf-8")
+            (folder / NETWORK_FILE).unlink(missing_ok=True)
+            return
+        # late: only a server needs it
+        from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
-            self._client.log_text(run_id, why, NETWORK_GONE_FILE)
-            place: Any = get_artifact_repository(str(run.info.artifact_uri), self._uri)
-            place.delete_artifacts(NETWORK_FILE)
+        self._client.log_text(str(run.info.run_id), why, NETWORK_GONE_FILE)
+        place: Any = get_artifact_repository(str(run.info.artifact_uri), self._uri)
+        place.delete_artifacts(NETWORK_FILE)
 
 
 def _area(run: Run) -> float:
     return plain_metrics(run.data.metrics).get(VALIDATION_AUC, -1.0)
-
-
-def _rank(run: Run, area: float) -> tuple[float, int, str]:
-    """Sorts the best first: by AUC on validation, of equal ones the run that began first."""
-    return -area, int(run.info.start_time), str(run.info.run_id)

@@ -22,20 +22,16 @@ UNRANKED = (
 
 
 def is_kept(
-    writer: RunWriter,
-    trial: PlannedTrial,
-    best: BestNetwork | None,
-    split: str,
-    metrics: Mapping[str, float],
+    trial: PlannedTrial, best: BestNetwork | None, split: str, metrics: Mapping[str, float]
 ) -> bool:
     """Whether the network of a trial that ended stays (`tracking.keep_models`).
 
-    `writer`: of its run. `best`: of its sweep, where only the best stays; the metrics then have its
-    AUC on validation. `split`: fingerprint of the trial's split.
+    `best`: of its sweep, where only the best stays; the metrics then have its AUC on validation.
+    `split`: fingerprint of the trial's split.
     """
     if trial.config.tracking.keep_models is KeepModels.none:
         return False
-    return best is None or not best.is_beaten(split, writer.run_id, metrics[VALIDATION_AUC])
+    return best is None or not best.is_beaten(split, trial.key, metrics[VALIDATION_AUC])
 
 
 class Networks:

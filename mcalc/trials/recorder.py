@@ -211,7 +211,7 @@ class Recorder(Listener):
             best = None
             self.noted(UNRANKED)
             notes = (*notes, UNRANKED)
-        if is_kept(writer, trial, best, data.split.fingerprint, metrics):
+        if is_kept(trial, best, data.split.fingerprint, metrics):
             self._networks.write(result.reported_iteration, weights, writer)
         elif best is not None:
             writer.text(BEATEN, NETWORK_GONE_FILE)

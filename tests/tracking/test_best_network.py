@@ -11,7 +11,7 @@ from stores import begin_with_tables
 
 from mcalc.config import TrackingConfig
 from mcalc.results import VALIDATION_AUC
-from mcalc.tracking import NETWORK_FILE, RunWriter, run_folder
+from mcalc.tracking import NETWORK_FILE, RunWriter, best_network, run_folder
 from mcalc.tracking.names import PARENT_TAG
 from mcalc.tracking.reader import finished_trials
 from mcalc.tracking.tracker import Tracker
@@ -28,7 +28,7 @@ def tracker(tmp_path: Path) -> Tracker:
 
 def keeps(tracker: Tracker, writer: RunWriter, sweep: str, name: str) -> None:
     """Write the network of a trial that ends, where it is kept."""
-    if not tracker.best_network(sweep).is_beaten(SPLIT, writer.run_id, AREAS[name]):
+    if not tracker.best_network(sweep).is_beaten(SPLIT, name, AREAS[name]):
         with writer.new_file(NETWORK_FILE) as path:
             path.write_bytes(b"weights")
 
@@ -70,3 +70,27 @@ def test_one_of_the_best_stays_whichever_began_and_ended_first(
     kept = holders(TrackingConfig(dir=str(tmp_path / "mlruns")))
     for sweep, case in cases.items():
         assert kept.get(sweep) in (["good"], ["as good"]), f"began, ended, at once: {case}"
+
+
+@pytest.mark.parametrize("areas", [(0.75,), (0.7,), (0.5,), (0.75, 0.5, 0.75, 0.6)])
+def test_the_best_that_is_run_anew_leaves_one_network(
+    tracker: Tracker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, areas: tuple[float, ...]
+) -> None:
+    """Also where it ends less well, and what was as good has no network to stand for it."""
+    monkeypatch.setattr(best_network, "_FIRST", 2)  # so that a few are many
+    before = ""
+    for name in AREAS:
+        writer = tracker.open_trial(name, name, {}, {}, "sweep")
+        keeps(tracker, writer, "sweep", name)
+        ends(tracker, writer, "sweep", name)
+        before = writer.run_id if name == "good" else before
+    best = tracker.best_network("sweep")
+    for area in areas:
+        anew = tracker.open_trial("good", "good", {}, {}, "sweep")
+        monkeypatch.setitem(AREAS, "good", area)
+        keeps(tracker, anew, "sweep", "good")
+        anew.finish({VALIDATION_AUC: area}, {"mcalc.split": SPLIT})
+        tracker.supersede(before, anew.run_id)
+        best.remove_beaten(SPLIT)
+        before = anew.run_id
+    assert holders(TrackingConfig(dir=str(tmp_path / "mlruns"))) == {"sweep": ["good"]}
