@@ -12,6 +12,7 @@ from types import TracebackType
 
 from mcalc.config import COMMANDS
 from mcalc.errors import exit_on_user_error
+from mcalc.preemption import raised_again
 from mcalc.secret_text import addresses_of, hidden
 
 HELP = ("-h", "--help", "help")
@@ -27,7 +28,7 @@ def run_command(name: str, arguments: Sequence[str]) -> int:
     command = COMMANDS[name]
     sys.excepthook = partial(_unexpected, tuple(arguments))
     try:
-        with exit_on_user_error():
+        with raised_again(), exit_on_user_error():
             if any(each in HELP for each in arguments) or (command.actions and not arguments):
                 from mcalc.config import command_help, every_setting
 

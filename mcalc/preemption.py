@@ -18,6 +18,9 @@ from mcalc.errors import PREEMPTED, PreemptedError
 PREEMPTING = (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
 """Slurm's at a preemption and for `--signal=USR1@120`; Submitit's, by its version."""
 
+_SOON_SECONDS = 0.01
+"""After which what dropped an exception has returned."""
+
 
 @contextmanager
 def handled(
@@ -52,6 +55,36 @@ def handled(
         yield restore
     finally:
         restore()
+
+
+@contextmanager
+def raised_again() -> Iterator[None]:
+    """While inside, an end that a signal asks for is raised again where Python dropped it.
+
+    A handler runs between any two instructions of the main thread, so also in a `__del__` or in a
+    callback of a weak reference. Python lets no exception out of these, but reports it to
+    `sys.unraisablehook`. Importing modules, which takes seconds, calls such callbacks throughout.
+    """
+    before = sys.unraisablehook
+
+    def report(dropped: sys.UnraisableHookArgs) -> None:
+        error = dropped.exc_value
+        if not isinstance(error, KeyboardInterrupt | SystemExit):
+            before(dropped)
+            return
+
+        def again(_number: int, _frame: FrameType | None) -> None:
+            raise error
+
+        # not here, where it would be dropped as well
+        signal.signal(signal.SIGALRM, again)
+        signal.setitimer(signal.ITIMER_REAL, _SOON_SECONDS)
+
+    sys.unraisablehook = report
+    try:
+        yield
+    finally:
+        sys.unraisablehook = before
 
 
 def leave(number: int) -> None:

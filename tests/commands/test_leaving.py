@@ -239,3 +239,43 @@ def test_a_signal_while_libraries_are_imported_ends_with_its_status(
         started.kill()
     assert started.returncode == status, said
     assert "Traceback" not in said
+
+
+DROPPING = """
+import os, sys, time, weakref
+import mcalc.train
+
+class Thing:
+    pass
+
+def callback(reference):
+    os.kill(os.getpid(), int(sys.argv[1]))
+    while not dropped:  # Python calls the handler between two of these
+        dropped.append(True)
+        time.sleep(0.01)
+
+def work(line):
+    thing = Thing()
+    reference = weakref.ref(thing, callback)
+    del thing
+    time.sleep(60)
+    return 0
+
+dropped = []
+mcalc.train.run = work
+sys.exit(mcalc.train.main(["head.weight_lr=1"]))
+"""
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 75), (signal.SIGINT, 130)])
+def test_a_signal_in_a_callback_whose_exceptions_python_drops_ends_the_command(
+    number: signal.Signals, status: int, tmp_path: Path
+) -> None:
+    """Importing a library calls such callbacks throughout."""
+    (tmp_path / "program.py").write_text(DROPPING)
+    done = subprocess.run(
+        [sys.executable, "program.py", str(int(number))], cwd=tmp_path, env=environment(),
+        capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    assert done.returncode == status, done.stderr
+    assert len(done.stderr.splitlines()) == 1

@@ -15,7 +15,7 @@ from mcalc.allocator import give_back_memory
 from mcalc.config import NUMERICS_VERSION, Config, PlannedTrial, plan_trial
 from mcalc.errors import PREEMPTED, PreemptedError, StoppedError, UserError
 from mcalc.logs import worker_log
-from mcalc.preemption import handled
+from mcalc.preemption import handled, raised_again
 from mcalc.results import Outcome
 from mcalc.secret_text import hidden, without_password
 from mcalc.sweep.worker.requeue import requeue_submitit
@@ -78,7 +78,7 @@ class RemoteJob:
             if self.withheld:
                 whole = replace(self, places=self._from_environment(), withheld=False)
                 return whole(composed)
-            with handled(_at_once):
+            with raised_again(), handled(_at_once):
                 return self._run(str(composed.job))
         except PreemptedError as error:
             requeue_submitit(error.number)
