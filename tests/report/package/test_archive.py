@@ -16,6 +16,7 @@ import processes
 import pytest
 import scipy
 import yaml
+from small_network import SMALL_NETWORK
 from trained_record import SETTINGS, train
 
 pytestmark = [pytest.mark.slow, pytest.mark.whole, pytest.mark.xdist_group("package")]
@@ -29,7 +30,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The paper's ten heads, two heads, and those over seeds, folds, and protocols with seeds."""
     folder = tmp_path_factory.mktemp("package")
     frozen = "backbone.freeze=all"
-    heads = ("backbone=squeezenet", frozen, "head.weight_lr=1,20")
+    heads = (*SMALL_NETWORK, frozen, "head.weight_lr=1,20")
     train(folder, "sweep=alexnet", frozen)
     train(folder, *heads, "name=own")
     train(folder, *heads, "seed=0,1", "protocol.seed=null", "name=seeds")
@@ -37,7 +38,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folds = ("protocol=cv", "protocol.folds=2", "protocol.fold=0,1", "protocol.validation=0.25")
     train(folder, *heads, *folds, "name=folds", settings=shared)
     ladder = ("protocol=paper,patient", "seed=0,1", "name=ladder")
-    train(folder, "backbone=squeezenet", frozen, *ladder, settings=shared)
+    train(folder, *SMALL_NETWORK, frozen, *ladder, settings=shared)
     for sweep in COUNTS:
         # the folds also with the other way to choose an operating point
         more = ["operating_point=sensitivity"] * (sweep == "folds")
