@@ -11,6 +11,7 @@ import numpy as np
 import processes
 import pydicom
 import pytest
+from small_network import SMALL_NETWORK
 from trained_record import train
 
 from mcalc.data.images import InputRange, Look
@@ -28,7 +29,7 @@ def others(record: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The record with a network of three classes (`own`) and one of whole mammograms (`whole`)."""
     folder = tmp_path_factory.mktemp("others") / "record"
     shutil.copytree(record, folder)
-    network = ("backbone=squeezenet", "head.weight_lr=1,20")
+    network = (*SMALL_NETWORK, "head.weight_lr=1,20")
     train(folder, *network, "data.benign_without_callback=own_class", "name=own")
     train(folder, *network, "data.region=full", "data.unit=image", "name=whole")
     return folder
@@ -98,7 +99,7 @@ def test_a_file_without_the_size_of_its_pixels_is_refused_alone(
 
 
 def test_a_network_that_needs_masks_is_not_served(others: Path) -> None:
-    network = ("backbone=squeezenet", "head.weight_lr=1,20")
+    network = (*SMALL_NETWORK, "head.weight_lr=1,20")
     train(others, *network, "data.region=patch", "name=window")
     asked = ("run=window/head.weight_lr=20", "registry=windows")
     done = processes.run("mcalc.export", *asked, folder=others)
