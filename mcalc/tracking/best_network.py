@@ -57,19 +57,19 @@ class BestNetwork:
         try:
             others = (run for run in self._ranked(split) if run.data.tags.get("mcalc.key") != key)
             best = next(filter(self._has_network, others), None)
-        except UnreachableError:  # the server is away: kept, until a trial ends that sees it
-            return False
+        except (UnreachableError, MlflowException, OSError):
+            return (
+                False  # the server or its files are away: kept, until a trial ends that sees them
+            )
         return best is not None and _area(best) >= area
 
     def remove_beaten(self, split: str) -> None:
         """Remove the network of every finished trial of this split but the best that has one."""
         try:
             first = islice(self._ranked(split), _FIRST)
-            best, *beaten = filter(self._has_network, first)
-            for run in beaten:
-                self._remove(run, best)
-        except ValueError:  # none is there
-            return
+            holding = list(filter(self._has_network, first))
+            for run in holding[1:]:
+                self._remove(run, holding[0])
         except (UnreachableError, MlflowException, OSError) as error:
             # the next trial that ends tries again
             _log.warning(f"  networks that are not the best were not removed: {error}")
