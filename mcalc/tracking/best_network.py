@@ -58,9 +58,8 @@ class BestNetwork:
             others = (run for run in self._ranked(split) if run.data.tags.get("mcalc.key") != key)
             best = next(filter(self._has_network, others), None)
         except (UnreachableError, MlflowException, OSError):
-            return (
-                False  # the server or its files are away: kept, until a trial ends that sees them
-            )
+            # the server or its files are away: kept, until a trial ends that sees them
+            return False
         return best is not None and _area(best) >= area
 
     def remove_beaten(self, split: str) -> None:
