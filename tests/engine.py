@@ -46,9 +46,9 @@ class Instant:
     gate: Path | None = None
     """A file that is waited for, so that a trial is at work however slow the test is ..."""
     gate_name: str | None = None
-    """... by the trial of this name; None: by each."""
-    together: int = 0
-    """How many trials have to have begun before one goes on."""
+    """... by the trial of this name; None: by each ..."""
+    gate_at: str = "began"
+    """... when it is there, of the places at which it may die."""
     single_class: bool = False
     """Whether the subset that stops training has one class, which has no AUC."""
     evaluations: int = 0
@@ -80,26 +80,23 @@ class Instant:
         params = {name: value for name, value in flatten(trial.config).items() if is_numeric(name)}
         known = within.known_runs.get(trial.key)
         writer = tracker.open_trial(trial.name, trial.key, params, {}, within.parent, known)
-        self._die(trial, "opened")
+        self._at(trial, "opened")
         for listener in listeners:
             listener.opened(trial, writer.run_id)
-        self._die(trial, "began")
+        self._at(trial, "began")
         time.sleep(self.seconds)
-        if self.gate and self.gate_name in (None, trial.name):
-            wait_for(self.gate.exists)
-        wait_for(lambda: len(self.log.read_text().splitlines()) >= self.together)
         accuracy = score(trial.key)
 
         def end(
             state: str, metrics: dict[str, float], error: str | None = None, sealed: str = ""
         ) -> Outcome:
-            self._die(trial, "recorded")
+            self._at(trial, "recorded")
             outcome = Outcome(
                 trial.name, trial.key, state, writer.run_id, metrics, error, manifest=sealed
             )
             for listener in listeners:
                 listener.recorded(outcome)
-            self._die(trial, "told")
+            self._at(trial, "told")
             return outcome
 
         for evaluation in range(1, self.longer.get(trial.name, self.evaluations) + 1):
@@ -129,9 +126,18 @@ class Instant:
     def _begun(self, name: str) -> int:
         return self.log.read_text().splitlines().count(name)
 
-    def _die(self, trial: PlannedTrial, place: str) -> None:
+    @property
+    def reached(self) -> Path:
+        """A file that is there from when a trial waits at the gate."""
+        assert self.gate is not None
+        return self.gate.with_name(f"{self.gate.name} reached")
+
+    def _at(self, trial: PlannedTrial, place: str) -> None:
         if place == self.kill_at and self.kill_name in (None, trial.name):
             os.kill(os.getpid(), signal.SIGKILL)
+        if self.gate and place == self.gate_at and self.gate_name in (None, trial.name):
+            self.reached.touch()
+            wait_for(self.gate.exists)
 
 
 def score(key: str) -> float:

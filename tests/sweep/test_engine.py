@@ -201,15 +201,19 @@ def test_a_run_that_a_dead_worker_opened_is_closed_by_a_living_one(tmp_path: Pat
 
 
 @pytest.mark.whole
-def test_a_living_workers_trial_is_left_to_it(tmp_path: Path) -> None:
-    worker = start(tmp_path, RATES, instant=Instant(tmp_path / "log", together=4))
-    wait_for((tmp_path / "log").exists, worker)
-    sweep(tmp_path, RATES)
-    # this one ends when the other's trials have
-    newest = study_of(tmp_path).newest()
-    assert [attempt.state for attempt in newest.values()] == [TrialState.COMPLETE] * 4
-    worker.join(60)
-    assert worker.exitcode == 0
+@pytest.mark.parametrize("place", ["opened", "began", "recorded"])
+def test_a_living_workers_trial_is_left_to_it(tmp_path: Path, place: str) -> None:
+    """Also where MLflow has its run, or its end, and Optuna does not yet."""
+    held = Instant(tmp_path / "log", gate=tmp_path / "gate", gate_name=NAMES[0], gate_at=place)
+    first = start(tmp_path, RATES, instant=held)
+    wait_for(held.reached.exists, first)
+    second = start(tmp_path, RATES, instant=Instant(tmp_path / "log"))
+    # it has looked at what there is before its first trial, and is left with that of the other
+    wait_for(lambda: study_of(tmp_path).tally().states.get(TrialState.COMPLETE) == 3, first, second)
+    (tmp_path / "gate").touch()
+    for worker in (first, second):
+        worker.join(60)
+        assert worker.exitcode == 0
     assert Counter(begun(tmp_path)) == dict.fromkeys(NAMES, 1)
     each_once(tmp_path)
 
