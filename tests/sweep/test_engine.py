@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import signal
+import threading
 import sqlite3
 from collections import Counter
 from collections.abc import Sequence
@@ -243,7 +244,6 @@ class Counted:
 
     def launch(self, tokens: Sequence[str], config: Config) -> list[list[Outcome]]:
         self.given.append(len(tokens))
-        (self.folder / "gate").touch()  # whoever waits for this one may end
         execute = Instant(self.folder / "log")
         found = []
         for token in tokens:
@@ -256,13 +256,18 @@ class Counted:
 
 @pytest.mark.whole
 def test_a_launcher_is_given_nothing_that_another_worker_runs(tmp_path: Path) -> None:
-    held = Instant(tmp_path / "log", gate=tmp_path / "gate", gate_name=NAMES[1])
+    gate = tmp_path / "gate"
+    held = Instant(tmp_path / "log", gate=gate, gate_name=NAMES[1])
     worker = start(tmp_path, "head.weight_lr=1,2", instant=held)
     wait_for(lambda: (tmp_path / "log").exists() and len(begun(tmp_path)) == 2, worker)
     launcher = Counted(tmp_path)
+    # so late that it is asked several times who runs what is left
+    later = threading.Timer(4, gate.touch)
+    later.start()
     run_sweep(
         [*settings(tmp_path), "head.weight_lr=1,2"], compose_config, launcher=lambda _: launcher
     )
+    later.join()
     # the open one once at the beginning, and once more when nobody holds it
     assert launcher.given in ([1], [1, 1])
     assert begun(tmp_path) == NAMES[:2]
