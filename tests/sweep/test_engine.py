@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 import os
 import signal
-import threading
 import sqlite3
+import threading
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import closing
