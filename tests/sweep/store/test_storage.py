@@ -84,3 +84,17 @@ def test_after_waiting_in_vain_a_call_fails_at_once_until_the_store_answers() ->
     with pytest.raises(UnreachableError):
         retry(connect)
     assert len(tries) > 1, "it waits again"
+
+
+def test_waiting_for_a_store_and_giving_up_names_it_without_its_password(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """The line that says it waits goes to logs of jobs, which no command looks through."""
+    pytest.importorskip("psycopg", reason='needs `pip install "mcalc[postgres]"`')
+    with pytest.raises(UnreachableError) as given_up:
+        Storage("postgresql+psycopg://ann:cAn4ry@127.0.0.1:9/mcalc", 1)
+    said = [str(given_up.value), *(record.getMessage() for record in caplog.records)]
+    assert len(said) > 1
+    for text_of_one in said:
+        assert "cAn4ry" not in text_of_one
+        assert "127.0.0.1:9" in text_of_one
