@@ -411,7 +411,83 @@ OTHERS: dict[str, tuple[Callable[[Path], Path], str]] = {
 }
 
 
-@pytest.mark.parametrize(("make", "said"), OTHERS.values(), ids=OTHERS)
+Edit = Callable[[onnx.NodeProto], None]
+
+
+def edited(kind: str, *edits: Edit) -> Callable[[Path], Path]:
+    """The plain network, its first node of a kind changed."""
+
+    def change(graph: Graph, w: dict[str, Array]) -> str:
+        last = plain(graph, w)
+        node = next(node for node in graph.nodes if node.op_type == kind)
+        for edit in edits:
+            edit(node)
+        return last
+
+    return other(change)
+
+
+def said_as(**attributes: object) -> Edit:
+    def edit(node: onnx.NodeProto) -> None:
+        kept = [each for each in node.attribute if each.name not in attributes]
+        given = [helper.make_attribute(name, value) for name, value in attributes.items()]
+        del node.attribute[:]
+        node.attribute.extend([*kept, *given])
+
+    return edit
+
+
+def taking(place: int, name: str) -> Edit:
+    def edit(node: onnx.NodeProto) -> None:
+        node.input[place] = name
+
+    return edit
+
+
+def behind(kind: str, *constants: Array, **attributes: object) -> Callable[[Path], Path]:
+    """One more node between the first layers and the rest."""
+
+    def change(graph: Graph, w: dict[str, Array]) -> str:
+        inputs = [graph.constant(f"given_{n}", each) for n, each in enumerate(constants)]
+        x = graph.node(kind, start(graph, w), *inputs, **attributes)
+        return end(graph, w, middle(graph, w, x))
+
+    return other(change)
+
+
+def integers(*numbers: int) -> Array:
+    return np.array(numbers, np.int64)
+
+
+NODES: dict[str, tuple[Callable[[Path], Path], str]] = {
+    "a value twice": (edited("Relu", lambda n: n.output.__setitem__(0, "data_0")), "two of its"),
+    "unknown source": (edited("Relu", taking(0, "nowhere")), "takes nowhere, which is not"),
+    "unknown weights": (edited("Conv", taking(1, "nowhere")), "has no constant 'nowhere'"),
+    "full weights in a Conv": (edited("Conv", taking(1, "fc3_w_0")), r"of the Conv .* are \(5, 96"),
+    "map weights in a Gemm": (edited("Gemm", taking(1, "conv2_w_0")), r"of the Gemm .* are \(6, 2"),
+    "a scaled Gemm": (edited("Gemm", said_as(alpha=2.0)), "scales or turns what it multiplies"),
+    "one stride": (edited("Conv", said_as(strides=[2])), "it has a Conv"),
+    "two pads": (edited("Conv", said_as(pads=[1, 1])), "it has a Conv"),
+    "spread": (edited("Conv", said_as(dilations=[2, 2])), "it has a Conv"),
+    "padded by itself": (edited("Conv", said_as(auto_pad="SAME_UPPER")), "it has a Conv"),
+    "a size in words": (edited("LRN", said_as(size="five")), "other attributes than its kind"),
+    "a softmax inside": (behind("Softmax"), "it has a Softmax before its end"),
+    "a full layer of one axis": (behind("MatMul", np.ones(4, np.float32)), "of the MatMul .* are"),
+    "added in the middle": (behind("Add", np.ones((1, 4, 1, 1), np.float32)), "it has a Add"),
+    "added twice": (behind("Sum", np.ones(4, np.float32)), "it has a Sum"),
+    "a mean of channels": (behind("ReduceMean", axes=[1]), "it has a ReduceMean"),
+    "split by rows": (behind("Split", integers(2, 2), axis=2), "it has a Split"),
+    "every other": (
+        behind("Slice", integers(0), integers(4), integers(1), integers(2)), "it has a Slice"
+    ),
+    "joined by rows": (behind("Concat", axis=2), "it has a Concat"),
+}  # fmt: skip
+"""Nodes that no network of ours has, or that are damaged."""
+
+
+@pytest.mark.parametrize(
+    ("make", "said"), [*OTHERS.values(), *NODES.values()], ids=[*OTHERS, *NODES]
+)
 def test_another_network_is_refused_in_one_sentence(
     tmp_path: Path, make: Callable[[Path], Path], said: str
 ) -> None:
