@@ -66,6 +66,11 @@ def start(
     return Worker(processes.start(*words, folder=folder, environment=given, log=log), log)
 
 
+def start_lasting(*arguments: str, log: Path, folder: Path = ROOT, **environment: str) -> Worker:
+    """`start` a sweep of SQUEEZENET's trials: they are met at work, however busy the machine is."""
+    return start(*arguments, log=log, folder=folder, trial=SQUEEZENET, **environment)
+
+
 def wait_for(condition: Callable[[], object], *workers: Worker) -> None:
     """Wait until it holds; a worker that ends before fails the test with what it printed."""
     until = time.monotonic() + PATIENCE_SECONDS

@@ -37,14 +37,14 @@ from mcalc.train import main
 pytestmark = pytest.mark.slow
 of_the_sweep = pytest.mark.xdist_group("swept")  # one process runs it for all of them
 
-SMALL = [
-    *SMALL_NETWORK,
+TRIAL = [
     "data.phantom.lesions=32",
     "trainer.batch_size=4",
     "trainer.max_iterations=6",
     "trainer.val_every=2",
     "tracking.keep_models=none",
 ]
+SMALL = [*SMALL_NETWORK, *TRIAL]
 SWEEP = """
 description: four rows of which one cannot train
 overrides: [backbone=squeezenet, backbone.weights=none, backbone.name=small]
@@ -217,7 +217,11 @@ def test_a_single_trial_runs_once_and_again_on_request(tmp_path: Path) -> None:
     assert [line for line in rerun.splitlines() if "mine: accuracy" in line]
 
 
-LONG = [*SMALL, "trainer.max_iterations=16", "trainer.val_every=4", "stopping.network=best"]
+LONG = [
+    "backbone=squeezenet", "backbone.weights=none", *TRIAL,
+    "trainer.max_iterations=16", "trainer.val_every=4", "stopping.network=best",
+]  # fmt: skip
+"""So long that it is met in training."""
 
 
 def cut_off(folder: Path, blow: signal.Signals, *arguments: str) -> processes.Started:
@@ -299,7 +303,7 @@ def test_a_full_disk_stops_the_sweep_and_the_same_command_goes_on(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     arguments = [
-        "-m", *SMALL, "backbone.name=squeezenet", "tracking.keep_models=all",
+        "-m", "backbone=squeezenet", "backbone.weights=none", *TRIAL, "tracking.keep_models=all",
         "head.weight_lr=1,5", "name=mine",
     ]  # fmt: skip
     # the stores are made while there is room

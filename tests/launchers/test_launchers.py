@@ -22,14 +22,13 @@ from sqlalchemy import create_engine, inspect, text
 from submitit.core.utils import DelayedSubmission
 from sweep_processes import (
     ROOT,
-    SMALL,
     SQUEEZENET,
     Worker,
     attempts,
     in_training,
     predictions,
     recorded,
-    start,
+    start_lasting,
     wait_for,
 )
 
@@ -54,7 +53,7 @@ TIME_AND_LEVEL = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} (INFO   |WARN
 def alone(tmp_path_factory: pytest.TempPathFactory, cache: str) -> dict[str, dict[str, str]]:
     """Predictions of the sweep's four trials, run one after another in this process."""
     runs = tmp_path_factory.mktemp("alone")
-    run_sweep([*SMALL, *SWEEP, cache, f"tracking.dir={runs}"], compose_config)
+    run_sweep([*SQUEEZENET, *SWEEP, cache, f"tracking.dir={runs}"], compose_config)
     found = predictions(runs)
     assert len(found) == 4
     assert len({tuple(each.values()) for each in found.values()}) == 4
@@ -96,7 +95,7 @@ def test_joblib_gives_the_numbers_of_a_sweep_alone_though_workers_are_killed(
 ) -> None:
     runs = tmp_path / "runs"
     arguments = (*SWEEP, *JOBLIB, "retries=1", cache, f"tracking.dir={runs}")
-    first = start(*arguments, log=tmp_path / "first.log")
+    first = start_lasting(*arguments, log=tmp_path / "first.log")
     kill_one_at_work(first, store(runs))
     wait_for(lambda: "giving what is left to new ones (1 of 1)" in first.printed(), first)
     kill_one_at_work(first, store(runs))
@@ -105,7 +104,7 @@ def test_joblib_gives_the_numbers_of_a_sweep_alone_though_workers_are_killed(
     assert "give the same command again" in first.printed()
     assert "Traceback" not in first.printed()
 
-    second = start(*arguments, log=tmp_path / "second.log")
+    second = start_lasting(*arguments, log=tmp_path / "second.log")
     assert second.ended() == 0, second.printed()
     assert "4 of 4 done" in second.printed()
     all_done_once(runs, 4)
@@ -125,7 +124,7 @@ def test_the_command_line_chooses_another_launcher_than_the_sweep_file(
     write_sweep_file(tmp_path, "joblib")
     arguments = ("sweep=mine", "hydra/launcher=basic", cache, "tracking.dir=runs")
     path = f"{tmp_path}{os.pathsep}{ROOT}"
-    worker = start(*arguments, log=tmp_path / "log", folder=tmp_path, PYTHONPATH=path)
+    worker = start_lasting(*arguments, log=tmp_path / "log", folder=tmp_path, PYTHONPATH=path)
     assert worker.ended() == 0, worker.printed()
     all_done_once(tmp_path / "runs", 2)
     # workers in processes of their own have logs of their own
@@ -201,7 +200,7 @@ def test_launchers_get_tokens_and_give_the_numbers_of_a_sweep_alone(
     plugins = tmp_path / "hydra_plugins"
     (plugins / "recording").mkdir(parents=True)
     (plugins / "recording" / "__init__.py").write_text(RECORDING)
-    worker = start(
+    worker = start_lasting(
         *arguments,
         "tracking.dir=my runs",
         "data.cache=my cache",
@@ -239,9 +238,8 @@ def test_jobs_beyond_the_cores_wait_and_all_of_them_run(
         return found
 
     monkeypatch.setattr(HydraLauncher, "launch", watched)
-    monkeypatch.setenv("PYTHONPATH", str(ROOT / "tests"))  # where jobs find the small network
     runs = tmp_path / "runs"
-    sweep = ("-m", *SMALL, "head.weight_lr=1,10", cache, f"tracking.dir={runs}")
+    sweep = ("-m", *SQUEEZENET, "head.weight_lr=1,10", cache, f"tracking.dir={runs}")
     cores = os.sched_getaffinity(0)
     os.sched_setaffinity(0, {min(cores)})
     try:
@@ -291,7 +289,7 @@ def test_workers_that_start_in_another_folder_give_the_same_numbers(
 ) -> None:
     launcher = Elsewhere(tmp_path / "where, workers (start)")
     outcomes = run_sweep(
-        [*SMALL, "head.weight_lr=1,10", "tracking.dir=my runs", "data.cache=my cache"],
+        [*SQUEEZENET, "head.weight_lr=1,10", "tracking.dir=my runs", "data.cache=my cache"],
         compose_config,
         lambda _: launcher,
     )
@@ -319,7 +317,7 @@ def test_a_search_by_several_workers_keeps_to_its_budget_and_builds_what_it_draw
     """By joblib, in a folder without `conf/`."""
     folder = tmp_path / "without conf"
     folder.mkdir()
-    worker = start(
+    worker = start_lasting(
         "backbone=squeezenet,alexnet",
         "head.weight_lr=interval(1,30)",
         "budget.trials=4",
@@ -328,7 +326,6 @@ def test_a_search_by_several_workers_keeps_to_its_budget_and_builds_what_it_draw
         *JOBLIB,
         log=tmp_path / "log",
         folder=folder,
-        trial=SQUEEZENET,
     )
     assert worker.ended() == 0, worker.printed()
     all_done_once(folder / "runs", 4)
@@ -353,7 +350,7 @@ def test_a_searchs_worker_needs_no_file_of_conf(tmp_path: Path, folder: Path, ca
     )
     run_sweep(
         [
-            *SMALL,
+            *SQUEEZENET,
             "backbone=mine,other",
             "head.weight_lr=interval(1,30)",
             "budget.trials=4",

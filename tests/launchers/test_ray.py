@@ -12,12 +12,11 @@ import psutil
 import pytest
 from optuna.trial import TrialState
 from sweep_processes import (
-    SQUEEZENET,
     attempts,
     in_training,
     predictions,
     recorded,
-    start,
+    start_lasting,
     wait_for,
 )
 
@@ -68,13 +67,12 @@ def test_a_sweep_on_several_nodes_outlives_a_killed_worker(
         "trainer.max_iterations=10",
         f"data.cache={tmp_path / 'cache'}",
     )
-    worker = start(
+    worker = start_lasting(
         *arguments,
         "hydra/launcher=mcalc_ray",
         f"hydra.launcher.address={cluster}",
         f"tracking.dir={runs}",
         log=tmp_path / "log",
-        trial=SQUEEZENET,
     )
     # before the study knows a run, a kill leaves it to be closed, and another is opened
     wait_for(lambda: len(in_training(storage)) == 2, worker)

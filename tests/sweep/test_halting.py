@@ -9,8 +9,8 @@ from engine import Instant, start, sweep
 from processes import wait_for
 from sqlalchemy import create_engine, text
 from sqlalchemy.exc import OperationalError
-from sweep_processes import SQUEEZENET, Worker, at_work, attempts, predictions, recorded
-from sweep_processes import start as start_process
+from sweep_processes import at_work, attempts, predictions, recorded
+from sweep_processes import start_lasting as start_training
 from sweep_processes import wait_for as wait_for_training
 
 from mcalc.errors import CancelledError, StoppedError
@@ -129,10 +129,6 @@ LONG = (
     "seed=0,1", "name=mine", "trainer.max_iterations=40", "trainer.max_epochs=1000",
     "tracking.checkpoint_minutes=0",
 )  # fmt: skip
-
-
-def start_training(*words: str, log: Path) -> Worker:
-    return start_process(*words, log=log, trial=SQUEEZENET)
 
 
 @pytest.fixture(scope="module")

@@ -7,6 +7,7 @@ from itertools import permutations, product
 from pathlib import Path
 
 import pytest
+from parameters import most_are_whole
 from stores import begin_with_tables
 
 from mcalc.config import TrackingConfig
@@ -72,9 +73,9 @@ def test_one_of_the_best_stays_whichever_began_and_ended_first(
         assert kept.get(sweep) in (["good"], ["as good"]), f"began, ended, at once: {case}"
 
 
-@pytest.mark.parametrize("areas", [(0.75,), (0.7,), (0.5,), (0.75, 0.5, 0.75, 0.6)])
+@pytest.mark.parametrize("areas", most_are_whole([[0.75, 0.5, 0.75, 0.6], [0.75], [0.7], [0.5]], 1))
 def test_the_best_that_is_run_anew_leaves_one_network(
-    tracker: Tracker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, areas: tuple[float, ...]
+    tracker: Tracker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, areas: list[float]
 ) -> None:
     """Also where it ends less well, and what was as good has no network to stand for it."""
     monkeypatch.setattr(best_network, "_FIRST", 2)  # so that a few are many
