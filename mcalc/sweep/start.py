@@ -64,8 +64,7 @@ def run_sweep(
         _refuse_unranked(plan)
         check_weight_files(plan, compose)
         check_stages(plan, compose)
-    asked = [word for word in arguments if word.startswith("dry_run=")]
-    planning = compose(asked).dry_run if asked else plans[0].base.dry_run
+    planning = compose([word for word in arguments if word.startswith("dry_run=")]).dry_run
     # late: Optuna and SQLAlchemy
     with large_imports():
         from mcalc.sweep import engine

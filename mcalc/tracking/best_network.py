@@ -1,8 +1,8 @@
 """Of the networks of a sweep, the best of each split alone: `tracking.keep_models=best`.
 
 Several workers may end trials at once. Each looks after its own end at all that have ended, so that
-the last of them sees every one. Only a run that has a network takes another's place: ranked before
-all others that have one, it is never removed, whichever trial began, ended or was run anew first.
+the last of them sees every one. A network is removed, or not kept, only for one that is there and
+at least as good. So the best of those that are there stays, whichever trial began or ended first.
 """
 
 from __future__ import annotations

@@ -55,7 +55,7 @@ class Parameters:
         return Parameters(ranges, categories)
 
     def space(self, values: Mapping[str, Any]) -> dict[str, BaseDistribution]:
-        """What each parameter of a trial with these values is of: a group, of its files."""
+        """Distributions of a trial's parameters; the choices of a group are its files."""
         space: dict[str, BaseDistribution] = {}
         for name, value in values.items():
             if name in GROUPS:
