@@ -53,22 +53,11 @@ class Worker:
         return self.process.wait(PATIENCE_SECONDS)
 
 
-def start(
-    *arguments: str,
-    log: Path,
-    folder: Path = ROOT,
-    trial: Sequence[str] = SMALL,
-    **environment: str,
-) -> Worker:
-    """Start a sweep of small trials, or of SQUEEZENET's, in a folder."""
-    words = ["mcalc.train", "-m", *trial, *arguments]
+def start(*arguments: str, log: Path, folder: Path = ROOT, **environment: str) -> Worker:
+    """Start a sweep of SQUEEZENET's trials in a folder: they last, so that they are met at work."""
+    words = ["mcalc.train", "-m", *SQUEEZENET, *arguments]
     given = {**os.environ, **environment}
     return Worker(processes.start(*words, folder=folder, environment=given, log=log), log)
-
-
-def start_lasting(*arguments: str, log: Path, folder: Path = ROOT, **environment: str) -> Worker:
-    """`start` a sweep of SQUEEZENET's trials: they are met at work, however busy the machine is."""
-    return start(*arguments, log=log, folder=folder, trial=SQUEEZENET, **environment)
 
 
 def wait_for(condition: Callable[[], object], *workers: Worker) -> None:

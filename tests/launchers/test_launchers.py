@@ -28,7 +28,7 @@ from sweep_processes import (
     in_training,
     predictions,
     recorded,
-    start_lasting,
+    start,
     wait_for,
 )
 
@@ -95,7 +95,7 @@ def test_joblib_gives_the_numbers_of_a_sweep_alone_though_workers_are_killed(
 ) -> None:
     runs = tmp_path / "runs"
     arguments = (*SWEEP, *JOBLIB, "retries=1", cache, f"tracking.dir={runs}")
-    first = start_lasting(*arguments, log=tmp_path / "first.log")
+    first = start(*arguments, log=tmp_path / "first.log")
     kill_one_at_work(first, store(runs))
     wait_for(lambda: "giving what is left to new ones (1 of 1)" in first.printed(), first)
     kill_one_at_work(first, store(runs))
@@ -104,7 +104,7 @@ def test_joblib_gives_the_numbers_of_a_sweep_alone_though_workers_are_killed(
     assert "give the same command again" in first.printed()
     assert "Traceback" not in first.printed()
 
-    second = start_lasting(*arguments, log=tmp_path / "second.log")
+    second = start(*arguments, log=tmp_path / "second.log")
     assert second.ended() == 0, second.printed()
     assert "4 of 4 done" in second.printed()
     all_done_once(runs, 4)
@@ -124,7 +124,7 @@ def test_the_command_line_chooses_another_launcher_than_the_sweep_file(
     write_sweep_file(tmp_path, "joblib")
     arguments = ("sweep=mine", "hydra/launcher=basic", cache, "tracking.dir=runs")
     path = f"{tmp_path}{os.pathsep}{ROOT}"
-    worker = start_lasting(*arguments, log=tmp_path / "log", folder=tmp_path, PYTHONPATH=path)
+    worker = start(*arguments, log=tmp_path / "log", folder=tmp_path, PYTHONPATH=path)
     assert worker.ended() == 0, worker.printed()
     all_done_once(tmp_path / "runs", 2)
     # workers in processes of their own have logs of their own
@@ -200,7 +200,7 @@ def test_launchers_get_tokens_and_give_the_numbers_of_a_sweep_alone(
     plugins = tmp_path / "hydra_plugins"
     (plugins / "recording").mkdir(parents=True)
     (plugins / "recording" / "__init__.py").write_text(RECORDING)
-    worker = start_lasting(
+    worker = start(
         *arguments,
         "tracking.dir=my runs",
         "data.cache=my cache",
@@ -317,7 +317,7 @@ def test_a_search_by_several_workers_keeps_to_its_budget_and_builds_what_it_draw
     """By joblib, in a folder without `conf/`."""
     folder = tmp_path / "without conf"
     folder.mkdir()
-    worker = start_lasting(
+    worker = start(
         "backbone=squeezenet,alexnet",
         "head.weight_lr=interval(1,30)",
         "budget.trials=4",

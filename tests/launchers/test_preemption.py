@@ -17,7 +17,7 @@ from sweep_processes import (
     predictions,
     recorded,
     running,
-    start_lasting,
+    start,
     wait_for,
 )
 
@@ -95,7 +95,7 @@ def test_a_job_of_submitit_that_gets_a_signal_is_finished_by_another(
     number: int,
 ) -> None:
     runs = tmp_path / "runs"
-    command = start_lasting(
+    command = start(
         *SETTINGS, ONE_JOB, cache, f"tracking.dir={runs}", "hydra/launcher=submitit_local",
         log=tmp_path / "log",
     )  # fmt: skip
@@ -120,7 +120,7 @@ def test_a_signal_to_the_command_stops_its_jobs_on_checkpoints(
 ) -> None:
     runs = tmp_path / "runs"
     arguments = (*SETTINGS, varied, cache, f"tracking.dir={runs}", f"hydra/launcher={launcher}")
-    first = start_lasting(*arguments, log=tmp_path / "first.log")
+    first = start(*arguments, log=tmp_path / "first.log")
     job = one_in_training(runs, first)
     first.process.send_signal(signal.SIGUSR1)
     assert first.ended() == PREEMPTED, first.printed()
@@ -131,6 +131,6 @@ def test_a_signal_to_the_command_stops_its_jobs_on_checkpoints(
     states = {attempt.state for attempt in attempts(url_of(runs / "optuna.db"))}
     assert TrialState.RUNNING in states
     assert TrialState.FAIL not in states
-    second = start_lasting(*arguments, log=tmp_path / "second.log")
+    second = start(*arguments, log=tmp_path / "second.log")
     assert second.ended() == 0, second.printed()
     finished_as_undisturbed(runs, undisturbed[varied])

@@ -11,14 +11,7 @@ from typing import Any
 import psutil
 import pytest
 from optuna.trial import TrialState
-from sweep_processes import (
-    attempts,
-    in_training,
-    predictions,
-    recorded,
-    start_lasting,
-    wait_for,
-)
+from sweep_processes import attempts, in_training, predictions, recorded, start, wait_for
 
 from mcalc.errors import UserError
 from mcalc.sweep.__main__ import main
@@ -67,7 +60,7 @@ def test_a_sweep_on_several_nodes_outlives_a_killed_worker(
         "trainer.max_iterations=10",
         f"data.cache={tmp_path / 'cache'}",
     )
-    worker = start_lasting(
+    worker = start(
         *arguments,
         "hydra/launcher=mcalc_ray",
         f"hydra.launcher.address={cluster}",

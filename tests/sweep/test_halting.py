@@ -10,7 +10,7 @@ from processes import wait_for
 from sqlalchemy import create_engine, text
 from sqlalchemy.exc import OperationalError
 from sweep_processes import at_work, attempts, predictions, recorded
-from sweep_processes import start_lasting as start_training
+from sweep_processes import start as start_training
 from sweep_processes import wait_for as wait_for_training
 
 from mcalc.errors import CancelledError, StoppedError

@@ -20,7 +20,7 @@ from optuna import get_all_study_names
 from optuna.trial import TrialState
 from servers import free_port
 from sqlalchemy.engine import make_url
-from sweep_processes import at_work, attempts, recorded, running, start_lasting, wait_for
+from sweep_processes import at_work, attempts, recorded, running, start, wait_for
 
 from mcalc.errors import UserError
 from mcalc.retry import UnreachableError
@@ -153,7 +153,7 @@ def test_three_workers_share_a_sweep_and_one_is_killed(
         f"tracking.dir={tmp_path / 'runs'}",
         cache,
     )
-    workers = [start_lasting(*arguments, log=tmp_path / f"{i}.log") for i in range(3)]
+    workers = [start(*arguments, log=tmp_path / f"{i}.log") for i in range(3)]
     wait_for(lambda: len(set(at_work(storage).values())) == 3, *workers)
     wait_for(lambda: len(running(storage)) >= 3, *workers)
     victim = workers[1]
@@ -184,7 +184,7 @@ def test_workers_that_share_a_store_stop_when_told_and_go_on_after_resume(
         f"storage={storage}", f"tracking.dir={runs}", cache,
     )  # fmt: skip
     told = [f"storage={storage}", f"tracking.dir={runs}"]
-    workers = [start_lasting(*arguments, log=tmp_path / f"{i}.log") for i in range(2)]
+    workers = [start(*arguments, log=tmp_path / f"{i}.log") for i in range(2)]
     wait_for(lambda: len(set(at_work(storage).values())) == 2, *workers)
     wait_for(lambda: len(running(storage)) == 2, *workers)
     assert main(["cancel", "mine", *told]) == 0
@@ -195,11 +195,11 @@ def test_workers_that_share_a_store_stop_when_told_and_go_on_after_resume(
     assert sum(a.state is TrialState.COMPLETE for a in attempts(storage)) < 4
     assert at_work(storage) == {}
     assert main(["check", *told]) == 0
-    late = start_lasting(*arguments, log=tmp_path / "late.log")
+    late = start(*arguments, log=tmp_path / "late.log")
     assert late.ended() == 2
     assert "is cancelled" in late.printed()
     assert main(["resume", "mine", *told]) == 0
-    again = start_lasting(*arguments, log=tmp_path / "again.log")
+    again = start(*arguments, log=tmp_path / "again.log")
     assert again.ended() == 0, again.printed()
     assert "4 complete" in check(storage, runs, capsys)
     finished = Counter(run.key for run in recorded(runs) if run.state == "finished")
@@ -230,7 +230,7 @@ def test_a_launchers_jobs_lie_in_the_store_and_its_password_nowhere(
         f"postgresql+psycopg:///{name}?host=127.0.0.1&port={server.port}&user=mcalc"
         f"&password={PASSWORD}"
     )
-    worker = start_lasting(
+    worker = start(
         "head.weight_lr=1,10",
         f"storage={storage}",
         f"tracking.dir={runs}",
@@ -265,7 +265,7 @@ def test_a_server_that_stays_away_ends_the_sweep_and_one_that_comes_back_does_no
         f"tracking.dir={tmp_path / 'runs'}",
         cache,
     )
-    first = start_lasting(*arguments, "storage_wait=2", log=tmp_path / "first.log")
+    first = start(*arguments, "storage_wait=2", log=tmp_path / "first.log")
     wait_for(lambda: at_work(storage) and running(storage), first)
     server.stop()
     try:
@@ -280,7 +280,7 @@ def test_a_server_that_stays_away_ends_the_sweep_and_one_that_comes_back_does_no
     assert {run.state for run in recorded(tmp_path / "runs")} <= {"running", "finished"}
     assert TrialState.FAIL not in {attempt.state for attempt in attempts(storage)}
 
-    second = start_lasting(*arguments, "storage_wait=60", log=tmp_path / "second.log")
+    second = start(*arguments, "storage_wait=60", log=tmp_path / "second.log")
     wait_for(lambda: at_work(storage) and running(storage), second)
     server.stop()
     try:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from servers import tracking_server
 from stores import images
-from sweep_processes import SMALL, completed, in_training, start_lasting, wait_for
+from sweep_processes import SMALL, completed, in_training, start, wait_for
 
 from mcalc.config import TrackingConfig
 from mcalc.data.__main__ import main as data
@@ -150,7 +150,7 @@ def test_workers_that_are_killed_leave_one_network_and_a_whole_record(
         *BEST, ONE, "seed=0,1,2,3", "name=mine", "trainer.max_iterations=10",
         f"tracking.dir={runs}", f"data.cache={images()}", f"storage={storage}",
     )  # fmt: skip
-    workers = [start_lasting(*words, log=tmp_path / f"log{i}") for i in range(3)]
+    workers = [start(*words, log=tmp_path / f"log{i}") for i in range(3)]
     wait_for(partial(in_training, storage), workers[2])
     wait_for(lambda: completed(storage) >= 1, workers[2])
     workers[0].process.send_signal(signal.SIGKILL)

@@ -8,7 +8,7 @@ import pytest
 from mlflow.tracking import MlflowClient
 from sqlalchemy import create_engine, text
 from stores import begin_with_tables
-from sweep_processes import at_work, start_lasting, wait_for
+from sweep_processes import at_work, start, wait_for
 
 from mcalc.sqlite_file import url_of
 from mcalc.tracking.places import database_uri
@@ -21,7 +21,7 @@ LAST = 600
 def test_training_stops_at_the_next_evaluation_and_writes_nothing_more(tmp_path: Path) -> None:
     runs = tmp_path / "runs"
     begin_with_tables(runs)
-    worker = start_lasting(
+    worker = start(
         "seed=0,1", f"tracking.dir={runs}", f"trainer.max_iterations={LAST}",
         "trainer.max_epochs=100000", "trainer.val_every=1", "tracking.checkpoint_minutes=0.001",
         log=tmp_path / "log",
