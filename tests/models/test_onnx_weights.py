@@ -302,20 +302,127 @@ def test_half_and_double_precision_are_read(
         assert np.array_equal(value.numpy(), arrays[name]) == same
 
 
-def test_numbers_that_are_not_raw_bytes_are_read(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", [TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.DOUBLE])
+def test_numbers_that_are_not_raw_bytes_are_read(tmp_path: Path, kind: int) -> None:
     arrays = draw(6, SHAPES)
     path = write(tmp_path / "small.onnx", plain, arrays)
     model = onnx.load(path)
     for tensor in model.graph.initializer:
         if tensor.data_type == TensorProto.FLOAT:
             values = numpy_helper.to_array(tensor)
-            tensor.CopyFrom(
-                helper.make_tensor(tensor.name, TensorProto.FLOAT, values.shape, values.ravel())
-            )
+            tensor.CopyFrom(helper.make_tensor(tensor.name, kind, values.shape, values.ravel()))
             assert not tensor.raw_data
     path.write_bytes(model.SerializeToString())
     loaded, _ = load_small(path)
-    assert np.array_equal(loaded.fc3.weight.detach().numpy(), arrays["fc3.weight"])
+    dtype = helper.tensor_dtype_to_np_dtype(kind)
+    expected = arrays["fc3.weight"].astype(dtype).astype(np.float32)
+    assert np.array_equal(loaded.fc3.weight.detach().numpy(), expected)
+
+
+# --- a network that branches ----------------------------------------------------------------------
+
+
+class Branching(nn.Module):
+    """Two convolutions of one map, joined; their average over all positions is classified."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(3, 4, 3, stride=2)
+        self.conv2 = nn.Conv2d(4, 2, 1)
+        self.conv3 = nn.Conv2d(4, 2, 3, padding=1)
+        self.pool = nn.AdaptiveAvgPool2d(1)
+        self.fc = nn.Linear(4, 5)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = F.relu(self.conv1(x))  # (B, 4, 9, 9)
+        x = torch.cat([F.relu(self.conv2(x)), F.relu(self.conv3(x))], 1)
+        return self.fc(self.pool(x).flatten(1))  # (B, 5)
+
+
+BRANCHING = {
+    "conv1.weight": (4, 3, 3, 3), "conv1.bias": (4,),
+    "conv2.weight": (2, 4, 1, 1), "conv2.bias": (2,),
+    "conv3.weight": (2, 4, 3, 3), "conv3.bias": (2,),
+    "fc.weight": (5, 4), "fc.bias": (5,),
+}  # fmt: skip
+
+
+def branching(
+    path: Path, *, twice: bool = False, more: bool = False, window: int = 0
+) -> dict[str, Array]:
+    """Write it and return its arrays.
+
+    Args:
+        path: the file.
+        twice: each branch computes the first layer anew.
+        more: one branch is joined once more.
+        window: of the average; 0 for one over the whole map.
+    """
+    arrays, graph = draw(12, BRANCHING), Graph()
+    first = []
+    for number in range(1 + twice):
+        of = arrays["conv1.weight"], arrays["conv1.bias"]
+        first.append(graph.relu(graph.conv("data_0", f"conv1_{number}", *of, stride=2)))
+    joined = [
+        graph.relu(graph.conv(x, name, arrays[f"{name}.weight"], arrays[f"{name}.bias"], pad=pad))
+        for name, x, pad in (("conv2", first[0], 0), ("conv3", first[-1], 1))
+    ]
+    x = graph.node("Concat", *joined, *joined[: int(more)], axis=1)
+    if window:
+        x = graph.node("AveragePool", x, kernel_shape=[window] * 2, strides=[1, 1])
+    else:
+        x = graph.node("GlobalAveragePool", x)
+    x = graph.gemm(graph.flat(x, 4), "fc", arrays["fc.weight"], arrays["fc.bias"])
+    graph.save(path, x, SIZE, 5)
+    return arrays
+
+
+@pytest.mark.parametrize("window", [0, 9])
+def test_branches_are_followed_to_where_they_part(tmp_path: Path, window: int) -> None:
+    path = tmp_path / "branching.onnx"
+    arrays = branching(path, window=window)
+    model = Branching().eval()
+    load_file(model, path, npz_key=str)
+    x = levels(SIZE) / 64 - 2
+    np.testing.assert_allclose(logits(model, x), computed(path, x), rtol=1e-4, atol=1e-5)
+    for name, value in model.state_dict().items():
+        assert np.array_equal(value.numpy(), arrays[name]), name
+
+
+@pytest.mark.parametrize(
+    ("twice", "more", "window", "said"),
+    [
+        (True, False, 0, r"has a ReLU \(relu\) it has a ReLU .*, which is computed twice"),
+        (False, True, 0, "which joins 3, not 2"),
+        (False, False, 8, "ours has an average over all positions .* it has an average pool"),
+    ],
+)
+def test_branches_that_part_otherwise_are_refused(
+    tmp_path: Path, twice: bool, more: bool, window: int, said: str
+) -> None:
+    path = tmp_path / "branching.onnx"
+    branching(path, twice=twice, more=more, window=window)
+    with pytest.raises(UserError, match=said):
+        load_file(Branching(), path, npz_key=str)
+
+
+def of_any_size(path: Path) -> Path:
+    """The same file, which does not say how large its images are."""
+    file = onnx.load(path)
+    for length in file.graph.input[0].type.tensor_type.shape.dim[2:]:
+        length.dim_param = "pixels"
+    path.write_bytes(file.SerializeToString())
+    return path
+
+
+def test_a_file_may_leave_the_size_of_its_images_open(tmp_path: Path) -> None:
+    arrays = branching(tmp_path / "branching.onnx")
+    model = Branching()
+    load_file(model, of_any_size(tmp_path / "branching.onnx"), npz_key=str)
+    assert np.array_equal(model.fc.weight.detach().numpy(), arrays["fc.weight"])
+    path = of_any_size(write(tmp_path / "small.onnx", plain, draw(6, SHAPES)))
+    with pytest.raises(UserError, match="Small, which does not take images of 224 x 224"):
+        load_file(Small(), path, npz_key=str)
 
 
 # --- other networks and damaged files -------------------------------------------------------------
@@ -392,7 +499,81 @@ def another_domain(graph: Graph, w: dict[str, Array]) -> str:
     return last
 
 
+def rectified_input(graph: Graph, w: dict[str, Array]) -> str:
+    return end(graph, w, middle(graph, w, start(graph, w, graph.relu("data_0"))))
+
+
+def no_last_layer(graph: Graph, w: dict[str, Array]) -> str:
+    x = middle(graph, w, start(graph, w))
+    return graph.relu(graph.gemm(graph.flat(x, 96), "fc3", w["fc3.weight"], w["fc3.bias"]))
+
+
+def full_layer_as(weight: tuple[int, ...], **attributes: object) -> Write:
+    """The first full layer as a convolution."""
+
+    def change(graph: Graph, w: dict[str, Array]) -> str:
+        values = np.zeros(weight, np.float32)
+        x = graph.conv(middle(graph, w, start(graph, w)), "fc3", values, w["fc3.bias"])
+        said_as(**attributes)(graph.nodes[-1])
+        x = graph.conv(graph.relu(x), "fc4", w["fc4.weight"].reshape(5, 5, 1, 1), w["fc4.bias"])
+        return graph.node("Flatten", x)
+
+    return change
+
+
+def turned_map(*order: int, inputs: int = 96) -> Write:
+    """The map with its axes in another order before the first full layer."""
+
+    def change(graph: Graph, w: dict[str, Array]) -> str:
+        x = graph.node("Transpose", middle(graph, w, start(graph, w)), perm=list(order))
+        values = np.zeros((5, inputs), np.float32)
+        x = graph.relu(graph.gemm(graph.flat(x, inputs), "fc3", values, w["fc3.bias"]))
+        return graph.gemm(x, "fc4", w["fc4.weight"], w["fc4.bias"])
+
+    return change
+
+
+def last_weights(kind: str, *inputs: Array, **attributes: object) -> Write:
+    """The last layer's weights by a node on constants."""
+
+    def change(graph: Graph, w: dict[str, Array]) -> str:
+        last = plain(graph, w)
+        more = [graph.constant(f"how_{n}", each) for n, each in enumerate(inputs)]
+        made = graph.node(kind, "fc4_w_0", *more, **attributes)
+        graph.nodes[-2].input[1] = made
+        graph.nodes[-2:] = graph.nodes[:-3:-1]
+        return last
+
+    return change
+
+
 OTHERS: dict[str, tuple[Callable[[Path], Path], str]] = {
+    "a ReLU in front": (other(rectified_input), "where ours has the input .* it has a ReLU"),
+    "no last layer": (other(no_last_layer), r"has a fully connected layer \(fc4\) it has a ReLU"),
+    "a full layer in groups": (other(full_layer_as((5, 3, 4, 4), group=2)), "groups or padding"),
+    "a full layer of a part": (
+        other(full_layer_as((5, 6, 2, 2))),
+        r"has kernel \(2, 2\), not \(4, 4\)",
+    ),
+    "images turned": (other(turned_map(1, 0, 2, 3)), "it has a change of axes"),
+    "axes left out": (other(turned_map(0, 2, 3)), "it has a change of axes"),
+    "another map turned": (other(turned_map(0, 2, 3, 1, inputs=100)), "feeds 100 inputs, not 96"),
+    "weights of other axes": (
+        other(last_weights("Transpose", perm=[0, 0])),
+        "has other axes than are turned",
+    ),
+    "weights of another size": (
+        other(last_weights("Reshape", np.array([7, 5]))),
+        r"is \(5, 5\), which cannot be \(7, 5\)",
+    ),
+    "a shape of fractions": (
+        other(last_weights("Reshape", np.ones(2, np.float32))),
+        "is no few whole numbers",
+    ),
+    "a shape of many": (
+        other(last_weights("Reshape", np.ones(65, np.int64))),
+        "is no few whole numbers",
+    ),
     "no normalisation": (other(not_normalised), "ours has a local response norm"),
     "another alpha": (other(normalised_otherwise), "has size, alpha, beta, k 5, 0.001, 0.75, 1"),
     "another padding": (other(rounded_down), "has another window, stride or padding"),
@@ -529,6 +710,11 @@ def test_damaged_and_hostile_files_are_refused_soon_and_in_little_memory(tmp_pat
 
         return change
 
+    def in_another_field(model: onnx.ModelProto) -> None:
+        tensor = constant(model, "fc3_w_0")
+        tensor.ClearField("raw_data")
+        tensor.double_data.extend([0.0] * 480)
+
     changed("outside.onnx", elsewhere("../secret.bin"))
     changed("absolute.onnx", elsewhere(str(secret)))
     changed("beside.onnx", elsewhere("beside.bin"))
@@ -547,6 +733,13 @@ def test_damaged_and_hostile_files_are_refused_soon_and_in_little_memory(tmp_pat
     changed("many.onnx", lambda m: m.graph.node.extend([m.graph.node[1]] * 10_001))
     changed("newline.onnx", lambda m: m.graph.initializer.append(
         numpy_helper.from_array(np.zeros(3, np.float32), "a\nb")))  # fmt: skip
+    changed("large_image.onnx", lambda m: setattr(
+        m.graph.input[0].type.tensor_type.shape.dim[2], "dim_value", 10_000))  # fmt: skip
+    changed("linked.onnx", lambda m: m.graph.node.append(
+        helper.make_node("Concat", ["data_0"] * 100_001, ["joined"])))  # fmt: skip
+    changed("other_field.onnx", in_another_field)
+    for what, name in {"kind": b"MaxPool", "maker": b"onnx-caffe2"}.items():
+        (folder / f"{what}_no_text.onnx").write_bytes(whole.replace(name, b"\xff" * len(name)))
     for keep in (0.0, 0.1, 0.5, 0.99):
         (folder / f"cut{keep}.onnx").write_bytes(whole[: int(keep * len(whole))])
     for seed in range(5):
@@ -569,6 +762,11 @@ def test_damaged_and_hostile_files_are_refused_soon_and_in_little_memory(tmp_pat
     assert "10,011 parts" in said["many"]
     assert "expected at most" in said["large"]
     assert "no graph" in said["empty_file"]
+    assert "10000 x 19 pixels" in said["large_image"]
+    assert "connections" in said["linked"]
+    assert "'fc3_w_0' cannot be read" in said["other_field"]
+    for what in ("kind", "maker"):
+        assert "names that are no text" in said[f"{what}_no_text"]
 
 
 def test_a_network_that_reads_no_caffe_names_reads_no_onnx(tmp_path: Path) -> None:

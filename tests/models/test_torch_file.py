@@ -15,6 +15,7 @@ import pytest
 import torch
 import weights_case
 from torch import Tensor, nn
+from torch_pickles import Stored, pickled, tensor
 
 from mcalc.models.bounded_zip import DamagedFileError
 from mcalc.models.torch_file import open_torch_file
@@ -52,6 +53,7 @@ def test_it_reads_what_torch_reads(tmp_path: Path, new: bool) -> None:
         "scalar": torch.tensor(2.5),
         "nothing": torch.zeros(0, 3),
         "parameter": nn.Parameter(torch.ones(2)),
+        "size": torch.Size((2, 3)),
         "plain": [1, -2, 2**40, 2.5, True, None, "text", (1, 2, 3, 4), {"a": [], 3: ()}],
         "shared": [base, base],
     }
@@ -123,6 +125,89 @@ def test_a_flipped_bit_is_noticed(tmp_path: Path, part: str) -> None:
     assert list(torch.load(path, weights_only=True))  # torch itself notices nothing
     with pytest.raises(DamagedFileError, match="CRC"):
         whole(path)
+
+
+def archive(path: Path, members: dict[str, bytes]) -> Path:
+    with zipfile.ZipFile(path, "w") as opened:
+        for name, content in members.items():
+            opened.writestr(name, content)
+    return path
+
+
+def sequence(path: Path, *contents: Any, storages: bytes = b"") -> Path:
+    """As PyTorch before 1.6 wrote it."""
+    path.write_bytes(b"".join(map(pickled, contents)) + storages)
+    return path
+
+
+MAGIC = 0x1950A86A20F9469CFC6C
+SIX = struct.pack("<q6f", 6, *range(6))
+MACHINE = {"little_endian": True}
+
+
+def test_a_sequence_is_read_as_it_is_written_here(tmp_path: Path) -> None:
+    path = sequence(tmp_path / "w.pth", MAGIC, 1001, MACHINE, {"w": tensor()}, ["0"], storages=SIX)
+    assert torch.equal(whole(path)["w"], torch.arange(6.0))
+
+
+@pytest.mark.parametrize(
+    ("contents", "storages", "said"),
+    [
+        ([7, 1001, MACHINE, {}, []], b"", "it is not a file of torch.save"),
+        ([MAGIC, 1001, [], {}, []], b"", "it is not a file of torch.save"),
+        ([MAGIC, 1001, MACHINE, {}, {}], b"", "it is not a file of torch.save"),
+        ([MAGIC, 1001, MACHINE, {"w": tensor()}, ["0", "1"]], SIX, "that no tensor lies in"),
+        ([MAGIC, 1001, MACHINE, {"w": tensor()}, []], b"", "its storage 0 is missing"),
+        ([MAGIC, 1001, MACHINE, {"w": tensor()}, ["0"]], SIX[:20], "it is cut off"),
+        ([MAGIC, 1001, MACHINE, {"w": tensor()}, ["0"]], SIX[:5], "has two sizes, or is cut off"),
+        (
+            [MAGIC, 1001, MACHINE, [tensor(), tensor(Stored(numel=7))], ["0"]],
+            SIX,
+            "its storage 0 has two sizes",
+        ),
+    ],
+)
+def test_a_sequence_that_does_not_fit_together_is_refused(
+    tmp_path: Path, contents: list[Any], storages: bytes, said: str
+) -> None:
+    path = sequence(tmp_path / "w.pth", *contents, storages=storages)
+    with pytest.raises(DamagedFileError, match=said):
+        whole(path)
+
+
+def deep(levels: int) -> list[Any]:
+    content: list[Any] = []
+    for _ in range(levels):
+        content = [content]
+    return content
+
+
+@pytest.mark.parametrize(
+    ("members", "said"),
+    [
+        ({"w/other": b""}, "it is a zip archive, but not of torch.save"),
+        ({"a/data.pkl": b"", "b/data.pkl": b""}, "it is a zip archive, but not of torch.save"),
+        ({"w/data.pkl": pickled({"w": tensor()})}, "its storage 0 is missing"),
+        (
+            # 24 bytes are six numbers of four bytes and three of eight, but not two of them
+            {
+                "w/data.pkl": pickled(
+                    [tensor(), tensor(Stored(kind=torch.DoubleStorage, numel=2), shape=(2,))]
+                ),
+                "w/data/0": SIX[8:],
+            },
+            "its storage 0 has two sizes",
+        ),
+        ({"w/data.pkl": pickled({"w": torch.FloatStorage})}, "it holds more than plain tensors"),
+        ({"w/data.pkl": pickled({"w": Stored()})}, "it holds more than plain tensors"),
+        ({"w/data.pkl": pickled(deep(30))}, "lie too deep in each other"),
+    ],
+)
+def test_an_archive_that_does_not_fit_together_is_refused(
+    tmp_path: Path, members: dict[str, bytes], said: str
+) -> None:
+    with pytest.raises(DamagedFileError, match=said):
+        whole(archive(tmp_path / "w.pth", members))
 
 
 START = b"\x80\x02"
