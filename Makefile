@@ -12,8 +12,6 @@ VENV   := .venv
 RUN    := $(VENV)/bin/python
 # tests start many processes, each of which would compile all modules anew
 TEST   := env -u PYTHONDONTWRITEBYTECODE $(RUN)
-# the longest tests wait for processes, servers and locks more than they compute
-MORE_THAN_CORES = $(shell $(RUN) -c 'import os; print(3 * (os.cpu_count() or 1) // 2 or 1)')
 READY  := $(VENV)/.installed
 PORT   ?= 5000
 DASHBOARD_PORT ?= 8080
@@ -117,12 +115,12 @@ test: $(READY)  ## Run the tests, but for launchers, Ray, PostgreSQL and the lon
 	$(TEST) -m pytest -n auto --dist loadgroup -m 'not distributed and not whole' $(TESTS)
 
 test-all: $(READY)  ## Run every test
-	$(TEST) -m pytest -n $(MORE_THAN_CORES) --dist loadgroup $(TESTS)
+	$(TEST) -m pytest -n auto --dist loadgroup $(TESTS)
 
 # many modules are reached by the tests that make test leaves out
 coverage: $(READY)  ## Run every test and print line and branch coverage by package (an hour on two cores)
 	@rm -f .coverage .coverage.*
-	$(TEST) -m coverage run -m pytest -n $(MORE_THAN_CORES) --dist loadgroup -q $(TESTS)
+	$(TEST) -m coverage run -m pytest -n auto --dist loadgroup -q $(TESTS)
 	@$(RUN) -m coverage combine --quiet && $(RUN) -m coverage json --quiet -o .coverage.json
 	@$(RUN) tests/coverage_by_package.py .coverage.json
 

@@ -4,6 +4,7 @@
     run       whole training runs with validations beside both
     sweep-alexnet, sweep-googlenet, sweep-googlenet_bvlc
               the paper's ten rows beside ten runs of the peer and seven of the limit
+    shares    where the time of the paper's ten rows of AlexNet goes
     heads     a thousand trials of a head above a frozen AlexNet
     prepare   reading and preparing images
     augment   augmenting an image on the CPU and on the device
@@ -30,7 +31,7 @@ import torch
 from rich.console import Console
 
 from benchmarks import augment, engine, gpu, prepare, start
-from benchmarks.training import compare, heads, paper_rows
+from benchmarks.training import compare, heads, paper_rows, shares
 from mcalc.trials.provenance import cpu_model
 
 REPEATS = 5
@@ -47,6 +48,7 @@ def parts(trials: int = engine.TRIALS) -> dict[str, Part]:
             f"sweep-{backbone}": partial(paper_rows.report, backbone=backbone)
             for backbone in paper_rows.SWEEPS
         },
+        "shares": shares.report,
         "heads": heads.report,
         "prepare": prepare.report,
         "augment": augment.report,

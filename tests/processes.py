@@ -2,9 +2,10 @@
 
 A process that has imported the libraries is kept, and each command is forked from it: `python -m
 mcalc.train` needs five seconds for its imports and a test's trial one. The fork has the working
-folder, environment, arguments and streams that `python -m` would give it, imports mcalc anew from
-the files, and may be killed. What a command imports, and that it starts at all, is tested with real
-interpreters (tests/commands/test_imports.py, tests/test_wheel.py).
+folder, environment, arguments and streams that `python -m` would give it, and may be killed. It
+imports mcalc anew where its path leads to another one, or where a test does something first. What a
+command imports, and that it starts at all, is tested with real interpreters
+(tests/commands/test_imports.py, tests/test_wheel.py).
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from typing import Any
 
 _CONTEXT = multiprocessing.get_context("forkserver")
 _OURS = ("mcalc", "hydra_plugins", "small_network")
+_ROOT = Path(__file__).resolve().parents[1]
 _TESTS = str(Path(__file__).parent)
 """Has the small network; on the path of what a command starts, too."""
 LONGEST_SECONDS = 900.0
@@ -172,11 +174,10 @@ def _command(
     os.environ.update(environment)
     searched = [folder, *filter(None, environment.get("PYTHONPATH", "").split(os.pathsep))]
     sys.path[:] = [*searched, *(entry for entry in sys.path if entry not in searched)]
-    for name in [name for name in sys.modules if name.partition(".")[0] in _OURS]:
-        del sys.modules[name]
+    module, *sys.argv[1:] = arguments
+    _forget(module, all_of_ours=before is not None or _leads_elsewhere(searched))
     if before:
         before()
-    module, *sys.argv[1:] = arguments
     try:
         runpy.run_module(module, run_name="__main__", alter_sys=True)
     except SystemExit:
@@ -187,6 +188,20 @@ def _command(
     finally:
         _end_threads()
         atexit._run_exitfuncs()
+
+
+def _forget(command: str, *, all_of_ours: bool) -> None:
+    """Let `runpy` import the command, and with it all of mcalc."""
+    for name in [*sys.modules]:
+        of_ours = name.partition(".")[0] in _OURS
+        if name in (command, f"{command}.__main__") or (all_of_ours and of_ours):
+            del sys.modules[name]
+
+
+def _leads_elsewhere(searched: Sequence[str]) -> bool:
+    """Whether Python finds another mcalc than the one beside these tests."""
+    places = [Path(place).resolve() for place in searched]
+    return any(place != _ROOT and (place / "mcalc").is_dir() for place in places)
 
 
 def _end_threads() -> None:

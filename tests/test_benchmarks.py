@@ -12,10 +12,11 @@ import numpy as np
 import pytest
 import torch
 from rich.console import Console
+from sweep_processes import SMALL
 
 import benchmarks.__main__ as bench
 from benchmarks import augment, engine, gpu, precision, start
-from benchmarks.training import compare, limit, ours, peer
+from benchmarks.training import compare, limit, ours, peer, shares
 from benchmarks.training.stopwatch import Stopwatch
 from benchmarks.training.workload import Workload
 from mcalc.results import Artifacts, Predictions, RecordedTrial
@@ -66,6 +67,16 @@ def test_a_case_is_measured_in_a_process_of_its_own_and_printed(
     found = compare.compare(step, 1, Console())
     assert [len(found[kind]) for kind in ("ours", "limit")] == [1, 1]
     assert all(seconds > 0 for kind in found.values() for seconds in kind[0]["steps"])
+
+
+def test_shares_of_a_sweep_are_parts_of_its_time(tmp_path: Path) -> None:
+    before = torch.Tensor.backward
+    places = [f"tracking.dir={tmp_path / 'runs'}", f"data.cache={tmp_path / 'cache'}"]
+    found = shares.measure(["-m", *SMALL, "head.weight_lr=1,10", *places])
+    assert set(found) == {*shares.ARITHMETIC, "total"}
+    assert all(found[kind] > 0 for kind in shares.ARITHMETIC)
+    assert sum(found[kind] for kind in shares.ARITHMETIC) < found["total"]
+    assert torch.Tensor.backward is before
 
 
 def test_the_numbers_are_kept(

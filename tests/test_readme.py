@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import subprocess
@@ -12,6 +13,7 @@ import cv2
 import numpy as np
 import processes
 import pytest
+from small_network import SMALL_NETWORK
 
 from mcalc.config import PhantomConfig
 from mcalc.data.phantom.download import write_phantom
@@ -25,14 +27,15 @@ COMMANDS = [
     for line in block.splitlines()
     if (words := shlex.split(line, comments=True))
 ]
-TINY = [
-    "backbone=squeezenet",
-    "backbone.weights=none",
+SHORT = [
     "data.phantom.lesions=24",
     "trainer.batch_size=4",
     "trainer.max_iterations=2",
     "tracking.keep_models=none",
 ]
+TINY = ["backbone=squeezenet", "backbone.weights=none", *SHORT]
+TESTS = str(Path(__file__).parent)
+"""Has the small network, for commands that make starts."""
 
 
 def call(words: list[str], folder: Path) -> str:
@@ -191,9 +194,12 @@ def test_pictures_of_a_page_are_there_small_and_described(page: Path) -> None:
 
 
 @pytest.mark.whole
-def test_make_tables_end_to_end_and_what_builds_on_it(tmp_path: Path) -> None:
+def test_make_tables_end_to_end_and_what_builds_on_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONPATH", TESTS, prepend=os.pathsep)
     places = [f"RUNS={tmp_path / 'runs'}", f"REPORT={tmp_path / 'report'}"]
-    settings = shlex.join([*TINY, f"data.cache={tmp_path / 'cache'}"])
+    settings = shlex.join([*SMALL_NETWORK, *SHORT, f"data.cache={tmp_path / 'cache'}"])
     printed = call(["make", "tables", *places, f"ARGS={settings}"], ROOT)
     for name in [f"{network}{row}" for network in ("AL", "GL") for row in range(1, 11)]:
         assert re.search(rf"^ *{name} ", printed, flags=re.MULTILINE), name

@@ -29,6 +29,8 @@ SWEEPS = {
     "googlenet_bvlc": "sweep=googlenet backbone=googlenet_bvlc",
 }
 """Backbones, and how their ten rows are asked for."""
+CACHE = Path(".cache/bench-phantom").absolute()
+"""Phantoms and what is prepared of them."""
 
 
 def workload(backbone: str) -> Workload:
@@ -57,14 +59,13 @@ def _timed(kind: str, work: Workload) -> tuple[float, float]:
 def report(console: Console, backbone: str) -> dict[str, Any]:
     """Measure in turns, print a table, and return what it is made of."""
     work = workload(backbone)
-    cache = Path(".cache/bench-phantom").absolute()
     # phantoms are drawn and prepared once, as data is; one iteration of one row
-    seconds_of(lambda folder: [*command(backbone, folder, cache), "trainer.max_iterations=1"])
+    seconds_of(lambda folder: [*command(backbone, folder, CACHE), "trainer.max_iterations=1"])
     ours, peers, limits = [], [], []
     for _ in range(REPEATS):
         peers.append(_timed("peer", work))
         limits.append(_timed("limit", work))
-        ours.append(seconds_of(partial(command, backbone, cache=cache)))
+        ours.append(seconds_of(partial(command, backbone, cache=CACHE)))
     peer = statistics.median(whole for whole, _ in peers)
     limit = statistics.median(training for _, training in limits)
     sweep = statistics.median(ours)

@@ -15,14 +15,13 @@ from typing import Any
 
 import optuna
 import pytest
-from engine import Instant, score, settings, start, sweep
+from engine import Instant, composed, score, settings, start, sweep
 from optuna.trial import TrialState
 from parameters import most_are_whole
 from processes import wait_for
 
 from mcalc.config import Config
 from mcalc.config.arguments import as_typed
-from mcalc.config.compose import compose_config
 from mcalc.data.pipeline import index_data
 from mcalc.errors import UserError
 from mcalc.results import Outcome, RecordedTrial
@@ -56,7 +55,7 @@ def sweeps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def study_of(folder: Path, name: str | None = None) -> SweepStudy:
-    config = compose_config(settings(folder))
+    config = composed(settings(folder))
     storage = Storage(storage_url(config), 5)
     names = [name] if name else optuna.get_all_study_names(storage.optuna)
     (only,) = names
@@ -67,7 +66,7 @@ def study_of(folder: Path, name: str | None = None) -> SweepStudy:
 
 def checked(folder: Path, name: str | None = None) -> Report:
     study = study_of(folder, name)
-    tracker = open_tracker(compose_config(settings(folder)))
+    tracker = open_tracker(composed(settings(folder)))
     return check(study, tracker, Leases(study.storage, study.name))
 
 
@@ -79,7 +78,7 @@ def each_once(folder: Path, names: list[str] = NAMES, name: str | None = None) -
     assert not [a for a in attempts if not a.state.is_finished()]
     for attempt in complete:
         assert attempt.value == score(attempt.user_attrs["key"])
-    tracker = open_tracker(compose_config(settings(folder)))
+    tracker = open_tracker(composed(settings(folder)))
     parent = study_of(folder, name).parent()
     assert parent is not None
     runs = [run for run in tracker.runs_of(parent) if not run.superseded]
@@ -90,7 +89,7 @@ def each_once(folder: Path, names: list[str] = NAMES, name: str | None = None) -
 
 def state_of_parent(folder: Path) -> str:
     """The state of the sweep's own run in MLflow."""
-    parent = open_tracker(compose_config(settings(folder))).run(study_of(folder).parent() or "")
+    parent = open_tracker(composed(settings(folder))).run(study_of(folder).parent() or "")
     assert parent is not None
     return parent.state
 
@@ -264,9 +263,7 @@ def test_a_launcher_is_given_nothing_that_another_worker_runs(tmp_path: Path) ->
     # so late that it is asked several times who runs what is left
     later = threading.Timer(4, gate.touch)
     later.start()
-    run_sweep(
-        [*settings(tmp_path), "head.weight_lr=1,2"], compose_config, launcher=lambda _: launcher
-    )
+    run_sweep([*settings(tmp_path), "head.weight_lr=1,2"], composed, launcher=lambda _: launcher)
     later.join()
     # the open one once at the beginning, and once more when nobody holds it
     assert launcher.given in ([1], [1, 1])
@@ -279,7 +276,7 @@ def test_a_launcher_gets_as_many_jobs_as_a_budget_has_left(tmp_path: Path) -> No
     search = ("head.weight_lr=interval(1,30)", "name=tries")
     sweep(tmp_path, *search, "budget.trials=3")
     launcher = Counted(tmp_path)
-    run_sweep([*settings(tmp_path), *search, "budget.trials=5"], compose_config, lambda _: launcher)
+    run_sweep([*settings(tmp_path), *search, "budget.trials=5"], composed, lambda _: launcher)
     assert launcher.given == [2]
     assert len(begun(tmp_path)) == 5
 
@@ -294,7 +291,7 @@ def test_a_sweep_of_any_name_goes_on_and_is_read(tmp_path: Path, name: str) -> N
     # found by the name of its run
     sweep(tmp_path, *arguments)
     assert begun(tmp_path) == NAMES[:2]
-    tracker = open_tracker(compose_config(settings(tmp_path)))
+    tracker = open_tracker(composed(settings(tmp_path)))
     assert [(each.name, each.finished) for each in tracker.sweeps()] == [(name, 2)]
     assert checked(tmp_path).differences == []
 
@@ -344,7 +341,7 @@ def test_changed_data_run_everything_again_and_the_plan_says_so(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     sweep(tmp_path, RATES, "data.phantom.seed=1", "name=mine")
-    config = compose_config([*settings(tmp_path), "data.phantom.seed=1"])
+    config = composed([*settings(tmp_path), "data.phantom.seed=1"])
     crop = index_data(config.data).index.lesions[0].crop
     assert crop is not None
     content = bytearray(crop.read_bytes())
@@ -364,7 +361,7 @@ def test_rerun_runs_all_again_and_supersedes(tmp_path: Path) -> None:
     assert report.differences == []
     parent = study_of(tmp_path).parent()
     assert parent is not None
-    runs = open_tracker(compose_config(settings(tmp_path))).runs_of(parent)
+    runs = open_tracker(composed(settings(tmp_path))).runs_of(parent)
     assert [run.superseded for run in runs] == [True] * 4 + [False] * 4
 
 
@@ -376,7 +373,7 @@ def test_a_rerun_that_fails_leaves_the_finished_run_in_its_place(tmp_path: Path)
         sweep(tmp_path, RATES, "rerun=true", "retries=0", instant=failing)
     parent = study_of(tmp_path).parent()
     assert parent is not None
-    runs = open_tracker(compose_config(settings(tmp_path))).runs_of(parent)
+    runs = open_tracker(composed(settings(tmp_path))).runs_of(parent)
     kept = {run.name: run.state for run in runs if not run.superseded and run.state != "failed"}
     assert kept == dict.fromkeys(NAMES, "finished")
     assert [run.superseded for run in runs if run.name == "head.weight_lr=2"] == [False, False]
@@ -405,7 +402,7 @@ def test_a_parent_run_that_mlflow_lost_is_made_anew_or_restored(tmp_path: Path) 
     sweep(tmp_path, RATES)
     first = study_of(tmp_path).parent()
     assert first is not None
-    open_tracker(compose_config(settings(tmp_path))).client.delete_run(first)
+    open_tracker(composed(settings(tmp_path))).client.delete_run(first)
     sweep(tmp_path, "head.weight_lr=1,2,3,4,5")
     assert study_of(tmp_path).parent() == first
     each_once(tmp_path, [*NAMES, "head.weight_lr=5"])
@@ -509,7 +506,7 @@ def test_a_search_that_goes_on_over_other_data_says_so(
     sweep(tmp_path, *arguments, "budget.trials=2")
     assert "other data" not in caplog.text
     crop = (
-        index_data(compose_config([*settings(tmp_path), "data.phantom.seed=1"]).data)
+        index_data(composed([*settings(tmp_path), "data.phantom.seed=1"]).data)
         .index.lesions[0]
         .crop
     )
@@ -679,7 +676,7 @@ def test_the_parent_run_sums_up(tmp_path: Path) -> None:
     assert found["mean"] == pytest.approx(sum(two) / 2)
     assert found["sd"] == pytest.approx(abs(two[0] - two[1]) / math.sqrt(2))
     assert sum(summary.importance.values()) == pytest.approx(1)
-    tracker = open_tracker(compose_config(settings(tmp_path)))
+    tracker = open_tracker(composed(settings(tmp_path)))
     parent = tracker.run(study_of(tmp_path).parent() or "")
     assert parent is not None
     assert parent.metrics["best_value"] == summary.metrics["best_value"]
@@ -687,7 +684,7 @@ def test_the_parent_run_sums_up(tmp_path: Path) -> None:
 
 def test_the_check_says_what_differs(tmp_path: Path) -> None:
     sweep(tmp_path, RATES)
-    tracker = open_tracker(compose_config(settings(tmp_path)))
+    tracker = open_tracker(composed(settings(tmp_path)))
     runs = {run.name: run for run in tracker.runs_of(study_of(tmp_path).parent() or "")}
     tracker.client.delete_run(runs[NAMES[0]].run_id)
     tracker.client.set_terminated(runs[NAMES[1]].run_id, "FAILED")
@@ -712,7 +709,7 @@ def test_the_check_finds_small_differences_doubles_and_broken_seeds(
     sweep(tmp_path, RATES, "name=rates")
     sweep(tmp_path, "sweep=seeds", "name=seeds")
     sweep(tmp_path, "sweep=pruned", "name=pruned", instant=Instant(tmp_path / "log", evaluations=3))
-    tracker = open_tracker(compose_config(settings(tmp_path)))
+    tracker = open_tracker(composed(settings(tmp_path)))
 
     def runs(name: str) -> dict[str, RecordedTrial]:
         assert checked(tmp_path, name).differences == []
@@ -774,5 +771,5 @@ def test_a_store_that_does_not_answer_is_waited_for_and_then_given_up(
 
 
 def test_a_plan_alone_makes_no_store(tmp_path: Path) -> None:
-    run_sweep([*settings(tmp_path), RATES, "dry_run=true"], compose_config)
+    run_sweep([*settings(tmp_path), RATES, "dry_run=true"], composed)
     assert not (tmp_path / "mlruns").exists()

@@ -31,7 +31,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("package")
     frozen = "backbone.freeze=all"
     heads = (*SMALL_NETWORK, frozen, "head.weight_lr=1,20")
-    train(folder, "sweep=alexnet", frozen)
+    train(folder, "sweep=alexnet", *SMALL_NETWORK, frozen)
     train(folder, *heads, "name=own")
     train(folder, *heads, "seed=0,1", "protocol.seed=null", "name=seeds")
     shared = [each for each in SETTINGS if not each.startswith("protocol")]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import shutil
 import sqlite3
-from collections.abc import Iterable
 from contextlib import closing, redirect_stderr, redirect_stdout
 from pathlib import Path
 from types import SimpleNamespace
@@ -95,7 +94,7 @@ def values(folder: Path) -> dict[str, list[tuple[object, ...]]]:
     }
 
 
-def figures(folder: Path) -> Iterable[tuple[str, float]]:
+def figures(folder: Path) -> set[tuple[str, float]]:
     return {
         (trial.name, trial.metrics["accuracy"])
         for sweep in ("mine", "tries")
@@ -130,6 +129,19 @@ def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "mlruns"
 
 
+Facts = tuple[dict[str, list[tuple[object, ...]]], set[tuple[str, float]]]
+
+
+def facts(folder: Path) -> Facts:
+    """What both stores say of the trials that count."""
+    return values(folder), figures(folder)
+
+
+@pytest.fixture(scope="module")
+def before(original: Path) -> Facts:
+    return facts(original)
+
+
 @pytest.fixture
 def record(original: Path, tmp_path: Path) -> Path:
     shutil.copytree(original, tmp_path / "mlruns")
@@ -139,7 +151,7 @@ def record(original: Path, tmp_path: Path) -> Path:
 
 @pytest.mark.whole
 @pytest.mark.parametrize("change", [*MLFLOW, *OPTUNA])
-def test_a_changed_row_is_found_and_mended(record: Path, original: Path, change: str) -> None:
+def test_a_changed_row_is_found_and_mended(record: Path, before: Facts, change: str) -> None:
     database = "mlflow.db" if change in MLFLOW else "optuna.db"
     changed(record / database, {**MLFLOW, **OPTUNA}[change])
     status, printed = check(record)
@@ -150,8 +162,7 @@ def test_a_changed_row_is_found_and_mended(record: Path, original: Path, change:
     assert (record / "mlflow.db.before-repair-1").is_file()
     assert (record / "optuna.db.before-repair-1").is_file()
     assert check(record)[0] == 0
-    assert values(record) == values(original)
-    assert figures(record) == figures(original)
+    assert facts(record) == before
 
 
 @pytest.fixture
@@ -236,19 +247,18 @@ def test_a_run_of_no_sweep_is_checked(tmp_path: Path, how: str) -> None:
 
 @pytest.mark.whole
 def test_a_repair_that_was_killed_after_a_run_was_written_anew_goes_on(
-    record: Path, original: Path
+    record: Path, before: Facts
 ) -> None:
     tracker = Tracker(record, "mcalc")
     found = SweepStudy.find(Storage(f"sqlite:///{record / 'optuna.db'}", 0), "mine")
     assert found is not None
     attempt, *_ = found.attempts()
-    facts = attempt.user_attrs
-    tracker.rewrite(facts["mlflow_run"], facts["manifest"], found.parent())
+    noted = attempt.user_attrs
+    tracker.rewrite(noted["mlflow_run"], noted["manifest"], found.parent())
     status, printed = check(record, "repair=true")
     assert status == 0, printed
     assert check(record)[0] == 0
-    assert values(record) == values(original)
-    assert figures(record) == figures(original)
+    assert facts(record) == before
 
 
 def test_a_removal_touches_nothing_outside_the_record(tmp_path: Path) -> None:

@@ -1,0 +1,105 @@
+"""Where the time of a sweep goes: its arithmetic, and all else that its one process does."""
+
+from __future__ import annotations
+
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import psutil
+import torch
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.timed_command import seconds_of
+from benchmarks.training.paper_rows import CACHE, SWEEPS, command
+from mcalc.models import Classifier
+from mcalc.train import main as train
+from mcalc.training import validation
+
+REPEATS = 3
+ARITHMETIC = ("forward", "backward", "update", "validation")
+Seconds = dict[str, float]
+
+
+@contextmanager
+def watched() -> Iterator[Seconds]:
+    """Seconds that the main thread spends in each kind of arithmetic from here on."""
+    spent = dict.fromkeys(ARITHMETIC, 0.0)
+    places: dict[str, tuple[Any, str]] = {
+        "forward": (Classifier, "training_step"),
+        "backward": (torch.Tensor, "backward"),
+        "update": (torch.optim.SGD, "step"),
+        "validation": (validation, "predict"),
+    }
+    with ExitStack() as stack:
+        for kind, (owner, name) in places.items():
+            timed = _timed(spent, kind, getattr(owner, name))
+            stack.enter_context(patch.object(owner, name, timed))
+        yield spent
+
+
+def _timed(spent: Seconds, kind: str, function: Callable[..., Any]) -> Callable[..., Any]:
+    def call(*arguments: Any, **named: Any) -> Any:
+        if threading.current_thread() is not threading.main_thread():
+            return function(*arguments, **named)
+        began = time.perf_counter()
+        try:
+            return function(*arguments, **named)
+        finally:
+            spent[kind] += time.perf_counter() - began
+
+    return call
+
+
+def measure(arguments: Sequence[str]) -> Seconds:
+    """Train as `python -m mcalc.train` with these arguments does; `total` since the process began.
+
+    Raises RuntimeError where it fails.
+    """
+    with watched() as spent:
+        if status := train(arguments):
+            raise RuntimeError(f"it ended with status {status}")
+    return {**spent, "total": time.time() - psutil.Process().create_time()}
+
+
+def report(console: Console, backbone: str = "alexnet") -> list[Seconds]:
+    """Measure the paper's ten rows, print a table, and return what it is made of."""
+    # phantoms are drawn and prepared once, as data is; one iteration of one row
+    seconds_of(lambda folder: [*command(backbone, folder, CACHE), "trainer.max_iterations=1"])
+    found = [_in_a_process(backbone) for _ in range(REPEATS)]
+    table = Table(
+        "part", "seconds", "share", title=f"ten rows of {SWEEPS[backbone]}; medians of {REPEATS}"
+    )
+    rows = {kind: [each[kind] for each in found] for kind in ARITHMETIC}
+    rows["all else"] = [each["total"] - sum(each[kind] for kind in ARITHMETIC) for each in found]
+    for kind, seconds in rows.items():
+        shares = [part / each["total"] for part, each in zip(seconds, found, strict=True)]
+        middle = statistics.median(seconds)
+        table.add_row(kind, f"{middle:.1f}", f"{statistics.median(shares):.1%}")
+    console.print(table)
+    return found
+
+
+def _in_a_process(backbone: str) -> Seconds:
+    with tempfile.TemporaryDirectory() as folder:
+        python, _, _, *arguments = command(backbone, Path(folder), CACHE)
+        words = [python, "-m", "benchmarks.training.shares", *arguments]
+        done = subprocess.run(words, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise RuntimeError(f"it failed:\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
+    found: Seconds = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+if __name__ == "__main__":
+    print(json.dumps(measure(sys.argv[1:])))
