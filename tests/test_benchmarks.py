@@ -79,6 +79,19 @@ def test_shares_of_a_sweep_are_parts_of_its_time(tmp_path: Path) -> None:
     assert torch.Tensor.backward is before
 
 
+def test_a_second_counts_once_though_an_optimizer_calls_backward(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    weight = torch.ones(1, requires_grad=True)
+    optimizer = torch.optim.SGD([weight])
+    ticks = iter(range(100))
+    with shares.watched() as spent:
+        monkeypatch.setattr(shares.time, "perf_counter", lambda: float(next(ticks)))
+        optimizer.step(lambda: (weight * 2).sum().backward())  # at 0, 1, 2 and 3
+        monkeypatch.undo()
+    assert spent == {"forward": 0, "backward": 1, "update": 2, "validation": 0}
+
+
 def test_the_numbers_are_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -31,10 +31,38 @@ ARITHMETIC = ("forward", "backward", "update", "validation")
 Seconds = dict[str, float]
 
 
+class _Clock:
+    """Seconds of the main thread by what it does: each second counts once, for the innermost."""
+
+    def __init__(self) -> None:
+        self.spent = dict.fromkeys(ARITHMETIC, 0.0)
+        self._inside: list[float] = []
+        """Of each call that has not returned, what calls inside it took."""
+
+    def timed(self, kind: str, function: Callable[..., Any]) -> Callable[..., Any]:
+        """The same function, whose time is counted."""
+
+        def call(*arguments: Any, **named: Any) -> Any:
+            if threading.current_thread() is not threading.main_thread():
+                return function(*arguments, **named)
+            self._inside.append(0.0)
+            began = time.perf_counter()
+            try:
+                return function(*arguments, **named)
+            finally:
+                seconds = time.perf_counter() - began
+                self.spent[kind] += seconds - self._inside.pop()
+                if self._inside:
+                    self._inside[-1] += seconds
+
+        return call
+
+
 @contextmanager
 def watched() -> Iterator[Seconds]:
     """Seconds that the main thread spends in each kind of arithmetic from here on."""
-    spent = dict.fromkeys(ARITHMETIC, 0.0)
+    clock = _Clock()
+    # Lightning hands forward and backward to the optimizer's step
     places: dict[str, tuple[Any, str]] = {
         "forward": (Classifier, "training_step"),
         "backward": (torch.Tensor, "backward"),
@@ -43,22 +71,9 @@ def watched() -> Iterator[Seconds]:
     }
     with ExitStack() as stack:
         for kind, (owner, name) in places.items():
-            timed = _timed(spent, kind, getattr(owner, name))
+            timed = clock.timed(kind, getattr(owner, name))
             stack.enter_context(patch.object(owner, name, timed))
-        yield spent
-
-
-def _timed(spent: Seconds, kind: str, function: Callable[..., Any]) -> Callable[..., Any]:
-    def call(*arguments: Any, **named: Any) -> Any:
-        if threading.current_thread() is not threading.main_thread():
-            return function(*arguments, **named)
-        began = time.perf_counter()
-        try:
-            return function(*arguments, **named)
-        finally:
-            spent[kind] += time.perf_counter() - began
-
-    return call
+        yield clock.spent
 
 
 def measure(arguments: Sequence[str]) -> Seconds:

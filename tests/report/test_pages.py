@@ -11,13 +11,13 @@ from browser import chromium, complaints, open_page, violations
 from recorded_sweeps import open_record, write_grid, write_search, write_trial
 from selenium.webdriver.common.by import By
 
+from mcalc.report import writing
 from mcalc.report.__main__ import main
 from mcalc.report.first_screen import verdict
 from mcalc.report.pictures import FolderPictures
 from mcalc.report.single_page import own_page
 from mcalc.report.sweep_page import sweep_page
 from mcalc.report.varying import sweep_of
-from mcalc.report.writing import MOST_INLINE
 
 pytestmark = [
     pytest.mark.whole,
@@ -47,10 +47,12 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The page of a sweep of more trials than one file takes."""
+    """The page of a sweep of more trials than one file takes, which are six here, not forty."""
     folder = tmp_path_factory.mktemp("large")
-    write_search(open_record(folder / "mlruns"), "search", MOST_INLINE + 2, failed=1)
-    assert main([f"tracking.dir={folder / 'mlruns'}", f"out={folder / 'report'}"]) == 0
+    write_search(open_record(folder / "mlruns"), "search", 8, failed=1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(writing, "MOST_INLINE", 6)
+        assert main([f"tracking.dir={folder / 'mlruns'}", f"out={folder / 'report'}"]) == 0
     return folder / "report"
 
 
