@@ -1,0 +1,46 @@
+"""Networks are built without draws that nothing uses, and have the weights of their seed."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from mcalc.config import BackboneConfig
+from mcalc.models.backbones import BACKBONES, build_classifier
+from mcalc.models.undrawn import Undrawn
+from mcalc.models.weights import initialise
+
+
+def stream(seed: int, purpose: int) -> torch.Generator:
+    """One of the two streams of a seed: 0 draws the weights below the head, 1 the head."""
+    mixed = np.random.SeedSequence(seed, spawn_key=(purpose,)).generate_state(1, np.uint32)
+    return torch.Generator().manual_seed(int(mixed[0]))
+
+
+@pytest.mark.parametrize("name", ["squeezenet", "googlenet", "googlenet_bvlc"])
+def test_random_weights_are_those_of_a_network_whose_constructor_drew(name: str) -> None:
+    entry = BACKBONES[name]
+    with torch.random.fork_rng():
+        reference = entry.build()
+        initialise(reference, stream(7, 0))
+        initialise(entry.replace_head(reference, 2), stream(7, 1))
+    built = build_classifier(BackboneConfig(name, "none"), 7).model.state_dict()
+    expected = reference.state_dict()
+    assert list(built) == list(expected)
+    assert all(torch.equal(built[key], expected[key]) for key in expected)
+
+
+def test_constants_are_written_and_the_generator_stays() -> None:
+    before = torch.get_rng_state()
+    with Undrawn():
+        network = nn.Sequential(nn.Linear(3, 4), nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4))
+        nn.init.constant_(network[0].bias, 3.0)
+    assert torch.equal(torch.get_rng_state(), before)
+    assert network[0].bias.tolist() == [3.0] * 4
+    norm = network[2].state_dict()
+    assert norm["weight"].tolist() == norm["running_var"].tolist() == [1.0] * 4
+    assert norm["bias"].tolist() == norm["running_mean"].tolist() == [0.0] * 4
+    nn.init.normal_(network[0].weight)  # behind it, draws are made again
+    assert not torch.equal(torch.get_rng_state(), before)
