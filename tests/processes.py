@@ -3,8 +3,8 @@
 A process that has imported the libraries is kept, and each command is forked from it: `python -m
 mcalc.train` needs five seconds for its imports and a test's trial one. The fork has the working
 folder, environment, arguments and streams that `python -m` would give it, and may be killed. It
-imports mcalc anew where its path leads to another one, or where a test does something first. What a
-command imports, and that it starts at all, is tested with real interpreters
+imports mcalc anew where a test gives it another path or environment, or does something first. What
+a command imports, and that it starts at all, is tested with real interpreters
 (tests/commands/test_imports.py, tests/test_wheel.py).
 """
 
@@ -116,7 +116,9 @@ def start(
         out = err = log
     given = dict(os.environ if environment is None else environment)
     given["PYTHONPATH"] = os.pathsep.join(filter(None, (_TESTS, given.get("PYTHONPATH"))))
-    process = fork(_command, arguments, str(folder), given, str(out), str(err), before)
+    # modules in memory may have read what is another here
+    anew = before is not None or _but_for_path(given) != _but_for_path(os.environ)
+    process = fork(_command, arguments, str(folder), given, str(out), str(err), before, anew)
     return Started(arguments, process, out, err)
 
 
@@ -157,8 +159,12 @@ def _command(
     out: str,
     err: str,
     before: Callable[[], Any] | None,
+    anew: bool,
 ) -> None:
-    """What the new process does: become `python -m` of the arguments."""
+    """What the new process does: become `python -m` of the arguments.
+
+    `anew`: import mcalc once more.
+    """
     for number, name in enumerate((os.devnull, out, err)):
         # appended, as both may be one file
         file = os.open(name, os.O_RDWR | os.O_CREAT | os.O_APPEND)
@@ -170,12 +176,14 @@ def _command(
         for number in (1, 2)
     )
     os.chdir(folder)
+    further = [*filter(None, environment.get("PYTHONPATH", "").split(os.pathsep))]
+    anew = anew or _leads_elsewhere([folder, *further])
     os.environ.clear()
     os.environ.update(environment)
-    searched = [folder, *filter(None, environment.get("PYTHONPATH", "").split(os.pathsep))]
+    searched = [folder, *further]
     sys.path[:] = [*searched, *(entry for entry in sys.path if entry not in searched)]
     module, *sys.argv[1:] = arguments
-    _forget(module, all_of_ours=before is not None or _leads_elsewhere(searched))
+    _forget(module, all_of_ours=anew)
     if before:
         before()
     try:
@@ -190,6 +198,10 @@ def _command(
         atexit._run_exitfuncs()
 
 
+def _but_for_path(environment: Mapping[str, str]) -> dict[str, str]:
+    return {name: text for name, text in environment.items() if name != "PYTHONPATH"}
+
+
 def _forget(command: str, *, all_of_ours: bool) -> None:
     """Let `runpy` import the command, and with it all of mcalc."""
     for name in [*sys.modules]:
@@ -199,9 +211,10 @@ def _forget(command: str, *, all_of_ours: bool) -> None:
 
 
 def _leads_elsewhere(searched: Sequence[str]) -> bool:
-    """Whether Python finds another mcalc than the one beside these tests."""
-    places = [Path(place).resolve() for place in searched]
-    return any(place != _ROOT and (place / "mcalc").is_dir() for place in places)
+    """Whether Python may find another mcalc than the one in memory, or parts of a plug-in."""
+    folder, *further = (Path(place).resolve() for place in searched)
+    known = {Path(place).resolve() for place in sys.path}
+    return bool({*further} - known) or (folder != _ROOT and (folder / "mcalc").is_dir())
 
 
 def _end_threads() -> None:
