@@ -1,7 +1,7 @@
 """Networks built without the random weights that their constructors draw.
 
-All of them are replaced anyway, by a file's or by those of the trial's own seed. To draw AlexNet's
-takes a quarter of a second, in each training run.
+They are for callers who replace every weight, by a file's or by one of the trial's own seed. To
+draw AlexNet's takes a quarter of a second, in each training run.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ from typing import Any
 
 from torch import nn
 from torch.overrides import TorchFunctionMode
+
+from mcalc.models.backbone import Backbone
 
 _DRAWS = (
     nn.init.uniform_,
@@ -40,3 +42,9 @@ class Undrawn(TorchFunctionMode):
         if function in _DRAWS:
             return named["tensor"] if "tensor" in named else arguments[0]
         return function(*arguments, **named)
+
+
+def blank(entry: Backbone) -> nn.Module:
+    """The network of an entry; its weights are to be replaced before they are used."""
+    with Undrawn():
+        return entry.build()

@@ -268,7 +268,7 @@ def cases(folder: Path) -> dict[str, tuple[str]]:
     at = content.rfind(struct.pack("<q", 108))
     content[at : at + 8] = struct.pack("<q", 2**60)
     old.write_bytes(content)
-    head = b"".join(pickle.dumps(each, 2) for each in (0x1950A86A20F9469CFC6C, 1001, {}))
+    head = b"".join(pickle.dumps(each, 2) for each in (MAGIC, 1001, {}))
     save("old endless key", state, new=False).write_bytes(head + PICKLES["endless key"])
     for name, start in {"hole": b"PK\x03\x04", "old hole": START}.items():
         with save(name, state).open("wb") as file:

@@ -18,8 +18,6 @@ from torch_pickles import Built, Stored, tensor
 from mcalc.models.bounded_zip import DamagedFileError
 from mcalc.models.torch_pickle import Declared, Storage, read_pickle
 
-_PAIR = (Built(OrderedDict, [["a", 1], ["b", 2]]), {"a": 1, "b": 2})
-
 
 def read(content: Any) -> Any:
     return read_pickle(io.BytesIO(torch_pickles.pickled(content)))
@@ -29,7 +27,7 @@ def read(content: Any) -> Any:
     ("content", "expected"),
     [
         # as Python 2 wrote it: all pairs in one list
-        _PAIR,
+        (Built(OrderedDict, [["a", 1], ["b", 2]]), {"a": 1, "b": 2}),
         (Built(OrderedDict), {}),
         (torch.Size([2, 3]), (2, 3)),
         (
