@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import json
 import statistics
-import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -22,6 +21,7 @@ from sqlalchemy import event
 from sqlalchemy.engine import Engine
 
 from benchmarks.planning import planning
+from benchmarks.timed_command import answer_of
 
 TRIALS = 1_000
 PLANNED = (10_000, 100_000)
@@ -49,10 +49,7 @@ def _run(case: str, count: int) -> Any:
 def measure(case: str, count: int, synchronous: str = "FULL") -> Any:
     """What a case gives, in a new process."""
     command = [sys.executable, "-m", "benchmarks.engine", case, str(count), synchronous]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise RuntimeError(f"{case} of {count} failed:\n{done.stderr}")
-    return json.loads(done.stdout.splitlines()[-1])
+    return answer_of(command, f"{case} of {count}")
 
 
 def edges(costs: Sequence[float]) -> dict[str, float]:

@@ -1,12 +1,14 @@
-"""Wall clock of whole commands, as a user gives them."""
+"""Commands in processes of their own: their wall clock, and what they measured."""
 
 from __future__ import annotations
 
+import json
 import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 
 def seconds_of(
@@ -24,3 +26,14 @@ def seconds_of(
     if done.returncode:
         raise RuntimeError(f"it failed:\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
     return seconds
+
+
+def answer_of(words: Sequence[str], what: str) -> Any:
+    """The JSON that a command prints as its last line.
+
+    Raises RuntimeError that names `what` failed, with what it printed to stderr.
+    """
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise RuntimeError(f"{what} failed:\n{done.stderr}")
+    return json.loads(done.stdout.splitlines()[-1])

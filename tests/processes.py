@@ -116,7 +116,7 @@ def start(
         out = err = log
     given = dict(os.environ if environment is None else environment)
     given["PYTHONPATH"] = os.pathsep.join(filter(None, (_TESTS, given.get("PYTHONPATH"))))
-    # modules in memory may have read what is another here
+    # some of mcalc's modules read the environment while they are imported
     anew = before is not None or _but_for_path(given) != _but_for_path(os.environ)
     process = fork(_command, arguments, str(folder), given, str(out), str(err), before, anew)
     return Started(arguments, process, out, err)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import statistics
-import subprocess
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -13,6 +12,7 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
+from benchmarks.timed_command import answer_of
 from benchmarks.training.workload import SIZES, Workload
 
 KINDS = ("peer", "ours", "limit")
@@ -41,10 +41,7 @@ def every_step() -> list[Workload]:
 def measure(kind: str, work: Workload) -> dict[str, Any]:
     """Times of one kind, measured in a new process."""
     command = [sys.executable, "-m", "benchmarks.training.case", kind, json.dumps(work.plain())]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise RuntimeError(f"{kind} of {work.name} failed:\n{done.stderr}")
-    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    found: dict[str, Any] = answer_of(command, f"{kind} of {work.name}")
     return found
 
 

@@ -56,11 +56,15 @@ def _timed(kind: str, work: Workload) -> tuple[float, float]:
     return time.perf_counter() - began, float(found["total"])
 
 
+def prepare(backbone: str) -> None:
+    """Draw and prepare the phantoms, once, as data is: one iteration of each row."""
+    seconds_of(lambda folder: [*command(backbone, folder, CACHE), "trainer.max_iterations=1"])
+
+
 def report(console: Console, backbone: str) -> dict[str, Any]:
     """Measure in turns, print a table, and return what it is made of."""
     work = workload(backbone)
-    # phantoms are drawn and prepared once, as data is; one iteration of one row
-    seconds_of(lambda folder: [*command(backbone, folder, CACHE), "trainer.max_iterations=1"])
+    prepare(backbone)
     ours, peers, limits = [], [], []
     for _ in range(REPEATS):
         peers.append(_timed("peer", work))

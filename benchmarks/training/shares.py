@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import statistics
-import subprocess
 import sys
 import tempfile
 import threading
@@ -20,8 +19,8 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.timed_command import seconds_of
-from benchmarks.training.paper_rows import CACHE, SWEEPS, command
+from benchmarks.timed_command import answer_of
+from benchmarks.training.paper_rows import CACHE, SWEEPS, command, prepare
 from mcalc.models import Classifier
 from mcalc.train import main as train
 from mcalc.training import validation
@@ -89,8 +88,7 @@ def measure(arguments: Sequence[str]) -> Seconds:
 
 def report(console: Console, backbone: str = "alexnet") -> list[Seconds]:
     """Measure the paper's ten rows, print a table, and return what it is made of."""
-    # phantoms are drawn and prepared once, as data is; one iteration of one row
-    seconds_of(lambda folder: [*command(backbone, folder, CACHE), "trainer.max_iterations=1"])
+    prepare(backbone)
     found = [_in_a_process(backbone) for _ in range(REPEATS)]
     table = Table(
         "part", "seconds", "share", title=f"ten rows of {SWEEPS[backbone]}; medians of {REPEATS}"
@@ -109,10 +107,7 @@ def _in_a_process(backbone: str) -> Seconds:
     with tempfile.TemporaryDirectory() as folder:
         python, _, _, *arguments = command(backbone, Path(folder), CACHE)
         words = [python, "-m", "benchmarks.training.shares", *arguments]
-        done = subprocess.run(words, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise RuntimeError(f"it failed:\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
-    found: Seconds = json.loads(done.stdout.splitlines()[-1])
+        found: Seconds = answer_of(words, f"the rows of {backbone}")
     return found
 
 
