@@ -13,6 +13,8 @@ RUN    := $(VENV)/bin/python
 # tests start many processes, each of which would compile all modules anew
 TEST   := env -u PYTHONDONTWRITEBYTECODE $(RUN)
 READY  := $(VENV)/.installed
+# what installs into $(VENV); uv, where there is one, takes a sixth of pip's time (README)
+INSTALL ?= $(RUN) -m pip install --disable-pip-version-check
 PORT   ?= 5000
 DASHBOARD_PORT ?= 8080
 DATA   ?=
@@ -62,8 +64,8 @@ $(READY): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit("mcalc needs Python 3.11 or newer, this is " + sys.version.split()[0] + ": name another with make PYTHON=python3.11") if sys.version_info < (3, 11) else None'
 	@echo "installing into $(VENV) (about 7 GB, a few minutes; once)"
 	@$(PYTHON) -m venv $(VENV)
-	@$(RUN) -m pip install --quiet --disable-pip-version-check -r requirements.lock
-	@$(RUN) -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	@$(INSTALL) --quiet -r requirements.lock
+	@$(INSTALL) --quiet --no-deps --editable .
 	@touch $@
 
 install: $(READY)  ## Install everything into .venv (the other targets do it when needed)
