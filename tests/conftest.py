@@ -8,6 +8,7 @@ import re
 import shutil
 import signal
 import stat
+import weakref
 from collections.abc import Iterator
 from contextlib import suppress
 from functools import partial
@@ -20,6 +21,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import psutil
 import pytest
+from sqlalchemy import Connection, Engine, event
 
 from mcalc.allocator import give_back_memory, keep_freed_memory
 
@@ -54,6 +56,22 @@ def modest() -> Iterator[None]:
     if psutil.Process().memory_info().rss > _held + MUCH_BYTES:
         give_back_memory()  # which takes a while: not again before as much has come
         _held = psutil.Process().memory_info().rss
+
+
+_engines: weakref.WeakSet[Engine] = weakref.WeakSet()
+
+
+@event.listens_for(Engine, "engine_connect")
+def _engine_connected(connection: Connection) -> None:
+    _engines.add(connection.engine)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def connections_closed() -> Iterator[None]:
+    """Close databases: MLflow keeps those of every folder, and a process may open 256 on macOS."""
+    yield
+    for engine in list(_engines):
+        engine.dispose()
 
 
 @pytest.fixture(scope="session")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import pty
 import re
-import select
+import selectors
 import struct
 import termios
 from fcntl import ioctl
@@ -36,12 +36,14 @@ def on_terminal(columns: int, folder: Path, *arguments: str) -> tuple[int, str]:
     terminal = Path(os.ttyname(its))
     process = processes.start(*arguments, folder=folder, environment=environment, log=terminal)
     written = b""
-    while True:
-        ended = process.poll() is not None
-        if select.select([ours], [], [], 0.1)[0]:
-            written += os.read(ours, 1 << 16)
-        elif ended:
-            break
+    with selectors.DefaultSelector() as output:
+        output.register(ours, selectors.EVENT_READ)
+        while True:
+            ended = process.poll() is not None
+            if output.select(0.1):
+                written += os.read(ours, 1 << 16)
+            elif ended:
+                break
     os.close(its)
     os.close(ours)
     text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", written.decode().replace("\r\n", "\n"))

@@ -11,7 +11,6 @@ import logging
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
@@ -20,6 +19,7 @@ from mlflow.tracking import MlflowClient
 from mcalc.results import SUPERSEDED_TAG, VALIDATION_AUC
 from mcalc.retry import UnreachableError
 from mcalc.tracking.files import NETWORK_FILE, NETWORK_GONE_FILE
+from mcalc.tracking.left_files import remove_on_server
 from mcalc.tracking.names import PARENT_TAG, RESULT, plain_metrics
 from mcalc.tracking.runs import artifacts_of
 
@@ -107,12 +107,8 @@ class BestNetwork:
             (folder / NETWORK_GONE_FILE).write_text(why, encoding="utf-8")
             (folder / NETWORK_FILE).unlink(missing_ok=True)
             return
-        # late: only a server needs it
-        from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
-
         self._client.log_text(str(run.info.run_id), why, NETWORK_GONE_FILE)
-        place: Any = get_artifact_repository(str(run.info.artifact_uri), self._uri)
-        place.delete_artifacts(NETWORK_FILE)
+        remove_on_server(run, NETWORK_FILE, self._uri)
 
 
 def _area(run: Run) -> float:

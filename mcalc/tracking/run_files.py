@@ -12,7 +12,8 @@ import os
 import shutil
 import tempfile
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
@@ -34,6 +35,23 @@ class RunFiles:
         self._made: set[Path] = set()
         self.digests: dict[str, str] = {}
         """SHA-256 of each file by its path below the run's artifacts."""
+
+    @contextmanager
+    def beside(self, work: Callable[[], None] | None) -> Iterator[None]:
+        """Write a large file while the block writes others, in a record on this machine.
+
+        It waits for the disk, and its digest is computed without Python's lock. What another store
+        takes, it takes in an order: there it is written first.
+        """
+        if work is None or self._folder is None:
+            if work is not None:
+                work()
+            yield
+            return
+        with ThreadPoolExecutor(1, "file") as thread:
+            written = thread.submit(work)
+            yield
+            written.result()
 
     def put(self, name: str, content: bytes) -> None:
         """Write a file; `name` is a path below the run's artifacts."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import astuple, dataclass, replace
 from io import BytesIO
@@ -263,6 +263,13 @@ class RunWriter:
     def new_file(self, name: str) -> AbstractContextManager[Path]:
         """Where to write a large file; it is one of the run's when the block ends."""
         return self._files.new(name)
+
+    def beside(self, work: Callable[[], None] | None) -> AbstractContextManager[None]:
+        """Do this while the block runs, or before it; what it writes is there when the block ends.
+
+        For a large file. Raises in the end what it raised.
+        """
+        return self._files.beside(work)
 
     def link(self, other: RunWriter, name: str) -> bool:
         """Let a file be the same as another run's, stored once; False where that cannot be."""

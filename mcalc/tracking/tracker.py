@@ -31,6 +31,7 @@ from mcalc.retry import UnreachableError
 from mcalc.tracking.best_network import BestNetwork
 from mcalc.tracking.files import read_curve, read_predictions
 from mcalc.tracking.inspection import Inspection, inspect, inspect_files
+from mcalc.tracking.left_files import remove_left_files
 from mcalc.tracking.manifest import MANIFEST_TAG
 from mcalc.tracking.moved import lost_folder
 from mcalc.tracking.names import (
@@ -346,6 +347,7 @@ class Tracker:
             names = [name for name in metric_names("val_loss") if name in run.data.metrics]
             written = [e for name in names for e in self.client.get_metric_history(run_id, name)]
             last = max((entry.step for entry in written), default=-1)
+            remove_left_files(self.client, run, self._place(run_id), self._uri)
         except MlflowException:
             return None
         except UnreachableError:

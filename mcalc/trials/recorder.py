@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
@@ -204,17 +204,18 @@ class Recorder(Listener):
         trial = self._about_to_record(result.key)
         config, writer = trial.config, self.writers[result.key]
         metrics = {**final_metrics(result, data, config.metrics), **validation_metrics(result)}
-        frozen = config.backbone.freeze == "all"
-        write_artifacts(writer, result, data, figures=not frozen)
         best = self._best_network(config.tracking.keep_models)
         if best is not None and VALIDATION_AUC not in metrics:
             best = None
             self.noted(UNRANKED)
             notes = (*notes, UNRANKED)
+        network: Callable[[], None] | None = None
         if is_kept(trial, best, data.split.fingerprint, metrics):
-            self._networks.write(result.reported_iteration, weights, writer)
+            network = partial(self._networks.write, result.reported_iteration, weights, writer)
         elif best is not None:
             writer.text(BEATEN, NETWORK_GONE_FILE)
+        with writer.beside(network):
+            write_artifacts(writer, result, data, figures=config.backbone.freeze != "all")
         tags = {
             "mcalc.weights": origin,
             "mcalc.data": data.description,

@@ -33,7 +33,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.distributed, pytest.mark.xdist_group
 TWO_JOBS, ONE_JOB = "head.weight_lr=1,10", "stopping.patience=null,30"
 """Two trials each: of two training runs, and of one that they share."""
 SETTINGS = (
-    "trainer.max_iterations=30",
+    "trainer.max_iterations=60",
     "trainer.max_epochs=1000",
     "tracking.checkpoint_minutes=0",
     # any death of a worker that counts ends the sweep

@@ -107,7 +107,7 @@ def test_a_run_that_was_cut_off_before_a_move_goes_on(tmp_path: Path) -> None:
     on.finish({"accuracy": 0.5}, {})
     assert not (tmp_path / "a").exists()
     written = {file.name for file in (tmp_path / "b" / "artifacts").rglob("*") if file.is_file()}
-    assert {"note.txt", "predictions.csv", "curve.csv"} <= written
+    assert {"predictions.csv", "curve.csv"} <= written
 
 
 def test_a_database_without_its_artifacts_is_refused(tmp_path: Path, original: Path) -> None:

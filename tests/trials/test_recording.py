@@ -205,6 +205,24 @@ def test_an_error_of_the_record_fails_the_trials_without_a_result(
     assert refuses.recorded_names[0] == "patience 1: finished"
 
 
+class _Occupies(Listener):
+    """Leaves no room for the network of a trial: a folder has its name."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def opened(self, trial: PlannedTrial, run_id: str) -> None:
+        folder = self.folder / "mlruns" / "artifacts" / run_id / "artifacts" / "network.pth"
+        (folder / "something").mkdir(parents=True)
+
+
+@pytest.mark.whole
+def test_a_network_that_cannot_be_written_fails_its_trial(tmp_path: Path, cache: Path) -> None:
+    *_, outcomes = run(tmp_path, cache, _Occupies(tmp_path))
+    assert [outcome.state for outcome in outcomes] == ["failed"] * len(_PATIENCE)
+    assert all("network.pth" in outcome.error for outcome in outcomes)
+
+
 class _BreaksAfterwards(Listener):
     """Fails once all is recorded."""
 
