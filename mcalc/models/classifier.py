@@ -15,6 +15,10 @@ from mcalc.models.backbones import Built
 from mcalc.models.optim import parameter_groups, sgd
 from mcalc.models.stages import Stages
 
+_MANY = 32
+"""Images from which on looking their channels up is faster than computing them: 3.0 in place of
+4.4 ms for 64, 0.5 in place of 0.4 ms for 10 (two cores)."""
+
 
 class Classifier(pl.LightningModule):
     """Grey crops in, logits of (benign, malignant) out, and of a third class where there is one.
@@ -57,11 +61,20 @@ class Classifier(pl.LightningModule):
 
     def channels(self, images: Tensor) -> Tensor:
         """What the network takes, (B, 3, S, S), of images (B, 1, S, S), grey 0..255."""
+        channels_last = self.settings.channels_last is True
+        if channels_last and images.dtype is torch.uint8 and len(images) >= _MANY:
+            return self._looked_up(images)
         grey = images.to(self.mean.dtype)  # (B, 1, S, S)
         channels = (grey - self.mean) / self.std  # (B, 3, S, S)
-        if self.settings.channels_last is True:
+        if channels_last:
             channels = channels.contiguous(memory_format=torch.channels_last)
         return channels
+
+    def _looked_up(self, images: Tensor) -> Tensor:
+        """The same numbers, from a table of the 256 grey levels: written once, in their layout."""
+        levels = torch.arange(256, dtype=self.mean.dtype, device=self.mean.device)
+        table = (levels[:, None] - self.mean.flatten()) / self.std.flatten()  # (256, 3)
+        return F.embedding(images[:, 0].int(), table).permute(0, 3, 1, 2)
 
     def training_step(self, batch: tuple[Tensor, Tensor], _: int) -> Tensor:
         """Mean cross-entropy of one mini-batch."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from copy import deepcopy
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -111,3 +112,23 @@ def test_the_head_learns_in_float32_and_is_saved_as_it_was() -> None:
         copied.head_module[0].weight.zero_()
         copied.head_module[0].bias.zero_()
         assert (copied(images) == 0).all()
+
+
+@pytest.mark.parametrize("count", [1, 10, 32, 64])
+def test_grey_bytes_become_the_channels_that_the_contract_says(count: int) -> None:
+    """In however large a batch: to the last bit, in the layout that the settings name."""
+    backbone = BackboneConfig("googlenet", "none")
+    built = build_classifier(backbone, 0)
+    draw = np.random.default_rng(0)
+    grey = draw.integers(0, 256, (count, 1, 9, 7), dtype=np.uint8)
+    mean, std = (
+        np.float32(each)[:, None, None] for each in (built.contract.mean, built.contract.std)
+    )
+    expected = (grey.astype(np.float32) - mean) / std
+    for channels_last in (True, False):
+        settings = TrainerConfig(channels_last=channels_last)
+        module = Classifier(built, backbone, HeadConfig(), settings)
+        found = module.channels(torch.from_numpy(grey))
+        np.testing.assert_array_equal(found.numpy(), expected)
+        layout = torch.channels_last if channels_last else torch.contiguous_format
+        assert found.is_contiguous(memory_format=layout)
