@@ -79,8 +79,7 @@ def onnx_weights(
             is_rgb = _is_rgb(matched.mean, file.model.producer_name)
         except UnreadableStepsError as error:
             raise UserError(
-                f"{where} cannot be compared with {type(model).__name__}, which does not take "
-                f"{error}; give a file that is made for this network's own input"
+                f"{where} cannot be compared with {type(model).__name__}, {error}"
             ) from error
         except OtherNetworkError as error:
             raise UserError(

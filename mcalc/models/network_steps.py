@@ -70,7 +70,10 @@ class Step:
 
 
 class UnreadableStepsError(Exception):
-    """A network has a step that is none of these, or cannot take an image; the text says which."""
+    """A network has a step that is none of these, or cannot take an image.
+
+    The text goes on from the network's name, and says what to do.
+    """
 
 
 def steps_of(model: nn.Module, size: Pair) -> Step:
@@ -87,7 +90,10 @@ def steps_of(model: nn.Module, size: Pair) -> Step:
             ShapeProp(graph).propagate(torch.zeros(1, 3, *size))
     except REFUSALS as error:
         reason = " ".join(str(error).split())[:160]
-        raise UnreadableStepsError(f"images of {size[0]} x {size[1]} ({reason})") from error
+        raise UnreadableStepsError(
+            f"which does not take images of {size[0]} x {size[1]} ({reason}); give a file that is "
+            "made for this network's own input"
+        ) from error
     finally:
         model.train(was_training)
     modules = dict(model.named_modules())
@@ -126,7 +132,7 @@ def _step(node: fx.Node, modules: dict[str, nn.Module], known: dict[fx.Node, Ste
         return Step(Kind.concatenation, before, node.name, shape=shape)
     if node.target in ("flatten", torch.flatten):
         return Step(Kind.flatten, before, node.name, shape=shape)
-    raise UnreadableStepsError(f"{node.op} {node.target}")
+    raise _unknown(f"{node.op} {node.target}")
 
 
 def _of_module(
@@ -161,7 +167,13 @@ def _of_module(
         return source
     if isinstance(module, nn.Flatten):
         return Step(Kind.flatten, before, name, shape=shape)
-    raise UnreadableStepsError(type(module).__name__)
+    raise _unknown(type(module).__name__)
+
+
+def _unknown(step: str) -> UnreadableStepsError:
+    return UnreadableStepsError(
+        f"of which no file has the step {step}; give its weights as a .pth or .npz file"
+    )
 
 
 def _pair(value: int | tuple[int, ...]) -> Pair:

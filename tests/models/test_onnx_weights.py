@@ -219,8 +219,29 @@ def convolutions_as_full_layers(graph: Graph, w: dict[str, Array]) -> str:
     return graph.node("Flatten", x)
 
 
+def constants_as_nodes(graph: Graph, w: dict[str, Array]) -> str:
+    last = plain(graph, w)
+    made = [helper.make_node("Constant", [], [each.name], value=each) for each in graph.constants]
+    graph.constants, graph.nodes[:0] = [], made
+    return last
+
+
+def weights_of_other_shapes(graph: Graph, w: dict[str, Array]) -> str:
+    """Shapes leave a size open (-1), or take over the one that is there (0)."""
+    x = graph.flat(middle(graph, w, start(graph, w)), 96)
+    for name, shape, wanted in (("fc3", (5, 6, 4, 4), (0, -1)), ("fc4", (25,), (5, -1))):
+        weight = graph.constant(name, w[f"{name}.weight"].reshape(shape))
+        weight = graph.node("Reshape", weight, graph.constant(f"{name}_shape", np.array(wanted)))
+        bias = graph.constant(f"{name}_B", w[f"{name}.bias"])
+        x = graph.node("Gemm", x, weight, bias, transB=1)
+        x = graph.relu(x) if name == "fc3" else x
+    return x
+
+
 WAYS = {
     "plain": plain,
+    "constants as nodes": constants_as_nodes,
+    "weights of other shapes": weights_of_other_shapes,
     "Gemm turned": turned_gemm,
     "MatMul and Add": matmul_and_add,
     "Split": halves(slices=False, bias_behind=False),
@@ -640,6 +661,21 @@ def integers(*numbers: int) -> Array:
     return np.array(numbers, np.int64)
 
 
+def constant_in_words(graph: Graph, w: dict[str, Array]) -> str:
+    graph.node("Constant", value_string="five")
+    return plain(graph, w)
+
+
+def output_of_nothing(graph: Graph, w: dict[str, Array]) -> str:
+    plain(graph, w)
+    return "nowhere"
+
+
+def one_number_less(graph: Graph, w: dict[str, Array]) -> str:
+    x = graph.node("Sub", "data_0", graph.constant("mean", np.full(1, 100, np.float32)))
+    return end(graph, w, middle(graph, w, start(graph, w, x)))
+
+
 NODES: dict[str, tuple[Callable[[Path], Path], str]] = {
     "a value twice": (edited("Relu", lambda n: n.output.__setitem__(0, "data_0")), "two of its"),
     "unknown source": (edited("Relu", taking(0, "nowhere")), "takes nowhere, which is not"),
@@ -656,6 +692,11 @@ NODES: dict[str, tuple[Callable[[Path], Path], str]] = {
     "a full layer of one axis": (behind("MatMul", np.ones(4, np.float32)), "of the MatMul .* are"),
     "added in the middle": (behind("Add", np.ones((1, 4, 1, 1), np.float32)), "it has a Add"),
     "added twice": (behind("Sum", np.ones(4, np.float32)), "it has a Sum"),
+    "three added": (behind("Sum", *[np.ones(4, np.float32)] * 2), "it has a Sum"),
+    "a constant in words": (other(constant_in_words), "it has a Constant"),
+    "an output of nothing": (other(output_of_nothing), "output"),
+    "one number subtracted": (other(one_number_less), r"subtracts from its input is \(1,\)"),
+    "a mean of the map": (behind("ReduceMean", axes=[2, 3]), "it has an average"),
     "a mean of channels": (behind("ReduceMean", axes=[1]), "it has a ReduceMean"),
     "split by rows": (behind("Split", integers(2, 2), axis=2), "it has a Split"),
     "every other": (
@@ -767,6 +808,44 @@ def test_damaged_and_hostile_files_are_refused_soon_and_in_little_memory(tmp_pat
     assert "'fc3_w_0' cannot be read" in said["other_field"]
     for what in ("kind", "maker"):
         assert "names that are no text" in said[f"{what}_no_text"]
+
+
+class Modular(Small):
+    """The same network, of modules alone."""
+
+    last: type[nn.Module] = nn.Identity
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.relu, self.flat = nn.ReLU(), nn.Flatten()
+        self.drop, self.end = nn.Dropout(), self.last()
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.pool(self.lrn(self.relu(self.conv1(x))))  # (B, 4, 4, 4)
+        x = self.relu(self.conv2(x))  # (B, 6, 4, 4)
+        x = self.drop(self.relu(self.fc3(self.flat(x))))  # (B, 5)
+        found: Tensor = self.end(self.fc4(x))  # (B, 5)
+        return found
+
+
+class Squashed(Modular):
+    last = nn.Tanh
+
+
+def test_a_network_of_modules_is_followed_as_one_of_functions(tmp_path: Path) -> None:
+    path = write(tmp_path / "small.onnx", plain, draw(9, SHAPES))
+    model = Modular().eval()
+    load_file(model, path, npz_key=str)
+    x = levels(SIZE) / 64 - 2
+    np.testing.assert_allclose(logits(model, x), computed(path, x), rtol=1e-4, atol=1e-5)
+
+
+def test_a_network_with_a_layer_that_is_not_known_takes_no_onnx(tmp_path: Path) -> None:
+    path = write(tmp_path / "small.onnx", plain, draw(9, SHAPES))
+    with pytest.raises(
+        UserError, match=r"with Squashed, of which no file has the step Tanh; give .*\.pth"
+    ):
+        load_file(Squashed(), path, npz_key=str)
 
 
 def test_a_network_that_reads_no_caffe_names_reads_no_onnx(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import csv
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from recorded_sweeps import drawn, open_record, write_search, write_trial
 from report_tables import column, with_predictions
@@ -14,7 +15,7 @@ from mcalc.config import TrackingConfig
 from mcalc.evaluation import Estimate, Panel, interval_figure
 from mcalc.report.__main__ import main
 from mcalc.report.failures import failures_table
-from mcalc.report.first_screen import panels, verdict
+from mcalc.report.first_screen import described, panels, verdict
 from mcalc.report.formats import rounded_name, typeset
 from mcalc.report.rows import match
 from mcalc.report.settings_views import importance_table, parallel, slices_figure
@@ -129,6 +130,19 @@ def test_a_configuration_is_chosen_where_nothing_is_reported(trial) -> None:
     said = verdict(trials)
     assert "backbone=squeezenet, head.weight_lr=1, AUC" in said.choice
     assert sweep_of(trials).rows[0].rank == 1
+
+
+def test_where_one_class_alone_is_reported_no_auc_is_said_or_drawn(trial) -> None:
+    predictions = drawn(1.0, 0)
+    benign = replace(predictions, labels=np.zeros_like(predictions.labels))
+    trials = [with_predictions(each, benign) for each in grid(trial)]
+    said = verdict(trials)
+    assert "4 networks: AUC is not defined, as one class is not reported" in said.sentence
+    assert "nan" not in said.sentence
+    assert said.choice == ""
+    area, accuracy = panels(match("alexnet", [with_predictions(trial("AL1"), benign)])[:1])
+    assert described(area).endswith(": no row has a value.")
+    assert "nan" not in described(accuracy)
 
 
 def test_nothing_finished_is_said() -> None:

@@ -104,6 +104,15 @@ def test_networks_are_compared_with_one_another_and_with_baselines(trial) -> Non
     assert cells(table, first="AL2", second="crop size")
 
 
+@pytest.mark.parametrize(("worth", "said"), [(3.0, "it ranks"), (0.3, "it does not rank")])
+def test_of_one_network_the_first_sentence_says_whether_it_beats_the_size(
+    trial, worth: float, said: str
+) -> None:
+    sentence = verdict([made(trial, "AL1", 1, worth=worth)]).sentence
+    assert f"; {said} them better than crop size alone does (AUC " in sentence
+    assert sentence.endswith(", at p < 0.05.")
+
+
 def test_the_first_sentence_counts_as_the_table_of_differences_does(trial) -> None:
     """With descriptors of their own the family is larger, and fewer are above the size."""
     runs = [made(trial, f"AL{i}", i, worth=worth) for i, worth in enumerate((0.3, 1.0, 3.0), 1)]

@@ -126,7 +126,7 @@ def jobs_in(storage: Storage) -> list[str]:
 
 
 LONG = (
-    "seed=0,1", "name=mine", "trainer.max_iterations=40", "trainer.max_epochs=1000",
+    "seed=0,1", "name=mine", "trainer.max_iterations=80", "trainer.max_epochs=1000",
     "tracking.checkpoint_minutes=0",
 )  # fmt: skip
 
