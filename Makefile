@@ -13,8 +13,8 @@ RUN    := $(VENV)/bin/python
 # tests start many processes, each of which would compile all modules anew
 TEST   := env -u PYTHONDONTWRITEBYTECODE $(RUN)
 READY  := $(VENV)/.installed
-# what installs into $(VENV); uv, where there is one, takes a sixth of pip's time (README)
-INSTALL ?= $(RUN) -m pip install --disable-pip-version-check
+# another installer may be named: make install INSTALL="uv pip install --python .venv/bin/python"
+INSTALL := $(RUN) -m pip install --disable-pip-version-check
 PORT   ?= 5000
 DASHBOARD_PORT ?= 8080
 DATA   ?=

@@ -72,7 +72,7 @@ class Step:
 class UnreadableStepsError(Exception):
     """A network has a step that is none of these, or cannot take an image.
 
-    The text goes on from the network's name, and says what to do.
+    The text is a relative clause about the network ("which ..."), and what to do instead.
     """
 
 
@@ -172,7 +172,8 @@ def _of_module(
 
 def _unknown(step: str) -> UnreadableStepsError:
     return UnreadableStepsError(
-        f"of which no file has the step {step}; give its weights as a .pth or .npz file"
+        f"which has a step that mcalc does not follow ({step}); give its weights as a .pth or .npz "
+        "file"
     )
 
 

@@ -1,7 +1,8 @@
-"""The files of a run that its worker did not live to close.
+"""Files of a run whose worker died before it closed the run.
 
-Who resumes the run writes all of them anew, and may keep others: a network for which another trial
-had been better, or the note that one was. Each picture in MLflow's page has a name of its own.
+The worker that resumes the run writes its files again, and not always the same ones. It may keep a
+network where the first one wrote that another trial's is better, or the other way round. MLflow's
+pictures have the time in their names, so that the first worker's would stay beside the second's.
 """
 
 from __future__ import annotations
@@ -24,22 +25,24 @@ _EXCLUSIVE = {NETWORK_FILE, NETWORK_GONE_FILE}
 
 
 def remove_left_files(client: MlflowClient, run: Run, folder: Path | None, uri: str | None) -> None:
-    """Remove them before the run is written again; those of a finished run stay.
+    """Remove them before the run is written again. A finished run keeps its files.
+
+    Files that cannot be removed are warned of.
 
     Args:
-        folder: with the run's files, of a record on this machine.
-        uri: of another record. There only the network and the note of one that is not kept are
-            removed; a server that is away is warned of.
+        folder: where the files lie, in a record on this machine; None of another record. There the
+            network and the note that it was not kept are removed, and no other file.
+        uri: address of that other record.
     """
     if run.info.status == "FINISHED":
         return
-    if folder is not None:
-        shutil.rmtree(folder, ignore_errors=True)
-        return
     run_id = str(run.info.run_id)
     try:
-        for name in _EXCLUSIVE & {file.path for file in client.list_artifacts(run_id)}:
-            remove_on_server(run, name, uri)
+        if folder is None:
+            for name in _EXCLUSIVE & {file.path for file in client.list_artifacts(run_id)}:
+                remove_on_server(run, name, uri)
+        elif folder.is_dir():
+            shutil.rmtree(folder)
     except (UnreachableError, MlflowException, OSError) as error:
         _log.warning(f"  run {run_id} may keep files from before it was cut off: {error}")
 

@@ -37,15 +37,14 @@ class RunFiles:
         """SHA-256 of each file by its path below the run's artifacts."""
 
     @contextmanager
-    def beside(self, work: Callable[[], None] | None) -> Iterator[None]:
-        """Write a large file while the block writes others, in a record on this machine.
+    def beside(self, work: Callable[[], None]) -> Iterator[None]:
+        """In a record on this machine, write a large file while the block writes others.
 
-        It waits for the disk, and its digest is computed without Python's lock. What another store
-        takes, it takes in an order: there it is written first.
+        Writing waits for the disk, and the digest needs no lock of Python's. Calls to another store
+        must keep their order: there the large file is written before the block.
         """
-        if work is None or self._folder is None:
-            if work is not None:
-                work()
+        if self._folder is None:
+            work()
             yield
             return
         with ThreadPoolExecutor(1, "file") as thread:

@@ -264,10 +264,10 @@ class RunWriter:
         """Where to write a large file; it is one of the run's when the block ends."""
         return self._files.new(name)
 
-    def beside(self, work: Callable[[], None] | None) -> AbstractContextManager[None]:
-        """Do this while the block runs, or before it; what it writes is there when the block ends.
+    def beside(self, work: Callable[[], None]) -> AbstractContextManager[None]:
+        """Let `work` write a large file while the block runs, or before it.
 
-        For a large file. Raises in the end what it raised.
+        The file is there when the block ends, which raises what `work` raised.
         """
         return self._files.beside(work)
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from functools import partial
 
@@ -209,12 +209,13 @@ class Recorder(Listener):
             best = None
             self.noted(UNRANKED)
             notes = (*notes, UNRANKED)
-        network: Callable[[], None] | None = None
+        network: AbstractContextManager[None] = nullcontext()
         if is_kept(trial, best, data.split.fingerprint, metrics):
-            network = partial(self._networks.write, result.reported_iteration, weights, writer)
+            write = partial(self._networks.write, result.reported_iteration, weights, writer)
+            network = writer.beside(write)
         elif best is not None:
             writer.text(BEATEN, NETWORK_GONE_FILE)
-        with writer.beside(network):
+        with network:
             write_artifacts(writer, result, data, figures=config.backbone.freeze != "all")
         tags = {
             "mcalc.weights": origin,

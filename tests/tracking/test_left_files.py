@@ -14,6 +14,9 @@ from mcalc.tracking.files import NETWORK_GONE_FILE
 from mcalc.tracking.manifest import FILE
 from mcalc.tracking.tracker import Tracker
 
+# one server for all
+pytestmark = pytest.mark.xdist_group("left files")
+
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
