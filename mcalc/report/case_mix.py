@@ -88,10 +88,9 @@ def benign_class_aucs(trial: RecordedTrial) -> dict[str, float]:
     """A network's AUC against each class of benign lesions; empty where the record knows none."""
     found = {}
     for stratum in benign_classes(trial.predictions, reported_evidence(trial)):
-        if stratum.value in BENIGN_CLASSES:
-            labels, scores = trial.predictions.labels, trial.predictions.probabilities
-            part = stratum.members
-            found[stratum.value] = float(areas(labels[part], scores[None, part]).values[0])
+        labels, scores = trial.predictions.labels, trial.predictions.probabilities
+        part = stratum.members
+        found[stratum.value] = float(areas(labels[part], scores[None, part]).values[0])
     return found
 
 

@@ -63,14 +63,14 @@ def rungs(trials: Sequence[RecordedTrial]) -> list[Rung]:
         for protocol, members in by_protocol.items()
     }
     shared = set.intersection(*(set(places[protocol]) for protocol in present))
+    if not shared:
+        return []
     seeds = sorted({seed for _, seed in shared})
     found = []
     for protocol in present:
         # in one order: the overlap is that of the first
         mine = {each: places[protocol][each] for each in places[present[0]] if each in shared}
         of_seed = {seed: [t for (_, s), t in mine.items() if s == seed] for seed in seeds}
-        if not mine:
-            return []
         found.append(
             Rung(
                 protocol,

@@ -71,7 +71,6 @@ def _above_size(trials: Sequence[RecordedTrial]) -> str:
     who = "none ranks" if not above else f"{above} of {tested} rank{'s' if above == 1 else ''}"
     if tested == 1:
         who = "it ranks" if above else "it does not rank"
-        return f"; {who} them better than crop size alone does{size}, {how}"
     return f"; {who} them better than crop size alone does{size}, {how}"
 
 
@@ -133,8 +132,6 @@ def panels(rows: Sequence[Row], scores: Sequence[Accuracy] | None = None) -> lis
     found = list(scores) if scores is not None else [Accuracy.of(row) for row in rows]
     areas, rates = [], []
     for row, score in zip(rows, found, strict=True):
-        if not row.trials and row.paper is None:
-            continue
         label = row.label
         runs = tuple(map(reported_auc, row.trials)) if len(row.trials) > 1 else ()
         ends = _bounds(score.auc, score.auc_low, score.auc_high, score.auc_sd)

@@ -277,10 +277,8 @@ def further_scores(trials: Sequence[RecordedTrial]) -> Table | None:
     )
 
 
-def _score(trial: RecordedTrial | None, metric: Metric) -> float:
-    """A metric of a trial's predictions; nan where the trial has not been run."""
-    if trial is None:
-        return math.nan
+def _score(trial: RecordedTrial, metric: Metric) -> float:
+    """A metric of a trial's predictions; nan where they do not define it."""
     return float(metric.compute(trial.predictions.labels, trial.predictions.probabilities))
 
 

@@ -35,8 +35,9 @@ class Picture:
     none."""
     alternative: str
     """What the figure shows, for those who cannot see it; or why there is none."""
-    size: tuple[int, int] | None = None
-    """Width and height in pixels, so that a page does not jump as pictures come."""
+    size: tuple[int, int] = (0, 0)
+    """Width and height in pixels, so that a page does not jump as pictures come; zero where there
+    is none."""
     kind: str = "drawing"
     """`drawing` (dark pages invert its lightness) or `photo`."""
     lazy: bool = False
@@ -46,9 +47,7 @@ class Picture:
         """The `<img>` element, or the reason in words where there is no picture."""
         if not self.source:
             return Markup('<p class="none">{}</p>').format(self.alternative)
-        size = ""
-        if self.size is not None:
-            size = Markup(' width="{}" height="{}"').format(*self.size)
+        size = Markup(' width="{}" height="{}"').format(*self.size)
         lazy = Markup(' loading="lazy" decoding="async"') if self.lazy else ""
         return Markup('<img class="{}" src="{}" alt="{}"{}{}>').format(
             self.kind, self.source, self.alternative, size, lazy
@@ -105,16 +104,6 @@ class FolderPictures:
         with write_binary(self._page_folder / self._name / name) as file:
             file.write(content)
         return f"{self._name}/{name}"
-
-
-def drawing(figure: Figure, alternative: str) -> Picture:
-    """A figure of lines and areas, inside the page."""
-    return InlinePictures().drawing(figure, "", alternative)
-
-
-def photo(figure: Figure, alternative: str) -> Picture:
-    """A figure of photographs, inside the page."""
-    return InlinePictures().photo(figure, "", alternative)
 
 
 def _as_drawing(figure: Figure) -> Image.Image:

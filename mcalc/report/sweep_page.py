@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mcalc.evaluation import curves_figure, interval_figure, odds_of
+from mcalc.iteration import with_progress
 from mcalc.report.cautions import cautions, provenance
 from mcalc.report.configurations import block_label
 from mcalc.report.failures import failures_table
@@ -93,7 +94,7 @@ def sweep_page(
     unreadable: list[str] = []
     sections = []
     if trial_address is None:
-        for done, trial in enumerate(trials, start=1):
+        for trial in with_progress(trials, len(trials), progress):
             label = rounded_name(trial.name)
             sections.append(
                 trial_section(
@@ -105,8 +106,6 @@ def sweep_page(
                     heat=heat,
                 )
             )
-            if progress is not None:
-                progress(done, len(trials))
     place = trial_address or (lambda trial: f"#{anchor_of(trial)}")
     return render(
         "sweep_page.html.j2",
