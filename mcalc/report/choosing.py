@@ -107,8 +107,8 @@ def calibration_table(trials: Sequence[RecordedTrial]) -> Table | None:
     ]
     if len(judged) < len(trials):
         notes.append(
-            f"{len(trials) - len(judged)} trials have no validation apart: nothing is fitted for "
-            "them."
+            f"{len(trials) - len(judged)} of {len(trials)} trials have no validation apart: "
+            "nothing is fitted for those."
         )
     return Table("Calibration of the reported lesions", columns, tuple(rows), tuple(notes))
 

@@ -296,8 +296,8 @@ def _verdict(pairs: Sequence[Pair], adjusted: Sequence[float]) -> list[str]:
         )
         if len(tested) < len(between):
             found.append(
-                f"{len(between) - len(tested)} pairs cannot be tested: too few patients or a class "
-                "that is absent."
+                f"{len(between) - len(tested)} of them cannot be tested: too few patients or a "
+                "class that is absent."
             )
     return found
 

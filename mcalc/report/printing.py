@@ -22,10 +22,13 @@ def printed_width(stream: TextIO | None = None) -> int:
 
     `stream`: None for stdout.
     """
-    columns = shutil.get_terminal_size((TEXT_WIDTH, 24)).columns
-    if stream is not None and "COLUMNS" not in os.environ:
+    if stream is None or "COLUMNS" in os.environ:
+        columns = shutil.get_terminal_size((TEXT_WIDTH, 24)).columns
+    else:
+        columns = TEXT_WIDTH
         with suppress(OSError, ValueError):  # it is no terminal, or has no number
-            columns = os.get_terminal_size(stream.fileno()).columns
+            # a terminal that does not know its width says 0
+            columns = os.get_terminal_size(stream.fileno()).columns or TEXT_WIDTH
     return min(max(columns, NARROWEST), TEXT_WIDTH)
 
 

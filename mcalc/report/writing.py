@@ -64,6 +64,8 @@ def write_report(line: Line) -> int:
     others = line.words["against"]
     against = {others.name: read_prediction_table(others)} if others else {}
     found = read_recorded(line)
+    for file, theirs in against.items():
+        _check_against(file, theirs, found)
     table = line.words["table"]
     if not any(found.paper.values()) and table in map(str, (*TABLES, 3, 4)):
         names = ", ".join(each.name for each in found.others)
@@ -96,6 +98,18 @@ def write_report(line: Line) -> int:
     after = after_report(str(out / _PAGE), line.config().tracking)
     print(for_stream(after, sys.stdout))
     return 0
+
+
+def _check_against(file: str, theirs: Mapping[str, float], found: Recorded) -> None:
+    """Raise UserError where another's predictions are of no lesion that is reported here."""
+    trials = [*trials_of(found.paper), *(trial for each in found.others for trial in each.trials)]
+    reported = dict.fromkeys(name for trial in trials for name in trial.predictions.ids)
+    if reported and reported.keys().isdisjoint(theirs):
+        raise UserError(
+            f"against={file}: none of its {len(theirs)} ids, as {next(iter(theirs))!r}, is that of "
+            f"a lesion reported here, as {next(iter(reported))!r}: give each lesion the id that it "
+            "has in predictions.csv of a recorded trial"
+        )
 
 
 def _entries(found: Recorded) -> list[Entry]:

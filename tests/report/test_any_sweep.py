@@ -16,7 +16,7 @@ from mcalc.evaluation import Estimate, Panel, interval_figure
 from mcalc.report.__main__ import main
 from mcalc.report.failures import failures_table
 from mcalc.report.first_screen import described, panels, verdict
-from mcalc.report.formats import rounded_name, typeset
+from mcalc.report.formats import NOT_RUN, rounded_name, typeset
 from mcalc.report.rows import match
 from mcalc.report.settings_views import importance_table, parallel, slices_figure
 from mcalc.report.sweep_page import sweep_title
@@ -113,6 +113,25 @@ def test_rows_of_drawn_settings_are_numbered_and_named_in_the_csv(trial) -> None
     )
 
 
+def test_a_setting_that_an_older_record_lacks_is_a_dash(trial) -> None:
+    new = grid(trial)[0]
+    older = replace(
+        new,
+        name="backbone=resnet18, head.weight_lr=10",
+        params={key: value for key, value in new.params.items() if key != "head.weight_lr"},
+        run_id="older",
+    )
+    assert column(sweep_table(sweep_of([new, older]), "Title"), "head.weight_lr") == ("1", NOT_RUN)
+
+
+def test_rows_that_differ_in_no_setting_say_so(trial) -> None:
+    said = "No recorded setting that changes numbers differs between these rows."
+    same = [trial("one"), trial("other")]
+    assert said in sweep_table(sweep_of(same), "Title").notes
+    assert said not in sweep_table(sweep_of(same[:1]), "Title").notes
+    assert said not in sweep_table(sweep_of(grid(trial)), "Title").notes
+
+
 def test_the_best_of_several_on_the_reported_set_is_never_called_chosen(trial) -> None:
     said = verdict(grid(trial), without_result=2)
     assert said.sentence.startswith("4 networks: AUC from 0.")
@@ -200,6 +219,29 @@ def test_settings_are_drawn_against_the_auc_and_weighed(trial) -> None:
     assert int(column(table, "share")[0].split()[0]) > 90
 
 
+def test_a_setting_of_words_is_weighed_and_equal_aucs_weigh_nothing(trial) -> None:
+    skills = {"alexnet": 2.0, "resnet18": 0.1, "squeezenet": 1.0}
+    trials = [
+        with_predictions(
+            trial(
+                f"backbone={backbone}, trainer.batch_size={size}",
+                params={"backbone.name": backbone, "trainer.batch_size": size},
+                run_id=f"{backbone}-{size}",
+            ),
+            drawn(skill, 1),
+        )
+        for backbone, skill in skills.items()
+        for size in (8, 16, 32, 64, 128, 256)
+    ]
+    table = importance_table(sweep_of(trials))
+    assert table is not None
+    assert column(table, "setting") == ("backbone.name", "trainer.batch_size")
+    assert column(table, "values") == ("3", "6")
+    assert int(column(table, "share")[0].split()[0]) > 90
+    equal = [with_predictions(each, drawn(1.0, 1)) for each in trials]
+    assert importance_table(sweep_of(equal)) is None
+
+
 def test_aucs_stand_by_their_value_however_few_they_are(trial) -> None:
     def lines(*skills: float) -> list[tuple[float, int]]:
         trials = [
@@ -281,3 +323,28 @@ def test_a_sweep_of_another_network_has_its_own_table_and_page(
     with pytest.raises(SystemExit):
         main([f"tracking.dir={place}", f"out={out}", "table=1"])
     assert "none of their rows is recorded (there is rates)" in capsys.readouterr().err
+
+
+@pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy is deprecated")
+@pytest.mark.filterwarnings("ignore:For backward compatibility, 'str' dtypes")
+def test_a_sweep_of_which_all_failed_has_a_page_with_the_reasons(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place, out = tmp_path / "mlruns", tmp_path / "report"
+    tracker = open_record(place)
+    parent = tracker.open_sweep("rates-1", "rates", {})
+    for rate in (10.0, 99.0):
+        name = f"head.weight_lr={rate:g}"
+        lost = tracker.open_trial(name, name, {"head.weight_lr": rate}, {}, parent)
+        lost.fail(f"the loss is nan at rate {rate:g}", "trace")
+    assert main([f"tracking.dir={place}", f"out={out}"]) == 0
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "No trial has a result. 2 more ended without a result." in printed
+    assert {path.name for path in out.iterdir()} == {
+        "index.html", *(f"failures.{ending}" for ending in ("txt", "csv", "md", "tex")),
+    }  # fmt: skip
+    page = (out / "index.html").read_text(encoding="utf-8")
+    for text in (printed, page):
+        assert "the loss is nan at rate 10" in text
+        assert "the loss is nan at rate 99" in text
+    assert "<img" not in page

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from html_tree import tree, words
 from mcalc.attribution import centre_blob
 from mcalc.config import BackboneConfig
 from mcalc.models import build_classifier
+from mcalc.report import heat
 from mcalc.report.heat import HeatMaps
 from mcalc.report.pictures import InlinePictures
 from mcalc.results import RecordedTrial
@@ -123,3 +125,32 @@ def test_a_record_that_lacks_something_says_so_in_a_sentence(
     assert re.search(
         "64 pixels where the network takes 224", lacking(crops={"P_00000": str(small)})
     )
+
+
+def test_maps_of_few_networks_are_kept_and_others_computed_anew(
+    recorded: RecordedTrial, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each takes some ten megabytes, and a sweep may have hundreds."""
+    monkeypatch.setattr(heat, "_MOST_KNOWN", 1)
+    few = {name: recorded.artifacts.crops[name] for name in recorded.predictions.ids[:2]}  # type: ignore[union-attr]
+    one = replace(recorded, artifacts=replace(recorded.artifacts, crops=few))  # type: ignore[type-var]
+    shutil.copy(tmp_path / "network.pth", tmp_path / "copy.pth")
+    copied = replace(one.artifacts, network=str(tmp_path / "copy.pth"))  # type: ignore[type-var]
+    maps = HeatMaps()
+    first = shown(one, maps)
+    assert shown(replace(one, artifacts=copied), maps) == first
+    assert len(maps._known) == 1
+    assert shown(one, maps) == first
+
+
+def test_of_units_with_several_images_no_difference_of_probabilities_is_said(
+    recorded: RecordedTrial,
+) -> None:
+    """A crop's probability is not that of the breast that it is of."""
+    few = {name: recorded.artifacts.crops[name] for name in recorded.predictions.ids[:2]}  # type: ignore[union-attr]
+    one = replace(recorded, artifacts=replace(recorded.artifacts, crops=few))  # type: ignore[type-var]
+    said = "Probabilities computed here differ from those recorded by at most"
+    assert said in shown(one)
+    breasts = shown(replace(one, params={**one.params, "data.unit": "breast"}))
+    assert said not in breasts
+    assert breasts.count("<img") == 1

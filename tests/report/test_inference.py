@@ -318,6 +318,17 @@ def test_calibration_before_and_after_a_temperature_of_other_lesions(trial) -> N
     assert cells(calibration_table([other]), name="AL1")["temperature"] == row["temperature"]
 
 
+def test_trials_without_validation_apart_are_counted_where_others_are_calibrated(trial) -> None:
+    apart = with_validation(made(trial, "AL1", 1), 11)
+    table = calibration_table([apart, made(trial, "AL2", 2), made(trial, "AL3", 3)])
+    assert column(table, "name") == ("AL1",)
+    assert table is not None
+    assert table.notes[-1].startswith("2 of 3 trials have no validation apart: nothing is fitted")
+    alone = calibration_table([apart])
+    assert alone is not None
+    assert "no validation apart" not in " ".join(alone.notes)
+
+
 # --- repetitions ----------------------------------------------------------------------------------
 
 

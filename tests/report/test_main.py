@@ -9,9 +9,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from recorded_sweeps import open_record
 from scipy.stats import binomtest
 from servers import WITHOUT_JOBS, served
 
+from mcalc.report import writing
 from mcalc.report.__main__ import main
 from mcalc.results import CurvePoint, Predictions
 from mcalc.tracking.tracker import Tracker
@@ -128,6 +130,50 @@ def test_an_output_that_cannot_be_written_is_named(
     assert re.search(r"cannot write .*file.*out=PATH", line)
 
 
+def test_a_figure_that_cannot_be_written_is_named(
+    recorded: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "intervals.png").mkdir()
+    line = refused(capsys, f"tracking.dir={recorded}", f"out={tmp_path}")
+    assert f"cannot write {tmp_path / 'intervals.png'}: " in line
+    assert line.endswith("name a folder you may write to with out=PATH")
+    assert [path.name for path in tmp_path.glob(".*")] == []
+
+
+def test_more_of_the_papers_trials_than_a_page_takes_have_pages_of_their_own(
+    recorded: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writing, "MOST_INLINE", 0)
+    assert main([f"tracking.dir={recorded}", f"out={tmp_path}"]) == 0
+    first = tmp_path / "index.html"
+    (own,) = (tmp_path / "trials").glob("*.html")
+    assert f'href="trials/{own.name}"' in first.read_text(encoding="utf-8")
+    assert "1 crops classified by AL3" in own.read_text(encoding="utf-8")
+    for page in (first, own):
+        pictures = re.findall(r'src="([^"]+)"', page.read_text(encoding="utf-8"))
+        assert len(pictures) >= 2
+        assert all((page.parent / each).is_file() for each in pictures)
+
+
+def test_heat_maps_that_are_asked_for_of_a_record_without_networks_say_what_keeps_them(
+    recorded: Path, tmp_path: Path
+) -> None:
+    assert main([f"tracking.dir={recorded}", f"out={tmp_path}", "heat_maps=true"]) == 0
+    page = (tmp_path / "index.html").read_text(encoding="utf-8")
+    assert "There are no heat maps: the record has no network of this trial" in page
+    assert "tracking.keep_models=all keeps it" in page
+
+
+def test_a_record_without_a_trial_says_what_runs_some(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    open_record(tmp_path / "mlruns")
+    line = refused(capsys, f"tracking.dir={tmp_path / 'mlruns'}", f"out={tmp_path / 'report'}")
+    assert "no trial of sweep 'alexnet' or 'googlenet' is recorded under tracking.dir=" in line
+    assert "run `make tables`, or `python -m mcalc.train -m sweep=alexnet,googlenet`, first" in line
+    assert not (tmp_path / "report").exists()
+
+
 def test_a_sweep_that_is_not_recorded_names_the_command(
     recorded: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -217,7 +263,10 @@ def test_another_prediction_table_is_compared_and_its_mistakes_are_named(
     assert row["second_auc"] == "1.000"
     for text, complaint in (
         ("id,probability\nP_0,1.5\n", "row 2: probability '1.5' of 'P_0'"),
+        ("id,probability\nP_0,0.5\nP_1,high\n", "row 3: probability 'high' of 'P_1': expected"),
+        ("id,probability\nP_0,nan\n", "row 2: probability 'nan' of 'P_0': expected a number"),
         ("id,probability\nP_0,0.5\nP_0,0.5\n", "'P_0' stands twice"),
+        ("id,probability\n0,0.5\n1,0.5\n", "none of its 2 ids, as '0', is that of a lesion"),
         ("id,probability\n", "no rows"),
         ("lesion,p\nP_0,0.5\n", "id"),
     ):

@@ -11,7 +11,7 @@ from sklearn.metrics import roc_auc_score
 
 from mcalc.paper.tables import PAPER_TRIALS
 from mcalc.report.formats import NOT_RUN, as_text
-from mcalc.report.paper_tables import TABLES, Table, build
+from mcalc.report.paper_tables import TABLES, Table, build, further_scores
 from mcalc.report.rows import single_rows
 from mcalc.results import Predictions
 
@@ -183,6 +183,21 @@ def test_one_class_has_no_area(trial) -> None:
     cells = row(build(1, {"alexnet": [with_predictions(one, only_benign)]}), "AL1")
     assert cells["auc"] == cells["auc_low"] == NOT_RUN
     assert not math.isnan(float(cells["accuracy"]))
+
+
+def test_a_score_whose_package_is_gone_is_shown_as_it_was_recorded(trial) -> None:
+    named = {"metrics": ["partial_auc"]}
+    trials = [
+        trial("AL1", params=named, metrics={"partial_auc": 0.61232}),
+        trial("AL2", params=named),
+        trial("AL3"),
+    ]
+    table = further_scores(trials)
+    assert table is not None
+    assert column(table, "partial_auc") == ("0.6123", NOT_RUN, NOT_RUN)
+    (note,) = [each for each in table.notes if "partial_auc" in each]
+    assert note == "partial_auc: as recorded with the trial; its package is not installed here."
+    assert further_scores([]) is None
 
 
 def test_there_is_no_other_table() -> None:

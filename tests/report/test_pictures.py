@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import signal
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ import pytest
 from matplotlib.figure import Figure
 from PIL import Image
 
+from mcalc.errors import UserError
 from mcalc.report import single_page
 from mcalc.report.pictures import FolderPictures
 
@@ -51,3 +54,21 @@ def test_pages_are_the_same_on_one_core_and_on_several(
     )
     assert len(alone) > 30
     assert alone == together
+
+
+@dataclass(frozen=True)
+class Fatal:
+    """Kills the process that receives it, as the system does where memory runs out."""
+
+    def __reduce__(self) -> tuple[Callable[[int], None], tuple[int]]:
+        return signal.raise_signal, (int(signal.SIGKILL),)
+
+
+def test_a_process_that_is_killed_as_it_draws_pages_is_one_sentence(
+    trial: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trials = [trial(f"row {number}", run_id=f"{number:08d}") for number in range(10)]
+    trials[0].tags["mcalc.git"] = Fatal()
+    monkeypatch.setattr(single_page, "usable_cores", lambda: 2)
+    with pytest.raises(UserError, match=r"was killed, .*memory .*give the command again"):
+        single_page.write_pages(trials, tmp_path, "mine", lambda done, total: None)

@@ -88,6 +88,25 @@ def test_the_table_of_protocols_alone_is_that_of_the_sweep(
     assert f"{step:.3f}" in printed.replace("\N{MINUS SIGN}", "-")
 
 
+def test_protocols_of_a_sweep_that_is_named_for_the_papers_rows_are_the_same_table(
+    recorded: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "papers"
+    named = ["table=discipline", "alexnet=audit", f"tracking.dir={recorded}", f"out={out}"]
+    assert main(named) == 0
+    printed = " ".join(capsys.readouterr().out.split())
+    assert f"wrote {out / 'discipline.png'}" in printed
+    assert "Table 1." not in printed
+    assert "stops training and is reported" in printed, "what protocol=paper is cautioned with"
+    apart = tmp_path / "apart"
+    assert (
+        main(["table=discipline", "sweep=audit", f"tracking.dir={recorded}", f"out={apart}"]) == 0
+    )
+    for name in ("discipline.csv", "discipline.png"):
+        assert (out / name).read_bytes() == (apart / name).read_bytes()
+    assert {path.name for path in out.iterdir()} == {path.name for path in apart.iterdir()}
+
+
 def test_each_of_several_sweeps_has_a_folder_of_its_own_and_the_first_page_lists_them(
     recorded: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

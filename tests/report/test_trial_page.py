@@ -11,7 +11,7 @@ import pytest
 from html_tree import tree, words
 from markupsafe import Markup
 
-from mcalc.report.footer import page_facts, trial_facts
+from mcalc.report.footer import page_facts, settings_of, trial_facts
 from mcalc.report.pictures import InlinePictures
 from mcalc.report.trial_page import paper_trial, same_run, trial_section, trial_style
 
@@ -120,6 +120,23 @@ def test_footer_names_what_differs_between_trials(trial) -> None:  # type: ignor
     older = dict(trial_facts(trial("AL1", tags={"mcalc.versions": "no json"})))
     assert older["Version of torch"] == older["Recorded"] == "not recorded"
     assert page_facts([]) == []
+
+
+def test_some_values_are_listed_by_their_size_and_words_last(trial) -> None:  # type: ignore[no-untyped-def]
+    trials = [trial("AL1", params={"seed": seed}, run_id=f"r{seed}") for seed in (10, 9, 30, 2)]
+    apart = {"seed": 1, "protocol.seed": 7}
+    trials += [trial("AL1", params=apart, run_id="apart"), trial("AL2", params={"seed": 4})]
+    assert dict(page_facts(trials))["Seed"] == "2, 4, 9, 10, 30, 1; of the split 7"
+
+
+def test_settings_of_another_version_stand_with_those_that_change_no_number(trial) -> None:  # type: ignore[no-untyped-def]
+    one = trial("AL1", params={"a.former_setting": 3, "tracking.dir": "mlruns"})
+    shown = [key for key, _ in settings_of(one)]
+    assert {*shown} == {*one.params}
+    last_of_numbers = max(map(shown.index, ("seed", "trainer.lr", "head.weight_lr")))
+    assert last_of_numbers < min(map(shown.index, ("a.former_setting", "tracking.dir")))
+    text = words(parsed(trial_section(one, "AL1", InlinePictures())))
+    assert "a.former_setting 3" in text
 
 
 @pytest.mark.parametrize("label", ["<img src=x onerror=alert(1)>", '" onmouseover="x'])

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import zipfile
 from dataclasses import replace
+from pathlib import Path
 
+import pytest
 import yaml
+from recorded_sweeps import open_record, write_trial
 
 from mcalc.config import (
     BackboneConfig,
@@ -16,6 +20,7 @@ from mcalc.config import (
     TrainerConfig,
     flatten,
 )
+from mcalc.report.__main__ import main
 from mcalc.report.package.settings import named_paths, params_without_places, without_places
 from mcalc.results import RecordedTrial
 from mcalc.trials.artifacts import config_yaml
@@ -61,3 +66,21 @@ def test_both_are_read_as_a_trials_settings() -> None:
     found = recorded_config(Config(), (), without_places(config_yaml(CONFIG)), trial)
     assert found.backbone.weights == "w.npz"
     assert found.head == CONFIG.head
+
+
+@pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy is deprecated")
+@pytest.mark.filterwarnings("ignore:For backward compatibility, 'str' dtypes")
+def test_a_page_in_an_archive_names_files_without_their_folders(tmp_path: Path) -> None:
+    """Also of a record without the files of settings, which every trial has today."""
+    tracker = open_record(tmp_path / "mlruns")
+    params = {"backbone.weights": f"{HOME}/R&D/w.npz"}
+    run = write_trial(tracker, "mine", params, tracker.open_sweep("mine-1", "mine", {}))
+    target, out = tmp_path / "x.zip", tmp_path / "report"
+    assert main([f"tracking.dir={tmp_path / 'mlruns'}", f"out={out}", f"package={target}"]) == 0
+    assert f"{HOME}/R&amp;D/w.npz" in (out / "index.html").read_text(encoding="utf-8")
+    with zipfile.ZipFile(target) as archive:
+        page = archive.read("report/index.html").decode()
+        of_trial = {name for name in archive.namelist() if name.startswith("trials/")}
+    assert "somebody" not in page
+    assert ">w.npz<" in page
+    assert of_trial == {f"trials/{run}/{name}" for name in ("predictions.csv", "curve.csv")}
