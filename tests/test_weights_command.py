@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import caffe_files
@@ -121,6 +124,57 @@ def test_mistakes_are_one_sentence_and_exit_status_2(
     assert said in error
     assert len(error.strip().splitlines()) == 1
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "table", "algorithm", "said"),
+    [
+        ("onnx", SHA256, "sha256", "zoo.onnx of the ONNX model zoo"),
+        ("caffemodel", SHA1, "sha1", "zoo.caffemodel of Caffe's model zoo (SHA-1 {digest})"),
+    ],
+)
+def test_a_published_file_is_recognised_by_its_content(
+    kind: str,
+    table: dict[str, str],
+    algorithm: str,
+    said: str,
+    files: dict[str, Path],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    digest = hashlib.new(algorithm, files[kind].read_bytes()).hexdigest()
+    monkeypatch.setitem(table, digest, f"zoo.{kind}")
+    assert main(("backbone=googlenet_bvlc", f"backbone.weights={files[kind]}")) == 0
+    printed = capsys.readouterr().out
+    assert said.format(digest=digest) in printed
+    assert "none of the published files" not in printed
+
+
+@pytest.mark.whole
+@pytest.mark.parametrize("suffix", ["caffemodel", "onnx"])
+def test_names_that_are_no_text_are_refused_by_protobuf_of_python_too(
+    suffix: str, files: dict[str, Path], tmp_path: Path
+) -> None:
+    """Protobuf without its compiled part, which some install to get along with other packages."""
+    content = files[suffix].read_bytes()
+    path = tmp_path / f"w.{suffix}"
+    path.write_bytes(content.replace(b"inception_4a/1x1", b"\xff" * 16))
+    assert path.read_bytes() != content
+    done = subprocess.run(
+        [
+            sys.executable, "-m", "mcalc.weights",
+            "backbone=googlenet_bvlc", f"backbone.weights={path}",
+        ],
+        env={
+            **os.environ,
+            "PROTOCOL_BUFFERS_PYTHON_IMPLEMENTATION": "python",
+            "PYTHONPATH": str(Path(__file__).parents[1]),
+        },
+        cwd=tmp_path, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 2, done.stderr
+    (line,) = done.stderr.strip().splitlines()
+    assert "(it has names that are no text): the file is damaged" in line
 
 
 def test_published_digests_are_digests() -> None:

@@ -10,7 +10,7 @@ Caffe is needed; the package `caffe` of PyPI is an empty name.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
@@ -27,6 +27,7 @@ from mcalc.models.weight_entry import Entry, plain
 from mcalc.plain_file import read_plain
 
 MOST_LAYERS = 10_000
+_NO_TEXT = "it has names that are no text"
 _KINDS = ("weight", "bias")
 """A layer's arrays, in Caffe's order."""
 _V1_TYPES = {
@@ -168,17 +169,23 @@ def open_caffe(path: Path, where: str, most_bytes: int) -> CaffeFile:
         net.ParseFromString(content)
     except DecodeError as error:
         raise DamagedFileError("it is no message of Caffe's, or cut off") from error
+    except UnicodeDecodeError as error:  # protobuf without its compiled part
+        raise DamagedFileError(_NO_TEXT) from error
     del content
     if len(net.layer) + len(net.layers) > MOST_LAYERS:
         raise DamagedFileError(f"it has {len(net.layer) + len(net.layers):,} layers")
-    try:
-        layers = (*_v1_layers(net.layers), *_layers(net.layer))
-        name = net.name[:80]
-    except UnicodeDecodeError as error:
-        raise DamagedFileError("it has names that are no text") from error
+    layers = (*_v1_layers(net.layers), *_layers(net.layer))
+    # compiled protobuf gives bytes where a text is none
+    if not all(isinstance(text, str) for text in (net.name, *_texts(layers))):
+        raise DamagedFileError(_NO_TEXT)
     if not any(layer.blobs for layer in layers):
         raise DamagedFileError("it has no layer with numbers")
-    return CaffeFile(name, layers)
+    return CaffeFile(net.name[:80], layers)
+
+
+def _texts(layers: Iterable[Layer]) -> Iterator[object]:
+    for layer in layers:
+        yield from (layer.name, layer.kind, *layer.bottoms, *layer.tops)
 
 
 def _layers(messages: Any) -> Iterator[Layer]:

@@ -10,12 +10,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import fx, nn
-from torch.fx.passes.shape_prop import ShapeProp
+from torch.fx.passes.shape_prop import ShapeProp, TensorMetadata
 
 from mcalc.models.local_response_norm import BETA, LocalResponseNorm
 from mcalc.models.tracing import REFUSALS, Tracer
@@ -84,8 +83,8 @@ def steps_of(model: nn.Module, size: Pair) -> Step:
     """
     was_training = model.training
     try:
-        graph = fx.GraphModule(model, Tracer().trace(model))
         model.eval()
+        graph = fx.GraphModule(model, Tracer().trace(model))
         with torch.no_grad():
             ShapeProp(graph).propagate(torch.zeros(1, 3, *size))
     except REFUSALS as error:
@@ -118,7 +117,9 @@ def walk(last: Step) -> Iterator[Step]:
 
 
 def _step(node: fx.Node, modules: dict[str, nn.Module], known: dict[fx.Node, Step]) -> Step:
-    meta: Any = node.meta["tensor_meta"]
+    meta = node.meta.get("tensor_meta")
+    if not isinstance(meta, TensorMetadata):  # a length, or several maps
+        raise _unknown(_function(node))
     shape = tuple(meta.shape)[1:]
     before = tuple(known[each] for each in node.all_input_nodes)
     if node.op == "placeholder":
@@ -132,12 +133,14 @@ def _step(node: fx.Node, modules: dict[str, nn.Module], known: dict[fx.Node, Ste
         return Step(Kind.concatenation, before, node.name, shape=shape)
     if node.target in ("flatten", torch.flatten):
         return Step(Kind.flatten, before, node.name, shape=shape)
-    raise _unknown(f"{node.op} {node.target}")
+    raise _unknown(_function(node))
 
 
 def _of_module(
     module: nn.Module, name: str, before: tuple[Step, ...], shape: tuple[int, ...]
 ) -> Step:
+    if len(before) != 1:
+        raise _unknown(type(module).__name__)
     (source,) = before
     if isinstance(module, nn.Conv2d) and not isinstance(module.padding, str):
         return Step(
@@ -168,6 +171,10 @@ def _of_module(
     if isinstance(module, nn.Flatten):
         return Step(Kind.flatten, before, name, shape=shape)
     raise _unknown(type(module).__name__)
+
+
+def _function(node: fx.Node) -> str:
+    return str(getattr(node.target, "__name__", node.target))
 
 
 def _unknown(step: str) -> UnreadableStepsError:

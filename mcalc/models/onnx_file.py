@@ -35,6 +35,7 @@ MOST_PIXELS = 512
 """Height and width of an input: our network runs once on an image of that size."""
 _MOST_INTEGERS = 64
 """Whole numbers of a constant that says how something is done, as a shape."""
+_NO_TEXT = "it has names that are no text"
 _FLOATING = ("FLOAT", "FLOAT16", "DOUBLE", "BFLOAT16")
 
 Array = npt.NDArray[Any]
@@ -128,8 +129,7 @@ def open_onnx(path: Path, where: str, most_bytes: int) -> Iterator[OnnxFile]:
     """Read a file and check what it declares.
 
     Raises DamagedFileError for any other file, and UserError for what is no file, may not be read,
-    has more than `most_bytes`, keeps numbers elsewhere, and where `onnx` is not installed. What is
-    wrong with a file that onnx itself finds while it is used is a DamagedFileError too.
+    has more than `most_bytes`, keeps numbers elsewhere, and where `onnx` is not installed.
     """
     try:
         import onnx
@@ -145,11 +145,10 @@ def open_onnx(path: Path, where: str, most_bytes: int) -> Iterator[OnnxFile]:
         model = onnx.ModelProto.FromString(content)
     except DecodeError as error:
         raise DamagedFileError("it is no message of ONNX's, or cut off") from error
+    except UnicodeDecodeError as error:  # protobuf without its compiled part
+        raise DamagedFileError(_NO_TEXT) from error
     del content
-    try:
-        yield _checked(model, where)
-    except UnicodeDecodeError as error:
-        raise DamagedFileError("it has names that are no text") from error
+    yield _checked(model, where)
 
 
 def _checked(model: onnx.ModelProto, where: str) -> OnnxFile:
@@ -162,9 +161,9 @@ def _checked(model: onnx.ModelProto, where: str) -> OnnxFile:
     links = sum(len(node.input) + len(node.output) for node in graph.node)
     if links > MOST_LINKS:
         raise DamagedFileError(f"its graph has {links:,} connections")
-    # protobuf gives bytes where a text is none
+    # compiled protobuf gives bytes where a text is none
     if not all(isinstance(text, str) for text in _texts(model)):
-        raise DamagedFileError("it has names that are no text")
+        raise DamagedFileError(_NO_TEXT)
     constants: dict[str, Constant] = {}
     for tensor in graph.initializer:
         if tensor.name in constants:

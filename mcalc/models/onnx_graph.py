@@ -47,7 +47,7 @@ def graph_steps(file: OnnxFile, where: str) -> Step:
     """
     try:
         return _Reader(file, where).last()
-    except (DamagedFileError, UnicodeDecodeError):
+    except DamagedFileError:
         raise
     except (ArithmeticError, LookupError, TypeError, ValueError) as error:
         # an attribute may be of any type

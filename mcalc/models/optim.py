@@ -124,4 +124,5 @@ def _kinds(model: nn.Module, head: nn.Module) -> Iterator[tuple[str, str, nn.Par
                 kind = "backbone.norm"
             else:
                 kind = f"backbone.{kind}"
-            yield kind, f"{prefix}.{name}", parameter
+            # the network itself has no name, and so its own parameters have no dot
+            yield kind, f"{prefix}.{name}".removeprefix("."), parameter

@@ -218,6 +218,16 @@ def test_other_and_damaged_files_are_refused_soon_and_in_little_memory(
         "name is no text": network([
             convolution, full, piece(100, piece(1, b"\xff\xfe") + piece(7, bias)),
         ]),
+        "type is no text": network([
+            convolution, full, piece(100, piece(1, "norm") + piece(2, b"\xff\xfe")),
+        ]),
+        "input is no text": network([
+            convolution, full, piece(100, piece(1, "norm") + piece(3, b"\xff\xfe")),
+        ]),
+        "old type is no text": network([
+            convolution, full, piece(2, piece(1, piece(1, "norm") + piece(2, b"\xff\xfe"))),
+        ]),
+        "network is no text": piece(1, b"\xff\xfe") + convolution + full,
         "newline": network([convolution, full, layer("a\nb", "", [bias])]),
         "many": network([convolution, full, *[layer("x")] * 10_001]),
         "large": whole + piece(50, bytes(2 * 2**20)),
@@ -245,5 +255,7 @@ def test_other_and_damaged_files_are_refused_soon_and_in_little_memory(
     assert "numbers twice" in said["twice"]
     assert "10,003 layers" in said["many"]
     assert "expected at most" in said["large"]
+    for what in ("name", "type", "input", "old type", "network"):
+        assert "it has names that are no text" in said[f"{what} is no text"]
     for name in ("only a name", "nothing"):
         assert "no layer with numbers" in said[name]

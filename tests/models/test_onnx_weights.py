@@ -204,6 +204,22 @@ def halves(slices: bool, bias_behind: bool) -> Write:
     return write
 
 
+def equal_parts(graph: Graph, w: dict[str, Array]) -> str:
+    """A Split that says no lengths cuts into as many equal parts as it has outputs."""
+    last = halves(slices=False, bias_behind=False)(graph, w)
+    split = next(node for node in graph.nodes if node.op_type == "Split")
+    del split.attribute[:]
+    split.attribute.append(helper.make_attribute("axis", 1))
+    return last
+
+
+def rectified_halves(graph: Graph, w: dict[str, Array]) -> str:
+    """Each half has a ReLU of its own, before they are joined."""
+    graph.split_conv(start(graph, w), "conv2", w["conv2.weight"], w["conv2.bias"], pad=1)
+    parts = [graph.relu(half) for half in graph.nodes.pop().input]
+    return end(graph, w, graph.node("Concat", *parts, axis=1))
+
+
 def channels_last(graph: Graph, w: dict[str, Array]) -> str:
     """The map is turned to (H, W, C) before it is flattened, and the weights with it."""
     x = graph.node("Transpose", middle(graph, w, start(graph, w)), perm=[0, 2, 3, 1])
@@ -238,14 +254,24 @@ def weights_of_other_shapes(graph: Graph, w: dict[str, Array]) -> str:
     return x
 
 
+def weights_passed_on(graph: Graph, w: dict[str, Array]) -> str:
+    last = plain(graph, w)
+    graph.nodes.insert(0, helper.make_node("Identity", ["fc4_w_0"], ["passed on"]))
+    graph.nodes[-1].input[1] = "passed on"
+    return last
+
+
 WAYS = {
     "plain": plain,
+    "weights passed on": weights_passed_on,
     "constants as nodes": constants_as_nodes,
     "weights of other shapes": weights_of_other_shapes,
     "Gemm turned": turned_gemm,
     "MatMul and Add": matmul_and_add,
     "Split": halves(slices=False, bias_behind=False),
     "Slice": halves(slices=True, bias_behind=False),
+    "Split without lengths": equal_parts,
+    "Split, a ReLU each": rectified_halves,
     "Split, the bias behind": halves(slices=False, bias_behind=True),
     "channels last": channels_last,
     "Conv over the map": convolutions_as_full_layers,
@@ -483,6 +509,13 @@ def of_swapped_halves(graph: Graph, w: dict[str, Array]) -> str:
     return end(graph, w, graph.relu(x))
 
 
+def of_halves_that_differ(graph: Graph, w: dict[str, Array]) -> str:
+    """One half has a bias, the other none."""
+    x = graph.split_conv(start(graph, w), "conv2", w["conv2.weight"], w["conv2.bias"], pad=1)
+    del graph.nodes[-2].input[2]
+    return end(graph, w, graph.relu(x))
+
+
 def scaled(graph: Graph, w: dict[str, Array]) -> str:
     x = graph.node("Mul", "data_0", graph.constant("scale", np.full(1, 255, np.float32)))
     return end(graph, w, middle(graph, w, start(graph, w, x)))
@@ -600,6 +633,7 @@ OTHERS: dict[str, tuple[Callable[[Path], Path], str]] = {
     "another padding": (other(rounded_down), "has another window, stride or padding"),
     "no groups": (other(without_groups), "which has groups 1, not 2"),
     "swapped halves": (other(of_swapped_halves), "it has a concatenation of channels"),
+    "halves that differ": (other(of_halves_that_differ), "it has a concatenation of channels"),
     "scaled input": (
         other(scaled),
         r"it has a Mul .*no network of ours has: it is of another network",
@@ -671,6 +705,14 @@ def output_of_nothing(graph: Graph, w: dict[str, Array]) -> str:
     return "nowhere"
 
 
+def map_behind_a_convolution(graph: Graph, w: dict[str, Array]) -> str:
+    """A number for each position, where a bias has one for each channel."""
+    x = graph.conv(start(graph, w), "conv2", w["conv2.weight"], w["conv2.bias"], pad=1, group=2)
+    del graph.nodes[-1].input[2]
+    added = graph.constant("map", np.ones((1, 6, 4, 4), np.float32))
+    return end(graph, w, graph.relu(graph.node("Add", x, added)))
+
+
 def one_number_less(graph: Graph, w: dict[str, Array]) -> str:
     x = graph.node("Sub", "data_0", graph.constant("mean", np.full(1, 100, np.float32)))
     return end(graph, w, middle(graph, w, start(graph, w, x)))
@@ -691,6 +733,8 @@ NODES: dict[str, tuple[Callable[[Path], Path], str]] = {
     "a softmax inside": (behind("Softmax"), "it has a Softmax before its end"),
     "a full layer of one axis": (behind("MatMul", np.ones(4, np.float32)), "of the MatMul .* are"),
     "added in the middle": (behind("Add", np.ones((1, 4, 1, 1), np.float32)), "it has a Add"),
+    "a map added": (other(map_behind_a_convolution), "it has a Add"),
+    "two added at once": (behind("Add", *[np.ones(1, np.float32)] * 2), "it has a Add"),
     "added twice": (behind("Sum", np.ones(4, np.float32)), "it has a Sum"),
     "three added": (behind("Sum", *[np.ones(4, np.float32)] * 2), "it has a Sum"),
     "a constant in words": (other(constant_in_words), "it has a Constant"),
@@ -813,12 +857,10 @@ def test_damaged_and_hostile_files_are_refused_soon_and_in_little_memory(tmp_pat
 class Modular(Small):
     """The same network, of modules alone."""
 
-    last: type[nn.Module] = nn.Identity
-
-    def __init__(self) -> None:
+    def __init__(self, last: type[nn.Module] = nn.Identity) -> None:
         super().__init__()
         self.relu, self.flat = nn.ReLU(), nn.Flatten()
-        self.drop, self.end = nn.Dropout(), self.last()
+        self.drop, self.end = nn.Dropout(), last()
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.pool(self.lrn(self.relu(self.conv1(x))))  # (B, 4, 4, 4)
@@ -828,24 +870,67 @@ class Modular(Small):
         return found
 
 
-class Squashed(Modular):
-    last = nn.Tanh
+class DroppedInTraining(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return F.dropout(x) if self.training else x
 
 
-def test_a_network_of_modules_is_followed_as_one_of_functions(tmp_path: Path) -> None:
+class Squashed(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.tanh(x)
+
+
+class OfItsLength(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return x.view(x.size(0), -1)
+
+
+class InParts(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        first, second = x.chunk(2, 1)
+        return torch.cat((first, second), 1)
+
+
+class OfTwo(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.both = nn.Bilinear(5, 5, 5)
+
+    def forward(self, x: Tensor) -> Tensor:
+        found: Tensor = self.both(x, F.relu(x))
+        return found
+
+
+@pytest.mark.parametrize("last", [nn.Identity, DroppedInTraining])
+def test_a_network_of_modules_is_followed_as_one_of_functions(
+    tmp_path: Path, last: type[nn.Module]
+) -> None:
     path = write(tmp_path / "small.onnx", plain, draw(9, SHAPES))
-    model = Modular().eval()
+    model = Modular(last)
     load_file(model, path, npz_key=str)
+    assert model.training
     x = levels(SIZE) / 64 - 2
-    np.testing.assert_allclose(logits(model, x), computed(path, x), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(logits(model.eval(), x), computed(path, x), rtol=1e-4, atol=1e-5)
 
 
-def test_a_network_with_a_layer_that_is_not_known_takes_no_onnx(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("last", "step"),
+    [
+        (nn.Tanh, "Tanh"),
+        (Squashed, "tanh"),
+        (OfItsLength, "size"),
+        (InParts, "chunk"),
+        (OfTwo, "Bilinear"),
+    ],
+)
+def test_a_network_with_a_step_that_is_not_known_takes_no_onnx(
+    tmp_path: Path, last: type[nn.Module], step: str
+) -> None:
     path = write(tmp_path / "small.onnx", plain, draw(9, SHAPES))
     with pytest.raises(
-        UserError, match=r"with Squashed, which has a step .* \(Tanh\); give .*\.pth"
+        UserError, match=rf"with Modular, which has a step .* \({step}\); give .*\.pth"
     ):
-        load_file(Squashed(), path, npz_key=str)
+        load_file(Modular(last), path, npz_key=str)
 
 
 def test_a_network_that_reads_no_caffe_names_reads_no_onnx(tmp_path: Path) -> None:

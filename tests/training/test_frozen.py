@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from parameters import most_are_whole
 from torch import Tensor, nn
 
@@ -370,25 +371,111 @@ class Odd(nn.Module):
         return logits
 
 
+class Skipping(nn.Module):
+    """A network whose frozen stage the image passes by."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.below = nn.Conv2d(3, 1, 3, padding=1)
+        self.between = nn.Conv2d(1, 1, 3, padding=1)
+        self.head = nn.Linear(4, 1000)
+
+    def forward(self, images: Tensor) -> Tensor:
+        found = torch.cat((self.between(self.below(images)), images), 1)
+        logits: Tensor = self.head(found.mean((2, 3)))
+        return logits
+
+
+class Dropping(nn.Module):
+    """A network that drops by a function, which belongs to no stage."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.below = nn.Conv2d(3, 4, 3)
+        self.head = nn.Linear(4, 1000)
+
+    def forward(self, images: Tensor) -> Tensor:
+        found = F.dropout(self.below(images), training=self.training)
+        logits: Tensor = self.head(found.mean((2, 3)))
+        return logits
+
+
+class Scaling(nn.Module):
+    """A network with numbers of its own: `shift` is frozen with `below`, `scale` learns."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.below = nn.Conv2d(3, 4, 3)
+        self.shift = nn.Parameter(torch.rand(4, 1, 1))
+        self.scale = nn.Parameter(1 + torch.rand(4, 1, 1))
+        self.head = nn.Linear(4, 1000)
+
+    def forward(self, images: Tensor) -> Tensor:
+        found = F.relu(self.below(images) + self.shift) * self.scale
+        logits: Tensor = self.head(found.mean((2, 3)))
+        return logits
+
+
 def new_head(model: nn.Module, classes: int) -> nn.Module:
     model.head = nn.Linear(4, classes)
     return model.head
 
 
-def test_a_network_that_cannot_be_cut_is_trained_whole_and_that_is_said(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def enter(monkeypatch: pytest.MonkeyPatch, network: Callable[[], nn.Module], *stages: str) -> None:
+    """Make a network the backbone `theirs`, as a package does."""
     contract = InputContract(32, 8, (127.0,) * 3, (60.0,) * 3)
-    odd = Backbone("odd", Odd, new_head, contract, (r"below\.", r"head\."))
-    monkeypatch.setitem(BACKBONES, "odd", odd)  # type: ignore[arg-type]
+    entry = Backbone("theirs", network, new_head, contract, (*stages, r"head\."))
+    monkeypatch.setitem(BACKBONES, "theirs", entry)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("network", "stages", "freeze", "why"),
+    [
+        (Odd, (r"below\.",), "all", "torch.fx cannot read it"),
+        (Skipping, (r"below\.", r"between\."), "1", "what is frozen does not end in one map"),
+        (Dropping, (r"below\.",), "all", "its two parts give other logits than the whole"),
+    ],
+)
+def test_a_network_that_cannot_be_cut_is_trained_whole_and_that_is_said(
+    network: type[nn.Module],
+    stages: tuple[str, ...],
+    freeze: str,
+    why: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    enter(monkeypatch, network, *stages)
     networks, notes = FrozenNetworks(), list[str]()
-    config = config_of("odd", "all", tmp_path, iterations=3)
+    config = config_of("theirs", freeze, tmp_path, iterations=3)
+    config = replace(config, augment=AugmentConfig(enabled=False))
     for _ in range(2):  # of each trial
         assert networks.find(config, 2, notes.append) is None
     assert len(notes) == 2
-    assert "backbone.freeze=all" in notes[0]
-    assert "odd: torch.fx cannot read it" in notes[0]
+    assert f"backbone.freeze={freeze}" in notes[0]
+    assert f"theirs: {why}" in notes[0]
     assert [point.iteration for point in ordinary(config)[0].curve] == [1, 3]
+
+
+def test_numbers_of_the_network_itself_are_frozen_or_learn_by_their_stage(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch.manual_seed(3)
+    start = Scaling().state_dict()
+    torch.save(start, tmp_path / "w.pth")
+    enter(monkeypatch, Scaling, r"(below\.|shift)", r"scale")
+    config = config_of("theirs", "1", tmp_path)
+    config = replace(
+        config,
+        augment=AugmentConfig(enabled=False),
+        backbone=replace(config.backbone, weights=str(tmp_path / "w.pth")),
+    )
+    _, whole = ordinary(config)
+    assert torch.equal(whole["shift"], start["shift"])
+    assert not torch.allclose(whole["scale"], start["scale"], rtol=1e-3)
+    _, upper = on_features(config)
+    assert upper.keys() == {"scale", "head.weight", "head.bias"}
+    for name, tensor in upper.items():
+        torch.testing.assert_close(tensor, whole[name], atol=1e-5, rtol=0)
 
 
 def test_features_that_would_be_too_many_are_not_kept_and_that_is_said(
