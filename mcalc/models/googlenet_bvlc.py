@@ -32,16 +32,12 @@ class InceptionWidths(NamedTuple):
     conv5x5: int
     pool_proj: int
 
-    @property
-    def out(self) -> int:
-        """Channels of the block's output."""
-        return self.conv1x1 + self.conv3x3 + self.conv5x5 + self.pool_proj
-
 
 class Inception(nn.Module):
     """Four branches over one input, joined along the channels; height and width stay.
 
-    Shapes: (B, in_channels, H, W) -> (B, widths.out, H, W).
+    Shapes: (B, in_channels, H, W) -> (B, out, H, W), where `out` is the sum of the four branches'
+    last widths.
     """
 
     def __init__(self, in_channels: int, widths: InceptionWidths) -> None:
@@ -55,14 +51,14 @@ class Inception(nn.Module):
         self.pool_proj = nn.Conv2d(in_channels, widths.pool_proj, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, C, H, W) -> (B, widths.out, H, W), in Caffe's order of branches."""
+        """(B, C, H, W) -> (B, out, H, W), in Caffe's order of branches."""
         one = F.relu(self.conv1x1(x))  # (B, conv1x1, H, W)
         three = F.relu(self.conv3x3_reduce(x))  # (B, conv3x3_reduce, H, W)
         three = F.relu(self.conv3x3(three))  # (B, conv3x3, H, W)
         five = F.relu(self.conv5x5_reduce(x))  # (B, conv5x5_reduce, H, W)
         five = F.relu(self.conv5x5(five))  # (B, conv5x5, H, W)
         pooled = F.relu(self.pool_proj(self.pool(x)))  # (B, pool_proj, H, W)
-        return torch.cat((one, three, five, pooled), dim=1)  # (B, widths.out, H, W)
+        return torch.cat((one, three, five, pooled), dim=1)  # (B, out, H, W)
 
 
 class BvlcGoogLeNet(nn.Module):

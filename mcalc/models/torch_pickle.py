@@ -115,7 +115,7 @@ def _run(stream: IO[bytes]) -> Any:
             return result
         elif name != "PROTO":
             _combine(name, stack)
-    raise DamagedFileError("its pickle has no end")
+    raise AssertionError("pickletools ends with STOP, or refuses")
 
 
 def _combine(name: str, stack: list[Any]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 import shutil
 from dataclasses import fields, replace
@@ -28,6 +29,7 @@ from mcalc.models.backbones import (
     Built,
     build_classifier,
     find_backbone,
+    require_weights,
 )
 
 EVERY = sorted(BACKBONES)
@@ -312,6 +314,38 @@ def test_bvlc_has_no_download() -> None:
     built = build_classifier(replace(config, on_missing_weights=MissingWeights.random), 0)
     assert built.weights_origin == "random (Glorot)"
     assert len(built.warnings) == 1
+
+
+def test_weights_are_had_before_a_sweep_begins_or_the_address_is_named(
+    saved: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = f"squeeze-{hashlib.sha256(saved.read_bytes()).hexdigest()[:8]}.pth"
+    url = f"http://127.0.0.1:9/{name}"  # port 9, discard: nobody listens
+    cache = use_download(monkeypatch, tmp_path, "squeezenet", url)
+    config = BackboneConfig(name="squeezenet")
+    with pytest.raises(UserError, match=re.escape(f"cannot download {url}")):
+        require_weights(config)
+    # enough for a plan: a server is named, and none is asked
+    require_weights(config, ask_server=False)
+    require_weights(replace(config, on_missing_weights=MissingWeights.random))
+    require_weights(replace(config, weights="none"))
+    require_weights(replace(config, weights=str(saved)))
+    shutil.copy(saved, cache / name)
+    require_weights(config)
+
+
+@pytest.mark.parametrize("ask_server", [True, False])
+def test_weights_that_no_server_has_are_refused_before_a_sweep_begins(ask_server: bool) -> None:
+    with pytest.raises(UserError, match=r"no server offers the weights of backbone=alexnet_bvlc"):
+        require_weights(BackboneConfig(name="alexnet_bvlc"), ask_server=ask_server)
+
+
+@pytest.mark.parametrize("name", ["pipe.pth", "pipe"])
+def test_weights_that_are_no_file_are_refused(tmp_path: Path, name: str) -> None:
+    os.mkfifo(tmp_path / name)
+    config = BackboneConfig(name="squeezenet", weights=str(tmp_path / name))
+    with pytest.raises(UserError, match=rf"{name} is no file: give the path of one"):
+        build_classifier(config, 0)
 
 
 def test_the_fallback_never_covers_a_wrong_file(saved: Path) -> None:

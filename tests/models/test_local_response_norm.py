@@ -86,6 +86,11 @@ def test_an_input_that_needs_no_gradient_and_an_empty_batch() -> None:
         assert layer(torch.ones(0, 3, 2, 2)).shape == (0, 3, 2, 2)
 
 
+def test_it_is_printed_as_pytorchs() -> None:
+    ours, theirs = LocalResponseNorm(5, 1e-4, 2.0), nn.LocalResponseNorm(5, 1e-4, 0.75, 2.0)
+    assert repr(ours) == repr(theirs)
+
+
 def test_a_hand_computed_case() -> None:
     # one pixel, channels 1, 2, 3; window of 3: sums of squares 5, 14, 13
     x = torch.tensor([1.0, 2.0, 3.0], dtype=torch.float64).view(1, 3, 1, 1)

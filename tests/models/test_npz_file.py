@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import io
 import pickle
 import shutil
@@ -18,6 +19,8 @@ import pytest
 import torch
 import weights_case
 
+from mcalc.errors import UserError
+from mcalc.models.bounded_zip import DamagedFileError
 from mcalc.models.npz_file import open_npz
 
 CASES = Path(__file__).parent / "cases"
@@ -52,6 +55,51 @@ def test_every_kind_of_float_is_read(
         assert file.tensor("nothing").shape == (0, 3)
         assert file.tensor("scalar") == torch.tensor(2.5)
         assert torch.equal(file.tensor("a/b.weight"), torch.from_numpy(values).float())
+
+
+def refusal(path: Path) -> str:
+    """What is said of a file that is given as a network's weights."""
+    with pytest.raises(UserError) as raised:
+        weights_case.load(str(path))
+    said = str(raised.value)
+    assert said.startswith(f"backbone.weights={path}: not readable as an .npz of plain arrays (")
+    assert said.endswith("get or make it anew (docs/weights.md says how)")
+    return said
+
+
+def test_members_of_the_same_bytes_are_refused(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "w.npz", "w") as archive:
+        archive.writestr("conv.weight.npy", npy(np.zeros(1000)))
+        twin = copy.copy(archive.getinfo("conv.weight.npy"))
+        twin.filename = "conv.bias.npy"
+        archive.filelist.append(twin)
+    assert "(its members claim more bytes than it has)" in refusal(tmp_path / "w.npz")
+
+
+def test_a_member_of_less_than_it_declares_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "w.npz"
+    content = npy(np.zeros(10_000, np.float32))
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("conv.bias.npy", content[:-400])
+        # the directory is written when the archive is closed
+        archive.getinfo("conv.bias.npy").file_size = len(content)
+    with open_npz(path) as file, pytest.raises(DamagedFileError, match="it is cut off"):
+        file.tensor("conv.bias")
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("conv.bias.npy", content[:50])
+        archive.getinfo("conv.bias.npy").file_size = len(content)
+    assert "(it is cut off)" in refusal(path)
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("conv.bias.npy", content[:-400])
+        archive.getinfo("conv.bias.npy").file_size = len(content)
+    assert "(its member 'conv.bias.npy' has two sizes)" in refusal(path)
+
+
+def test_more_members_than_any_network_has_parameters_are_refused(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "w.npz", "w") as archive:
+        for number in range(10_001):
+            archive.writestr(f"{number}.npy", b"")
+    assert "(it has 10,001 members)" in refusal(tmp_path / "w.npz")
 
 
 @pytest.mark.whole

@@ -12,6 +12,7 @@ from mcalc.config import BackboneConfig, HeadConfig, TrainerConfig
 from mcalc.errors import UserError
 from mcalc.models.backbones import BACKBONES, build_classifier
 from mcalc.models.classifier import Classifier
+from mcalc.models.stages import Stages
 
 EVERY = sorted(BACKBONES)
 HEAD = HeadConfig(weight_lr=10, bias_lr=20)
@@ -108,6 +109,20 @@ def test_stages_that_learn_keep_their_dropout(
         if isinstance(part, nn.Dropout)
     }
     assert dropouts == expected
+
+
+@pytest.mark.parametrize("settings", [{"lr_decay": 0.5}, {"freeze": "1"}])
+def test_a_parameter_of_no_stage_is_named_where_its_stage_matters(
+    settings: dict[str, float | str],
+) -> None:
+    """As of an entry of a package that forgot a layer."""
+    patterns = (r"below\.", r"head\.")
+    stages = Stages(patterns, BackboneConfig("theirs", "none", **settings))
+    assert stages.lr_factor("head.weight") == 1
+    with pytest.raises(UserError, match=r"between\.weight of theirs is in none: correct the stag"):
+        stages.lr_factor("between.weight")
+    neutral = Stages(patterns, BackboneConfig("theirs", "none"))
+    assert neutral.lr_factor("between.weight") == 1
 
 
 def test_more_stages_than_there_are_is_refused() -> None:

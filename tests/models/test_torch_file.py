@@ -64,6 +64,14 @@ def test_it_reads_what_torch_reads(tmp_path: Path, new: bool) -> None:
     assert read["shared"][0].data_ptr() == read["part"].data_ptr() - 20 * 4
 
 
+def test_a_list_that_stands_in_two_places_is_one_list_in_both(tmp_path: Path) -> None:
+    both = [torch.arange(3.0), "text"]
+    torch.save({"one": both, "other": [both]}, tmp_path / "w.pth")
+    read = whole(tmp_path / "w.pth")
+    assert same(read, torch.load(tmp_path / "w.pth", weights_only=True))
+    assert read["one"] is read["other"][0]
+
+
 def test_a_state_dict_with_its_attributes_is_read(tmp_path: Path) -> None:
     net = weights_case.Net()
     torch.save(net.state_dict(), tmp_path / "w.pth")
