@@ -19,6 +19,7 @@ from pathlib import Path
 
 from mcalc.atomic_write import write_binary
 from mcalc.sqlite_file import file_of
+from mcalc.user_cache import user_cache
 
 _PRIVATE = 0o700
 _OTHERS = 0o022
@@ -125,10 +126,7 @@ class Template:
 
 def _folder() -> Path:
     """Where templates are kept. Raises RuntimeError where the user has no home folder."""
-    place = os.environ.get("XDG_CACHE_HOME", "")
-    # as the specification has it, a relative path is none
-    cache = Path(place) if Path(place).is_absolute() else Path.home() / ".cache"
-    return cache / "mcalc" / "tables"
+    return user_cache() / "tables"
 
 
 def _is_private(path: Path) -> bool:

@@ -48,6 +48,7 @@ BASE = (
     "mcalc.shipped",
     "mcalc.sqlite_file",
     "mcalc.sqlite_template",
+    "mcalc.user_cache",
     "mcalc.yaml_file",
 )
 """Single modules that know nothing of trials; any part may import them."""

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from mcalc.atomic_write import refused_as, write_binary
 from mcalc.errors import UserError
-from mcalc.models.classifier import Classifier
+from mcalc.models.learner import Learner
 from mcalc.models.local_response_norm import BETA, LocalResponseNorm
 
 INPUT, LOGITS, PROBABILITY = "image", "logits", "probability"
@@ -28,7 +28,7 @@ class WithProbability(nn.Module):
     mean: Tensor
     std: Tensor
 
-    def __init__(self, classifier: Classifier, positive: int) -> None:
+    def __init__(self, classifier: Learner, positive: int) -> None:
         super().__init__()
         self.positive = positive
         self.model = _plain(classifier.model)
@@ -41,7 +41,7 @@ class WithProbability(nn.Module):
         return logits, torch.softmax(logits, dim=1)[:, self.positive]
 
 
-def export_onnx(classifier: Classifier, size: int, positive: int, about: str, target: Path) -> None:
+def export_onnx(classifier: Learner, size: int, positive: int, about: str, target: Path) -> None:
     """Write the network in fp32 with a batch of any size.
 
     Args:

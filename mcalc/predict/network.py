@@ -17,7 +17,7 @@ from mcalc.data.images import InputRange
 from mcalc.data.splits import class_count
 from mcalc.data.splits.units import log_odds
 from mcalc.errors import UserError
-from mcalc.models import Built, Classifier, load_trained
+from mcalc.models import Built, Learner, load_trained
 from mcalc.results import Predictions, RecordedTrial
 from mcalc.tracking import (
     NETWORK_FILE,
@@ -44,7 +44,7 @@ class TrainedNetwork:
     """Of the trial, as recorded."""
     built: Built
     """Its parts."""
-    classifier: Classifier
+    classifier: Learner
     """In evaluation mode, on its device."""
     setup: Setup
     """What it computes on, and how."""
@@ -137,7 +137,7 @@ def assembled(
     notes: Sequence[str] = (),
 ) -> TrainedNetwork:
     """A network from its parts, on the device of its setup."""
-    classifier = Classifier(built, config.backbone, config.head, config.trainer)
+    classifier = Learner(built, config.backbone, config.head, config.trainer)
     classifier.eval()
     if config.trainer.channels_last is True:
         classifier = classifier.to(memory_format=torch.channels_last)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -72,7 +74,8 @@ def test_a_plan_whose_weights_no_server_has_says_so(
         f"data.cache={cache}",
         "name=mine",
     ]
-    for dry in ("true", "false"):  # what is planned is what then happens
+    # the second plan has a step that was measured for the first; then it runs
+    for dry in ("true", "true", "false"):
         with pytest.raises(UserError, match="no server offers the weights of backbone=googlenet"):
             run_sweep([*arguments, f"dry_run={dry}"], compose_config)
     printed = capsys.readouterr().out
@@ -80,6 +83,40 @@ def test_a_plan_whose_weights_no_server_has_says_so(
     assert "the same command runs it" not in printed
     run_sweep([*arguments, "backbone.on_missing_weights=random", "dry_run=true"], compose_config)
     assert "the same command runs it" in capsys.readouterr().out
+
+
+@pytest.mark.whole
+def test_an_estimate_says_when_its_steps_were_measured(
+    tmp_path: Path,
+    cache: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "kept"))
+    arguments = [
+        *SETTINGS,
+        "data.phantom.lesions=24",
+        f"tracking.dir={tmp_path / 'runs'}",
+        f"data.cache={cache}",
+        "dry_run=true",
+    ]
+
+    def planned() -> str:
+        run_sweep(arguments, compose_config)
+        (line,) = re.findall(r"at most .*iterations.*", capsys.readouterr().out)
+        return line
+
+    first = planned()
+    assert "(from the processor time of a few steps, measured now;" in first
+    assert planned() == first
+    # as if the first plan had been made on another day
+    file = tmp_path / "kept" / "mcalc" / "steps.json"
+    earlier = datetime.now().astimezone() - timedelta(days=2)
+    kept = json.loads(file.read_text())
+    (step,) = kept.values()
+    step["when"] = earlier.isoformat()
+    file.write_text(json.dumps(kept))
+    assert planned() == first.replace("measured now", f"measured {earlier:%Y-%m-%d %H:%M}")
 
 
 @pytest.mark.parametrize("dry", ["true", "false"])

@@ -5,11 +5,13 @@ from __future__ import annotations
 import platform
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 
 from mcalc.config import Config, DataConfig, KeepModels, PlannedTrial, Precision, TrackingConfig
 from mcalc.data import IndexedData, split_of
 from mcalc.data.loading import run_length
 from mcalc.data.splits import Split
+from mcalc.sweep.display.step_times import MeasuredStep, step_time
 from mcalc.tracking import Speed, read_speeds, what_is_frozen
 from mcalc.training import resolve_precision, uses_gpu
 from mcalc.trials import device_name, memory_format
@@ -32,6 +34,10 @@ class Estimate:
     """Of all training runs together."""
     recorded: int
     """Training runs of it whose speed this machine has recorded; the others' was measured."""
+    measured: datetime | None
+    """When the oldest of those was."""
+    weights_known: frozenset[str]
+    """Backbones that have trained here, or whose weights a server offers."""
     runs: int
     disk: int
     """Bytes that stay."""
@@ -42,8 +48,9 @@ class Estimate:
 def estimate(
     runs: Sequence[Sequence[PlannedTrial]], data: Callable[[DataConfig], IndexedData]
 ) -> Estimate:
-    """Estimate training runs from this machine's own record, else from a few steps taken now."""
-    speeds: dict[tuple[str, ...], tuple[float, int, bool]] = {}
+    """Estimate training runs from this machine's record, else from a few steps (`step_time`)."""
+    speeds: dict[tuple[str, ...], tuple[float, int, MeasuredStep | None]] = {}
+    known: set[str] = set()
     computed: set[str] = set()
     splits: dict[str, Split] = {}
     best: dict[str, int] = {}
@@ -57,7 +64,9 @@ def estimate(
             splits[name] = split_of(data(config.data).index, config).split
         if kind not in speeds:
             speeds[kind] = _speed(config, kind, len(splits[name].validation))
-        each, size, was_recorded = speeds[kind]
+        each, size, step = speeds[kind]
+        if step is None or step.offered:
+            known.add(config.backbone.name)
         length = run_length(len(splits[name].train), config.trainer)
         iterations += length.iterations
         seconds += each * length.iterations
@@ -65,7 +74,7 @@ def estimate(
         if config.backbone.freeze == "all" and features not in computed:
             computed.add(features)
             seconds += _features_seconds(config, splits[name])
-        recorded += was_recorded
+        recorded += step is None
         kept = config.tracking.keep_models
         if kept is KeepModels.all:
             disk += size * len(run)
@@ -75,7 +84,10 @@ def estimate(
         if config.tracking.checkpoint_minutes:
             largest = max(largest, (3 if config.stopping.network.value == "best" else 2) * size)
     disk += sum(best.values())
-    return Estimate(seconds, iterations, recorded, len(runs), disk, largest)
+    oldest = min((step.when for *_, step in speeds.values() if step), default=None)
+    return Estimate(
+        seconds, iterations, recorded, oldest, frozenset(known), len(runs), disk, largest
+    )
 
 
 def _kind(config: Config) -> tuple[str, ...]:
@@ -107,35 +119,46 @@ def _recorded(tracking: TrackingConfig, kind: tuple[str, ...]) -> Speed | None:
     return found[max(found)] if found else None
 
 
-def _speed(config: Config, kind: tuple[str, ...], evaluated: int) -> tuple[float, int, bool]:
-    """Seconds per iteration, bytes of the network, and whether the time is a recorded one.
+def _speed(
+    config: Config, kind: tuple[str, ...], evaluated: int
+) -> tuple[float, int, MeasuredStep | None]:
+    """Seconds per iteration, bytes of the network, and the step where the record has no time.
 
     `evaluated`: images of a validation evaluation.
     """
     recorded = _recorded(config.tracking, kind)
     if recorded and recorded.network_bytes is not None:
-        return recorded.seconds, recorded.network_bytes, True
-    # late: PyTorch and the networks, which a plan whose speeds are recorded does without
-    from mcalc.sweep.display.measured_step import measured_step, network_bytes
-
-    size = network_bytes(config)
-    if recorded:
-        return recorded.seconds, size, True
+        return recorded.seconds, recorded.network_bytes, None
     if config.backbone.freeze == "all":
-        return _HEAD_SECONDS, size, False
-    each = measured_step(config)
-    evaluation = each / config.trainer.batch_size * _EVALUATION_SHARE * evaluated
-    return each + evaluation / config.trainer.val_every, size, False
+        step = _exact_step(config)
+        each, evaluation = _HEAD_SECONDS, 0.0
+    else:
+        step = step_time(kind, lambda: _measure(config))
+        each = step.seconds
+        evaluation = each / config.trainer.batch_size * _EVALUATION_SHARE * evaluated
+    if recorded:
+        return recorded.seconds, step.network_bytes, None
+    return each + evaluation / config.trainer.val_every, step.network_bytes, step
+
+
+def _exact_step(config: Config) -> MeasuredStep:
+    """A step in fp32, as what lies below a frozen head is computed."""
+    exact = replace(config, trainer=replace(config.trainer, precision=Precision.fp32))
+    return step_time(_kind(exact), lambda: _measure(exact))
+
+
+def _measure(config: Config) -> MeasuredStep:
+    # late: PyTorch and the networks, which a plan whose times are known does without
+    from mcalc.sweep.display.measured_step import measured
+
+    return measured(config)
 
 
 def _features_seconds(config: Config, split: Split) -> float:
     """Seconds to compute what lies below the head, at most: it may lie in the cache."""
-    from mcalc.sweep.display.measured_step import measured_step
-
-    exact = replace(config, trainer=replace(config.trainer, precision=Precision.fp32))
     copies = config.augment.frozen_copies if config.augment.enabled else 1
     images = len(split.train) * copies + len(split.validation) + len(split.reported)
-    return images * measured_step(exact) / config.trainer.batch_size
+    return images * _exact_step(config).seconds / config.trainer.batch_size
 
 
 def format_bytes(size: float) -> str:

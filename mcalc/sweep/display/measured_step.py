@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os
 import time
+from datetime import datetime
 from functools import lru_cache
 
 import torch
 
+from mcalc.allocator import keep_freed_memory
 from mcalc.config import BackboneConfig, Config
-from mcalc.models import Classifier, build_classifier
+from mcalc.models import Learner, build_classifier, find_backbone
 from mcalc.models.backbones import Built
+from mcalc.sweep.display.step_times import MeasuredStep
 from mcalc.training import all_cores, resolve_precision, use_threads, uses_gpu
 
 _MEASURED_STEPS = 3
@@ -22,19 +25,24 @@ def _built(backbone: str) -> Built:
     return build_classifier(BackboneConfig(name=backbone, weights="none"), 0)
 
 
-def network_bytes(config: Config) -> int:
-    """Bytes of the network's weights."""
-    built = _built(config.backbone.name)
+def measured(config: Config) -> MeasuredStep:
+    """A training step, measured now, and what else is known of its network then."""
+    name = config.backbone.name
+    built = _built(name)
     kept = built.head if config.backbone.freeze == "all" else built.model
-    return sum(value.numel() * value.element_size() for value in kept.state_dict().values())
+    size = sum(value.numel() * value.element_size() for value in kept.state_dict().values())
+    offered = find_backbone(name).imagenet is not None
+    return MeasuredStep(_step_seconds(config), size, offered, datetime.now().astimezone())
 
 
-def measured_step(config: Config) -> float:
+def _step_seconds(config: Config) -> float:
     """Seconds of a training step on a quiet machine: the fastest of a few.
 
     On a CPU the processor's time is taken, divided by the threads. Wall-clock time would count the
     turns of other processes too.
     """
+    # as training does: pages that are cleared anew in each step would double its time
+    keep_freed_memory()
     threads = config.trainer.threads or all_cores()
     use_threads(threads)
     shared_among = min(threads, os.cpu_count() or 1)
@@ -42,7 +50,7 @@ def measured_step(config: Config) -> float:
     built = _built(config.backbone.name)
     # another plan's network may have been frozen
     built.model.requires_grad_(True)
-    module = Classifier(built, config.backbone, config.head, config.trainer).to(device)
+    module = Learner(built, config.backbone, config.head, config.trainer).to(device)
     if config.trainer.channels_last is True:
         module = module.to(memory_format=torch.channels_last)
     optimizer = module.configure_optimizers()
@@ -54,7 +62,7 @@ def measured_step(config: Config) -> float:
     for _ in range(1 + _MEASURED_STEPS):
         began = _now(device, shared_among)
         with torch.autocast(device.type, torch.bfloat16, enabled=low):
-            loss = module.training_step((images, labels), 0)
+            loss, _ = module.loss(images, labels)
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from datetime import datetime, timedelta
 
 from optuna.trial import FrozenTrial, TrialState
 
@@ -18,9 +19,14 @@ from mcalc.config import (
 )
 from mcalc.console import console, format_time
 from mcalc.data import IndexedData
+from mcalc.models import weight_path
+from mcalc.sweep.display.estimate import Estimate, estimate, format_bytes
 from mcalc.sweep.display.results import results_of, results_table, settings_of, varied_keys
 from mcalc.sweep.planning import Compose, Plan, backbones_of, label
 from mcalc.sweep.store import DONE, SweepStudy, check_same_definition, why_new
+
+_NOW = timedelta(minutes=1)
+"""A plan that takes longer than this to make says when its steps were measured."""
 
 
 def dry_run(
@@ -33,9 +39,6 @@ def dry_run(
 
     Raises UserError at the end where no server has the weights that it names.
     """
-    # late, as only this needs a network to measure with
-    from mcalc.sweep.display.estimate import estimate, format_bytes
-
     if study is not None:
         check_same_definition(plan, study.facts(), study.attempts())
     print_plan(plan, study)
@@ -57,34 +60,47 @@ def dry_run(
             console.print("nothing to run")
         return
     found = estimate(runs, data)
-    how = (
-        "from this machine's record"
-        if found.recorded == found.runs
-        else "from the processor time of a few steps, measured now"
-        if not found.recorded
-        else f"{found.recorded} of {found.runs} runs from this machine's record"
-    )
     console.print(
         f"at most {found.iterations} iterations, {format_time(found.seconds)} one after another "
-        f"({how}; patience and pruning may "
+        f"({_origin(found)}; patience and pruning may "
         f"end runs sooner); {format_bytes(found.disk)} of disk, and up to "
         f"{format_bytes(found.checkpoint)} for a checkpoint while a run is under way"
     )
     if found.recorded < found.runs:  # else networks of this kind have trained here
-        _refuse_missing_weights(plan, compose)
+        _refuse_missing_weights(plan, compose, found.weights_known)
     console.print(
         f"nothing was run; without dry_run=true the same command runs it, and records it in "
         f"{place_of(plan.base.tracking)}"
     )
 
 
-def _refuse_missing_weights(plan: Plan, compose: Compose) -> None:
-    """Raise UserError where weights can be had from nowhere; no server is asked."""
-    # late: PyTorch, which the estimate before has measured with
-    from mcalc.models.backbones import require_weights
+def _origin(found: Estimate) -> str:
+    """Where an estimate's times come from."""
+    if found.recorded == found.runs:
+        return "from this machine's record"
+    assert found.measured is not None
+    now = datetime.now().astimezone() - found.measured < _NOW
+    when = "now" if now else f"{found.measured:%Y-%m-%d %H:%M}"
+    if found.recorded:
+        return (
+            f"{found.recorded} of {found.runs} runs from this machine's record, the others from "
+            f"the processor time of a few steps, measured {when}"
+        )
+    return f"from the processor time of a few steps, measured {when}"
 
+
+def _refuse_missing_weights(plan: Plan, compose: Compose, known: Collection[str]) -> None:
+    """Raise UserError where weights can be had from nowhere; no server is asked.
+
+    `known`: backbones of whose ImageNet weights that need not be asked.
+    """
     for backbone in backbones_of(plan, compose):
-        require_weights(backbone, ask_server=False)
+        named = weight_path(backbone.weights, backbone.name) or backbone.weights == "none"
+        if not named and backbone.name not in known:
+            # late: PyTorch
+            from mcalc.models.backbones import require_weights
+
+            require_weights(backbone, ask_server=False)
 
 
 def _print_settings(plan: Plan) -> None:

@@ -1,0 +1,95 @@
+"""Steps that were measured for an estimate, kept for a week in the user's cache folder.
+
+To measure takes six seconds, most of them to import PyTorch and its networks. A plan is looked at
+again and again while it is written.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from mcalc.atomic_write import write_text
+from mcalc.iteration import usable_cores
+from mcalc.user_cache import user_cache
+
+_KEPT = timedelta(days=7)
+
+
+@dataclass(frozen=True)
+class MeasuredStep:
+    """What was measured of a network as a plan would train it."""
+
+    seconds: float
+    """Of one training step."""
+    network_bytes: int
+    """Bytes of the weights that a trial stores."""
+    offered: bool
+    """Whether a server has its ImageNet weights."""
+    when: datetime
+    """With a zone, as clocks are set back in autumn."""
+
+
+def step_time(kind: tuple[str, ...], measure: Callable[[], MeasuredStep]) -> MeasuredStep:
+    """A step of the last week on this machine, with these versions; else measure it now.
+
+    Args:
+        kind: what else the time of a step depends on.
+        measure: called where nothing is kept.
+    """
+    key = " | ".join((*kind, *_surroundings()))
+    now = datetime.now().astimezone()
+    kept = {name: step for name, step in _read().items() if timedelta() <= now - step.when < _KEPT}
+    if key in kept:
+        return kept[key]
+    measured = measure()
+    _write({**kept, key: measured})
+    return measured
+
+
+def _surroundings() -> tuple[str, ...]:
+    threads = os.environ.get("OMP_NUM_THREADS", "")
+    cores = f"{usable_cores()} cores"
+    return (platform.node(), cores, threads, *(version(each) for each in ("torch", "mcalc")))
+
+
+def _file() -> Path:
+    return user_cache() / "steps.json"
+
+
+def _read() -> dict[str, MeasuredStep]:
+    """What is kept; nothing where the file is not there or not as it was written."""
+    try:
+        content = json.loads(_file().read_text(encoding="utf-8"))
+        return {key: _step(fields) for key, fields in content.items()}
+    except (OSError, RuntimeError, ValueError, TypeError, KeyError, AttributeError):
+        return {}
+
+
+def _step(fields: Mapping[str, Any]) -> MeasuredStep:
+    return MeasuredStep(
+        float(fields["seconds"]),
+        int(fields["network_bytes"]),
+        bool(fields["offered"]),
+        datetime.fromisoformat(fields["when"]).astimezone(),
+    )
+
+
+def _write(steps: Mapping[str, MeasuredStep]) -> None:
+    content = {
+        key: {**asdict(step), "when": step.when.isoformat(timespec="seconds")}
+        for key, step in steps.items()
+    }
+    # a user without a folder that can be written measures each time
+    with suppress(OSError, RuntimeError):
+        _file().parent.mkdir(parents=True, exist_ok=True)
+        with write_text(_file()) as file:
+            json.dump(content, file, indent=1)
