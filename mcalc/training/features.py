@@ -27,6 +27,7 @@ from mcalc.data.loading import Crops
 from mcalc.errors import UserError
 from mcalc.iteration import Progress
 from mcalc.models import Classifier, CutNetwork
+from mcalc.training.device import one_opencv_thread
 
 FORMAT = 1
 """Raised when features change for the same images and network."""
@@ -154,7 +155,7 @@ def _write(
 ) -> None:
     done = 0
     header = {"descr": "<f4", "fortran_order": False, "shape": shape}
-    with write_binary(place) as file:
+    with write_binary(place) as file, one_opencv_thread():
         np.lib.format.write_array_header_1_0(file, header)
         for images in (images for each in passes for images in each.batches()):
             features = _features(whole, cut, images).cpu().float().contiguous()

@@ -30,6 +30,7 @@ from mcalc.training.device import (
     Placement,
     Setup,
     arithmetic_variables,
+    one_opencv_thread,
     repeatable,
     setup_of,
     torch_device,
@@ -167,7 +168,12 @@ def _fit(
     Lightning would turn KeyboardInterrupt into an exit with status 1 and ignore further signals, so
     that no record could be closed and no sweep could say how to resume.
     """
-    with one_process(), repeatable(setup.device), _stop_on_signal(schedule) as restore:
+    with (
+        one_process(),
+        one_opencv_thread(),
+        repeatable(setup.device),
+        _stop_on_signal(schedule) as restore,
+    ):
         if isinstance(data.train, Features) and schedule.freezes_all:
             use_threads(1)  # several would wait for each other longer than they compute
             UpperLoop(module, data, torch_device(setup, placement)).run(schedule)
