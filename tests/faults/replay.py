@@ -116,6 +116,8 @@ def _run(tree: Path, tests: str) -> tuple[str, str]:
         return "survived", ""
     noticed = re.search(r"^(?:FAILED|ERROR) (\S+)", ran.stdout, re.MULTILINE)
     # several processes that stop at the first failure end as interrupted, which is status 2
+    if noticed is None and re.search(r"^\d+ failed", ran.stdout, re.MULTILINE):
+        return "killed", "a test's process was ended, and pytest lost its name"
     if noticed is None:
         return "not replayed", (ran.stdout + ran.stderr).strip()[-300:]
     return "killed", noticed[1]
