@@ -50,7 +50,7 @@ class UpperLoop:
         step: _Step = self._step if linear is None else LinearStep(self, linear)
         left = data.length.iterations - data.start
         for _, draws in zip(range(left), data.mini_batches(), strict=False):
-            features, labels = data.train.batch(draws)
+            features, labels = data.train.__getitems__(draws)
             step(sent(features, self._device), sent(labels, self._device))
             self.iterations += 1
             schedule.iterated(self)

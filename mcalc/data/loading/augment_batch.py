@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -101,8 +101,3 @@ class Recipes(Dataset[Changes]):
             torch.from_numpy(starts if amount.noise else starts[:0]),
             torch.from_numpy(deviations if amount.noise else deviations[:0]),
         )
-
-
-def as_they_are(changes: Any) -> Any:
-    """A mini-batch is whole when `Recipes` gives it: nothing is left to collate."""
-    return changes

@@ -54,6 +54,15 @@ class Crops(Dataset[Batch]):
         image = self.changed(epoch, position)
         return torch.from_numpy(image)[None], torch.tensor(self.members[position].label)
 
+    def __getitems__(self, draws: Sequence[tuple[int, int]]) -> Batch:
+        """A mini-batch (B, 1, S, S) uint8 and its labels (B,), as a DataLoader asks for it.
+
+        PyTorch would put the images together in several threads: to wake them takes longer.
+        """
+        images = np.stack([self.changed(*draw) for draw in draws])
+        labels = [self.members[position].label for _, position in draws]
+        return torch.from_numpy(images)[:, None], torch.tensor(labels)
+
     def changed(self, epoch: int, position: int) -> npt.NDArray[np.uint8]:
         """The image (S, S) at this position as training sees it in this epoch."""
         image = np.array(self.image(self.members[position]))

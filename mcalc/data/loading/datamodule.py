@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from mcalc.config import AugmentConfig, ProtocolName, TrainerConfig
 from mcalc.data.loading.augment import Augment
-from mcalc.data.loading.augment_batch import Changes, as_they_are
+from mcalc.data.loading.augment_batch import Changes
 from mcalc.data.loading.checks import check_trainable
 from mcalc.data.loading.crops import Batch, Crops, Subset
 from mcalc.data.loading.device_crops import DeviceCrops
@@ -74,11 +74,10 @@ class CropData(pl.LightningDataModule):
         Where images lie on a device, what is to become of them: `on_after_batch_transfer` does it.
         """
         how, train = self.settings, self.train
-        there = isinstance(train, DeviceCrops)
         return DataLoader(
             cast("Dataset[Batch]", train.recipes if isinstance(train, DeviceCrops) else train),
             batch_sampler=self.mini_batches(),
-            collate_fn=as_they_are if there else None,
+            collate_fn=_as_it_is,
             generator=_own_generator(),
             num_workers=how.workers,
             pin_memory=torch.cuda.is_available(),
@@ -103,6 +102,11 @@ class CropData(pl.LightningDataModule):
             batch = subset.unaugmented(range(start, min(start + size, len(subset))))
             here = batch.device.type == "cpu"
             yield batch.pin_memory() if here and torch.cuda.is_available() else batch
+
+
+def _as_it_is(batch: Any) -> Any:
+    """A mini-batch is whole when its subset gives it: nothing is left to collate."""
+    return batch
 
 
 def _own_generator() -> torch.Generator:

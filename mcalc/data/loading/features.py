@@ -37,11 +37,11 @@ class Features(Dataset[Batch]):
 
     def __getitem__(self, draw: tuple[int, int]) -> Batch:
         """Features (...) and label."""
-        features, labels = self.batch([draw])
+        features, labels = self.__getitems__([draw])
         return features[0], labels[0]
 
-    def batch(self, draws: Sequence[tuple[int, int]]) -> Batch:
-        """Features (B, ...) and labels (B,) of a mini-batch."""
+    def __getitems__(self, draws: Sequence[tuple[int, int]]) -> Batch:
+        """Features (B, ...) and labels (B,) of a mini-batch, as a DataLoader asks for it."""
         n = len(self.members)
         chosen = [(epoch % self.copies) * n + position for epoch, position in draws]
         positions = torch.tensor([position for _, position in draws])
