@@ -75,13 +75,18 @@ def one_in_training(runs: Path, command: Worker) -> int:
     return found.pop()
 
 
-def finished_as_undisturbed(runs: Path, undisturbed: dict[str, dict[str, str]]) -> None:
+def complete_as_undisturbed(runs: Path, undisturbed: dict[str, dict[str, str]]) -> None:
     made = attempts(url_of(runs / "optuna.db"))
     assert [attempt.state for attempt in made] == [TrialState.COMPLETE] * 2
-    assert sum("resumed" in attempt.user_attrs for attempt in made) >= 1
     assert [run.state for run in recorded(runs)] == ["finished"] * 2
     assert main(["check", f"tracking.dir={runs}"]) == 0
     assert predictions(runs) == undisturbed
+
+
+def finished_as_undisturbed(runs: Path, undisturbed: dict[str, dict[str, str]]) -> None:
+    complete_as_undisturbed(runs, undisturbed)
+    made = attempts(url_of(runs / "optuna.db"))
+    assert sum("resumed" in attempt.user_attrs for attempt in made) >= 1
     logs = "".join(log.read_text() for log in (runs / "logs").glob("*.log"))
     assert "resumes from iteration" in logs
     assert list((runs / "checkpoints").iterdir()) == []
@@ -106,6 +111,20 @@ def test_a_job_of_submitit_that_gets_a_signal_is_finished_by_another(
     # Submitit puts the job back by itself, except after SIGTERM
     assert ("stopped by a signal" in command.printed()) == (number == signal.SIGTERM)
     finished_as_undisturbed(runs, undisturbed[ONE_JOB])
+
+
+def test_a_job_of_submitit_that_is_killed_is_given_out_again(
+    tmp_path: Path, cache: str, undisturbed: dict[str, dict[str, dict[str, str]]]
+) -> None:
+    runs = tmp_path / "runs"
+    command = start(
+        *SETTINGS, "retries=1", ONE_JOB, cache, f"tracking.dir={runs}",
+        "hydra/launcher=submitit_local", log=tmp_path / "log",
+    )  # fmt: skip
+    os.kill(one_in_training(runs, command), signal.SIGKILL)
+    assert command.ended() == 0, command.printed()
+    assert "giving what is left to new ones (1 of 1)" in command.printed()
+    complete_as_undisturbed(runs, undisturbed[ONE_JOB])
 
 
 @pytest.mark.parametrize(
