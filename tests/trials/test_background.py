@@ -57,6 +57,25 @@ def test_an_error_is_raised_and_nothing_after_it_is_done(background: Background)
     assert done == ["before", "fails"]
 
 
+def test_what_was_handed_in_before_an_error_came_is_not_done_after_it(
+    background: Background,
+) -> None:
+    """A result behind an evaluation that could not be written would belie the record."""
+    go_on = threading.Event()
+    done: list[str] = []
+
+    def fails() -> None:
+        go_on.wait(_DEADLINE)
+        raise OSError("no space")
+
+    background.do(fails)
+    background.do(lambda: done.append("after"))
+    go_on.set()
+    with pytest.raises(OSError, match="no space"):
+        background.settle()
+    assert done == []
+
+
 def test_closing_ends_the_work_under_way_and_drops_the_rest() -> None:
     background = Background("test")
     begun, go_on = threading.Event(), threading.Event()

@@ -121,6 +121,20 @@ def test_an_entry_has_its_own_number_whatever_another_worker_makes_meanwhile(
     assert names == dict(zip(numbers, "abcd", strict=True))
 
 
+def test_an_evaluation_stays_as_it_was_reported_first(tmp_path: Path) -> None:
+    """A trial that is resumed comes by evaluations that its dead worker had reported."""
+    sweep(tmp_path, "head.weight_lr=5,10", "name=mine")
+    config = resolved(compose_config(settings(tmp_path)))
+    dead, living = (SweepStudy.find(Storage(storage_url(config), 5), "mine") for _ in range(2))
+    assert dead is not None
+    assert living is not None
+    number = dead.begin(plan_trial("new", replace(config, seed=7), "data"), {}, None)
+    dead.report(number, 1, 0.5)
+    living.report(number, 1, 0.9)
+    living.report(number, 2, 0.6)
+    assert load(tmp_path).trials[number].intermediate_values == {1: 0.5, 2: 0.6}
+
+
 @pytest.mark.parametrize("axis", ["head.weight_lr=interval(1,30)", "head.weight_lr=1,2"])
 def test_a_sweep_that_another_worker_is_just_beginning_is_taken_for_the_same(
     axis: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
