@@ -697,6 +697,19 @@ def test_the_check_says_what_differs(tmp_path: Path) -> None:
 
 
 @pytest.mark.whole
+def test_every_attempt_keeps_its_settings_though_a_later_command_varies_what_was_shared(
+    tmp_path: Path,
+) -> None:
+    sweep(tmp_path, "head.weight_lr=1,2", "name=mine")
+    sweep(tmp_path, "head.weight_lr=1,2", "trainer.lr=0.0001,0.001", "name=mine")
+    study = study_of(tmp_path, "mine")
+    known = [{**study.shared, **a.user_attrs["identity"]["settings"]} for a in study.attempts()]
+    rates = [(each["head.weight_lr"], each["trainer.lr"]) for each in known]
+    assert sorted(rates) == [(1, 0.0001), (1, 0.001), (2, 0.0001), (2, 0.001)]
+    assert all(each.keys() == known[0].keys() for each in known)
+    assert checked(tmp_path, "mine").differences == []
+
+
 def test_the_check_finds_small_differences_doubles_and_broken_seeds(
     tmp_path: Path, sweeps: Path
 ) -> None:
