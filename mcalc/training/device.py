@@ -107,8 +107,8 @@ def repeatable(device: str) -> Iterator[None]:
 def one_opencv_thread() -> Iterator[None]:
     """Around a run that augments: OpenCV works in the thread that calls it.
 
-    Its other threads go on waiting for more, at full load, while PyTorch computes: on two cores
-    a step of GoogLeNet took 8 % longer. Pixels are the same with any number.
+    Its other threads would wait for work at full load while PyTorch computes. On two cores that
+    made GoogLeNet's steps 3 to 10 % longer. Pixels are the same with any number of threads.
     """
     import cv2
 

@@ -50,14 +50,13 @@ class Crops(Dataset[Batch]):
 
     def __getitem__(self, draw: tuple[int, int]) -> Batch:
         """Image (1, S, S) uint8 and its label."""
-        epoch, position = draw
-        image = self.changed(epoch, position)
-        return torch.from_numpy(image)[None], torch.tensor(self.members[position].label)
+        images, labels = self.__getitems__([draw])
+        return images[0], labels[0]
 
     def __getitems__(self, draws: Sequence[tuple[int, int]]) -> Batch:
         """A mini-batch (B, 1, S, S) uint8 and its labels (B,), as a DataLoader asks for it.
 
-        PyTorch would put the images together in several threads: to wake them takes longer.
+        One thread puts the images together. PyTorch would wake several, which takes longer.
         """
         images = np.stack([self.changed(*draw) for draw in draws])
         labels = [self.members[position].label for _, position in draws]

@@ -32,22 +32,21 @@ def measured(config: Config) -> MeasuredStep:
     kept = built.head if config.backbone.freeze == "all" else built.model
     size = sum(value.numel() * value.element_size() for value in kept.state_dict().values())
     offered = find_backbone(name).imagenet is not None
-    return MeasuredStep(_step_seconds(config), size, offered, datetime.now().astimezone())
+    return MeasuredStep(_step_seconds(config, built), size, offered, datetime.now().astimezone())
 
 
-def _step_seconds(config: Config) -> float:
+def _step_seconds(config: Config, built: Built) -> float:
     """Seconds of a training step on a quiet machine: the fastest of a few.
 
     On a CPU the processor's time is taken, divided by the threads. Wall-clock time would count the
     turns of other processes too.
     """
-    # as training does: pages that are cleared anew in each step would double its time
+    # as training does: freed memory that is cleared again in each step would double its time
     keep_freed_memory()
     threads = config.trainer.threads or all_cores()
     use_threads(threads)
     shared_among = min(threads, os.cpu_count() or 1)
     device = torch.device("cuda" if uses_gpu(config.trainer) else "cpu")
-    built = _built(config.backbone.name)
     # another plan's network may have been frozen
     built.model.requires_grad_(True)
     module = Learner(built, config.backbone, config.head, config.trainer).to(device)

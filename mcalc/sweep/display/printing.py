@@ -92,7 +92,7 @@ def _origin(found: Estimate) -> str:
 def _refuse_missing_weights(plan: Plan, compose: Compose, known: Collection[str]) -> None:
     """Raise UserError where weights can be had from nowhere; no server is asked.
 
-    `known`: backbones of whose ImageNet weights that need not be asked.
+    `known`: backbones whose ImageNet weights are known to be available.
     """
     for backbone in backbones_of(plan, compose):
         named = weight_path(backbone.weights, backbone.name) or backbone.weights == "none"

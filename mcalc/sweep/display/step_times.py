@@ -1,7 +1,7 @@
-"""Steps that were measured for an estimate, kept for a week in the user's cache folder.
+"""Training steps measured for an estimate, kept for a week in the user's cache folder.
 
-To measure takes six seconds, most of them to import PyTorch and its networks. A plan is looked at
-again and again while it is written.
+A measurement takes about five seconds, most of them to import PyTorch. A plan is often looked at
+several times before it runs.
 """
 
 from __future__ import annotations
@@ -35,11 +35,11 @@ class MeasuredStep:
     offered: bool
     """Whether a server has its ImageNet weights."""
     when: datetime
-    """With a zone, as clocks are set back in autumn."""
+    """When it was measured, with its time zone."""
 
 
 def step_time(kind: tuple[str, ...], measure: Callable[[], MeasuredStep]) -> MeasuredStep:
-    """A step of the last week on this machine, with these versions; else measure it now.
+    """A step measured on this machine within a week, with these versions; else measured now.
 
     Args:
         kind: what else the time of a step depends on.
