@@ -24,7 +24,7 @@ from mcalc.results import CurvePoint, Outcome, Predictions
 from mcalc.sweep import run_sweep
 from mcalc.tracking import RunWriter, Tracker
 from mcalc.training import Listener, Placement
-from mcalc.trials import SweepRecord
+from mcalc.trials import SweepRecord, Work
 from mcalc.trials.artifacts import config_yaml
 from mcalc.trials.parameters import configuration_of, shown_settings
 
@@ -60,8 +60,9 @@ class NoTraining:
         listeners: Sequence[Listener],
         within: SweepRecord,
         placement: Placement,
-    ) -> list[Outcome]:
+    ) -> Work:
         """Open a run, write parameters, files and metrics, close it, report to the study."""
+        yield from ()
         outcomes = []
         for trial in trials:
             params = {k: v for k, v in flatten(trial.config).items() if is_numeric(k)}

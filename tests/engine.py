@@ -29,6 +29,7 @@ from mcalc.tracking.tracker import Tracker
 from mcalc.training.device import Placement
 from mcalc.training.listener import Listener
 from mcalc.trials.recorder import SweepRecord
+from mcalc.trials.turns import Work
 
 
 @dataclass
@@ -67,7 +68,8 @@ class Instant:
         listeners: Sequence[Listener],
         within: SweepRecord,
         placement: Placement,
-    ) -> list[Outcome]:
+    ) -> Work:
+        yield from ()
         return [self._one(trial, tracker, listeners, within) for trial in trials]
 
     def _one(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -72,7 +73,7 @@ def test_a_case_is_measured_in_a_process_of_its_own_and_printed(
 def test_shares_of_a_sweep_are_parts_of_its_time(tmp_path: Path) -> None:
     before = torch.Tensor.backward
     places = [f"tracking.dir={tmp_path / 'runs'}", f"data.cache={tmp_path / 'cache'}"]
-    found = shares.measure(["-m", *SMALL, "head.weight_lr=1,10", *places])
+    found = shares.measure(["-m", *SMALL, "head.weight_lr=1,10", *places], time.time())
     assert set(found) == {*shares.ARITHMETIC, "total"}
     assert all(found[kind] > 0 for kind in shares.ARITHMETIC)
     assert sum(found[kind] for kind in shares.ARITHMETIC) < found["total"]
@@ -85,11 +86,12 @@ def test_a_second_counts_once_though_an_optimizer_calls_backward(
     weight = torch.ones(1, requires_grad=True)
     optimizer = torch.optim.SGD([weight])
     ticks = iter(range(100))
-    with shares.watched() as spent:
+    clock = shares.Clock()
+    with shares.timed_by(clock):
         monkeypatch.setattr(shares.time, "perf_counter", lambda: float(next(ticks)))
         optimizer.step(lambda: (weight * 2).sum().backward())  # at 0, 1, 2 and 3
         monkeypatch.undo()
-    assert spent == {"forward": 0, "backward": 1, "update": 2, "validation": 0}
+    assert clock.spent == {"forward": 0, "backward": 1, "update": 2, "validation": 0}
 
 
 def test_the_numbers_are_kept(

@@ -10,6 +10,7 @@ from .frozen import CutNetwork as CutNetwork
 from .frozen import UncuttableError as UncuttableError
 from .frozen import cut_network as cut_network
 from .frozen import matches as matches
+from .last_weights import LastWeights as LastWeights
 from .learner import Learner as Learner
 from .onnx_export import export_onnx as export_onnx
 from .saved import SavedNetwork as SavedNetwork

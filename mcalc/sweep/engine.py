@@ -49,6 +49,7 @@ from mcalc.sweep.worker import (
     WorkerContext,
     have_weights,
     is_done,
+    overlapping,
     passing_on,
     refuse_another_machine,
     run_job,
@@ -56,7 +57,7 @@ from mcalc.sweep.worker import (
     warn_of_network_files,
 )
 from mcalc.training import resolved
-from mcalc.trials import forget_checkpoint, raise_disk_full
+from mcalc.trials import finish, forget_checkpoint, raise_disk_full
 
 _POLL_SECONDS = 1.0
 _PARENT_LEASE = "parent run"
@@ -182,9 +183,8 @@ class _SweepRun:
                 self._close(complete)
         if self.launcher:
             self._say_warnings()
-        outcomes = list(self.outcomes.values())
         print_results(self.plan, self.study)
-        return outcomes
+        return list(self.outcomes.values())
 
     # --- the sweep's own record -------------------------------------------------------------
 
@@ -318,11 +318,14 @@ class _SweepRun:
             for outcomes in self._launch([self._job(run, beside) for run in runs]):
                 self._take(outcomes)
             return
-        for run in runs:
-            outcomes = run_job(self._job(run), self.context)
-            self._take(outcomes)
-            if any(outcome.state != "left" for outcome in outcomes):
-                self.view.update()
+        with overlapping(self._show) as overlap:
+            for run in runs:
+                overlap.run(run_job(self._job(run), self.context, [overlap]))
+
+    def _show(self, outcomes: Sequence[Outcome]) -> None:
+        self._take(outcomes)
+        if any(outcome.state != "left" for outcome in outcomes):
+            self.view.update()
 
     def _take(self, outcomes: Sequence[Outcome]) -> None:
         self.outcomes |= {each.key: each for each in outcomes if each.state != "left"}
@@ -354,7 +357,7 @@ class _SweepRun:
         job = Job(self.plan.sweep, self.parent, base=base, sections=self._sections())
         while True:
             self.context.halts.check()
-            outcomes = self._launch_search(job) if self.launcher else run_job(job, self.context)
+            outcomes = self._round(job) if self.launcher else finish(run_job(job, self.context))
             self.outcomes |= {each.name: each for each in outcomes if each.state != "left"}
             self.view.update()
             if not outcomes:
@@ -362,7 +365,7 @@ class _SweepRun:
                     return
                 _idle()
 
-    def _launch_search(self, job: Job) -> list[Outcome]:
+    def _round(self, job: Job) -> list[Outcome]:
         """One round of the launcher; no outcomes where the budget is used up."""
         assert self.launcher is not None
         assert self.plan.search is not None

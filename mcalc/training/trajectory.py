@@ -59,11 +59,10 @@ def run_trajectory(
     """Train once and return the result of every trial, in the order in which they stopped.
 
     `trials` differ in patience alone. With `checkpointing` the run resumes from the checkpoint that
-    is there, and removes it at its end.
+    is there. It stays until the caller removes it, once results are recorded.
 
     Signals stop it after the iteration under way, on a checkpoint: SIGINT with KeyboardInterrupt,
     those of a scheduler with PreemptedError. A second SIGINT or SIGTERM stops it at once.
-    After the last iteration the results are recorded first.
 
     Raises StoppedError where a listener wants it to stop, and DivergedError when a loss is not a
     number; trials that had stopped before keep their results (the listeners have them).
@@ -105,10 +104,8 @@ def run_trajectory(
     finally:
         for listener in listeners:
             listener.stopped()
-    if checkpointing:
-        checkpointing.file.remove()
     if schedule.stop:
-        # while its last results were recorded: they are kept, and nothing else begins
+        # in the last iteration: its results are recorded, and nothing else begins
         raise schedule.stop
     return schedule.results
 
@@ -187,7 +184,6 @@ def _fit(
                     raise
                 restore()
                 raise KeyboardInterrupt from None
-        schedule.settle()
 
 
 @contextmanager

@@ -79,22 +79,31 @@ class Recorder(Listener):
 
     @contextmanager
     def settled(self) -> Iterator[None]:
-        """Around training: at its end all that it reported is recorded, but after an interruption.
+        """Around training: at its end all that it reported is recorded.
 
-        Then only what is being written is written to its end.
+        But after an interruption in the middle of it: then only what is being written is written to
+        its end. Once all trials have ended the rest takes a moment, and a second one stops at once.
         """
         try:
             try:
                 yield
+                self.settle()
             except KeyboardInterrupt:
+                if not self._to_end:
+                    self.settle()
                 raise
             except BaseException:
                 # what had ended before the error keeps its result
                 self.settle()
                 raise
-            self.settle()
         finally:
             self._background.close()
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether every trial has its result, or was pruned, and is recorded."""
+        ended = {outcome.key for outcome in self.outcomes if outcome.state != "failed"}
+        return ended >= self.trials.keys()
 
     def settle(self) -> None:
         """Wait until all is written that was reported; raises why it cannot be."""

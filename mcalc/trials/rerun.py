@@ -36,6 +36,7 @@ from mcalc.trials.provenance import git_revision, versions
 from mcalc.trials.recorded_settings import identity_differences, recorded_config
 from mcalc.trials.runner import run_trials
 from mcalc.trials.sweep_record import SweepRecord
+from mcalc.trials.turns import finish
 
 _log = logging.getLogger(__name__)
 
@@ -70,14 +71,16 @@ def rerun(present: Config, given: Collection[str]) -> bool:
     with _own_checkpoint(trial, old) as file:
         known = _run_to_resume(trial.config, old, file)
         within = SweepRecord(from_run=old.run_id, known_runs={trial.key: known} if known else {})
-        (outcome,) = run_trials(
-            [trial],
-            work.data,
-            open_tracker(trial.config),
-            [TrainingProgress(trial.name)],
-            within,
-            Placement(setup=work.setup),
-            file,
+        (outcome,) = finish(
+            run_trials(
+                [trial],
+                work.data,
+                open_tracker(trial.config),
+                [TrainingProgress(trial.name)],
+                within,
+                Placement(setup=work.setup),
+                file,
+            )
         )
     if outcome.state != "finished" or outcome.run_id is None:
         raise UserError(f"{trial.name} failed when run again: {outcome.error}")

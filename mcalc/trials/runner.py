@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -15,8 +16,7 @@ from mcalc.data import IndexedData, PreparedCache
 from mcalc.data.loading import CropData
 from mcalc.data.splits import class_count
 from mcalc.errors import CancelledError, CutOffError, StoppedError, UserError
-from mcalc.models import Classifier, build_classifier
-from mcalc.results import Outcome
+from mcalc.models import Classifier, LastWeights
 from mcalc.tracking import Tracker
 from mcalc.training import (
     CheckpointFile,
@@ -32,6 +32,9 @@ from mcalc.training import (
 from mcalc.trials.disk_full import is_disk_full, raise_disk_full
 from mcalc.trials.recorder import Recorder
 from mcalc.trials.sweep_record import SweepRecord
+from mcalc.trials.turns import Work
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -39,6 +42,7 @@ class Shared:
     """What trials share that follow one another in a process."""
 
     networks: FrozenNetworks = field(default_factory=FrozenNetworks)
+    weights: LastWeights = field(default_factory=LastWeights)
     prepared: PreparedCache = field(default_factory=PreparedCache)
     said: set[tuple[str | None, str]] = field(default_factory=set)
     """What was printed, by sweep."""
@@ -58,8 +62,10 @@ def run_trials(
     within: SweepRecord | None = None,
     placement: Placement | None = None,
     checkpoint: CheckpointFile | None = None,
-) -> list[Outcome]:
+) -> Work:
     """Run the trials of one training run and record them; an outcome for each.
+
+    It gives its caller a turn once it has trained, while the record is written to its end.
 
     Args:
         trials: at least one; they differ in patience alone.
@@ -76,13 +82,17 @@ def run_trials(
     closed as interrupted by CancelledError, and where the trials belong to no sweep.
     """
     placement = placement or Placement()
+    own = checkpoint_path(Path(trials[0].config.tracking.dir), trials[0].trajectory)
+    file = checkpoint or CheckpointFile(own)
     said = of_this_process().said
     recorder = Recorder(trials, tracker, listeners, within or SweepRecord(), placement, said)
     with raise_disk_full(trials[0].config):
         try:
             recorder.open_runs()
             with recorder.settled():
-                _train(trials, data, recorder, listeners, placement, checkpoint)
+                _train(trials, data, recorder, listeners, placement, file)
+                _free_network(trials[0])
+                yield
         except KeyboardInterrupt:
             recorder.fail_rest("interrupted", killed=True)
             raise
@@ -100,10 +110,25 @@ def run_trials(
             # whatever makes a trial fail, it is recorded, and the other trials of a sweep continue
             recorder.fail_rest(f"{type(error).__name__}: {error}", traceback.format_exc())
         finally:
-            if trials[0].config.backbone.freeze != "all":
-                # a head alone is not worth looking for, which takes as long as its training
-                free_networks()
+            if recorder.is_complete:
+                _remove(file, recorder.title)
+            else:
+                _free_network(trials[0])
     return recorder.outcomes
+
+
+def _remove(checkpoint: CheckpointFile, title: str) -> None:
+    try:
+        checkpoint.remove()
+    except OSError as error:
+        _log.warning(f"  after {title} was recorded: its checkpoint cannot be removed: {error}")
+
+
+def _free_network(trial: PlannedTrial) -> None:
+    """Free what training leaves, for what is trained next."""
+    # a head alone is not worth looking for, which takes as long as its training
+    if trial.config.backbone.freeze != "all":
+        free_networks()
 
 
 def _train(
@@ -112,13 +137,13 @@ def _train(
     recorder: Recorder,
     listeners: Sequence[Listener],
     placement: Placement,
-    checkpoint: CheckpointFile | None,
+    checkpoint: CheckpointFile,
 ) -> None:
     """Build the network, prepare the data and train."""
     config, classes = trials[0].config, class_count(trials[0].config.data)
     shared = of_this_process()
     frozen = shared.networks.find(config, classes, recorder.noted)
-    built = frozen.built if frozen else build_classifier(config.backbone, config.seed, classes)
+    built = frozen.built if frozen else shared.weights.build(config.backbone, config.seed, classes)
     with counting(console, "preparing images") as progress:
         prepared = shared.prepared(data, config, built.contract.size, progress)
     recorder.prepared(prepared, built.weights_origin, (*built.warnings, *prepared.warnings))
@@ -133,9 +158,8 @@ def _train(
         if features:
             classifier, crops = frozen.upper(config), features
         else:
-            built = build_classifier(config.backbone, config.seed, classes)
+            built = shared.weights.build(config.backbone, config.seed, classes)
     classifier = classifier or Classifier(built, config.backbone, config.head, config.trainer)
-    own = CheckpointFile(checkpoint_path(Path(config.tracking.dir), trials[0].trajectory))
-    checkpointing = Checkpointing(checkpoint or own, config.tracking.checkpoint_minutes)
+    checkpointing = Checkpointing(checkpoint, config.tracking.checkpoint_minutes)
     # the recorder last, so that a listener may prevent what it would write
     run_trajectory(classifier, crops, trials, [*listeners, recorder], checkpointing, placement)

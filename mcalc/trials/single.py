@@ -17,6 +17,7 @@ from mcalc.models import weight_path
 from mcalc.results import Outcome
 from mcalc.training import refuse_precision, resolved, uses_gpu
 from mcalc.trials.places import open_tracker, say_where
+from mcalc.trials.turns import finish
 
 _log = logging.getLogger(__name__)
 
@@ -51,7 +52,7 @@ def run(config: Config) -> list[Outcome]:
         from mcalc.training import TrainingProgress
         from mcalc.trials.runner import run_trials
 
-    outcomes = run_trials([trial], data, tracker, [TrainingProgress(trial.name)])
+    outcomes = finish(run_trials([trial], data, tracker, [TrainingProgress(trial.name)]))
     say_where(config, outcomes[0].run_id)
     return outcomes
 

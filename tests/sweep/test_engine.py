@@ -38,6 +38,7 @@ from mcalc.sweep.worker.job import run_job
 from mcalc.sweep.worker.search import work_of
 from mcalc.training.checkpoint_place import checkpoint_path
 from mcalc.trials.places import open_tracker
+from mcalc.trials.turns import finish
 
 pytestmark = pytest.mark.slow
 
@@ -249,7 +250,7 @@ class Counted:
             storage = Storage(storage_url(config), 5)
             job = Jobs(storage).find(token, config)
             context = WorkerContext(config, job.sweep, storage=storage, execute=execute)
-            found.append(run_job(job, context))
+            found.append(finish(run_job(job, context)))
         return found
 
 

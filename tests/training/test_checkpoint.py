@@ -348,18 +348,19 @@ def test_a_listener_stops_training_on_a_checkpoint(tmp_path: Path) -> None:
 
 
 class SignalAtTheEnd(Keeper):
-    """Sends a signal while the result is recorded."""
+    """Sends a signal when the result is there."""
 
     def finished(self, result: TrialResult, weights: Weights) -> None:
         super().finished(result, weights)
         os.kill(os.getpid(), signal.SIGTERM)
 
 
-def test_a_signal_while_the_last_result_is_recorded_keeps_it_and_stops(tmp_path: Path) -> None:
+def test_a_signal_after_the_last_iteration_keeps_the_result_and_stops(tmp_path: Path) -> None:
     file, keeper = Recording(tmp_path / "c.pth"), SignalAtTheEnd()
     with pytest.raises(PreemptedError):
-        train([None], checkpointing=Checkpointing(file, 1e-9), listener=keeper)
-    assert not file.path.exists(), "nothing is left to resume"
+        train([None], checkpointing=Checkpointing(file, 60), listener=keeper)
+    assert keeper.weights.keys() == {"None"}
+    assert file.written == [], "nothing is left to resume"
 
 
 def test_a_signal_without_checkpoints_stops_too() -> None:

@@ -161,7 +161,6 @@ def test_a_run_cut_off_goes_on_to_the_same_numbers(
     np.testing.assert_array_equal(result.predictions.probabilities, whole.predictions.probabilities)
     for name, value in weights["None"].items():
         assert torch.equal(value, whole_weights["None"][name]), name
-    assert not (tmp_path / "c.pth").exists(), "a run that ended needs no checkpoint"
 
 
 def test_a_checkpoint_past_the_end_of_a_trial_is_not_used(tmp_path: Path) -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import threading
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -19,10 +22,12 @@ from mcalc.data import IndexedData, index_data, prepare_data
 from mcalc.data.loading import CropData
 from mcalc.errors import PreemptedError
 from mcalc.models import Classifier, build_classifier
+from mcalc.preemption import handled, leave
 from mcalc.results import CurvePoint, Outcome
 from mcalc.tracking import Tracker
+from mcalc.tracking.reader import read_trials
 from mcalc.training import Listener, resolved
-from mcalc.trials import run_trials
+from mcalc.trials import finish, run_trials
 from mcalc.trials.places import open_tracker
 
 _DEADLINE = 300.0
@@ -63,7 +68,8 @@ def run(
     config = config_of(folder, cache, *settings)
     data = index_data(config.data)
     tracker = open_tracker(config)
-    return config, data, tracker, run_trials(trials_of(config, data), data, tracker, listeners)
+    outcomes = finish(run_trials(trials_of(config, data), data, tracker, listeners))
+    return config, data, tracker, outcomes
 
 
 def files_of(folder: Path, outcome: Outcome) -> Path:
@@ -177,6 +183,42 @@ def test_a_trial_that_ended_is_recorded_before_a_checkpoint_is_written(
         run(tmp_path, cache, stops)
     assert stops.order[-1] == "checkpoint"
     assert "patience 1" in stops.order
+
+
+class _Signals(Listener):
+    """Sends a signal when training has ended and its last record is about to be written."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self.left = len(_PATIENCE)
+        self.trained = threading.Event()
+
+    def stopped(self) -> None:
+        self.trained.set()
+
+    def recording(self, trial: PlannedTrial) -> None:
+        self.left -= 1
+        if self.left:
+            return
+        assert self.trained.wait(_DEADLINE)
+        time.sleep(0.3)  # the main thread waits for the record by then
+        os.kill(os.getpid(), self.number)
+        time.sleep(0.3)
+
+
+@pytest.mark.parametrize(
+    ("number", "raised"),
+    [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, SystemExit)],
+)
+def test_a_signal_while_the_end_is_recorded_stops_when_that_is_complete(
+    number: int, raised: type[BaseException], tmp_path: Path, cache: Path
+) -> None:
+    place = (f"tracking.dir={tmp_path / 'mlruns'}", "tracking.checkpoint_minutes=1e-9")
+    with pytest.raises(raised), handled(leave):
+        run(tmp_path, cache, _Signals(number), settings=place)
+    found = read_trials(config_of(tmp_path, cache).tracking)
+    assert [each.state for each in found] == ["finished"] * len(_PATIENCE)
+    assert not list((tmp_path / "mlruns" / "checkpoints").glob("*.pth"))
 
 
 class _Refuses(Listener):

@@ -44,8 +44,13 @@ def entries(folder: Path) -> list[Path]:
 
     Raises UserError when the folder cannot be listed.
     """
+    return [folder / name for name in _names(folder)]
+
+
+def _names(folder: Path) -> list[str]:
+    """As `entries`; a list of thousands of names is sorted sooner than one of paths."""
     try:
-        return sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+        return sorted(name for name in os.listdir(folder) if not name.startswith("."))  # noqa: PTH208
     except OSError as error:
         raise UserError(
             f"the folder {folder} cannot be listed ({error.strerror}): check that this user may "
@@ -63,7 +68,7 @@ def data_folders(root: Path, name: str) -> list[Path]:
 
     `name`: of the data set's own folder, below the root or below a manifest's folder.
     """
-    manifests = [path for path in entries(root) if path.name.casefold().startswith("manifest")]
+    manifests = [root / name for name in _names(root) if name.casefold().startswith("manifest")]
     places = [place for top in (root, *manifests) for place in (top, child(top, name))]
     return [place for place in places if place is not None and place.is_dir()]
 
@@ -89,8 +94,9 @@ def child(folder: Path, name: str) -> Path | None:
     found = []
     # a folder that is not there or cannot be listed
     with suppress(UserError):
-        found = [path for path in entries(folder) if name_key(path.name) == name_key(name)]
-    return found[0] if len(found) == 1 else None
+        key = name_key(name)
+        found = [each for each in _names(folder) if name_key(each) == key]
+    return folder / found[0] if len(found) == 1 else None
 
 
 def image_files(folder: Path, depth: int = 0) -> Iterator[Path]:

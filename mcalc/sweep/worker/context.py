@@ -27,7 +27,7 @@ from mcalc.sweep.store import (
 )
 from mcalc.sweep.worker.resources import cpu_share, gpu_slot
 from mcalc.training import Listener, Placement, TrainingProgress
-from mcalc.trials import SweepRecord, open_tracker
+from mcalc.trials import SweepRecord, Work, finish, next_turn, open_tracker
 
 if TYPE_CHECKING:
     # MLflow, which a plan does not need
@@ -37,7 +37,7 @@ _log = logging.getLogger(__name__)
 
 Execute: TypeAlias = """Callable[
     [Sequence[PlannedTrial], IndexedData, Tracker, Sequence[Listener], SweepRecord, Placement],
-    list[Outcome],
+    Work,
 ]"""
 """What runs the trials of a training run and records them: `mcalc.trials.runner.run_trials`."""
 
@@ -77,7 +77,7 @@ class WorkerContext:
         listeners: Sequence[Listener],
         known_runs: Mapping[str, str],
         job: Job,
-    ) -> list[Outcome]:
+    ) -> Work:
         """Run the trials of one training run on this job's share of the machine.
 
         `known_runs`: MLflow runs of earlier attempts by trial key.
@@ -87,7 +87,7 @@ class WorkerContext:
         within = SweepRecord(job.sweep, job.parent, known_runs)
         with gpu_slot(config.trainer, config.trials_per_gpu) as gpu:
             placement = Placement(gpu, cpu_share(config.trainer, job.beside))
-            return self._execute_or_train()(
+            work = self._execute_or_train()(
                 trials,
                 self.data(config.data),
                 self.tracker,
@@ -95,6 +95,12 @@ class WorkerContext:
                 within,
                 placement,
             )
+            outcomes = next_turn(work)
+        # what has trained needs its place on a GPU no longer
+        if outcomes is None:
+            yield
+            outcomes = finish(work)
+        return outcomes
 
     def _execute_or_train(self) -> Execute:
         if self._execute:
@@ -154,17 +160,20 @@ def skipped(attempt: FrozenTrial) -> Outcome:
 
 
 def with_retries(
-    attempt: Callable[[Sequence[str], bool], list[Outcome]], keys: Sequence[str], retries: int
-) -> list[Outcome]:
+    attempt: Callable[[Sequence[str], bool], Work], keys: Sequence[str], retries: int
+) -> Work:
     """Outcomes of `attempt` on the trials with these keys, those that failed tried again.
 
-    `attempt` gets the keys to run, and whether this is the first attempt.
+    `attempt` gets the keys to run, and whether this is the first attempt. There is a turn for the
+    caller before another one.
     """
     ended: list[Outcome] = []
     for retry in range(retries + 1):
         if not keys:
             break
-        outcomes = attempt(keys, not retry)
+        if retry:
+            yield
+        outcomes = yield from attempt(keys, not retry)
         failed = [o for o in outcomes if o.state == "failed" and o.retry and retry < retries]
         keys = [outcome.key for outcome in failed]
         ended += [outcome for outcome in outcomes if outcome.key not in keys]

@@ -14,6 +14,8 @@ from mcalc.errors import CancelledError
 from mcalc.results import CurvePoint, Outcome, TrialResult
 from mcalc.sweep.store import EVALUATED, Job, Lease, Owner, SweepStudy
 from mcalc.sweep.worker.context import LeaseListener, WorkerContext, is_done, skipped, with_retries
+from mcalc.training import Listener
+from mcalc.trials import Work
 
 if TYPE_CHECKING:
     from mcalc.training.checkpoint import Weights
@@ -24,13 +26,17 @@ _log = logging.getLogger(__name__)
 class Rows:
     """Planned trials that share a training run."""
 
-    def __init__(self, context: WorkerContext, job: Job) -> None:
+    def __init__(
+        self, context: WorkerContext, job: Job, listeners: Sequence[Listener] = ()
+    ) -> None:
+        """`listeners`: of their training, called before all that concerns its record."""
         self.context = context
         self.job = job
+        self.listeners = listeners
         self.config = job.trials[0].config
         self.trials = {trial.key: trial for trial in job.trials}
 
-    def run(self) -> list[Outcome]:
+    def run(self) -> Work:
         """Outcomes of all of them; `left` for those that another worker runs."""
         with self.context.leases.acquire(self.job.trials[0].trajectory) as held:
             if isinstance(held, Owner):
@@ -47,15 +53,16 @@ class Rows:
             ended = {outcome.key for outcome in done}
             keys = [key for key in self.trials if key not in ended]
 
-            def attempt(keys: Sequence[str], first: bool) -> list[Outcome]:
+            def attempt(keys: Sequence[str], first: bool) -> Work:
                 known = newest if first else self.context.study.newest(self.trials)
                 return self._attempt(keys, known, held)
 
-            return [*done, *with_retries(attempt, keys, self.config.retries)]
+            ended_now = yield from with_retries(attempt, keys, self.config.retries)
+            return [*done, *ended_now]
 
     def _attempt(
         self, keys: Sequence[str], newest: Mapping[str, FrozenTrial], lease: Lease
-    ) -> list[Outcome]:
+    ) -> Work:
         before = {key: newest[key] for key in keys if key in newest}
         kept = [] if self.config.rerun else self._kept(before)
         left = [key for key in keys if key not in {outcome.key for outcome in kept}]
@@ -70,7 +77,10 @@ class Rows:
         listener = _AttemptListener(self, numbers, before, lease)
         trials = [self.trials[key] for key in left]
         try:
-            return kept + self.context.run(trials, [listener], known_runs, self.job)
+            outcomes = yield from self.context.run(
+                trials, [*self.listeners, listener], known_runs, self.job
+            )
+            return kept + outcomes
         except CancelledError as error:
             # their runs in MLflow are closed already
             for key, number in numbers.items():

@@ -100,6 +100,7 @@ class RemoteJob:
         from mcalc.sweep.store import Jobs, Storage, storage_url
         from mcalc.sweep.worker.context import WorkerContext
         from mcalc.sweep.worker.job import run_job
+        from mcalc.trials import finish
 
         here, url = socket.gethostname(), storage_url(self.places)
         self._check(here, url)
@@ -114,7 +115,7 @@ class RemoteJob:
             for trial in job.trials:
                 self._check_unchanged(trial, context.data(trial.config.data).fingerprint)
             try:
-                return JobReport(run_job(job, context))
+                return JobReport(finish(run_job(job, context)))
             finally:
                 # a worker of several jobs may wait for its next one, beside others
                 give_back_memory()

@@ -23,7 +23,7 @@ from mcalc.sweep.planning import Search, Values
 from mcalc.sweep.store import DEFINITION, Job, Lease, SweepStudy, result
 from mcalc.sweep.worker.context import LeaseListener, WorkerContext, with_retries
 from mcalc.training import refuse_precision
-from mcalc.trials import forget_checkpoint
+from mcalc.trials import finish, forget_checkpoint
 
 _log = logging.getLogger(__name__)
 
@@ -187,13 +187,15 @@ class _Configuration:
                 manifest=known.manifest,
             )
         listener = _ConfigurationListener(self, prunes=first)
-        (outcome,) = with_retries(
+        work = with_retries(
             lambda _keys, _first: self.context.run(
                 [trial], [listener], dict(self.runs), self.step.job
             ),
             [trial.key],
             trial.config.retries,
         )
+        # what is drawn next depends on it
+        (outcome,) = finish(work)
         return outcome
 
     def _end(self, outcome: Outcome, value: float | None = None) -> Outcome:

@@ -118,15 +118,15 @@ def test_a_folder_that_cannot_be_listed_is_named(
 ) -> None:
     _touch(tmp_path / CASE / "study" / SERIES / "1.dcm")
     download = Download(tmp_path)
-    iterdir = Path.iterdir
+    listdir = os.listdir
 
-    def refuse(folder: Path) -> object:
+    def refuse(folder: Path) -> list[str]:
         # rights do not bind the superuser that tests may run as
         if folder.name == "study":
             raise PermissionError(13, os.strerror(13))
-        return iterdir(folder)
+        return listdir(folder)
 
-    monkeypatch.setattr(Path, "iterdir", refuse)
+    monkeypatch.setattr(os, "listdir", refuse)
     with pytest.raises(UserError, match=r"study cannot be listed \(Permission denied\)"):
         download.find(CASE, [])
 
@@ -163,15 +163,15 @@ def test_a_folder_of_the_disk_that_cannot_be_listed_is_passed_over(
 ) -> None:
     file = _touch(tmp_path / SERIES / "1-1.dcm")
     (tmp_path / "lost+found").mkdir()
-    iterdir = Path.iterdir
+    listdir = os.listdir
 
-    def refuse(folder: Path) -> object:
+    def refuse(folder: Path) -> list[str]:
         # rights do not bind the superuser that tests may run as
         if folder.name == "lost+found":
             raise PermissionError(13, os.strerror(13))
-        return iterdir(folder)
+        return listdir(folder)
 
-    monkeypatch.setattr(Path, "iterdir", refuse)
+    monkeypatch.setattr(os, "listdir", refuse)
     assert Download(tmp_path).find(CASE, [CsvPath(CASE, SERIES, "x")]).files == (file,)
 
 

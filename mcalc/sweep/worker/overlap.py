@@ -1,0 +1,116 @@
+"""Training runs of one process, one after another: each begins while the last is recorded.
+
+The record of a training run ends with its network, figures and pictures, which takes as long as
+several steps. A thread of its own writes them (`mcalc.trials.background`), and the next run need
+not wait for it before its first evaluation. So never more than two runs are open, and an error in
+the record of one costs a single iteration of another.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+from mcalc.config import PlannedTrial
+from mcalc.errors import CutOffError
+from mcalc.results import CurvePoint, Outcome
+from mcalc.training import Listener
+from mcalc.trials import Work, finish, next_turn
+
+_log = logging.getLogger(__name__)
+_Ended = Callable[[Sequence[Outcome]], None]
+
+
+class Overlap(Listener):
+    """Trains one run after another; a listener of each, by which the one before is completed."""
+
+    def __init__(self, ended: _Ended) -> None:
+        """`ended` is called with the outcomes of each."""
+        self._ended = ended
+        self._trained: Work | None = None
+        """What waits for its record."""
+        self._failed: Work | None = None
+        """What is tried again when the run under way has trained."""
+        self._error: Exception | None = None
+        """Why the record of a run could not be completed while another trained."""
+
+    def run(self, work: Work) -> None:
+        """Train; its record need not be complete when this returns, but that of all others is.
+
+        Raises what training raises, and what completing another record did; then this run is cut
+        off, to be resumed.
+        """
+        try:
+            outcomes = next_turn(work)
+        except Exception:
+            if self._error is not None:
+                raise self._error from None
+            raise
+        before = self._failed or self._trained
+        self._failed, self._trained = None, work if outcomes is None else None
+        if before is not None:
+            self._ended(finish(before))
+        if outcomes is not None:
+            self._ended(outcomes)
+
+    def finish(self) -> None:
+        """Complete what has trained, and try again what failed."""
+        left, self._trained = self._trained, None
+        if left is not None:
+            self._ended(finish(left))
+
+    def abandon(self) -> None:
+        """Complete the record of what has trained, but train nothing again."""
+        if self._failed is not None:
+            self._failed.close()
+        if self._trained is not None:
+            outcomes = next_turn(self._trained)
+            if outcomes is None:
+                self._trained.close()
+            else:
+                self._ended(outcomes)
+
+    def iterated(self, iteration: int) -> None:
+        """Of a run that is resumed, which may evaluate late, complete the one before it now."""
+        if iteration > 1:
+            self._complete_last()
+
+    def evaluated(self, point: CurvePoint, running: Sequence[PlannedTrial]) -> None:
+        """Before a curve grows: complete the run before it."""
+        self._complete_last()
+
+    def _complete_last(self) -> None:
+        last, self._trained = self._trained, None
+        if last is None:
+            return
+        try:
+            outcomes = next_turn(last)
+            if outcomes is None:
+                self._failed = last
+            else:
+                self._ended(outcomes)
+        except Exception as error:
+            # not of the run under way, which is to be resumed and not to be recorded as failed
+            self._error = error
+            raise CutOffError(str(error)) from error
+
+
+@contextmanager
+def overlapping(ended: _Ended) -> Iterator[Overlap]:
+    """Inside, training runs can be run; at the end all are complete.
+
+    `ended` is called with the outcomes of each. After an error, what has trained is still recorded.
+    """
+    overlap = Overlap(ended)
+    try:
+        yield overlap
+    except BaseException as first:
+        try:
+            overlap.abandon()
+        except Exception as error:
+            # what came first is raised; of a full disk both say the same
+            if str(error) != str(first):
+                _log.warning(f"  warning: {error}")
+        raise
+    overlap.finish()
