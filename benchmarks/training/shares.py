@@ -14,23 +14,20 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
-import psutil
-import torch
 from rich.console import Console
 from rich.table import Table
 
 from benchmarks.timed_command import answer_of
 from benchmarks.training.paper_rows import CACHE, SWEEPS, command, prepare
-from mcalc.models import Classifier
+from mcalc.sweep.worker.context import Execute, WorkerContext
 from mcalc.train import main as train
-from mcalc.training import validation
 
 REPEATS = 3
 ARITHMETIC = ("forward", "backward", "update", "validation")
 Seconds = dict[str, float]
 
 
-class _Clock:
+class Clock:
     """Seconds of the main thread by what it does: each second counts once, for the innermost."""
 
     def __init__(self) -> None:
@@ -59,8 +56,34 @@ class _Clock:
 
 @contextmanager
 def watched() -> Iterator[Seconds]:
-    """Seconds that the main thread spends in each kind of arithmetic from here on."""
-    clock = _Clock()
+    """Seconds that the main thread spends in each kind of arithmetic from here on.
+
+    PyTorch is imported where the command itself does it.
+    """
+    clock = Clock()
+    find = WorkerContext._execute_or_train
+    with ExitStack() as stack:
+
+        def found(context: WorkerContext) -> Execute:
+            execute = find(context)
+            if not watches:
+                watches.append(True)
+                stack.enter_context(timed_by(clock))
+            return execute
+
+        watches: list[bool] = []
+        stack.enter_context(patch.object(WorkerContext, "_execute_or_train", found))
+        yield clock.spent
+
+
+@contextmanager
+def timed_by(clock: Clock) -> Iterator[None]:
+    """While inside, the clock counts the arithmetic of the main thread."""
+    import torch
+
+    from mcalc.models import Classifier
+    from mcalc.training import validation
+
     # Lightning hands forward and backward to the optimizer's step
     places: dict[str, tuple[Any, str]] = {
         "forward": (Classifier, "training_step"),
@@ -72,18 +95,18 @@ def watched() -> Iterator[Seconds]:
         for kind, (owner, name) in places.items():
             timed = clock.timed(kind, getattr(owner, name))
             stack.enter_context(patch.object(owner, name, timed))
-        yield clock.spent
+        yield
 
 
-def measure(arguments: Sequence[str]) -> Seconds:
-    """Train as `python -m mcalc.train` with these arguments does; `total` since the process began.
+def measure(arguments: Sequence[str], began: float) -> Seconds:
+    """Train as `python -m mcalc.train` with these arguments does; `total` since `began`.
 
     Raises RuntimeError where it fails.
     """
     with watched() as spent:
         if status := train(arguments):
             raise RuntimeError(f"it ended with status {status}")
-    return {**spent, "total": time.time() - psutil.Process().create_time()}
+    return {**spent, "total": time.time() - began}
 
 
 def report(console: Console, backbone: str = "alexnet") -> list[Seconds]:
@@ -106,10 +129,11 @@ def report(console: Console, backbone: str = "alexnet") -> list[Seconds]:
 def _in_a_process(backbone: str) -> Seconds:
     with tempfile.TemporaryDirectory() as folder:
         python, _, _, *arguments = command(backbone, Path(folder), CACHE)
-        words = [python, "-m", "benchmarks.training.shares", *arguments]
+        # told by its parent: what the system says of a process's start is up to a second off
+        words = [python, "-m", "benchmarks.training.shares", repr(time.time()), *arguments]
         found: Seconds = answer_of(words, f"the rows of {backbone}")
     return found
 
 
 if __name__ == "__main__":
-    print(json.dumps(measure(sys.argv[1:])))
+    print(json.dumps(measure(sys.argv[2:], float(sys.argv[1]))))
