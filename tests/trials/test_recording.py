@@ -186,23 +186,23 @@ def test_a_trial_that_ended_is_recorded_before_a_checkpoint_is_written(
 
 
 class _Signals(Listener):
-    """Sends a signal when training has ended and its last record is about to be written."""
+    """Keeps the first record back until training has ended, and sends a signal then."""
 
     def __init__(self, number: int) -> None:
         self.number = number
-        self.left = len(_PATIENCE)
         self.trained = threading.Event()
+        self.sent = False
 
     def stopped(self) -> None:
         self.trained.set()
 
     def recording(self, trial: PlannedTrial) -> None:
-        self.left -= 1
-        if self.left:
+        if self.sent:
             return
         assert self.trained.wait(_DEADLINE)
         time.sleep(0.3)  # the main thread waits for the record by then
         os.kill(os.getpid(), self.number)
+        self.sent = True
         time.sleep(0.3)
 
 
@@ -213,12 +213,25 @@ class _Signals(Listener):
 def test_a_signal_while_the_end_is_recorded_stops_when_that_is_complete(
     number: int, raised: type[BaseException], tmp_path: Path, cache: Path
 ) -> None:
-    place = (f"tracking.dir={tmp_path / 'mlruns'}", "tracking.checkpoint_minutes=1e-9")
     with pytest.raises(raised), handled(leave):
-        run(tmp_path, cache, _Signals(number), settings=place)
+        run(tmp_path, cache, _Signals(number))
     found = read_trials(config_of(tmp_path, cache).tracking)
     assert [each.state for each in found] == ["finished"] * len(_PATIENCE)
-    assert not list((tmp_path / "mlruns" / "checkpoints").glob("*.pth"))
+
+
+class _Sees(Listener):
+    """Makes sure that there was a checkpoint."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def stopped(self) -> None:
+        assert list((self.folder / "mlruns" / "checkpoints").glob("*.pth"))
+
+
+def test_a_run_that_is_recorded_leaves_no_checkpoint(tmp_path: Path, cache: Path) -> None:
+    run(tmp_path, cache, _Sees(tmp_path), settings=["tracking.checkpoint_minutes=1e-9"])
+    assert not list((tmp_path / "mlruns" / "checkpoints").iterdir())
 
 
 class _Refuses(Listener):
