@@ -7,7 +7,6 @@ import re
 import signal
 import subprocess
 import time
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -30,32 +29,24 @@ echo "$@" >> scontrol-calls
 
 @pytest.fixture
 def script(tmp_path: Path) -> Path:
-    return written(tmp_path, TRAINING)
-
-
-def written(folder: Path, training: str) -> Path:
     (example,) = re.findall(r"```bash\n(#!/bin/bash\n.*?)```", PAGE.read_text(), re.DOTALL)
-    programs = folder / "bin"
-    programs.mkdir(parents=True)
-    file = folder / "workers.sbatch"
+    file = tmp_path / "workers.sbatch"
     file.write_text(example)
-    for name, text in (("python", training), ("scontrol", SCONTROL)):
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    for name, text in (("python", TRAINING), ("scontrol", SCONTROL)):
         (programs / name).write_text(text)
         (programs / name).chmod(0o755)
     return file
 
 
-def begin(script: Path) -> subprocess.Popen[bytes]:
+def start(script: Path) -> subprocess.Popen[bytes]:
     folder = script.parent
-    return subprocess.Popen(
+    job = subprocess.Popen(
         ["bash", script.name],
         cwd=folder,
         env={"PATH": f"{folder / 'bin'}{os.pathsep}{os.environ['PATH']}", "SLURM_JOB_ID": "4711"},
     )
-
-
-def start(script: Path) -> subprocess.Popen[bytes]:
-    job, folder = begin(script), script.parent
     deadline = time.monotonic() + 60
     while not (folder / "started").exists():
         assert job.poll() is None
@@ -101,20 +92,17 @@ def test_a_job_that_slurm_takes_or_a_user_cancels_is_not_put_back_by_the_script(
     assert lines(script.with_name("scontrol-calls")) == []
 
 
-def test_a_signal_that_comes_before_the_worker_is_known_reaches_it(tmp_path: Path) -> None:
-    at_once = TRAINING.replace("touch started", 'kill -TERM "$PPID"')
-
-    def ends(number: int) -> bool:
-        script = written(tmp_path / str(number), at_once)
-        job = begin(script)
-        try:
-            return job.wait(60) == PREEMPTED and lines(script.with_name("signals")) == ["TERM"]
-        finally:
-            job.kill()
-
-    # bash looks at signals between any two commands: one in ten came too early
-    with ThreadPoolExecutor(4) as threads:
-        assert all(threads.map(ends, range(40)))
+def test_a_signal_that_comes_before_the_worker_is_known_reaches_it(script: Path) -> None:
+    # bash looks at signals between any two commands, so also before this one
+    before = """trap '[ "$BASH_COMMAND" = "worker=\\$!" ] && {
+        while [ ! -e started ]; do sleep 0.01; done
+        kill -TERM $$
+    }' DEBUG
+"""
+    first, rest = script.read_text().split("\n", 1)
+    script.write_text(f"{first}\n{before}{rest}")
+    assert start(script).wait(60) == PREEMPTED
+    assert lines(script.with_name("signals")) == ["TERM"]
 
 
 @pytest.mark.parametrize("status", [0, 2])
