@@ -9,6 +9,7 @@ from .rerun import rerun as rerun
 from .runner import run_trials as run_trials
 from .single import run as run
 from .sweep_record import SweepRecord as SweepRecord
+from .turns import Waits as Waits
 from .turns import Work as Work
 from .turns import finish as finish
 from .turns import next_turn as next_turn

@@ -32,7 +32,7 @@ from mcalc.training import (
 from mcalc.trials.disk_full import is_disk_full, raise_disk_full
 from mcalc.trials.recorder import Recorder
 from mcalc.trials.sweep_record import SweepRecord
-from mcalc.trials.turns import Work
+from mcalc.trials.turns import Waits, Work
 
 _log = logging.getLogger(__name__)
 
@@ -92,7 +92,7 @@ def run_trials(
             with recorder.settled():
                 _train(trials, data, recorder, listeners, placement, file)
                 _free_network(trials[0])
-                yield
+                yield Waits.for_record
         except KeyboardInterrupt:
             recorder.fail_rest("interrupted", killed=True)
             raise

@@ -27,7 +27,7 @@ from mcalc.sweep.store import (
 )
 from mcalc.sweep.worker.resources import cpu_share, gpu_slot
 from mcalc.training import Listener, Placement, TrainingProgress
-from mcalc.trials import SweepRecord, Work, finish, next_turn, open_tracker
+from mcalc.trials import SweepRecord, Waits, Work, finish, next_turn, open_tracker
 
 if TYPE_CHECKING:
     # MLflow, which a plan does not need
@@ -95,12 +95,12 @@ class WorkerContext:
                 within,
                 placement,
             )
-            outcomes = next_turn(work)
+            state = next_turn(work)
         # what has trained needs its place on a GPU no longer
-        if outcomes is None:
-            yield
-            outcomes = finish(work)
-        return outcomes
+        if isinstance(state, Waits):
+            yield state
+            return finish(work)
+        return state
 
     def _execute_or_train(self) -> Execute:
         if self._execute:
@@ -172,7 +172,7 @@ def with_retries(
         if not keys:
             break
         if retry:
-            yield
+            yield Waits.to_try_again
         outcomes = yield from attempt(keys, not retry)
         failed = [o for o in outcomes if o.state == "failed" and o.retry and retry < retries]
         keys = [outcome.key for outcome in failed]

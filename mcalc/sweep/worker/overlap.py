@@ -16,7 +16,7 @@ from mcalc.config import PlannedTrial
 from mcalc.errors import CutOffError
 from mcalc.results import CurvePoint, Outcome
 from mcalc.training import Listener
-from mcalc.trials import Work, finish, next_turn
+from mcalc.trials import Waits, Work, next_turn
 
 _log = logging.getLogger(__name__)
 _Ended = Callable[[Sequence[Outcome]], None]
@@ -30,7 +30,7 @@ class Overlap(Listener):
         self._ended = ended
         self._trained: Work | None = None
         """What waits for its record."""
-        self._failed: Work | None = None
+        self._failed: list[Work] = []
         """What is tried again when the run under way has trained."""
         self._error: Exception | None = None
         """Why the record of a run could not be completed while another trained."""
@@ -41,55 +41,62 @@ class Overlap(Listener):
         Raises what training raises, and what completing another record did; then this run is cut
         off, to be resumed.
         """
+        self._train(work)
+        while self._failed:
+            self._train(self._failed.pop(0))
+
+    def finish(self) -> None:
+        """Complete what has trained, and try again what failed."""
+        while self._trained or self._failed:
+            self._complete()
+            while self._failed:
+                self._train(self._failed.pop(0))
+
+    def abandon(self) -> None:
+        """Complete the record of what has trained, but train nothing again."""
         try:
-            outcomes = next_turn(work)
+            self._complete()
+        finally:
+            for work in self._failed:
+                work.close()
+
+    def _train(self, work: Work) -> None:
+        try:
+            state = next_turn(work)
         except Exception:
             if self._error is not None:
                 raise self._error from None
             raise
-        before = self._failed or self._trained
-        self._failed, self._trained = None, work if outcomes is None else None
-        if before is not None:
-            self._ended(finish(before))
-        if outcomes is not None:
-            self._ended(outcomes)
+        # where this one came to no evaluation
+        self._complete()
+        self._put(work, state)
 
-    def finish(self) -> None:
-        """Complete what has trained, and try again what failed."""
-        left, self._trained = self._trained, None
-        if left is not None:
-            self._ended(finish(left))
+    def _complete(self) -> None:
+        """Wait until the last one is recorded."""
+        last, self._trained = self._trained, None
+        if last is not None:
+            self._put(last, next_turn(last))
 
-    def abandon(self) -> None:
-        """Complete the record of what has trained, but train nothing again."""
-        if self._failed is not None:
-            self._failed.close()
-        if self._trained is not None:
-            outcomes = next_turn(self._trained)
-            if outcomes is None:
-                self._trained.close()
-            else:
-                self._ended(outcomes)
+    def _put(self, work: Work, state: Waits | list[Outcome]) -> None:
+        if state is Waits.for_record:
+            self._trained = work
+        elif state is Waits.to_try_again:
+            self._failed.append(work)
+        else:
+            self._ended(state)
 
     def iterated(self, iteration: int) -> None:
         """Of a run that is resumed, which may evaluate late, complete the one before it now."""
         if iteration > 1:
-            self._complete_last()
+            self._complete_beside()
 
     def evaluated(self, point: CurvePoint, running: Sequence[PlannedTrial]) -> None:
         """Before a curve grows: complete the run before it."""
-        self._complete_last()
+        self._complete_beside()
 
-    def _complete_last(self) -> None:
-        last, self._trained = self._trained, None
-        if last is None:
-            return
+    def _complete_beside(self) -> None:
         try:
-            outcomes = next_turn(last)
-            if outcomes is None:
-                self._failed = last
-            else:
-                self._ended(outcomes)
+            self._complete()
         except Exception as error:
             # not of the run under way, which is to be resumed and not to be recorded as failed
             self._error = error

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from mcalc.errors import CutOffError, UserError
 from mcalc.results import CurvePoint, Outcome
 from mcalc.sweep.start import run_sweep
 from mcalc.sweep.worker.overlap import Overlap, overlapping
-from mcalc.trials import Work, recorder, run, runner
+from mcalc.trials import Waits, Work, recorder, run, runner
 
 POINT = CurvePoint(1, 0, 0.5, 0.5, 0.5, 0.5, 0.5)
 
@@ -36,16 +37,23 @@ class Runs:
         self,
         name: str,
         overlap: Overlap,
+        *,
         evaluates: Sequence[int] = (1, 2),
         error: Exception | None = None,
         recording: Exception | None = None,
         retries: int = 0,
+        broken: int = 0,
     ) -> Work:
-        """Three iterations, then its record. `error` in the second, or `recording` at the end."""
+        """Three iterations, then its record. `error` in the second, or `recording` at the end.
+
+        All attempts but the last fail when they are recorded; the first `broken` do not train.
+        """
         for attempt in range(retries + 1):
             if attempt:
-                yield
+                yield Waits.to_try_again
             self.seen.append(f"{name} begins")
+            if attempt < broken:
+                continue
             try:
                 for iteration in (1, 2, 3):
                     if iteration == 2 and error:
@@ -57,7 +65,7 @@ class Runs:
                 self.seen.append(f"{name} is left open")
                 raise
             self.seen.append(f"{name} trained")
-            yield
+            yield Waits.for_record
             if recording:
                 raise recording
             self.seen.append(f"{name} recorded")
@@ -136,7 +144,8 @@ def test_what_failed_is_tried_again_when_the_next_has_trained() -> None:
     assert seen[3:] == [
         "b begins", "a recorded", "b trained",
         # b is complete by the first evaluation of the second attempt
-        "a begins", "b recorded", "b finished", "a trained", "a recorded", "a finished", "next",
+        "a begins", "b recorded", "b finished", "a trained", "next",
+        "a recorded", "a finished",
     ]  # fmt: skip
 
 
@@ -144,6 +153,35 @@ def test_the_last_one_is_tried_again_too() -> None:
     runs = Runs()
     seen = runs.all(lambda o: runs.train("a", o, retries=1))
     assert seen[3:] == ["a recorded", "a begins", "a trained", "a recorded", "a finished"]
+
+
+def test_what_failed_before_it_trained_is_not_trained_inside_the_next() -> None:
+    runs = Runs()
+    seen = runs.all(lambda o: runs.train("a", o, retries=2, broken=2), lambda o: runs.train("b", o))
+    assert seen == [
+        "a begins", "a begins", "a begins", "a trained", "next",
+        "b begins", "a recorded", "a finished", "b trained", "next",
+        "b recorded", "b finished",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("names", ["ab", "abc"])
+def test_one_that_fails_while_another_is_tried_again_is_tried_again_too(names: str) -> None:
+    runs = Runs()
+    works = [partial(runs.train, name, retries=2) for name in names]
+    seen = runs.all(*works)
+    assert sorted(each for each in seen if "finished" in each) == [f"{n} finished" for n in names]
+    assert all(seen.count(f"{name} begins") == 3 for name in names)
+
+
+def test_an_error_of_the_record_while_another_is_tried_again_is_raised() -> None:
+    runs, error = Runs(), UserError("no space is left")
+    with pytest.raises(UserError) as raised:
+        runs.all(
+            lambda o: runs.train("a", o, retries=1), lambda o: runs.train("b", o, recording=error)
+        )
+    assert raised.value is error
+    assert "a is left open" in runs.seen
 
 
 def test_after_an_error_nothing_is_tried_again() -> None:
@@ -155,6 +193,28 @@ def test_after_an_error_nothing_is_tried_again() -> None:
         )
     assert runs.seen.count("a begins") == 1
     assert runs.seen.count("a recorded") == 1
+
+
+@pytest.mark.parametrize("fails", ["xx", ".xx", "x.x.x", "..x"])
+def test_trials_whose_record_fails_are_tried_again_whenever_that_is(
+    fails: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write, left = recorder.write_artifacts, list(fails)
+
+    def written(*arguments: Any, **named: Any) -> None:
+        if left and left.pop(0) == "x":
+            raise RuntimeError("it was told to fail")
+        write(*arguments, **named)
+
+    monkeypatch.setattr(recorder, "write_artifacts", written)
+    place = f"tracking.dir={tmp_path / 'mlruns'}"
+    begin_with_tables(tmp_path / "mlruns")
+    words = [*SMALL, place, f"data.cache={tmp_path}", "retries=2", "name=over"]
+    outcomes = run_sweep([*words, "head.weight_lr=1,10,20"], compose_config)
+    assert [outcome.state for outcome in outcomes] == ["finished"] * 3
+    assert run_command("sweep", ["check", "over", place]) == 0
+    # nobody waits for what is done
+    assert run_sweep([*words, "head.weight_lr=1,10,20"], compose_config)
 
 
 @pytest.mark.parametrize("frozen", [False, True])
