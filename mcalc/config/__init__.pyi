@@ -33,6 +33,7 @@ from .help import every_setting as every_setting
 from .identity import FILES as FILES
 from .identity import NOT_BY_VALUE as NOT_BY_VALUE
 from .identity import NUMERICS_VERSION as NUMERICS_VERSION
+from .identity import SHA256 as SHA256
 from .identity import augments_each_epoch as augments_each_epoch
 from .identity import contents_of as contents_of
 from .identity import differences as differences

@@ -175,6 +175,8 @@ def plugins_of(config: Config, without: Collection[str] = ()) -> dict[str, str]:
     return found
 
 
+SHA256 = "sha256:"
+"""Before the digest of a content."""
 FILES = ("backbone.weights", "protocol.split_file")
 """Settings that may name a file, which counts by its content."""
 
@@ -185,7 +187,7 @@ def contents_of(config: Config) -> dict[str, str]:
     with suppress(UserError):  # a folder without the weights: said where they are needed
         named["backbone.weights"] = weight_file(config.backbone.weights, config.backbone.name)
     return {
-        key: f"sha256:{known_sha256(Path(path))}"
+        key: f"{SHA256}{known_sha256(Path(path))}"
         for key, path in named.items()
         if path and Path(path).is_file()
     }

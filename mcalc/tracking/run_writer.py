@@ -303,8 +303,11 @@ def mark_unfinished(client: MlflowClient, run_id: str, error: str, state: str) -
 
 
 def is_lasting(tag: str) -> bool:
-    """Whether a tag belongs to a closed run: not to attempts before, nor to MLflow alone."""
-    return tag.startswith("mcalc.") and tag != "mcalc.error"
+    """Whether a tag belongs to a closed run: not to attempts before, nor to MLflow alone.
+
+    One that was killed in the middle of closing its run leaves the digest of another manifest.
+    """
+    return tag.startswith("mcalc.") and tag not in ("mcalc.error", MANIFEST_TAG)
 
 
 def entries(values: Mapping[str, float], step: int = 0) -> list[Metric]:

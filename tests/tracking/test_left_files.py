@@ -80,3 +80,19 @@ def test_what_lies_in_folders_goes_too_but_not_of_a_finished_run(tmp_path: Path)
     ]
     opened(tracker, run_id)
     assert "images" in files(tracker, run_id)
+
+
+def test_a_run_whose_worker_was_killed_as_it_closed_it_is_sealed_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begin_with_tables(tmp_path / "mlruns")
+    tracker = Tracker(tmp_path / "mlruns", "mcalc")
+    first = opened(tracker)
+    with monkeypatch.context() as killed:
+        killed.setattr(first, "_terminate", lambda status: None)
+        first.finish({"accuracy": 0.5, "seconds": 1.0}, {"mcalc.data": "some"})
+    second = opened(tracker, first.run_id)
+    sealed = second.finish({"accuracy": 0.5, "seconds": 2.0}, {"mcalc.data": "some"})
+    found = tracker.inspect(second.run_id, sealed)
+    assert not found.problems
+    assert tracker.run(second.run_id).metrics["seconds"] == 2.0

@@ -9,6 +9,7 @@ from typing import Any
 
 from optuna.trial import FrozenTrial, TrialState
 
+from mcalc.config import SHA256
 from mcalc.results import CurvePoint, Predictions, RecordedTrial
 from mcalc.sweep.store import EVALUATED, FLAT, RESULTS, SweepStudy, result
 
@@ -47,11 +48,15 @@ def identity_problems(study: SweepStudy, attempt: FrozenTrial, run: RecordedTria
         if known is not None and ours is not None and known != ours:
             yield f"its {tag} is {ours} in Optuna, {known} in MLflow"
     settings = {**study.shared, **identity.get("settings", {})}
+    contents = _identity(run).get("files") or {}
     for name, value in settings.items():
-        if name in run.params and run.params[name] != str(value):
-            yield f"its {name} is {value} in Optuna, {run.params[name]} in MLflow"
+        # a file that varies counts by its content; the parameter of its run is its path
+        of_content = str(value).startswith(SHA256)
+        recorded = (contents if of_content else run.params).get(name)
+        if recorded is not None and recorded != str(value):
+            yield f"its {name} is {value} in Optuna, {recorded} in MLflow"
     yield from _parameter_problems(study, attempt, identity)
-    numerics = _numerics(run)
+    numerics = _identity(run).get("numerics")
     if numerics is not None and identity.get("numerics", numerics) != numerics:
         yield f"its numerics are {identity['numerics']} in Optuna, {numerics} in MLflow"
 
@@ -86,7 +91,7 @@ def identity_of(study: SweepStudy, attempt: FrozenTrial, run: RecordedTrial) -> 
         if run.params.get(name, str(value)) == str(value)
     }
     facts = {tag: run.tags.get(f"mcalc.{tag}", known.get(tag, "")) for tag in _TAGS}
-    numerics = _numerics(run)
+    numerics = _identity(run).get("numerics")
     numerics = known.get("numerics", 0) if numerics is None else numerics
     attempts = known.get("attempt", 1)
     return {
@@ -110,13 +115,13 @@ def _recorded(run: RecordedTrial, name: str, *candidates: Any) -> Any:
     return run.param(name)
 
 
-def _numerics(run: RecordedTrial) -> object:
-    """The version of the numerics that a run was computed with; None where it does not say."""
+def _identity(run: RecordedTrial) -> Mapping[str, Any]:
+    """What its key took beside settings and data; nothing where a run does not say."""
     try:
         known = json.loads(run.tags.get("mcalc.identity", "{}"))
     except ValueError:
-        return None
-    return known.get("numerics") if isinstance(known, dict) else None
+        return {}
+    return known if isinstance(known, dict) else {}
 
 
 def attempt_problems(
