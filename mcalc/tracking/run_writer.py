@@ -305,7 +305,7 @@ def mark_unfinished(client: MlflowClient, run_id: str, error: str, state: str) -
 def is_lasting(tag: str) -> bool:
     """Whether a tag belongs to a closed run: not to attempts before, nor to MLflow alone.
 
-    One that was killed in the middle of closing its run leaves the digest of another manifest.
+    A worker that was killed while it closed the run may have left the digest of its own manifest.
     """
     return tag.startswith("mcalc.") and tag not in ("mcalc.error", MANIFEST_TAG)
 

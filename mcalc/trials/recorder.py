@@ -81,8 +81,8 @@ class Recorder(Listener):
     def settled(self) -> Iterator[None]:
         """Around training: at its end all that it reported is recorded.
 
-        But after an interruption in the middle of it: then only what is being written is written to
-        its end. Once all trials have ended the rest takes a moment, and a second one stops at once.
+        After a KeyboardInterrupt while trials still train, only the file or row under way is
+        finished. Once all have trained, their record is completed first, unless a second one comes.
         """
         try:
             try:

@@ -63,7 +63,8 @@ class Overlap(Listener):
     def _train(self, work: Work) -> None:
         try:
             state = next_turn(work)
-        except Exception:
+        except CutOffError:
+            # by `_complete_beside`
             if self._error is not None:
                 raise self._error from None
             raise
@@ -98,7 +99,8 @@ class Overlap(Listener):
         try:
             self._complete()
         except Exception as error:
-            # not of the run under way, which is to be resumed and not to be recorded as failed
+            # whatever it is, it is not of the run under way: that is to be resumed, and not to be
+            # recorded as failed. `_train` raises it as it came.
             self._error = error
             raise CutOffError(str(error)) from error
 
@@ -116,7 +118,7 @@ def overlapping(ended: _Ended) -> Iterator[Overlap]:
         try:
             overlap.abandon()
         except Exception as error:
-            # what came first is raised; of a full disk both say the same
+            # whatever it is, what came first is raised; of a full disk both say the same
             if str(error) != str(first):
                 _log.warning(f"  warning: {error}")
         raise

@@ -213,8 +213,9 @@ def test_trials_whose_record_fails_are_tried_again_whenever_that_is(
     outcomes = run_sweep([*words, "head.weight_lr=1,10,20"], compose_config)
     assert [outcome.state for outcome in outcomes] == ["finished"] * 3
     assert run_command("sweep", ["check", "over", place]) == 0
-    # nobody waits for what is done
-    assert run_sweep([*words, "head.weight_lr=1,10,20"], compose_config)
+    # no lease was left, and nothing is run again
+    again = run_sweep([*words, "head.weight_lr=1,10,20"], compose_config)
+    assert [outcome.state for outcome in again] == ["skipped"] * 3
 
 
 @pytest.mark.parametrize("frozen", [False, True])
