@@ -106,7 +106,6 @@ def format_time(seconds: float) -> str:
 
 def _bar(console: Console) -> progress.Progress:
     return progress.Progress(
-        # in a narrow terminal the note gives way, not the name, the bar or the estimate
         progress.TextColumn(
             "{task.description}",
             markup=False,
@@ -122,5 +121,8 @@ def _bar(console: Console) -> progress.Progress:
         ),
         console=console,
         transient=True,
+        # where a terminal is narrow, the note (`ratio`) gives way, not the name, bar or estimate:
+        # without `expand` every column would lose the same
+        expand=True,
         disable=not console.is_terminal,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import pty
 import re
@@ -13,10 +14,11 @@ from pathlib import Path
 
 import processes
 import pytest
+from rich.console import Console
 from small_network import SMALL_NETWORK
 
 from mcalc.config import joined, short_name, short_title
-from mcalc.console import format_time
+from mcalc.console import Display, format_time
 from mcalc.line_breaks import wrapped
 
 SMALL = (
@@ -129,6 +131,32 @@ def ends_with_what_to_do_next(columns: int, printed: str) -> None:
     *_, place, after = (line for line in lines(printed) if line.strip())
     assert place.startswith("recorded in mlruns as sweep alexnet")
     assert after == "next: `python -m mcalc.report`, or `make ui`"
+
+
+@pytest.mark.parametrize("columns", [60, 80, 120])
+@pytest.mark.parametrize(
+    "note",
+    ["", "loss 0.693", "loss 0.693, recorded beside the next", "loss 0.693 " * 20],
+    ids=["none", "short", "long", "longest"],
+)
+def test_the_note_alone_gives_way_where_the_terminal_is_narrow(columns: int, note: str) -> None:
+    screen = Console(file=io.StringIO(), force_terminal=True, width=columns)
+    display = Display(screen)
+    for title, done, total, said in (
+        ("weight_lr=10, seed=1", 4, 4000, note),
+        ("weight_lr x seed", 1, 4, ""),
+    ):
+        display.update(display.add(title, None), done, said, total)
+    screen.print(display.bars.get_renderable())
+    shown = [re.sub(r"\x1b\[[0-9;]*m", "", line) for line in screen.file.getvalue().splitlines()]
+    assert [len(line) for line in shown] == [columns, columns]
+    run, sweep = (re.split("[━╸╺]+", line) for line in shown)
+    assert (run[0].strip(), sweep[0].strip()) == ("weight_lr=10, seed=1", "weight_lr x seed")
+    done, left, *said = run[1].split(maxsplit=2)
+    assert (done, left) == ("4/4000", "-:--:--")
+    assert sweep[1].split()[0] == "1/4"
+    beside = "".join(said).strip()
+    assert beside == note or (beside.endswith("…") and note.startswith(beside[:-1]))
 
 
 @pytest.mark.whole
