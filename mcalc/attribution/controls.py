@@ -26,7 +26,7 @@ SPREAD = 0.25
 def randomised(network: SavedNetwork, seed: int, stages: int = STAGES) -> SavedNetwork:
     """A copy of a network whose last stages, head included, are drawn anew (Glorot).
 
-    Raises TypeError for layers that `initialise` has no rule for.
+    Raises UserError for layers that `initialise` has no rule for.
     """
     other = copy.deepcopy(network)
     patterns = [re.compile(pattern) for pattern in network.stages[-stages:]]

@@ -36,7 +36,7 @@ from mcalc.models import alexnet_bvlc, googlenet_bvlc
 from mcalc.models.alexnet_bvlc import BvlcAlexNet
 from mcalc.models.backbone import CAFFE_BGR_MEAN, Backbone, InputContract
 from mcalc.models.googlenet_bvlc import BvlcGoogLeNet
-from mcalc.models.undrawn import blank
+from mcalc.models.undrawn import blank, put_head
 from mcalc.models.weight_path import weight_path
 from mcalc.models.weights import WeightsUnavailableError, download, initialise, load_file
 from mcalc.plugins import find
@@ -200,11 +200,9 @@ def build_classifier(backbone: BackboneConfig, seed: int, classes: int = CLASSES
     `on_missing_weights=random`) and a file that is missing, damaged or of another network.
     """
     entry = find_backbone(backbone.name)
-    # a plug-in's constructor may draw in its own way; those weights are replaced below too
-    with torch.random.fork_rng(devices=[]):
-        model = blank(entry)
-        origin, warnings = _fill(model, entry, backbone, _stream(seed, 0))
-        head = entry.replace_head(model, classes)
+    model = blank(entry)
+    origin, warnings = _fill(model, entry, backbone, _stream(seed, 0))
+    head = put_head(model, entry, classes)
     draw_head(head, seed)
     return Built(model.train(), head, entry.contract, entry.stages, origin, warnings)
 

@@ -41,12 +41,16 @@ def caffe_weights(
     shapes = {key(name): tuple(value.shape) for name, value in model.state_dict().items()}
     entries = file.entries(shapes)
     theirs = file.before_normalisation()
+    unchecked: tuple[str, ...] = ()
     try:
         ours = [_CAFFE_KINDS.get(kind, str(kind)) for kind in _before_normalisation(model)]
     except UnreadableStepsError:
-        ours = theirs = []
-    unchecked: tuple[str, ...] = ()
-    if not theirs:
+        ours = theirs
+        unchecked = (
+            f"mcalc does not follow every step of {type(model).__name__}: names and shapes alone "
+            "were compared",
+        )
+    if not theirs and not unchecked:
         unchecked = (
             "the file does not say how its layers follow on another: names and shapes alone were "
             "compared, which CaffeNet shares with AlexNet",

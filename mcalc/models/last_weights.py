@@ -9,13 +9,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-import torch
 from torch import Tensor
 
 from mcalc.config import BackboneConfig
 from mcalc.file_digest import FileState, state_of
 from mcalc.models.backbones import RANDOM, Built, build_classifier, draw_head, find_backbone
-from mcalc.models.undrawn import blank
+from mcalc.models.undrawn import blank, put_head
 from mcalc.models.weight_path import weight_path
 
 
@@ -64,9 +63,8 @@ class LastWeights:
 
 def _copy(kept: _Kept, backbone: BackboneConfig, seed: int, classes: int) -> Built:
     entry = find_backbone(backbone.name)
-    with torch.random.fork_rng(devices=[]):
-        model = blank(entry)
-        head = entry.replace_head(model, classes)
+    model = blank(entry)
+    head = put_head(model, entry, classes)
     model.load_state_dict(kept.weights)
     draw_head(head, seed)
     return Built(model.train(), head, entry.contract, entry.stages, kept.origin, kept.warnings)

@@ -13,7 +13,7 @@ from mcalc.errors import UserError
 from mcalc.models.backbones import Built, build_classifier, find_backbone
 from mcalc.models.bounded_zip import DamagedFileError
 from mcalc.models.torch_file import open_torch_file
-from mcalc.models.undrawn import blank
+from mcalc.models.undrawn import blank, put_head
 
 ORIGIN = "trained"
 
@@ -57,9 +57,8 @@ def filled(state: Mapping[str, Tensor], backbone: str, classes: int, where: str)
     Raises UserError for tensors of another network, and for numbers that are none.
     """
     entry = find_backbone(backbone)
-    with torch.random.fork_rng(devices=[]):
-        model = blank(entry)
-        head = entry.replace_head(model, classes)
+    model = blank(entry)
+    head = put_head(model, entry, classes)
     _check(where, state, model, set(model.state_dict()), backbone)
     model.load_state_dict(state)
     model.eval()

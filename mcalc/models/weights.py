@@ -21,7 +21,7 @@ from urllib.parse import urlparse
 
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.modules.batchnorm import _NormBase
 
 from mcalc.config import CAFFE_SUFFIX, NPZ_SUFFIX, ONNX_SUFFIX, PICKLE_SUFFIXES
 from mcalc.errors import UserError
@@ -44,6 +44,10 @@ _BATCH_COUNTER = "num_batches_tracked"
 _VARIANCE = "running_var"
 """A batch normalisation's variance. Its root is not a number where it is negative."""
 
+_CONSTANT = (_NormBase, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm, nn.PReLU)
+"""Layers whose first weights follow from how they were made; the first is batch and instance
+normalisation."""
+
 _MOST_TIMES = 4
 """A file may have so many times the network's bytes: double precision, and room beside it."""
 _MARGIN = 2**20
@@ -62,18 +66,27 @@ def initialise(model: nn.Module, generator: torch.Generator) -> None:
     He's 2 / fan_in grows the signal at each of three max-pools, so that the first losses are about
     30 and the ReLUs die; PyTorch's own 1 / (3 fan_in) loses it on the way; Glorot's learns.
 
-    Raises TypeError for a module with parameters that are none of these, since it would keep
+    Other layers that begin with constants, whatever the seed, do so: PyTorch's normalisations and
+    PReLU.
+
+    Raises UserError for a module with parameters that are none of these, since it would keep
     weights that no seed controls.
     """
-    for module in model.modules():
+    for name, module in model.named_modules():
         if isinstance(module, nn.Conv2d | nn.Linear):
             nn.init.xavier_uniform_(module.weight, generator=generator)
             if module.bias is not None:
                 nn.init.zeros_(module.bias)
-        elif isinstance(module, _BatchNorm):
+        elif isinstance(module, _CONSTANT):
             module.reset_parameters()  # scale 1, offset 0, running mean 0 and variance 1
-        elif any(True for _ in module.parameters(recurse=False)):
-            raise TypeError(f"initialise knows no rule for {type(module).__name__}")
+        elif own := [key for key, _ in module.named_parameters(recurse=False)]:
+            place = f"{name} of {type(model).__name__}" if name else "the network itself"
+            raise UserError(
+                f"no random weights: there is no rule to draw {', '.join(own)} of "
+                f"{type(module).__name__} ({place}); rules are there for convolutions, linear "
+                "layers, normalisation and PReLU. Give backbone.weights=PATH of a file with the "
+                "network's weights, and make its head of these layers"
+            )
 
 
 def bytes_of(model: nn.Module) -> int:

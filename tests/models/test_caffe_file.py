@@ -135,6 +135,28 @@ def test_a_normalisation_behind_a_pool_is_another_network(
         load(tmp_path / "w.caffemodel", content("pool"))
 
 
+def test_a_network_whose_steps_cannot_be_followed_is_not_blamed_on_the_file(
+    tmp_path: Path, arrays: dict[str, Array]
+) -> None:
+    class Squashed(Small):
+        """One that a package may bring: a step that no file of ImageNet's networks has."""
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return torch.tanh(super().forward(x))
+
+    path, model = tmp_path / "w.caffemodel", Squashed()
+    path.write_bytes(
+        network([
+            layer("conv", "Convolution", blobs(arrays, "conv"), "data", "conv"),
+            layer("norm", "LRN", (), "conv", "norm"),
+            layer("fc", "InnerProduct", blobs(arrays, "fc"), "norm", "fc"),
+        ])
+    )  # fmt: skip
+    (said,) = load_file(model, path, npz_key=str).unchecked
+    assert equal(model, arrays)
+    assert said.startswith("mcalc does not follow every step of Squashed: names and shapes alone")
+
+
 @pytest.mark.whole
 @pytest.mark.parametrize("v1", [False, True], ids=["layer", "V1"])
 def test_alexnets_file_of_full_shape_is_read(tmp_path: Path, v1: bool) -> None:

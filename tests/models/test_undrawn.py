@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
+from small_network import SMALL_BACKBONE
+
 from mcalc.config import BackboneConfig
+from mcalc.models import LastWeights
+from mcalc.models import backbones as registry
 from mcalc.models.backbones import BACKBONES, build_classifier
+from mcalc.models.trained import filled
 from mcalc.models.undrawn import Undrawn
 from mcalc.models.weights import initialise
 
@@ -44,3 +51,40 @@ def test_constants_are_written_and_the_generator_stays() -> None:
     assert norm["bias"].tolist() == norm["running_mean"].tolist() == [0.0] * 4
     nn.init.normal_(network[0].weight)  # behind it, draws are made again
     assert not torch.equal(torch.get_rng_state(), before)
+
+
+class RandomFeatures(nn.Linear):
+    """A layer with numbers that are drawn once and never trained, in each way a package may."""
+
+    def __init__(self) -> None:
+        super().__init__(8, 8)
+        self.register_buffer("stored", torch.rand(8))
+        self.register_buffer("by_init", nn.init.normal_(torch.empty(8)))
+        self.register_buffer("left_out", torch.randn(8), persistent=False)
+
+
+def build_with_random_features() -> nn.Module:
+    small = SMALL_BACKBONE.build()
+    assert isinstance(small, nn.Sequential)
+    small[4] = RandomFeatures()
+    return small
+
+
+def test_what_a_constructor_draws_beside_its_weights_is_the_same_in_every_network(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    entry = replace(SMALL_BACKBONE, name="features", build=build_with_random_features)
+    monkeypatch.setattr(registry, "BACKBONES", {**BACKBONES, "features": entry})
+    config, last = BackboneConfig("features", "none"), LastWeights()
+    networks = []
+    for seed in (3, 3, 3, 4):
+        torch.manual_seed(100 + len(networks))  # whatever was drawn before
+        before = torch.get_rng_state()
+        networks.append(last.build(config, seed, 2).model)
+        assert torch.equal(torch.get_rng_state(), before)
+    torch.manual_seed(99)
+    networks.append(filled(networks[0].state_dict(), "features", 2, "here").model)
+    for name in ("stored", "by_init", "left_out"):
+        values = [getattr(model[4], name) for model in networks]
+        assert all(torch.equal(values[0], value) for value in values)
+        assert len(set(values[0].tolist())) == 8

@@ -77,9 +77,51 @@ def test_batch_norm_is_reset() -> None:
     assert layer.bias.tolist() == layer.running_mean.tolist() == [0.0] * 3
 
 
-def test_a_layer_without_a_rule_is_refused() -> None:
-    with pytest.raises(TypeError, match="PReLU"):
-        initialise(nn.Sequential(nn.Linear(2, 2), nn.PReLU()), generator())
+@pytest.mark.parametrize(
+    ("layer", "first"),
+    [
+        (nn.LayerNorm(3), 1),
+        (nn.GroupNorm(1, 3), 1),
+        (nn.RMSNorm(3), 1),
+        (nn.InstanceNorm2d(3, affine=True), 1),
+        (nn.PReLU(3, init=0.25), 0.25),
+    ],
+)
+def test_layers_of_constants_are_reset(layer: nn.Module, first: float) -> None:
+    with torch.no_grad():
+        for tensor in layer.parameters():
+            tensor.fill_(7.0)
+    initialise(layer, generator())
+    assert layer.weight.tolist() == [first] * 3
+    assert getattr(layer, "bias", None) is None or layer.bias.tolist() == [0.0] * 3
+
+
+def test_layers_without_parameters_need_no_rule() -> None:
+    initialise(nn.Sequential(nn.LayerNorm(3, elementwise_affine=False), nn.ReLU()), generator())
+
+
+class Scaled(nn.Sequential):
+    """A network with a parameter of its own."""
+
+    def __init__(self) -> None:
+        super().__init__(nn.Linear(2, 2))
+        self.scale = nn.Parameter(torch.ones(2))
+
+
+@pytest.mark.parametrize(
+    ("model", "said"),
+    [
+        (Scaled(), r"draw scale of Scaled \(the network itself\)"),
+        (nn.Sequential(nn.Linear(2, 2), Scaled()), r"scale of Scaled \(1 of Sequential\)"),
+        (
+            nn.Sequential(nn.MultiheadAttention(4, 2)),
+            r"in_proj_weight, in_proj_bias of MultiheadAttention \(0 of Sequential\)",
+        ),
+    ],
+)
+def test_a_layer_without_a_rule_is_refused(model: nn.Module, said: str) -> None:
+    with pytest.raises(UserError, match=said):
+        initialise(model, generator())
 
 
 # --- downloads ------------------------------------------------------------------------------------
