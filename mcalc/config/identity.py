@@ -20,7 +20,7 @@ from mcalc.errors import UserError
 from mcalc.file_digest import known_sha256
 from mcalc.plugins import versions
 
-NUMERICS_VERSION = 6
+NUMERICS_VERSION = 7
 """Raised when a change of the code changes the numbers that a trial gives."""
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch import fx, nn
 
+from mcalc.models.dropout import Dropout
 from mcalc.models.local_response_norm import LocalResponseNorm
 
 REFUSALS = (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
@@ -15,4 +16,5 @@ class Tracer(fx.Tracer):
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
         """Whether a module is one step: PyTorch's own, and those with steps that depend on data."""
-        return isinstance(m, LocalResponseNorm) or super().is_leaf_module(m, module_qualified_name)
+        ours = isinstance(m, Dropout | LocalResponseNorm)
+        return ours or super().is_leaf_module(m, module_qualified_name)

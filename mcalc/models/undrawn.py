@@ -15,6 +15,7 @@ from torch import nn
 from torch.overrides import TorchFunctionMode
 
 from mcalc.models.backbone import Backbone
+from mcalc.models.dropout import put_dropout
 
 _DRAWS = (
     nn.init.uniform_,
@@ -50,14 +51,16 @@ class Undrawn(TorchFunctionMode):
 
 
 def blank(entry: Backbone) -> nn.Module:
-    """The network of an entry; its weights are to be replaced before they are used.
+    """The network of an entry, with mcalc's dropout; its weights are to be replaced before use.
 
     What its constructor draws beside them, as random features, is the same each time: a network
     that is loaded, resumed or copied later has to have it too. PyTorch's own generator stays.
     """
     with torch.random.fork_rng(devices=[]), Undrawn():
         torch.default_generator.manual_seed(0)
-        return entry.build()
+        model = entry.build()
+    put_dropout(model)
+    return model
 
 
 def put_head(model: nn.Module, entry: Backbone, classes: int) -> nn.Module:

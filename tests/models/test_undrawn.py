@@ -7,9 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from torch import nn
-
 from small_network import SMALL_BACKBONE
+from torch import nn
 
 from mcalc.config import BackboneConfig
 from mcalc.models import LastWeights

@@ -11,6 +11,8 @@ that both flips would always be drawn alike, and no image would ever be mirrored
 
 from __future__ import annotations
 
+from math import ceil
+
 import cv2
 import numpy as np
 import numpy.typing as npt
@@ -29,6 +31,7 @@ from mcalc.data.loading.augment_draws import (
 )
 
 _Image = npt.NDArray[np.uint8]
+_MIRRORED = cv2.BORDER_REFLECT_101
 
 
 class Augment:
@@ -60,14 +63,33 @@ def _moved(image: _Image, amount: Amounts, uniform: Uniform) -> _Image:
         image = image[:, ::-1] if flipped[0] else image
         return image[::-1] if flipped[1] else image
     height, width = image.shape
+    source = cv2.invertAffineTransform(matrix(amount, uniform, width, height))
+    left, right = _beyond(source[0], width, height, width)
+    above, below = _beyond(source[1], width, height, height)
+    # mirrored before the warp, which takes half as long again where it has to mirror
+    wide = cv2.copyMakeBorder(image, above, below, left, right, _MIRRORED)
+    source[:, 2] += (left, above)
     moved: _Image = cv2.warpAffine(  # type: ignore[assignment]
-        image,
-        matrix(amount, uniform, width, height),
+        wide,
+        source,
         (width, height),
-        flags=cv2.INTER_LINEAR,
-        borderMode=cv2.BORDER_REFLECT_101,
+        flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+        borderMode=_MIRRORED,
     )
     return moved
+
+
+def _beyond(row: npt.NDArray[np.float64], width: int, height: int, size: int) -> tuple[int, int]:
+    """How many pixels before 0, and behind the last of `size`, an image (H, W) is read from.
+
+    One more at either end, as is read for interpolation. `row` (3,) is a line of the matrix from a
+    pixel (x, y, 1) to its source.
+    """
+    by_x, by_y, start = row.tolist()
+    x, y = (width - 1) / 2, (height - 1) / 2
+    centre = by_x * x + by_y * y + start
+    reach = abs(by_x) * x + abs(by_y) * y
+    return max(0, ceil(reach - centre) + 1), max(0, ceil(centre + reach) + 2 - size)
 
 
 def _recoloured(

@@ -20,7 +20,7 @@ from mcalc.data.loading.augment import _moved
 from mcalc.data.loading.augment_amounts import amounts
 from mcalc.data.loading.augment_batch import Changes
 from mcalc.data.loading.augment_definition import transforms
-from mcalc.data.loading.augment_draws import matrix
+from mcalc.data.loading.augment_draws import draw_of, matrix
 from mcalc.data.loading.augment_on_device import DeviceAugment
 
 Image = npt.NDArray[np.uint8]
@@ -187,6 +187,26 @@ def test_with_the_same_draws_the_warp_is_the_same(
         # OpenCV may interpolate at 32nds of a pixel, where rounding differs
         assert difference.max() <= 12
         assert difference.mean() < 0.15
+
+
+@pytest.mark.parametrize("shape", [(227, 227), (64, 64), (40, 90), (33, 7), (5, 5)])
+@pytest.mark.parametrize("strength", [0.3, 1.0, 4.0])
+def test_mirroring_before_the_warp_gives_what_mirroring_within_it_gives(
+    shape: tuple[int, int], strength: float
+) -> None:
+    height, width = shape
+    noise = np.random.default_rng(4).integers(0, 256, shape, dtype=np.uint8)
+    amount, differences = amounts(AugmentConfig(strength=strength)), []
+    for position in range(200):
+        drawn = draw_of(1, 2, position).moving
+        there = matrix(amount, drawn, width, height)
+        expected = cv2.warpAffine(
+            noise, there, (width, height), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101
+        )
+        differences.append(_moved(noise, amount, drawn).astype(int) - expected)
+    # the places of pixels are rounded otherwise by a last bit
+    assert np.abs(differences).max() <= 1
+    assert np.mean(np.array(differences) != 0) < 5e-4
 
 
 def test_pictures_of_any_shape(changed: Changed) -> None:
