@@ -37,7 +37,10 @@ class Backbone:
     name: str
     """Its key in the registry, and `backbone.name`."""
     build: Callable[[], nn.Module]
-    """The network with its 1000 ImageNet classes; the weights it comes with are all replaced."""
+    """The network with its 1000 ImageNet classes; the weights it comes with are all replaced.
+
+    Its `nn.Dropout` layers become `mcalc.models.dropout.Dropout`. What it draws beside weights is
+    the same each time."""
     replace_head: Callable[[nn.Module, int], nn.Module]
     """Puts a layer of so many outputs in place of the classifier, and returns that layer."""
     contract: InputContract

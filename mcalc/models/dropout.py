@@ -23,11 +23,12 @@ class Dropout(nn.Dropout):
 
 
 def put_dropout(model: nn.Module) -> None:
-    """Replace PyTorch's dropout layers of a network by these."""
-    for parent in model.modules():
-        for name, layer in parent.named_children():
-            if type(layer) is nn.Dropout and not layer.inplace:
-                setattr(parent, name, Dropout(layer.p).train(layer.training))
+    """Make PyTorch's dropout layers of a network into these."""
+    for layer in model.modules():
+        if type(layer) is nn.Dropout and not layer.inplace:
+            # the same object: a network may know it by other ways too, as in a list, by which no
+            # change between training and evaluation would reach another one
+            layer.__class__ = Dropout
 
 
 def _noise(like: Tensor, p: float) -> Tensor:

@@ -119,3 +119,22 @@ def test_a_packages_network_has_it_and_its_own_kinds_stay() -> None:
     assert [type(layer) for layer in model[:3]] == kinds
     for layer in (model[3][0], model[4]):
         assert (type(layer), layer.p, layer.training) == (Dropout, 0.3, False)
+
+
+def test_a_layer_that_a_network_knows_by_another_way_too_changes_its_mode_with_it() -> None:
+    class Listed(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.drop = nn.Dropout(0.5)
+            self.steps = [self.drop]
+
+        def forward(self, x: Tensor) -> Tensor:
+            for step in self.steps:
+                x = step(x)
+            return x
+
+    model, x = Listed(), torch.ones(200)
+    put_dropout(model)
+    assert isinstance(model.drop, Dropout)
+    assert not torch.equal(model(x), x)
+    assert torch.equal(model.eval()(x), x)
