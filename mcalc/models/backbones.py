@@ -31,6 +31,7 @@ from mcalc.config import (
     BackboneConfig,
     MissingWeights,
 )
+from mcalc.errors import UserError
 from mcalc.file_digest import file_sha256
 from mcalc.models import alexnet_bvlc, googlenet_bvlc
 from mcalc.models.alexnet_bvlc import BvlcAlexNet
@@ -208,8 +209,21 @@ def build_classifier(backbone: BackboneConfig, seed: int, classes: int = CLASSES
 
 
 def draw_head(head: nn.Module, seed: int) -> None:
-    """Draw the weights of a new head: of a seed they are always the same."""
-    initialise(head, _stream(seed, 1))
+    """Draw the weights of a new head: of a seed they are always the same. Raises UserError."""
+    try:
+        initialise(head, _stream(seed, 1))
+    except UserError as error:
+        raise UserError(f"the network's head: {error}; make it of these") from None
+
+
+def _draw(model: nn.Module, entry: Backbone, stream: torch.Generator) -> None:
+    try:
+        initialise(model, stream)
+    except UserError as error:
+        raise UserError(
+            f"random weights of backbone.name={entry.name}: {error}; give backbone.weights=PATH of "
+            "a file with the network's weights"
+        ) from None
 
 
 def _stream(seed: int, purpose: int) -> torch.Generator:
@@ -225,14 +239,14 @@ def _fill(
     if path := weight_path(backbone.weights, entry.name):
         return _fill_from_path(model, entry, path), ()
     if backbone.weights == "none":
-        initialise(model, stream)
+        _draw(model, entry, stream)
         return RANDOM, (NOT_PRETRAINED,)
     try:
         return _fill_from_imagenet(model, entry), ()
     except WeightsUnavailableError as error:
         if backbone.on_missing_weights is not MissingWeights.random:
             raise
-        initialise(model, stream)
+        _draw(model, entry, stream)
         cause = f" ({error.__cause__})" if error.__cause__ else ""
         warning = (
             f"the ImageNet weights of backbone={entry.name} are not available{cause}: random "

@@ -44,6 +44,7 @@ _BATCH_COUNTER = "num_batches_tracked"
 _VARIANCE = "running_var"
 """A batch normalisation's variance. Its root is not a number where it is negative."""
 
+_DRAWN = (nn.Conv2d, nn.Linear)
 _CONSTANT = (_NormBase, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm, nn.PReLU)
 """Layers whose first weights follow from how they were made; the first is batch and instance
 normalisation."""
@@ -73,20 +74,20 @@ def initialise(model: nn.Module, generator: torch.Generator) -> None:
     weights that no seed controls.
     """
     for name, module in model.named_modules():
-        if isinstance(module, nn.Conv2d | nn.Linear):
+        own = [key for key, _ in module.named_parameters(recurse=False)]
+        ruled = ("weight", "bias") if isinstance(module, (*_DRAWN, *_CONSTANT)) else ()
+        if unruled := [key for key in own if key not in ruled]:
+            place = f" ({name} of {type(model).__name__})" if name else ""
+            raise UserError(
+                f"there is no rule to draw {', '.join(unruled)} of {type(module).__name__}{place}, "
+                "but for convolutions, linear layers, normalisation and PReLU"
+            )
+        if isinstance(module, _DRAWN):
             nn.init.xavier_uniform_(module.weight, generator=generator)
             if module.bias is not None:
                 nn.init.zeros_(module.bias)
         elif isinstance(module, _CONSTANT):
             module.reset_parameters()  # scale 1, offset 0, running mean 0 and variance 1
-        elif own := [key for key, _ in module.named_parameters(recurse=False)]:
-            place = f"{name} of {type(model).__name__}" if name else "the network itself"
-            raise UserError(
-                f"no random weights: there is no rule to draw {', '.join(own)} of "
-                f"{type(module).__name__} ({place}); rules are there for convolutions, linear "
-                "layers, normalisation and PReLU. Give backbone.weights=PATH of a file with the "
-                "network's weights, and make its head of these layers"
-            )
 
 
 def bytes_of(model: nn.Module) -> int:

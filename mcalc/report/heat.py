@@ -38,7 +38,7 @@ _SHOWN = 6
 _MOST_KNOWN = 4
 """Networks whose maps are kept for trials that report the same one: 10 MB each. Such trials follow
 each other, as they are one training run."""
-_TRIED = (UserError, NoHeatMapsError, TypeError)
+_TRIED = (UserError, NoHeatMapsError)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from small_network import SMALL_BACKBONE
 from torch import nn
 
 from mcalc.config import BackboneConfig
+from mcalc.errors import UserError
 from mcalc.models import LastWeights
 from mcalc.models import backbones as registry
 from mcalc.models.backbones import BACKBONES, build_classifier
@@ -87,3 +88,32 @@ def test_what_a_constructor_draws_beside_its_weights_is_the_same_in_every_networ
         values = [getattr(model[4], name) for model in networks]
         assert all(torch.equal(values[0], value) for value in values)
         assert len(set(values[0].tolist())) == 8
+
+
+class Scale(nn.Module):
+    """A parameter that mcalc has no rule for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.ones(1))
+
+
+def test_a_network_and_a_head_without_a_rule_are_refused_with_what_to_do(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def body() -> nn.Module:
+        return nn.Sequential(*SMALL_BACKBONE.build(), Scale())
+
+    def head(network: nn.Module, classes: int) -> nn.Module:
+        network.set_submodule("5", nn.Sequential(nn.Linear(8, classes), Scale()))
+        return network.get_submodule("5")
+
+    entries = {
+        "body": replace(SMALL_BACKBONE, name="body", build=body),
+        "head": replace(SMALL_BACKBONE, name="head", replace_head=head),
+    }
+    monkeypatch.setattr(registry, "BACKBONES", {**BACKBONES, **entries})
+    with pytest.raises(UserError, match=r"name=body: .* scale of Scale \(6 of .*weights=PATH"):
+        build_classifier(BackboneConfig("body", "none"), 0)
+    with pytest.raises(UserError, match=r"head: there is no rule to draw scale of Scale \(1 of"):
+        build_classifier(BackboneConfig("head", "none"), 0)

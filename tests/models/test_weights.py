@@ -108,10 +108,19 @@ class Scaled(nn.Sequential):
         self.scale = nn.Parameter(torch.ones(2))
 
 
+class ScaledLinear(nn.Linear):
+    """A layer of a known kind with a parameter that its kind does not have."""
+
+    def __init__(self) -> None:
+        super().__init__(2, 2)
+        self.scale = nn.Parameter(torch.ones(2))
+
+
 @pytest.mark.parametrize(
     ("model", "said"),
     [
-        (Scaled(), r"draw scale of Scaled \(the network itself\)"),
+        (Scaled(), "draw scale of Scaled, but for convolutions, linear layers"),
+        (nn.Sequential(ScaledLinear()), r"draw scale of ScaledLinear \(0 of Sequential\)"),
         (nn.Sequential(nn.Linear(2, 2), Scaled()), r"scale of Scaled \(1 of Sequential\)"),
         (
             nn.Sequential(nn.MultiheadAttention(4, 2)),
