@@ -213,7 +213,7 @@ def draw_head(head: nn.Module, seed: int) -> None:
     try:
         initialise(head, _stream(seed, 1))
     except UserError as error:
-        raise UserError(f"the network's head: {error}; make it of these") from None
+        raise UserError(f"the network's head: {error}; make it of these layers") from None
 
 
 def _draw(model: nn.Module, entry: Backbone, stream: torch.Generator) -> None:

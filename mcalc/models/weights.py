@@ -79,8 +79,8 @@ def initialise(model: nn.Module, generator: torch.Generator) -> None:
         if unruled := [key for key in own if key not in ruled]:
             place = f" ({name} of {type(model).__name__})" if name else ""
             raise UserError(
-                f"there is no rule to draw {', '.join(unruled)} of {type(module).__name__}{place}, "
-                "but for convolutions, linear layers, normalisation and PReLU"
+                f"{', '.join(unruled)} of {type(module).__name__}{place} cannot be drawn at "
+                "random: only Conv2d, Linear, normalisation layers and PReLU can"
             )
         if isinstance(module, _DRAWN):
             nn.init.xavier_uniform_(module.weight, generator=generator)

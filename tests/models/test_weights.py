@@ -119,8 +119,8 @@ class ScaledLinear(nn.Linear):
 @pytest.mark.parametrize(
     ("model", "said"),
     [
-        (Scaled(), "draw scale of Scaled, but for convolutions, linear layers"),
-        (nn.Sequential(ScaledLinear()), r"draw scale of ScaledLinear \(0 of Sequential\)"),
+        (Scaled(), "scale of Scaled cannot be drawn at random: only Conv2d, Linear"),
+        (nn.Sequential(ScaledLinear()), r"scale of ScaledLinear \(0 of Sequential\)"),
         (nn.Sequential(nn.Linear(2, 2), Scaled()), r"scale of Scaled \(1 of Sequential\)"),
         (
             nn.Sequential(nn.MultiheadAttention(4, 2)),
