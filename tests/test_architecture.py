@@ -317,6 +317,7 @@ OF_STORES = ("mlflow", "optuna", "pandas", "sqlalchemy")
     [
         ("mcalc.trials.single", (*OF_TRAINING, *OF_STORES)),
         ("mcalc.sweep.start", (*OF_TRAINING, *OF_STORES)),
+        ("mcalc.sweep.opening", (*OF_TRAINING, "mlflow", "pandas")),
         ("mcalc.sweep.engine", OF_TRAINING),
         ("hydra_plugins.mcalc_sweeper", OF_TRAINING),
         ("mcalc.data.phantom.source", (*OF_TRAINING, *OF_STORES, "cv2")),

@@ -20,28 +20,23 @@ from mcalc.sweep.checking.attempt import run_ids
 from mcalc.sweep.display import (
     LiveNote,
     SweepView,
-    dry_run,
     mean_baselines,
     pointer_to_mlflow,
     print_plan,
     print_results,
     summarise,
 )
+from mcalc.sweep.opening import beside_recorded, open_storage
 from mcalc.sweep.planning import Choices, Compose, Plan, override_of
 from mcalc.sweep.start import Launcher
 from mcalc.sweep.store import (
     DONE,
-    Halts,
     Job,
     Jobs,
     Lease,
-    Storage,
     SweepStudy,
-    beside_older,
     exists,
     rehearse,
-    say_older,
-    storage_url,
 )
 from mcalc.sweep.worker import (
     Execute,
@@ -67,23 +62,6 @@ _RECORDED = ("finished", "pruned", "skipped")
 _log = logging.getLogger(__name__)
 
 
-def show_plan(plan: Plan, compose: Compose, data: DataCache) -> None:
-    """Print what a plan would do, how long it takes and what it leaves on the disk.
-
-    Raises UserError where running it would be refused for want of weights.
-    """
-    study = None
-    if plan.search:
-        rehearse(plan.title, plan.search)
-    if exists(plan.base):
-        storage = _open_storage(plan)
-        plan = _beside_older(plan, storage)
-        study = SweepStudy.find(storage, plan.sweep)
-        if study and (halt := Halts(storage, plan.sweep).now()):
-            _log.warning(str(halt.error()))
-    dry_run(plan, compose, study, data)
-
-
 def run_plan(
     plan: Plan,
     compose: Compose,
@@ -96,21 +74,6 @@ def run_plan(
         rehearse(plan.title, plan.search)
     with raise_disk_full(plan.base):
         return _SweepRun(plan, compose, data, launcher, execute).run()
-
-
-def _open_storage(plan: Plan) -> Storage:
-    with raise_disk_full(plan.base):
-        return Storage(storage_url(plan.base), plan.base.storage_wait)
-
-
-def _beside_older(plan: Plan, storage: Storage) -> Plan:
-    study = SweepStudy.find(storage, plan.sweep)
-    if study:
-        return beside_older(plan, study.facts())
-    if plan.automatic:
-        others = SweepStudy.all_beginning(storage, f"{plan.title}-")
-        say_older(plan, {other.name: other.facts() for other in others})
-    return plan
 
 
 class _SweepRun:
@@ -131,8 +94,8 @@ class _SweepRun:
         trains_here = launcher is None and execute is None
         if trains_here and not exists(plan.base):
             have_weights(plan, compose, None)
-        storage = _open_storage(plan)
-        plan = self.plan = _beside_older(plan, storage)
+        storage = open_storage(plan)
+        plan = self.plan = beside_recorded(plan, storage)
         if trains_here:
             have_weights(plan, compose, SweepStudy.find(storage, plan.sweep))
         self.study = SweepStudy.create(plan, storage)

@@ -11,12 +11,16 @@ from mcalc.errors import UserError
 from mcalc.importing import large_imports
 from mcalc.logs import log_to_console
 from mcalc.results import Outcome
+from mcalc.sweep.display import StepProcess
 from mcalc.sweep.planning import Compose, Plan, check_stages, check_weight_files, make_plans
 from mcalc.training import resolved
 
 if TYPE_CHECKING:
     from mcalc.data import DataCache
     from mcalc.sweep.worker import Execute
+
+_PLANNED = "dry_run=true"
+"""As everybody writes it. Another way, or a line in `conf/`, plans as well, a second later."""
 
 
 class Launcher(Protocol):
@@ -58,23 +62,27 @@ def run_sweep(
 
         return DataCache()
 
-    plans = make_plans(arguments, compose, resolved, lambda each: data()(each).fingerprint)
-    for plan in plans:
-        _refuse_from_run(plan)
-        _refuse_unranked(plan)
-        check_weight_files(plan, compose)
-        check_stages(plan, compose)
-    planning = compose([word for word in arguments if word.startswith("dry_run=")]).dry_run
-    # late: Optuna and SQLAlchemy
-    with large_imports():
-        from mcalc.sweep import engine
-
     outcomes: list[Outcome] = []
-    for plan in plans:
-        if planning:
-            engine.show_plan(plan, compose, data())
-        else:
-            outcomes += engine.run_plan(plan, compose, data(), launcher(plan.launcher), execute)
+    with StepProcess() as steps:
+        if _PLANNED in arguments:
+            steps.start()
+        plans = make_plans(arguments, compose, resolved, lambda each: data()(each).fingerprint)
+        for plan in plans:
+            _refuse_from_run(plan)
+            _refuse_unranked(plan)
+            check_weight_files(plan, compose)
+            check_stages(plan, compose)
+        planning = compose([word for word in arguments if word.startswith("dry_run=")]).dry_run
+        for plan in plans:
+            # late: Optuna and SQLAlchemy
+            if planning:
+                with large_imports():
+                    from mcalc.sweep.opening import show_plan
+                show_plan(plan, compose, data(), steps)
+            else:
+                with large_imports():
+                    from mcalc.sweep.engine import run_plan
+                outcomes += run_plan(plan, compose, data(), launcher(plan.launcher), execute)
     failed = [outcome for outcome in outcomes if outcome.state == "failed"]
     if failed:
         raise UserError(

@@ -10,6 +10,8 @@ from pathlib import Path
 import processes
 import pytest
 
+from mcalc.iteration import usable_cores
+
 HEAVY = {"torch", "pytorch_lightning", "mlflow", "optuna", "cv2"}
 _PROGRAM = """
 import atexit, json, runpy, sys
@@ -67,20 +69,20 @@ def test_help_and_typing_errors_import_nothing_heavy(command: list[str], tmp_pat
 
 
 @pytest.mark.whole
-def test_a_dry_run_imports_what_measures_a_step_and_the_next_one_does_without(
+def test_a_dry_run_leaves_pytorch_to_the_process_that_measures_a_step(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    if usable_cores() == 1:
+        pytest.skip("one core: the step is measured in the process that plans")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     command = (
         "mcalc.train", "-m", "seed=0,1", "dry_run=true", "backbone=squeezenet",
         "data.phantom.lesions=24", "trainer.batch_size=4",
     )  # fmt: skip
-    first = imported(tmp_path, *command)
-    assert first & HEAVY == HEAVY - {"mlflow", "pytorch_lightning"}, (
-        "less is better: shorten this set where a dry run needs less"
-    )
-    second = imported(tmp_path, *command)
-    assert second & (HEAVY | {"torchvision"}) == {"optuna"}
+    for _ in range(2):  # the second one remembers the step
+        found = imported(tmp_path, *command)
+        # cv2 draws the phantoms
+        assert found & (HEAVY | {"torchvision"}) - {"cv2"} == {"optuna"}
 
 
 @pytest.mark.whole

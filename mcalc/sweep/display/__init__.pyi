@@ -4,5 +4,6 @@ from .printing import dry_run as dry_run
 from .printing import print_plan as print_plan
 from .printing import print_results as print_results
 from .status_line import SweepView as SweepView
+from .step_process import StepProcess as StepProcess
 from .summary import mean_baselines as mean_baselines
 from .summary import summarise as summarise

@@ -24,6 +24,9 @@ Zen 4 core. Heads that see a map take longer; once recorded, their own speed cou
 _RECORD_BYTES = 2_000_000
 """Tables, figures and small crops of a trial, about."""
 
+Measure = Callable[[Config], MeasuredStep]
+"""Measures a training step as a trial of a config would do it."""
+
 
 @dataclass(frozen=True)
 class Estimate:
@@ -46,9 +49,17 @@ class Estimate:
 
 
 def estimate(
-    runs: Sequence[Sequence[PlannedTrial]], data: Callable[[DataConfig], IndexedData]
+    runs: Sequence[Sequence[PlannedTrial]],
+    data: Callable[[DataConfig], IndexedData],
+    measured: Measure,
 ) -> Estimate:
-    """Estimate training runs from this machine's record, else from a few steps (`step_time`)."""
+    """Estimate training runs from this machine's record, else from a few steps (`step_time`).
+
+    Args:
+        runs: trials that share a training run, of each run.
+        data: the images of a config.
+        measured: measures a training step of a config.
+    """
     speeds: dict[tuple[str, ...], tuple[float, int, MeasuredStep | None]] = {}
     known: set[str] = set()
     computed: set[str] = set()
@@ -63,7 +74,7 @@ def estimate(
         if name not in splits:
             splits[name] = split_of(data(config.data).index, config).split
         if kind not in speeds:
-            speeds[kind] = _speed(config, kind, len(splits[name].validation))
+            speeds[kind] = _speed(config, kind, len(splits[name].validation), measured)
         each, size, step = speeds[kind]
         if step is None or step.offered:
             known.add(config.backbone.name)
@@ -73,7 +84,7 @@ def estimate(
         features = repr((config.backbone, config.augment, name))
         if config.backbone.freeze == "all" and features not in computed:
             computed.add(features)
-            seconds += _features_seconds(config, splits[name])
+            seconds += _features_seconds(config, splits[name], measured)
         recorded += step is None
         kept = config.tracking.keep_models
         if kept is KeepModels.all:
@@ -120,7 +131,7 @@ def _recorded(tracking: TrackingConfig, kind: tuple[str, ...]) -> Speed | None:
 
 
 def _speed(
-    config: Config, kind: tuple[str, ...], evaluated: int
+    config: Config, kind: tuple[str, ...], evaluated: int, measured: Measure
 ) -> tuple[float, int, MeasuredStep | None]:
     """Seconds per iteration, bytes of the network, and the step where the record has no time.
 
@@ -130,10 +141,10 @@ def _speed(
     if recorded and recorded.network_bytes is not None:
         return recorded.seconds, recorded.network_bytes, None
     if config.backbone.freeze == "all":
-        step = _exact_step(config)
+        step = _exact_step(config, measured)
         each, evaluation = _HEAD_SECONDS, 0.0
     else:
-        step = step_time(kind, lambda: _measure(config))
+        step = step_time(kind, lambda: measured(config))
         each = step.seconds
         evaluation = each / config.trainer.batch_size * _EVALUATION_SHARE * evaluated
     if recorded:
@@ -141,24 +152,17 @@ def _speed(
     return each + evaluation / config.trainer.val_every, step.network_bytes, step
 
 
-def _exact_step(config: Config) -> MeasuredStep:
+def _exact_step(config: Config, measured: Measure) -> MeasuredStep:
     """A step in fp32, as what lies below a frozen head is computed."""
     exact = replace(config, trainer=replace(config.trainer, precision=Precision.fp32))
-    return step_time(_kind(exact), lambda: _measure(exact))
+    return step_time(_kind(exact), lambda: measured(exact))
 
 
-def _measure(config: Config) -> MeasuredStep:
-    # late: PyTorch and the networks, which a plan whose times are known does without
-    from mcalc.sweep.display.measured_step import measured
-
-    return measured(config)
-
-
-def _features_seconds(config: Config, split: Split) -> float:
+def _features_seconds(config: Config, split: Split, measured: Measure) -> float:
     """Seconds to compute what lies below the head, at most: it may lie in the cache."""
     copies = config.augment.frozen_copies if config.augment.enabled else 1
     images = len(split.train) * copies + len(split.validation) + len(split.reported)
-    return images * _exact_step(config).seconds / config.trainer.batch_size
+    return images * _exact_step(config, measured).seconds / config.trainer.batch_size
 
 
 def format_bytes(size: float) -> str:

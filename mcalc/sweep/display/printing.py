@@ -20,7 +20,7 @@ from mcalc.config import (
 from mcalc.console import console, format_time
 from mcalc.data import IndexedData
 from mcalc.models import weight_path
-from mcalc.sweep.display.estimate import Estimate, estimate, format_bytes
+from mcalc.sweep.display.estimate import Estimate, Measure, estimate, format_bytes
 from mcalc.sweep.display.results import results_of, results_table, settings_of, varied_keys
 from mcalc.sweep.planning import Compose, Plan, backbones_of, label
 from mcalc.sweep.store import DONE, SweepStudy, check_same_definition, why_new
@@ -34,8 +34,11 @@ def dry_run(
     compose: Compose,
     study: SweepStudy | None,
     data: Callable[[DataConfig], IndexedData],
+    measured: Measure,
 ) -> None:
     """What a plan would do, how long it takes at most and what it leaves on the disk.
+
+    `measured`: measures a training step of a config, where its speed is not known.
 
     Raises UserError at the end where no server has the weights that it names.
     """
@@ -59,7 +62,7 @@ def dry_run(
         if not plan.search or plan.search.trials:
             console.print("nothing to run")
         return
-    found = estimate(runs, data)
+    found = estimate(runs, data, measured)
     console.print(
         f"at most {found.iterations} iterations, {format_time(found.seconds)} one after another "
         f"({_origin(found)}; patience and pruning may "

@@ -1,0 +1,117 @@
+"""Training steps measured in a second process, which imports PyTorch while this one still plans.
+
+That import and those of the networks are more than half of what a first plan takes.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import subprocess
+import sys
+from contextlib import suppress
+from types import TracebackType
+from typing import Self
+
+from mcalc.config import Config
+from mcalc.importing import large_imports
+from mcalc.iteration import usable_cores
+from mcalc.sweep.display.step_times import MeasuredStep
+
+_NO_SPINNING = {"OMP_WAIT_POLICY": "passive"}
+"""A thread that spins for another one takes processor time as if it worked: on two cores beside
+another busy process, three times a step's own."""
+
+
+class StepProcess:
+    """Measures steps within its `with` block, as `measured_step.measured` does in this process.
+
+    Where the second process ends without an answer, this one measures: it gives the same, or says
+    what is wrong.
+    """
+
+    def __init__(self) -> None:
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Begin to import, where there is a core to do so beside this process."""
+        if usable_cores() == 1:
+            return
+        with suppress(OSError):  # as many processes as the system allows
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", __name__],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                env={**_NO_SPINNING, **os.environ},
+                # Ctrl-C is for this process, which ends the other
+                start_new_session=True,
+            )
+
+    def measured(self, config: Config) -> MeasuredStep:
+        """A training step as a trial of this config would do it. Raises UserError."""
+        return self._answer(config) or _measured_here(config)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._end()
+
+    def _answer(self, config: Config) -> MeasuredStep | None:
+        if self._process is None:
+            return None
+        questions, answers = self._process.stdin, self._process.stdout
+        assert questions is not None
+        assert answers is not None
+        try:
+            pickle.dump(config, questions)
+            questions.flush()
+            answer = pickle.load(answers)
+        except (OSError, EOFError, pickle.UnpicklingError):
+            self._end()
+            return None
+        assert isinstance(answer, MeasuredStep)
+        return answer
+
+    def _end(self) -> None:
+        if self._process is None:
+            return
+        self._process.kill()
+        for pipe in (self._process.stdin, self._process.stdout):
+            assert pipe is not None
+            with suppress(OSError):  # a question that was never read
+                pipe.close()
+        self._process.wait()
+        self._process = None
+
+
+def _measured_here(config: Config) -> MeasuredStep:
+    # late: PyTorch and the networks, which a plan whose times are known does without
+    with large_imports():
+        from mcalc.sweep.display.measured_step import measured
+    return measured(config)
+
+
+def _answer_questions() -> None:
+    """Answer each config that comes, until the process that asks closes the pipe or ends."""
+    answers = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # whatever PyTorch or a network prints is no answer
+    with large_imports():
+        from mcalc.sweep.display.measured_step import measured
+    while True:
+        try:
+            config = pickle.load(sys.stdin.buffer)
+        except EOFError:
+            return
+        pickle.dump(measured(config), answers)
+        answers.flush()
+
+
+if __name__ == "__main__":
+    _answer_questions()

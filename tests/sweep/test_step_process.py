@@ -1,0 +1,172 @@
+"""What a training step takes on this machine, measured for a plan, by a process of its own."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from dataclasses import replace
+
+import psutil
+import pytest
+import torch
+from torch import nn
+
+from mcalc.config import Config
+from mcalc.config.compose import compose_config
+from mcalc.errors import UserError
+from mcalc.models.backbone import Backbone, InputContract
+from mcalc.models.backbones import BACKBONES
+from mcalc.sweep.display import StepProcess
+from mcalc.sweep.display.measured_step import measured
+
+SETTINGS = (
+    "backbone=squeezenet",
+    "trainer.batch_size=2",
+    "trainer.threads=1",
+    "trainer.precision=fp32",
+    "trainer.channels_last=false",
+)
+
+
+@pytest.fixture(scope="module")
+def config() -> Config:
+    return compose_config(SETTINGS)
+
+
+@pytest.fixture(autouse=True)
+def two_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a machine with one there is no second process."""
+    monkeypatch.setattr("mcalc.sweep.display.step_process.usable_cores", lambda: 2)
+
+
+def started() -> list[psutil.Process]:
+    """Processes of this one that measure."""
+    return [
+        process
+        for process in psutil.Process().children()
+        if "mcalc.sweep.display.step_process" in process.cmdline()
+    ]
+
+
+def test_it_measures_what_is_measured_here_one_config_after_another(config: Config) -> None:
+    frozen = replace(config, backbone=replace(config.backbone, freeze="all"))
+    with StepProcess() as steps:
+        steps.start()
+        for each in (config, frozen):
+            there, here = steps.measured(each), measured(each)
+            assert replace(there, seconds=1.0, when=here.when) == replace(here, seconds=1.0)
+            assert 0 < there.seconds < 100 * here.seconds
+        (process,) = started()
+    assert not process.is_running()
+
+
+def test_a_process_that_plans_does_without_pytorch() -> None:
+    program = f"""
+import sys
+from mcalc.config.compose import compose_config
+from mcalc.sweep.display.step_process import StepProcess
+with StepProcess() as steps:
+    steps.start()
+    print(steps.measured(compose_config({SETTINGS})).network_bytes, "torch" in sys.modules)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=120
+    )
+    # squeezenet 1.1 without its 1000 classes, and with two: numbers of four bytes
+    assert done.stdout.split() == [str(4 * (1_235_496 - 513 * 1000 + 513 * 2)), "False"]
+
+
+def test_where_it_is_killed_the_step_is_measured_here(config: Config) -> None:
+    with StepProcess() as steps:
+        steps.start()
+        (process,) = started()
+        process.kill()
+        assert steps.measured(config).network_bytes == measured(config).network_bytes
+        assert not started()
+
+
+def test_what_it_cannot_measure_is_said_as_it_is_here(config: Config) -> None:
+    unknown = replace(config, backbone=replace(config.backbone, name="alexnt"))
+    with StepProcess() as steps:
+        steps.start()
+        with pytest.raises(UserError, match="alexnt"):
+            steps.measured(unknown)
+
+
+def test_a_network_whose_weights_no_rule_draws_is_measured_too(
+    config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its trials take them from a file, with backbone.weights=PATH."""
+
+    class Scaled(nn.Linear):
+        def __init__(self) -> None:
+            super().__init__(3, 1000)
+            self.scale = nn.Parameter(torch.ones(1))
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return super().forward(x) * self.scale
+
+    def build() -> nn.Module:
+        return nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), Scaled(), nn.Linear(1000, 1000))
+
+    def put_head(network: nn.Module, classes: int) -> nn.Module:
+        assert isinstance(network, nn.Sequential)
+        network[3] = nn.Linear(1000, classes)
+        return network[3]
+
+    contract = InputContract(32, 5, (127.5,) * 3, (127.5,) * 3)
+    entry = Backbone("scaled", build, put_head, contract, (r"2\.", r"3\."))
+    monkeypatch.setitem(BACKBONES, "scaled", entry)
+    scaled = replace(config, backbone=replace(config.backbone, name="scaled", weights="x.pth"))
+    assert measured(scaled).network_bytes == 4 * (3 * 1000 + 1000 + 1 + 1000 * 2 + 2)
+
+
+@pytest.mark.parametrize("own", [None, "active"])
+def test_its_threads_wait_as_the_user_says_else_without_spinning(
+    own: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if own:
+        monkeypatch.setenv("OMP_WAIT_POLICY", own)
+    else:
+        monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
+    with StepProcess() as steps:
+        steps.start()
+        (process,) = started()
+        assert process.environ()["OMP_WAIT_POLICY"] == (own or "passive")
+
+
+def test_it_ends_with_its_block_whatever_ends_that() -> None:
+    found: list[psutil.Process] = []
+
+    def interrupted() -> None:
+        with StepProcess() as steps:
+            steps.start()
+            found.extend(started())
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    (process,) = found
+    assert not process.is_running()
+
+
+def test_it_ends_where_the_process_that_asks_is_killed() -> None:
+    program = """
+import time
+from mcalc.sweep.display.step_process import StepProcess
+with StepProcess() as steps:
+    steps.start()
+    print("started", flush=True)
+    time.sleep(600)
+"""
+    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE) as asks:
+        assert asks.stdout is not None
+        asks.stdout.readline()
+        (process,) = psutil.Process(asks.pid).children()
+        asks.kill()
+    # it imports PyTorch first
+    deadline = time.monotonic() + 60
+    while process.is_running() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not process.is_running()
