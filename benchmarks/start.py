@@ -12,7 +12,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +42,8 @@ class Case:
     """With which it has to end."""
     steps: bool = False
     """Whether it is measured up to its first training step, and to its end as well."""
+    environment: Mapping[str, str] = field(default_factory=dict)
+    """Beside that of this process."""
 
 
 def data_settings() -> list[str]:
@@ -72,6 +74,12 @@ def cases(folder: Path, turn: int) -> dict[str, Case]:
         "a sweep's mistake": Case([*train, *plan, "trainer.lr=1,-1"], HYDRA, status=2),
         "a sweep that is not there": Case([*train, "-m", "sweep=alexnte"], HYDRA, status=2),
         "dry_run of sweep=alexnet": Case([*train, *plan, "dry_run=true"], HYDRA),
+        # no speed was recorded there, and no step measured
+        "the first dry_run": Case(
+            [*train, *plan, "dry_run=true", f"tracking.dir={folder / f'none {turn}'}"],
+            HYDRA,
+            environment={"XDG_CACHE_HOME": str(folder / f"cache {turn}")},
+        ),
         "first step, in a record": Case(
             [*step, "ours", *trial(folder / "old", turn + 1)], PEER, steps=True
         ),
@@ -88,8 +96,9 @@ def measure(case: Case, mark: Path) -> dict[str, float]:
     busy, own = _busy(), _own()
     began = time.monotonic()
     done = subprocess.run(
-        [sys.executable, *case.command], capture_output=True, text=True, check=False
-    )
+        [sys.executable, *case.command], capture_output=True, text=True, check=False,
+        env={**os.environ, **case.environment},
+    )  # fmt: skip
     whole = time.monotonic() - began
     if done.returncode != case.status:
         raise RuntimeError(f"{case.command} ended with {done.returncode}:\n{done.stderr[-2000:]}")

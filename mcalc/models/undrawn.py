@@ -16,6 +16,7 @@ from torch.overrides import TorchFunctionMode
 
 from mcalc.models.backbone import Backbone
 from mcalc.models.dropout import put_dropout
+from mcalc.models.fire import put_fire
 
 _DRAWS = (
     nn.init.uniform_,
@@ -51,7 +52,7 @@ class Undrawn(TorchFunctionMode):
 
 
 def blank(entry: Backbone) -> nn.Module:
-    """The network of an entry, with mcalc's dropout; its weights are to be replaced before use.
+    """The network of an entry, with mcalc's own layers; its weights are to be replaced before use.
 
     What its constructor draws beside them, as random features, is the same each time: a network
     that is loaded, resumed or copied later has to have it too. PyTorch's own generator stays.
@@ -60,6 +61,7 @@ def blank(entry: Backbone) -> nn.Module:
         torch.default_generator.manual_seed(0)
         model = entry.build()
     put_dropout(model)
+    put_fire(model)
     return model
 
 
