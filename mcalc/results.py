@@ -176,6 +176,16 @@ class RecordedTrial:
         )
 
     @property
+    def numerics(self) -> int | None:
+        """Version of the code's numerics that computed it; None where a record does not say."""
+        try:
+            known = json.loads(self.tags.get("mcalc.identity", "{}"))
+        except ValueError:
+            return None
+        found = known.get("numerics") if isinstance(known, dict) else None
+        return found if isinstance(found, int) else None
+
+    @property
     def superseded(self) -> bool:
         """Whether a later run of the same trial replaces it."""
         return SUPERSEDED_TAG in self.tags

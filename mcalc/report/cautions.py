@@ -43,6 +43,7 @@ def cautions(trials: Sequence[RecordedTrial]) -> tuple[str, ...]:
     # that nothing is said of mammograms matters more than any number
     synthetic = [text for text in warned if "phantom" in text]
     found += synthetic
+    found += _versions(trials)
     found.extend(_says_nothing(trials))
     copied = [t for t in trials if t.tags.get("mcalc.protocol") == "paper_augment_first"]
     if copied:
@@ -124,6 +125,18 @@ def _warnings(trials: Sequence[RecordedTrial]) -> list[str]:
         for text in dict.fromkeys(trial.warnings):
             warned.setdefault(text, []).append(trial)
     return [f"Warning{_whose(whose, trials)}: {text}" for text, whose in warned.items()]
+
+
+def _versions(trials: Sequence[RecordedTrial]) -> list[str]:
+    """That not all were computed by one version of the code's numerics."""
+    if len({trial.numerics for trial in trials}) < 2:
+        return []
+    which = grouped(trials, lambda trial: f"{trial.numerics or _UNKNOWN}")
+    return [
+        f"Computed by several versions of the code's numerics: {which}. A mean over them, or a "
+        "difference between them, may come from the code alone. A sweep's command computes anew "
+        "what an older version did."
+    ]
 
 
 def _stops_on_reported(trial: RecordedTrial) -> bool:

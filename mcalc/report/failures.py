@@ -11,6 +11,7 @@ from mcalc.results import RecordedTrial
 
 _ERROR_TAG = "mcalc.error"
 _LONGEST = 300
+_EARLIER = "; begun anew: the tables have an earlier computation"
 _REASONS = {
     "pruned": "stopped early, as others were ahead of it",
     "interrupted": "cut off; the same command goes on with it",
@@ -29,6 +30,7 @@ def failures_table(
         finished: others of their sweep, which tell what varies.
     """
     settings = varying([*finished, *unfinished])
+    anew = {trial.run_id for trial in begun_anew(unfinished, finished)}
     # a search numbers its trials; other names have the settings in them
     named = all("=" in trial.name for trial in unfinished)
     shown = () if named or not settings else (Column("settings", "Settings", text=True),)
@@ -36,7 +38,7 @@ def failures_table(
         (
             rounded_name(trial.name),
             trial.state,
-            _reason(trial),
+            _reason(trial) + (_EARLIER if trial.run_id in anew else ""),
             *([_settings(trial, settings)] if shown else []),
             trial.run_id,
         )
@@ -54,7 +56,26 @@ def failures_table(
             Column("run_id", "MLflow run", text=True),
         ),
         rows,
-        ("They are in no other table, mean or count of this page.",) if rows else (),
+        (_note(len(rows), len(anew)),) if rows else (),
+    )
+
+
+def begun_anew(
+    unfinished: Sequence[RecordedTrial], finished: Sequence[RecordedTrial]
+) -> list[RecordedTrial]:
+    """Trials without a result of which an earlier one is recorded: with other numbers, as before a
+    new version of the code, or an edit of the sweep."""
+    names = {trial.name for trial in finished}
+    return [trial for trial in unfinished if trial.name in names]
+
+
+def _note(rows: int, anew: int) -> str:
+    if not anew:
+        return "They are in no other table, mean or count of this page."
+    others = "" if anew == rows else "; the others are in no other table, mean or count"
+    return (
+        f"Of {anew} of them an earlier computation is in the tables of this page, made with other "
+        f"settings, data or numerics of the code{others}."
     )
 
 

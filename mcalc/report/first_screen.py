@@ -33,12 +33,18 @@ class Verdict:
     """Which configuration to take, chosen where nothing is reported; or why none can be."""
 
 
-def verdict(trials: Sequence[RecordedTrial], without_result: int = 0) -> Verdict:
+def verdict(trials: Sequence[RecordedTrial], without_result: int = 0, anew: int = 0) -> Verdict:
     """What came out of trials, in words that several of them allow.
 
-    `without_result`: trials of the same sweep that failed, were pruned or were cut off.
+    Args:
+        trials: those with a result.
+        without_result: others of the same sweep that failed, were pruned or were cut off.
+        anew: of `trials`, those that were begun anew, and have an earlier result.
     """
     lost = f" {without_result} more ended without a result." if without_result else ""
+    if anew:
+        were = "was" if anew == 1 else "were"
+        lost += f" {anew} {were} begun anew without a result yet: an earlier one is shown."
     if not trials:
         return Verdict(f"No trial has a result.{lost}")
     whole = configurations(trials)

@@ -20,7 +20,7 @@ from mcalc.report.cautions import cautions, provenance
 from mcalc.report.choosing import calibration_table, choosing_table
 from mcalc.report.comparisons import comparisons_table
 from mcalc.report.discipline import discipline_table, rungs
-from mcalc.report.failures import failures_table
+from mcalc.report.failures import begun_anew, failures_table
 from mcalc.report.first_screen import Verdict, panels, verdict
 from mcalc.report.formats import FORMATS, Table
 from mcalc.report.html import page
@@ -117,12 +117,14 @@ def _entries(found: Recorded) -> list[Entry]:
     entries = []
     if any(found.paper.values()):
         trials = trials_of(found.paper)
-        said = verdict(trials, len(found.lost))
+        anew = len(begun_anew(found.lost, trials))
+        said = verdict(trials, len(found.lost) - anew, anew)
         entries.append(Entry("The paper's networks", len(trials), len(found.lost), said))
     taken: set[str] = set()
     for each in found.others:
         address = f"sweeps/{_folder(each.name, taken)}/{_PAGE}"
-        said = verdict(each.trials, len(each.unfinished))
+        anew = len(begun_anew(each.unfinished, each.trials))
+        said = verdict(each.trials, len(each.unfinished) - anew, anew)
         entries.append(Entry(each.name, len(each.trials), len(each.unfinished), said, address))
     return entries
 
@@ -155,7 +157,7 @@ def _paper(
     if table in ("all", *_PAGE_TABLES):
         further = _further(trials, Choice(line.words["operating_point"]), against)
         if found.lost:
-            further["failures"] = failures_table(found.lost)
+            further["failures"] = failures_table(found.lost, trials)
     if table == "all":
         written |= further
     if table in ("all", "discipline"):

@@ -16,7 +16,6 @@ from mcalc.console import Display, console
 from mcalc.data import DataCache
 from mcalc.errors import CutOffError, UserError
 from mcalc.results import Outcome, RecordedTrial
-from mcalc.sweep.checking.attempt import run_ids
 from mcalc.sweep.display import (
     LiveNote,
     SweepView,
@@ -37,11 +36,13 @@ from mcalc.sweep.store import (
     SweepStudy,
     exists,
     rehearse,
+    run_ids,
 )
 from mcalc.sweep.worker import (
     Execute,
     Rows,
     WorkerContext,
+    close_outdated,
     have_weights,
     is_done,
     overlapping,
@@ -113,6 +114,8 @@ class _SweepRun:
         refuse_another_machine(plan.base, self.context.leases)
         self.parent = self._open_parent()
         total = plan.search.trials if plan.search else len(plan.trials)
+        if not plan.search:
+            self.study.follow(trial.key for trial in plan.trials)
         tracker = self.context.tracker
         self.note = LiveNote(plan, self.study, lambda text: tracker.describe(self.parent, text))
         self.view = SweepView(plan.title, self.study, total, self.display, self.note.update)
@@ -192,7 +195,10 @@ class _SweepRun:
     def _reconcile(self) -> None:
         """Reconcile Optuna and MLflow after a crash between writing the two."""
         runs = self._abandon_orphans()
-        if self.plan.search or self.plan.base.rerun:
+        if self.plan.search:
+            return
+        close_outdated(self.context, self.plan.trials)
+        if self.plan.base.rerun:
             return
         newest = self.study.newest()
         finished = {

@@ -51,8 +51,8 @@ def beside_recorded(plan: Plan, storage: Storage) -> Plan:
     """The plan as what is recorded continues, or beside an older sweep of its title."""
     study = SweepStudy.find(storage, plan.sweep)
     if study:
-        return beside_older(plan, study.facts())
+        return beside_older(plan, study.facts(), study.numerics())
     if plan.automatic:
         others = SweepStudy.all_beginning(storage, f"{plan.title}-")
-        say_older(plan, {other.name: other.facts() for other in others})
+        say_older(plan, {each.name: (each.facts(), each.numerics()) for each in others})
     return plan

@@ -41,7 +41,8 @@ def unfinished_trials(tracking: TrackingConfig, sweep: str | None) -> list[Recor
     """Trials of a sweep, or single ones for None, that have no result, without artifacts.
 
     Failed, pruned, interrupted and running ones, in the order in which they began; of several
-    attempts the newest, and none of a trial that another attempt finished. The reason of a failure
+    attempts the newest, and none of a trial that another attempt finished. Nor of one whose name a
+    later trial of the sweep finished: it was computed with other numbers. The reason of a failure
     is the tag `ERROR_TAG`.
     """
     client = reading_client(tracking)
@@ -55,13 +56,18 @@ def unfinished_trials(tracking: TrackingConfig, sweep: str | None) -> list[Recor
         runs = newest_sweep(client, experiments, sweep)
     newest: dict[str, Run] = {}
     done: set[str] = set()
+    names: set[str] = set()
     for run in runs:
         if SUPERSEDED_TAG in run.data.tags:
             continue
-        trial = run.data.tags.get("mcalc.key") or str(run.info.run_name)
-        newest.setdefault(trial, run)
+        name = str(run.info.run_name)
+        trial = run.data.tags.get("mcalc.key") or name
+        # outside of sweeps many trials have one name
+        if sweep is None or name not in names:
+            newest.setdefault(trial, run)
         if run.info.status == "FINISHED":
             done.add(trial)
+            names.add(name)
     left = [recorded_trial(run) for trial, run in newest.items() if trial not in done]
     return left[::-1]
 

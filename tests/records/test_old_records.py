@@ -113,7 +113,11 @@ def test_its_sweep_goes_on_under_todays_numerics_and_what_is_recorded_stays(reco
         runs = database.execute("SELECT status FROM runs WHERE name GLOB 'AL*'").fetchall()
     database.close()
     assert runs.count(("FINISHED",)) == 3 + 4
-    assert "Optuna and MLflow agree" in command(record, "sweep", "check", "alexnet-650338fe")
+    assert runs.count(("RUNNING",)) == 0, "what was cut off then is never resumed"
+    checked = command(record, "sweep", "check", "alexnet-650338fe")
+    assert "alexnet-650338fe: 4 complete\n" in checked
+    assert "cut off" not in checked
+    assert "Optuna and MLflow agree" in checked
 
 
 @pytest.mark.whole
@@ -125,7 +129,8 @@ def test_by_default_another_sweep_begins_which_says_why_and_how_the_old_one_goes
     (said,) = [line for line in (done.stdout + done.stderr).splitlines() if "another sweep" in line]
     assert "alexnet-650338fe was recorded when trainer.precision=fp32" in said
     advice = f"name=alexnet-650338fe {' '.join(OLD)}"
-    assert said.endswith(f"add {advice}")
+    changed = f"as the code's numerics changed (2 to {NUMERICS_VERSION})"
+    assert said.endswith(f"add {advice}; its trials run anew there as well, {changed}")
     followed = command(record, "train", *SWEEP, *advice.split(), "dry_run=true")
     assert "alexnet-650338fe: 4 trials" in followed
     named = run(record, "train", *SWEEP, "name=alexnet-650338fe", "dry_run=true")

@@ -14,7 +14,7 @@ from report_tables import column, with_predictions
 from mcalc.config import TrackingConfig
 from mcalc.evaluation import Estimate, Panel, interval_figure
 from mcalc.report.__main__ import main
-from mcalc.report.failures import failures_table
+from mcalc.report.failures import begun_anew, failures_table
 from mcalc.report.first_screen import described, panels, verdict
 from mcalc.report.formats import NOT_RUN, rounded_name, typeset
 from mcalc.report.rows import match
@@ -87,6 +87,21 @@ def test_a_numbered_trial_without_a_result_says_what_was_tried(trial) -> None:
     assert column(table, "settings") == ("batch_size=8, weight_lr=2", "batch_size=9, weight_lr=3")
     named = [replace(run, name=f"head.weight_lr={i}") for i, run in enumerate(lost)]
     assert "settings" not in [each.key for each in failures_table(named, runs[:2]).columns]
+
+
+def test_a_trial_that_was_begun_anew_is_said_to_have_an_earlier_result(trial) -> None:
+    runs = [trial("AL1"), trial("AL2")]
+    lost = [replace(trial(name), run_id=f"new {name}", state="running") for name in ("AL2", "AL3")]
+    table = failures_table(lost, runs)
+    reasons = {row[0]: row[2] for row in table.rows}
+    assert "begun anew: the tables have an earlier computation" in str(reasons["AL2"])
+    assert "anew" not in str(reasons["AL3"])
+    assert "Of 1 of them" in table.notes[0]
+    assert "others are in no other table" in table.notes[0]
+    assert begun_anew(lost, runs) == lost[:1]
+    said = verdict(runs, 1, 1).sentence
+    assert "1 more ended without a result." in said
+    assert "1 was begun anew" in said
 
 
 def test_seeds_are_one_row_with_mean_and_sd(trial) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -44,6 +45,17 @@ def test_each_warning_is_told_once_with_its_trials(trial) -> None:
         "Warning (AL1, AL3): random weights",
         "Warning (AL3): 3 crops missing",
     )
+
+
+def test_numbers_of_several_versions_of_the_numerics_are_cautioned(trial) -> None:
+    old, new = ({"mcalc.identity": json.dumps({"numerics": version})} for version in (6, 7))
+    made = [trial("AL1", tags=old), trial("AL2", tags=new), trial("AL3", tags=new)]
+    (caution,) = cautions(made)
+    assert "several versions of the code's numerics: 6 (AL1); 7 (AL2, AL3)" in caution
+    assert cautions(made[1:]) == ()
+    damaged = trial("AL4", tags={"mcalc.identity": "[6"})
+    (caution,) = cautions([*made[1:], damaged])
+    assert "not recorded (AL4)" in caution
 
 
 def test_trials_of_different_lesions_are_cautioned(trial) -> None:

@@ -10,7 +10,6 @@ from mcalc.config import Config, Line
 from mcalc.console import console
 from mcalc.errors import UserError
 from mcalc.sweep.actions.opening import open_sweeps
-from mcalc.sweep.checking.attempt import run_ids
 from mcalc.sweep.store import (
     DEFINITION,
     HaltKind,
@@ -20,6 +19,7 @@ from mcalc.sweep.store import (
     Owner,
     Storage,
     SweepStudy,
+    run_ids,
     trajectory_of,
 )
 from mcalc.sweep.worker import close_cancelled, work_of

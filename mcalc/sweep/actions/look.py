@@ -34,7 +34,15 @@ def show(config: Config, line: Line) -> int:
         raise UserError("show needs the name of a sweep: `python -m mcalc.sweep list` has them")
     _, studies = open_sweeps(config, line.names)
     for study in studies:
-        console.print(f"{study.name}: {summarise(study).as_json()}")
+        summary = summarise(study)
+        console.print(f"{study.name}: {summary.as_json()}")
+        if len(summary.numerics) > 1:
+            console.print(
+                f"{study.name} has trials of several versions of the code's numerics: figures over "
+                "all of them mix what may differ by the code alone; the sweep's command computes "
+                "anew what an older version did",
+                style="yellow",
+            )
     console.print(after_training(config.tracking))
     return 0
 

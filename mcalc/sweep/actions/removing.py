@@ -12,7 +12,6 @@ from mcalc.console import console
 from mcalc.disk_usage import bytes_below
 from mcalc.errors import UserError
 from mcalc.sweep.actions.opening import open_sweeps
-from mcalc.sweep.checking.attempt import run_ids
 from mcalc.sweep.store import (
     HaltKind,
     Halts,
@@ -20,6 +19,7 @@ from mcalc.sweep.store import (
     Leases,
     Storage,
     SweepStudy,
+    run_ids,
     trajectory_of,
 )
 from mcalc.tracking import Removal, RunPlace

@@ -19,15 +19,6 @@ _EXACT = ("accuracy", "auc")
 """Figures that every version computed alike."""
 
 
-def run_ids(attempt: FrozenTrial) -> list[str]:
-    """The MLflow runs of an attempt: one, or one a seed of a search's configuration."""
-    facts = attempt.user_attrs
-    several = facts.get("runs")
-    if several:
-        return [str(run_id) for run_id in several.values()]
-    return [str(facts["mlflow_run"])] if facts.get("mlflow_run") else []
-
-
 def identity_known(attempt: FrozenTrial) -> bool:
     """Whether an entry says what its trial is."""
     return "identity" in attempt.user_attrs

@@ -14,10 +14,9 @@ from mcalc.results import SUPERSEDED_TAG, RecordedTrial
 from mcalc.sweep.checking.attempt import (
     attempt_problems,
     identity_problems,
-    run_ids,
     score_problems,
 )
-from mcalc.sweep.store import DONE, Leases, Owner, SweepStudy, trajectory_of
+from mcalc.sweep.store import DONE, Leases, Owner, SweepStudy, run_ids, trajectory_of
 from mcalc.sweep.worker import NO_OBJECTIVE, work_of
 from mcalc.tracking import Tracker
 
@@ -92,6 +91,7 @@ def check(study: SweepStudy, tracker: Tracker, leases: Leases) -> Report:
     parent = study.parent()
     runs = [run for run in tracker.runs_of(parent) if not run.superseded] if parent else []
     newest = study.newest()
+    last_of_name = {attempt.user_attrs["name"]: attempt for attempt in study.current()}
     found += _doubles(study, runs)
     unfinished, mentioned = [], set()
     by_id = {run.run_id: run for run in runs}
@@ -101,7 +101,10 @@ def check(study: SweepStudy, tracker: Tracker, leases: Leases) -> Report:
         compared = list(_compare(study, attempt, by_id, tracker))
         mentioned |= {each.run_id for each in compared if each.run_id}
         found += compared
-        if attempt.state is TrialState.RUNNING and not _is_owned(study, attempt, owners):
+        # a later trial of its name is run in the place of another one
+        last = last_of_name.get(attempt.user_attrs.get("name"), attempt)
+        is_open = attempt.state is TrialState.RUNNING and attempt.number == last.number
+        if is_open and not _is_owned(study, attempt, owners):
             unfinished.append(_name(attempt))
     earlier = {run_id for attempt in study.attempts() for run_id in run_ids(attempt)}
     for run in runs:
@@ -109,7 +112,7 @@ def check(study: SweepStudy, tracker: Tracker, leases: Leases) -> Report:
             text = f"{run.name}: MLflow has a run ({run.run_id}, {run.state}) that Optuna knows not"
             remedy = Remedy.none if owners else _remedy_of_unknown(study, run, newest)
             found.append(Finding(text, remedy, run_id=run.run_id))
-    counts = Counter(attempt.state.name.lower() for attempt in newest.values())
+    counts = Counter(attempt.state.name.lower() for attempt in last_of_name.values())
     return Report(dict(counts), found, unfinished)
 
 

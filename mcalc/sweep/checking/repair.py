@@ -10,9 +10,9 @@ from collections.abc import Iterable, Iterator
 from optuna.trial import FrozenTrial
 
 from mcalc.results import RecordedTrial
-from mcalc.sweep.checking.attempt import identity_of, run_ids
+from mcalc.sweep.checking.attempt import identity_of
 from mcalc.sweep.checking.compare import Finding, Remedy, title_of
-from mcalc.sweep.store import DEFINITION, EVALUATED, SweepStudy
+from mcalc.sweep.store import DEFINITION, EVALUATED, SweepStudy, run_ids
 from mcalc.tracking import Tracker
 
 _REPAIRED = "nothing: its record was damaged"

@@ -7,6 +7,7 @@ import math
 import re
 import statistics
 import warnings
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -40,6 +41,9 @@ class Summary:
     """By configuration that was run with several seeds: n, mean and SD of the value."""
     importance: dict[str, float]
     """Share (0..1) of the value's variance that goes with each parameter (Optuna's fANOVA)."""
+    numerics: dict[str, int]
+    """Complete trials by the version of the code's numerics that computed them; above all of them
+    the figures are."""
 
     def as_json(self) -> str:
         """All of it, for MLflow."""
@@ -49,6 +53,7 @@ class Summary:
             "best by": self.best_by,
             "over seeds": self.over_seeds,
             "importance of parameters": self.importance,
+            "trials by version of the numerics": self.numerics,
         }
         return json.dumps(content, indent=2, ensure_ascii=False)
 
@@ -82,7 +87,12 @@ def summarise(study: SweepStudy) -> Summary:
         best_by=_best_by(study, best),
         over_seeds=_over_seeds(complete),
         importance=_importance(study, complete),
+        numerics=dict(Counter(_numerics(attempt) for attempt in complete)),
     )
+
+
+def _numerics(attempt: FrozenTrial) -> str:
+    return str(attempt.user_attrs.get("identity", {}).get("numerics", "not recorded"))
 
 
 def mean_baselines(outcomes: Iterable[Outcome]) -> dict[str, float]:

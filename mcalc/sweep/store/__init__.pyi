@@ -10,6 +10,7 @@ from .entry import FLAT as FLAT
 from .entry import METRIC_NAMES as METRIC_NAMES
 from .entry import RESULTS as RESULTS
 from .entry import result as result
+from .entry import run_ids as run_ids
 from .entry import trajectory_of as trajectory_of
 from .halts import Halt as Halt
 from .halts import HaltKind as HaltKind

@@ -34,6 +34,13 @@ class Attempts:
         self._entries = entries
         self._direction = direction
         self._seen: list[FrozenTrial] = []
+        self._planned: frozenset[str] | None = None
+        self._clear()
+
+    def follow(self, keys: Iterable[str]) -> None:
+        """Let `tally` be of these trials alone, whatever else the study has."""
+        self._planned = frozenset(keys)
+        self._seen = []
         self._clear()
 
     def _clear(self) -> None:
@@ -42,6 +49,7 @@ class Attempts:
         self._running: set[int] = set()
         self.by_key = Trials("key", self._direction)
         self.by_name = Trials("name", self._direction)
+        self._followed = Trials("key", self._direction)
 
     def read(self) -> Attempts:
         """Take in what is new in the store, or has changed."""
@@ -67,6 +75,9 @@ class Attempts:
                 continue
             if not (self.by_key.add(attempt) and self.by_name.add(attempt)):
                 return False
+            followed = self._planned and attempt.user_attrs.get("key") in self._planned
+            if followed and not self._followed.add(attempt):
+                return False
             self._sound[attempt.number] = attempt
             if attempt.state is TrialState.RUNNING:
                 self._running.add(attempt.number)
@@ -81,6 +92,10 @@ class Attempts:
     def running(self) -> list[FrozenTrial]:
         """Those that have not ended, in the order in which they began."""
         return [self._sound[number] for number in sorted(self._running)]
+
+    def tally(self) -> Tally:
+        """The trials that are followed in brief; where none are, all of them, by name."""
+        return (self.by_name if self._planned is None else self._followed).tally()
 
     def __len__(self) -> int:
         return len(self._sound)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from optuna.trial import FrozenTrial
 
-from mcalc.config import AUTOMATIC, differences, digest, entries
+from mcalc.config import AUTOMATIC, NUMERICS_VERSION, differences, digest, entries
 from mcalc.errors import UserError
 from mcalc.results import check_format
 from mcalc.sweep.planning import Plan
@@ -55,13 +55,16 @@ def check_same_definition(
         raise _another(plan.title, differing)
 
 
-def beside_older(plan: Plan, known: Mapping[str, Any]) -> Plan:
+def beside_older(plan: Plan, known: Mapping[str, Any], numerics: Collection[int] = ()) -> Plan:
     """The plan, as a new sweep where an older one of its name was computed in another way.
 
     An older sweep ran with fixed defaults where `auto` is the default now. It stays as it is, and
     the same command begins another sweep; the reason is printed.
 
-    `known`: user attributes of the study that is recorded under the plan's name.
+    Args:
+        plan: what is asked for.
+        known: user attributes of the study that is recorded under the plan's name.
+        numerics: versions of the code's numerics of its trials.
     """
     if AUTOMATIC_FACT in known or SHARED not in known:
         return plan
@@ -74,17 +77,18 @@ def beside_older(plan: Plan, known: Mapping[str, Any]) -> Plan:
     _log.warning(
         f"  warning: {plan.sweep} was recorded with {_listed(older, recorded)}, the default then; "
         f"now that is auto, here {_listed(older, planned)}: this is another sweep, {sweep}. To "
-        f"go on with the recorded one, add {_named(plan, recorded)}"
+        f"go on with the recorded one, add {_named(plan, recorded)}{_anew(numerics)}"
     )
     return replace(plan, sweep=sweep)
 
 
-def say_older(plan: Plan, others: Mapping[str, Mapping[str, Any]]) -> None:
+def say_older(plan: Plan, others: Mapping[str, tuple[Mapping[str, Any], Collection[int]]]) -> None:
     """Print why a new sweep begins where an older one of its title would have gone on.
 
-    `others`: user attributes of the studies of that title, by their names.
+    `others`: user attributes of the studies of that title, and the versions of their numerics, by
+    their names.
     """
-    for name, known in others.items():
+    for name, (known, numerics) in others.items():
         if AUTOMATIC_FACT in known or SHARED not in known:
             continue
         recorded = {**AUTOMATIC, **known[SHARED]}
@@ -95,8 +99,18 @@ def say_older(plan: Plan, others: Mapping[str, Mapping[str, Any]]) -> None:
             f"  warning: {name} was recorded when {_listed(plan.automatic, AUTOMATIC)} was the "
             f"default; now that is auto, here {_listed(plan.automatic, _planned(plan))}: this is "
             f"another sweep, {plan.sweep}. To go on with the recorded one, add "
-            f"name={name} {_named(plan, recorded)}"
+            f"name={name} {_named(plan, recorded)}{_anew(numerics)}"
         )
+
+
+def _anew(numerics: Collection[int]) -> str:
+    """That none of a sweep's trials counts here, where that is so."""
+    if not numerics or NUMERICS_VERSION in numerics:
+        return ""
+    return (
+        "; its trials run anew there as well, as the code's numerics changed "
+        f"({', '.join(map(str, sorted(numerics)))} to {NUMERICS_VERSION})"
+    )
 
 
 def _another_kind_of_machine(plan: Plan, recorded: Mapping[str, Any]) -> UserError:

@@ -47,6 +47,15 @@ def trajectory_of(attempt: FrozenTrial) -> str:
     return str(attempt.user_attrs.get("identity", {}).get("trajectory", ""))
 
 
+def run_ids(attempt: FrozenTrial) -> list[str]:
+    """The MLflow runs of an attempt: one, or one a seed of a search's configuration."""
+    facts = attempt.user_attrs
+    several = facts.get("runs")
+    if several:
+        return [str(run_id) for run_id in several.values()]
+    return [str(facts["mlflow_run"])] if facts.get("mlflow_run") else []
+
+
 def result(attempt: FrozenTrial) -> dict[str, float]:
     """What the study keeps of an attempt's metrics: those of `RESULTS` that it had."""
     return dict(attempt.user_attrs.get("result", {}))

@@ -183,10 +183,20 @@ class SweepStudy:
         with self._read() as known:
             return list(known.by_name.lasts().values())
 
+    def follow(self, keys: Iterable[str]) -> None:
+        """Let `tally` be of these trials alone: a study may have rows of other plans too."""
+        with self._reading:
+            self._known.follow(keys)
+
     def tally(self) -> Tally:
-        """The last attempt at each trial, by name, in brief."""
+        """The last attempt at each trial that is followed in brief; else at all, by name."""
         with self._read() as known:
-            return known.by_name.tally()
+            return known.tally()
+
+    def numerics(self) -> set[int]:
+        """Versions of the code's numerics by which attempts were made."""
+        known = (attempt.user_attrs.get("identity", {}) for attempt in self.attempts())
+        return {int(each["numerics"]) for each in known if "numerics" in each}
 
     def begin(
         self, trial: PlannedTrial, space: Mapping[str, BaseDistribution], before: FrozenTrial | None

@@ -1,0 +1,160 @@
+"""A sweep that goes on where some of its trials are others now: by new numerics, or an edit."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+from collections import Counter
+from pathlib import Path
+
+import optuna
+import pytest
+from engine import Instant, composed, settings, start, sweep
+from processes import wait_for
+
+from mcalc.config import Config, identity
+from mcalc.results import RecordedTrial
+from mcalc.sweep.__main__ import main
+from mcalc.sweep.checking.compare import Report, check
+from mcalc.sweep.store import Leases, Storage, SweepStudy, storage_url, trajectory_of
+from mcalc.tracking.overview import unfinished_trials
+from mcalc.training.checkpoint_place import checkpoint_path
+from mcalc.trials.places import open_tracker
+
+RATES = ("head.weight_lr=1,2,3", "name=mine")
+NAMES = [f"head.weight_lr={rate}" for rate in (1, 2, 3)]
+
+
+@pytest.fixture
+def earlier(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    """The code as an earlier version of its numerics, until it is undone."""
+    version = identity.NUMERICS_VERSION - 1
+    for module in ("mcalc.config.identity", "mcalc.sweep.store.entry"):
+        monkeypatch.setattr(f"{module}.NUMERICS_VERSION", version)
+    return monkeypatch
+
+
+def study_of(config: Config) -> SweepStudy:
+    """The one that is recorded."""
+    storage = Storage(storage_url(config), 5)
+    (name,) = optuna.get_all_study_names(storage.optuna)
+    found = SweepStudy.find(storage, name)
+    assert found is not None
+    return found
+
+
+def checked(folder: Path) -> tuple[Report, list[RecordedTrial]]:
+    """What a check finds, and the sweep's runs in MLflow."""
+    config = composed(settings(folder))
+    study, tracker = study_of(config), open_tracker(config)
+    parent = study.parent()
+    assert parent is not None
+    return check(study, tracker, Leases(study.storage, study.name)), tracker.runs_of(parent)
+
+
+def cut_off(folder: Path, *arguments: str, at: str) -> None:
+    """Kill a sweep while a trial of this name is under way."""
+    worker = start(folder, *arguments, instant=Instant(folder / "log", "began", at))
+    worker.join(120)
+    assert worker.exitcode == -signal.SIGKILL
+
+
+def test_what_was_cut_off_before_an_edit_is_given_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    file = tmp_path / "sweeps" / "mine.yaml"
+    file.parent.mkdir()
+    file.write_text("rows:\n  A: {head.weight_lr: 1}\n  B: {head.weight_lr: 2}\n")
+    cut_off(tmp_path, "sweep=mine", at="B")
+    before, _ = checked(tmp_path)
+    assert before.unfinished == ["B"]
+    config = composed(settings(tmp_path))
+    (left,) = study_of(config).running()
+    checkpoint = checkpoint_path(tmp_path / "mlruns", trajectory_of(left))
+    checkpoint.parent.mkdir(exist_ok=True)
+    checkpoint.touch()
+    file.write_text("rows:\n  A: {head.weight_lr: 1}\n  B: {head.weight_lr: 5}\n")
+    sweep(tmp_path, "sweep=mine")
+    report, runs = checked(tmp_path)
+    assert report.unfinished == report.differences == []
+    assert report.counts == {"complete": 2}
+    assert Counter(run.state for run in runs) == {"finished": 2, "interrupted": 1}
+    assert unfinished_trials(config.tracking, "mine") == []
+    # back to the row as it was: it goes on in its run
+    assert checkpoint.exists()
+    file.write_text("rows:\n  A: {head.weight_lr: 1}\n  B: {head.weight_lr: 2}\n")
+    sweep(tmp_path, "sweep=mine")
+    report, runs = checked(tmp_path)
+    assert report.unfinished == report.differences == []
+    assert [run.state for run in runs] == ["finished"] * 3
+    assert (tmp_path / "log").read_text().split() == ["A", "B", "B", "B"]
+
+
+def test_a_living_workers_trial_is_left_to_it_though_it_is_another_one_now(tmp_path: Path) -> None:
+    sweeps = tmp_path / "sweeps"
+    sweeps.mkdir()
+    (sweeps / "mine.yaml").write_text("rows:\n  A: {head.weight_lr: 1}\n")
+    gate = tmp_path / "gate"
+    instant = Instant(tmp_path / "log", gate=gate)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.chdir(tmp_path)
+        living = start(tmp_path, "sweep=mine", instant=instant)
+        wait_for(instant.reached.exists, living)
+        (sweeps / "mine.yaml").write_text("rows:\n  A: {head.weight_lr: 2}\n")
+        sweep(tmp_path, "sweep=mine")
+    gate.touch()
+    living.join(120)
+    assert living.exitcode == 0
+    report, runs = checked(tmp_path)
+    assert report.unfinished == report.differences == []
+    assert [run.state for run in runs] == ["finished", "finished"]
+
+
+def test_the_status_line_counts_what_is_planned_alone(
+    tmp_path: Path, earlier: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sweep(tmp_path, *RATES)
+    earlier.undo()
+    capsys.readouterr()
+    sweep(tmp_path, *RATES)
+    done = re.findall(r"mine: (\d) of 3 done", capsys.readouterr().out)
+    assert done == ["1", "2", "3"]
+    sweep(tmp_path, "head.weight_lr=1,4", "name=mine")
+    assert re.findall(r"mine: (\d) of (\d) done", capsys.readouterr().out) == [("2", "2")]
+
+
+def test_figures_over_two_versions_of_the_numerics_say_so(
+    tmp_path: Path, earlier: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    old = identity.NUMERICS_VERSION
+    sweep(tmp_path, *RATES)
+    earlier.undo()
+
+    def shown() -> tuple[dict[str, int], bool]:
+        capsys.readouterr()
+        assert main(["show", "mine", f"tracking.dir={tmp_path / 'mlruns'}"]) == 0
+        said = capsys.readouterr().out
+        figures = json.loads(said[said.index("{") : said.rindex("}") + 1])
+        return figures["trials by version of the numerics"], "mix" in " ".join(said.split())
+
+    assert shown() == ({str(old): 3}, False)
+    failing = Instant(tmp_path / "log", "began", NAMES[1])
+    worker = start(tmp_path, *RATES, instant=failing)
+    worker.join(120)
+    assert shown() == ({str(old): 1, str(old + 1): 1}, True)
+    sweep(tmp_path, *RATES)
+    assert shown() == ({str(old + 1): 3}, False)
+
+
+def test_a_trial_that_was_begun_anew_is_told_until_it_has_a_result(
+    tmp_path: Path, earlier: pytest.MonkeyPatch
+) -> None:
+    sweep(tmp_path, *RATES)
+    earlier.undo()
+    tracking = composed(settings(tmp_path)).tracking
+    cut_off(tmp_path, *RATES, at=NAMES[1])
+    assert [trial.name for trial in unfinished_trials(tracking, "mine")] == [NAMES[1]]
+    sweep(tmp_path, *RATES)
+    assert unfinished_trials(tracking, "mine") == []
