@@ -40,5 +40,6 @@ def weight_file(weights: str, backbone: str) -> Path | None:
     found = " and ".join(file.name for file in there) + " are" if there else "none of them is"
     raise UserError(
         f"backbone.weights={weights}: of a folder the file is taken that is named after the "
-        f"backbone ({', '.join(names)}), and {found} there: put one file there, or name a file"
+        f"backbone ({', '.join(names)}), and {found} there: put one file there, or name a file; "
+        f"{NPZ_SUFFIX}, {CAFFE_SUFFIX} and {ONNX_SUFFIX} are read for Caffe's networks alone"
     )

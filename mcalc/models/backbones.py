@@ -28,6 +28,7 @@ from mcalc.config import (
     CAFFE_SUFFIX,
     NPZ_SUFFIX,
     ONNX_SUFFIX,
+    PICKLE_SUFFIXES,
     BackboneConfig,
     MissingWeights,
 )
@@ -279,12 +280,27 @@ def _url(entry: Backbone) -> str:
     if entry.imagenet is None:
         raise WeightsUnavailableError(
             f"backbone.weights=imagenet: no server offers the weights of backbone={entry.name} in "
-            f"a form that mcalc downloads; give backbone.weights=PATH of its {NPZ_SUFFIX}, "
-            f"{ONNX_SUFFIX} or {CAFFE_SUFFIX} file, or of a folder with it (docs/weights.md says "
-            "where they are), or take random weights with backbone.weights=none or "
-            "backbone.on_missing_weights=random"
+            f"a form that mcalc downloads; give backbone.weights=PATH of its {_instead(entry)}"
         )
     return str(entry.imagenet.url)
+
+
+def _instead(entry: Backbone) -> str:
+    """What can be had in the place of a download."""
+    random = (
+        ", or take random weights with backbone.weights=none or backbone.on_missing_weights=random"
+    )
+    if entry.npz_key is not None:
+        return (
+            f"{NPZ_SUFFIX}, {ONNX_SUFFIX} or {CAFFE_SUFFIX} file, or of a folder with it "
+            f"(docs/weights.md says where they are){random}"
+        )
+    file = f"{' or '.join(PICKLE_SUFFIXES)} file with its state_dict"
+    try:
+        initialise(blank(entry), torch.Generator())
+    except UserError:
+        return file  # it has layers that cannot be drawn
+    return file + random
 
 
 def _fill_from_path(model: nn.Module, entry: Backbone, path: Path) -> str:

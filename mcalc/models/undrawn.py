@@ -7,13 +7,18 @@ may not hold them, and no seed of a trial draws them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import random
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
+import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _NormBase
 from torch.overrides import TorchFunctionMode
 
+from mcalc.errors import UserError
 from mcalc.models.backbone import Backbone
 from mcalc.models.dropout import put_dropout
 from mcalc.models.fire import put_fire
@@ -55,11 +60,14 @@ def blank(entry: Backbone) -> nn.Module:
     """The network of an entry, with mcalc's own layers; its weights are to be replaced before use.
 
     What its constructor draws beside them, as random features, is the same each time: a network
-    that is loaded, resumed or copied later has to have it too. PyTorch's own generator stays.
+    that is loaded, resumed or copied later has to have it too. Generators stay as they are.
+
+    Raises UserError where the entry builds something else.
     """
-    with torch.random.fork_rng(devices=[]), Undrawn():
-        torch.default_generator.manual_seed(0)
-        model = entry.build()
+    model = _built(entry, Undrawn())
+    if _has_numbers_of_its_own(model):
+        # they may be made of the weights, as a copy of those that it begins with
+        model = _built(entry, nullcontext())
     put_dropout(model)
     put_fire(model)
     return model
@@ -68,7 +76,46 @@ def blank(entry: Backbone) -> nn.Module:
 def put_head(model: nn.Module, entry: Backbone, classes: int) -> nn.Module:
     """A layer of so many outputs in the place of a network's classifier.
 
-    Its weights are to be replaced; PyTorch's own generator stays.
+    Its weights are to be replaced; what else it draws is the same each time, as in `blank`.
     """
-    with torch.random.fork_rng(devices=[]):
+    with _same_draws():
         return entry.replace_head(model, classes)
+
+
+def _built(entry: Backbone, mode: AbstractContextManager[object]) -> nn.Module:
+    with _same_draws(), mode:
+        model = entry.build()
+    if not isinstance(model, nn.Module):
+        raise UserError(
+            f"backbone.name={entry.name}: its `build` gives {type(model).__name__}, expected a "
+            "torch.nn.Module; correct its entry"
+        )
+    return model
+
+
+@contextmanager
+def _same_draws() -> Iterator[None]:
+    """Inside, what PyTorch, NumPy and Python draw is the same each time; outside nothing changes.
+
+    What draws from the operating system, as `np.random.default_rng()` without a seed, differs.
+    """
+    numpy, python = np.random.get_state(), random.getstate()  # noqa: NPY002 - packages draw by it
+    try:
+        with torch.random.fork_rng(devices=[]):
+            torch.default_generator.manual_seed(0)
+            np.random.seed(0)  # noqa: NPY002
+            random.seed(0)
+            yield
+    finally:
+        np.random.set_state(numpy)  # noqa: NPY002
+        random.setstate(python)
+
+
+def _has_numbers_of_its_own(model: nn.Module) -> bool:
+    """Whether a network has tensors beside its parameters, and the statistics of normalisations."""
+    return any(
+        next(module.buffers(recurse=False), None) is not None
+        or any(isinstance(value, Tensor) for value in vars(module).values())
+        for module in model.modules()
+        if not isinstance(module, _NormBase)
+    )

@@ -22,6 +22,7 @@ from urllib.parse import urlparse
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase
+from torch.nn.parameter import UninitializedParameter
 
 from mcalc.config import CAFFE_SUFFIX, NPZ_SUFFIX, ONNX_SUFFIX, PICKLE_SUFFIXES
 from mcalc.errors import UserError
@@ -76,6 +77,11 @@ def initialise(model: nn.Module, generator: torch.Generator) -> None:
     for name, module in model.named_modules():
         own = [key for key, _ in module.named_parameters(recurse=False)]
         ruled = ("weight", "bias") if isinstance(module, (*_DRAWN, *_CONSTANT)) else ()
+        if any(isinstance(each, UninitializedParameter) for each in module.parameters(False)):
+            raise UserError(
+                f"{type(module).__name__} has weights whose shapes are not known before an image: "
+                "mcalc needs them when the network is built; give the layer its sizes"
+            )
         if unruled := [key for key in own if key not in ruled]:
             place = f" ({name} of {type(model).__name__})" if name else ""
             raise UserError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from dataclasses import replace
 
 import numpy as np
@@ -68,6 +69,92 @@ def build_with_random_features() -> nn.Module:
     assert isinstance(small, nn.Sequential)
     small[4] = RandomFeatures()
     return small
+
+
+class OfEachGenerator(nn.Linear):
+    """Numbers that a package may draw by NumPy or Python, or take from its first weights."""
+
+    def __init__(self) -> None:
+        super().__init__(8, 2)
+        self.register_buffer("first", self.weight.detach().clone(), persistent=False)
+        drawn = [*np.random.rand(4), *(random.random() for _ in range(4))]  # noqa: NPY002
+        self.register_buffer("others", torch.tensor(drawn), persistent=False)
+        self.plain = torch.randn(8)
+
+
+@pytest.mark.parametrize("place", ["body", "head"])
+def test_whatever_generator_a_package_draws_by_its_numbers_are_the_same_and_sound(
+    place: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def build() -> nn.Module:
+        small = SMALL_BACKBONE.build()
+        small.append(nn.Sequential(nn.Linear(1000, 8), OfEachGenerator(), nn.Linear(2, 1000)))
+        return small
+
+    def head(network: nn.Module, classes: int) -> nn.Module:
+        network.set_submodule("5", OfEachGenerator())
+        return network.get_submodule("5")
+
+    entry = (
+        replace(SMALL_BACKBONE, name="drawing", build=build)
+        if place == "body"
+        else replace(SMALL_BACKBONE, name="drawing", replace_head=head)
+    )
+    monkeypatch.setattr(registry, "BACKBONES", {**BACKBONES, "drawing": entry})
+    found = []
+    for turn in range(3):
+        torch.manual_seed(turn)
+        np.random.seed(turn)  # noqa: NPY002
+        random.seed(turn)
+        held = [torch.full((64,), 1e30) for _ in range(50)]  # what memory may hold
+        del held
+        model = build_classifier(BackboneConfig("drawing", "none"), turn).model
+        assert random.random() == random.Random(turn).random()
+        assert np.random.rand() == np.random.RandomState(turn).rand()  # noqa: NPY002
+        (layer,) = [each for each in model.modules() if isinstance(each, OfEachGenerator)]
+        found.append((layer.first, layer.others, layer.plain))
+    for numbers in zip(*found, strict=True):
+        assert all(torch.equal(numbers[0], other) for other in numbers)
+        assert numbers[0].abs().max() < 10
+        assert len(set(numbers[0].flatten().tolist())) == numbers[0].numel()
+
+
+def test_what_is_no_network_or_has_no_shapes_yet_is_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    entries = {
+        "none": replace(SMALL_BACKBONE, name="none", build=lambda: None),
+        "lazy": replace(
+            SMALL_BACKBONE,
+            name="lazy",
+            build=lambda: nn.Sequential(*SMALL_BACKBONE.build(), nn.LazyLinear(3)),
+        ),
+    }
+    monkeypatch.setattr(registry, "BACKBONES", {**BACKBONES, **entries})
+    with pytest.raises(UserError, match=r"name=none: its `build` gives NoneType"):
+        build_classifier(BackboneConfig("none", "none"), 0)
+    with pytest.raises(UserError, match=r"LazyLinear has weights whose shapes are not known"):
+        build_classifier(BackboneConfig("lazy", "none"), 0)
+
+
+def test_a_package_is_offered_what_its_network_can_have(monkeypatch: pytest.MonkeyPatch) -> None:
+    def scaled() -> nn.Module:
+        return nn.Sequential(*SMALL_BACKBONE.build(), Scale())
+
+    entries = {
+        "scaled": replace(SMALL_BACKBONE, name="scaled", build=scaled),
+        "plain": replace(SMALL_BACKBONE, name="plain"),
+    }
+    monkeypatch.setattr(registry, "BACKBONES", {**BACKBONES, **entries})
+    with pytest.raises(UserError) as small:
+        build_classifier(BackboneConfig("plain", "imagenet"), 0)
+    with pytest.raises(UserError) as refused:
+        build_classifier(BackboneConfig("scaled", "imagenet"), 0)
+    for error in (small, refused):
+        assert "PATH of its .pth or .pt file" in str(error.value)
+        assert ".onnx" not in str(error.value)
+    assert "backbone.weights=none" in str(small.value)
+    assert "backbone.weights=none" not in str(refused.value)
 
 
 def test_what_a_constructor_draws_beside_its_weights_is_the_same_in_every_network(
