@@ -8,8 +8,9 @@ from contextlib import contextmanager
 from typing import Any
 
 from rich import progress
-from rich.console import Console
+from rich.console import Console, ConsoleDimensions
 from rich.table import Column
+from rich.text import Text
 
 from mcalc.line_breaks import wrapped
 
@@ -19,6 +20,16 @@ class _Console(Console):
 
     A word longer than a line, as a path, stays whole, so that it can be copied.
     """
+
+    @property
+    def size(self) -> ConsoleDimensions:
+        """As rich's, which takes COLUMNS=0 as it stands; elsewhere it means that nobody knows."""
+        found = super().size
+        return found if found.width else ConsoleDimensions(_UNKNOWN_WIDTH, found.height)
+
+    @size.setter
+    def size(self, size: tuple[int, int]) -> None:
+        self._width, self._height = size
 
     def print(self, *objects: Any, **options: Any) -> None:
         """As rich's."""
@@ -34,8 +45,15 @@ may contain brackets."""
 stderr = _Console(stderr=True, highlight=False, soft_wrap=True, markup=False)
 """For the progress of commands whose output may be read by another program."""
 
+_UNKNOWN_WIDTH = 80
+
 QUIET_SECONDS = 15.0
 """Without a terminal, shortest time between two lines."""
+
+
+def shows_bars(console: Console) -> bool:
+    """Whether it is a terminal that can write over a line: TERM=dumb cannot, as Emacs' shell."""
+    return console.is_terminal and not console.is_dumb_terminal
 
 
 class Display:
@@ -80,10 +98,10 @@ def counting(console: Console, title: str) -> Iterator[Callable[[int, int], None
             nonlocal task, last
             if task is None:
                 task = bar.add_task(title, total=total, note="")
-                if not console.is_terminal and not console.stderr:
+                if not shows_bars(console) and not console.stderr:
                     console.print(f"{title}: {total}")
             bar.update(task, completed=done, total=total)
-            if not console.is_terminal and time.monotonic() - last > QUIET_SECONDS:
+            if not shows_bars(console) and time.monotonic() - last > QUIET_SECONDS:
                 last = time.monotonic()
                 console.print(f"{title}: {done} of {total}")
 
@@ -104,14 +122,24 @@ def format_time(seconds: float) -> str:
     return f"{whole} s"
 
 
+class _Title(progress.TextColumn):
+    """Text on one line, in a column that may become narrower than the text is."""
+
+    def render(self, task: progress.Task) -> Text:
+        """As rich's."""
+        text = super().render(task)
+        text.no_wrap = True
+        return text
+
+
 def _bar(console: Console) -> progress.Progress:
     return progress.Progress(
-        progress.TextColumn(
+        _Title(
             "{task.description}",
             markup=False,
-            table_column=Column(no_wrap=True, min_width=12, max_width=24, overflow="ellipsis"),
+            table_column=Column(min_width=12, max_width=24, overflow="ellipsis"),
         ),
-        progress.BarColumn(bar_width=12, table_column=Column(no_wrap=True, min_width=12)),
+        progress.BarColumn(bar_width=12, table_column=Column(min_width=4)),
         progress.MofNCompleteColumn(table_column=Column(no_wrap=True, min_width=5)),
         progress.TimeRemainingColumn(table_column=Column(no_wrap=True, min_width=7)),
         progress.TextColumn(
@@ -121,8 +149,8 @@ def _bar(console: Console) -> progress.Progress:
         ),
         console=console,
         transient=True,
-        # where a terminal is narrow, the note (`ratio`) gives way, not the name, bar or estimate:
-        # without `expand` every column would lose the same
+        # where a terminal is narrow, the note (`ratio`) gives way, then name and bar, which may
+        # wrap for rich; the count and the estimate stay. Without `expand` each would lose the same
         expand=True,
-        disable=not console.is_terminal,
+        disable=not shows_bars(console),
     )

@@ -9,6 +9,7 @@ import re
 import selectors
 import struct
 import termios
+from collections.abc import Mapping
 from fcntl import ioctl
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from rich.console import Console
 from small_network import SMALL_NETWORK
 
 from mcalc.config import joined, short_name, short_title
-from mcalc.console import Display, format_time
+from mcalc.console import Display, counting, format_time
 from mcalc.line_breaks import wrapped
 
 SMALL = (
@@ -28,15 +29,18 @@ SMALL = (
 )  # fmt: skip
 
 
-def on_terminal(columns: int, folder: Path, *arguments: str) -> tuple[int, str]:
+def on_terminal(
+    columns: int, folder: Path, *arguments: str, environment: Mapping[str, str] | None = None
+) -> tuple[int, str]:
     """Exit status and output of a command on a terminal so wide, without its control sequences."""
     ours, its = pty.openpty()
     ioctl(its, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
-    environment = {**os.environ, "TERM": "xterm-256color"}
+    surroundings = {**os.environ, "TERM": "xterm-256color"}
     for name in ("COLUMNS", "LINES"):
-        environment.pop(name, None)
+        surroundings.pop(name, None)
+    surroundings |= environment or {}
     terminal = Path(os.ttyname(its))
-    process = processes.start(*arguments, folder=folder, environment=environment, log=terminal)
+    process = processes.start(*arguments, folder=folder, environment=surroundings, log=terminal)
     written = b""
     with selectors.DefaultSelector() as output:
         output.register(ours, selectors.EVENT_READ)
@@ -157,6 +161,42 @@ def test_the_note_alone_gives_way_where_the_terminal_is_narrow(columns: int, not
     assert sweep[1].split()[0] == "1/4"
     beside = "".join(said).strip()
     assert beside == note or (beside.endswith("…") and note.startswith(beside[:-1]))
+
+
+@pytest.mark.parametrize("columns", [44, 46, 50, 57])
+@pytest.mark.parametrize("name", ["head.weight_lr=15, stopping.patience=5", "AL10"])
+def test_the_count_and_the_estimate_stay_whole_where_the_terminal_is_narrower(
+    columns: int, name: str
+) -> None:
+    screen = Console(file=io.StringIO(), force_terminal=True, width=columns)
+    display = Display(screen)
+    display.update(display.add(name, None), 9000, "loss 0.693", 12345)
+    screen.print(display.bars.get_renderable())
+    (shown,) = re.sub(r"\x1b\[[0-9;]*m", "", screen.file.getvalue()).splitlines()
+    title, figures = (part.strip() for part in re.split("[━╸╺]+", shown))
+    assert len(shown) == columns
+    assert title == name or (title.endswith("…") and name.startswith(title[:-1]))
+    assert figures.split()[:2] == ["9000/12345", "-:--:--"]
+
+
+def test_a_terminal_that_cannot_write_over_a_line_gets_lines(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("TERM", "dumb")
+    monkeypatch.setattr("mcalc.console.QUIET_SECONDS", 0.0)
+    screen = Console(file=io.StringIO(), force_terminal=True, width=80)
+    with counting(screen, "preparing images") as count:
+        for done in (1, 2):
+            count(done, 2)
+    said = screen.file.getvalue().splitlines()
+    assert said == ["preparing images: 2", "preparing images: 1 of 2", "preparing images: 2 of 2"]
+
+
+def test_a_width_of_nought_is_none_that_anybody_knows(tmp_path: Path) -> None:
+    status, printed = on_terminal(80, tmp_path, "mcalc.sweep", "list", environment={"COLUMNS": "0"})
+    assert status == 2
+    assert "no sweep is recorded" in printed
+    assert "Traceback" not in printed
 
 
 @pytest.mark.whole

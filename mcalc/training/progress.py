@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from rich.progress import TaskID
 
 from mcalc.config import PlannedTrial
-from mcalc.console import QUIET_SECONDS, Display, console, format_time
+from mcalc.console import QUIET_SECONDS, Display, console, format_time, shows_bars
 from mcalc.results import CurvePoint
 from mcalc.training.listener import Listener
 
@@ -58,7 +58,7 @@ class TrainingProgress(Listener):
         if self.task is not None:
             self.display.update(self.task, iteration, self.note, self.total)
         now = time.monotonic()
-        if not console.is_terminal and now - self.last > QUIET_SECONDS:
+        if not shows_bars(console) and now - self.last > QUIET_SECONDS:
             self.last = now
             each = (now - self.began) / (iteration - self.before)
             _log.info(

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from optuna.trial import FrozenTrial, TrialState
 
 from mcalc.config import short_title
-from mcalc.console import Display, console, format_time
+from mcalc.console import Display, console, format_time, shows_bars
 from mcalc.sweep.store import SweepStudy, Tally, result
 
 _TERMINAL_SECONDS = 2.0
@@ -51,7 +51,7 @@ class SweepView:
         seen = self.study.tally()
         line = self.line(seen)
         self.display.update(self._task, _settled(seen), line, self.total)
-        if not console.is_terminal and line != self._said:
+        if not shows_bars(console) and line != self._said:
             self._said = line
             console.print(f"{short_title(self.title)}: {line}")
 
@@ -59,7 +59,7 @@ class SweepView:
     def watching(self) -> Iterator[None]:
         """Inside, the view follows jobs that run in other processes."""
         ended = threading.Event()
-        seconds = _TERMINAL_SECONDS if console.is_terminal else _LINE_SECONDS
+        seconds = _TERMINAL_SECONDS if shows_bars(console) else _LINE_SECONDS
 
         def follow() -> None:
             while not ended.wait(seconds):
