@@ -34,8 +34,9 @@ def put_dropout(model: nn.Module) -> None:
 def _noise(like: Tensor, p: float) -> Tensor:
     """What `like` is multiplied by: 0, or 1 / (1 - p).
 
-    Each number takes a byte of the generator, or two where 256 steps do not give p exactly: then it
-    is p to within 1e-5, and so is the factor.
+    Each number takes a byte of the generator, or two where 256 steps do not give p exactly: then p
+    is taken to the nearest 65,536th, of which at least one is dropped and one kept. The factor is
+    that of the p which is taken, so that the mean stays.
     """
     kind, levels = (torch.uint8, 256) if (256 * p).is_integer() else (torch.int16, 65_536)
     dropped = min(max(round(levels * p), 1), levels - 1)
