@@ -1,8 +1,8 @@
 """Networks built without the random weights that their constructors draw.
 
 They are for callers who replace every weight, by a file's or by one of the trial's own seed. To
-draw AlexNet's takes a quarter of a second, in each training run. Buffers are another matter: files
-may not hold them, and no seed of a trial draws them.
+draw AlexNet's takes a quarter of a second, in each training run. A network with numbers beside its
+weights is another matter: files may not hold them, and no seed of a trial draws them.
 """
 
 from __future__ import annotations
@@ -34,10 +34,9 @@ _DRAWS = (
 
 
 class Undrawn(TorchFunctionMode):
-    """While inside, `torch.nn.init` leaves random parameters as memory holds them.
+    """While inside, `torch.nn.init` leaves random numbers as memory holds them.
 
-    Buffers are drawn. Constants are written, as batch normalisation's ones. For a parameter the
-    generator is not advanced.
+    Constants are written, as batch normalisation's ones. The generator is not advanced.
     """
 
     def __torch_function__(
@@ -50,9 +49,7 @@ class Undrawn(TorchFunctionMode):
         """Answer for a function of PyTorch."""
         named = named or {}
         if function in _DRAWS:
-            tensor = named["tensor"] if "tensor" in named else arguments[0]
-            if isinstance(tensor, nn.Parameter):
-                return tensor
+            return named["tensor"] if "tensor" in named else arguments[0]
         return function(*arguments, **named)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import time
@@ -122,18 +123,48 @@ def test_a_network_whose_weights_no_rule_draws_is_measured_too(
     assert measured(scaled).network_bytes == 4 * (3 * 1000 + 1000 + 1 + 1000 * 2 + 2)
 
 
-@pytest.mark.parametrize("own", [None, "active"])
-def test_its_threads_wait_as_the_user_says_else_without_spinning(
-    own: str | None, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    if own:
-        monkeypatch.setenv("OMP_WAIT_POLICY", own)
-    else:
-        monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
-    with StepProcess() as steps:
-        steps.start()
-        (process,) = started()
-        assert process.environ()["OMP_WAIT_POLICY"] == (own or "passive")
+def test_beside_others_a_step_is_that_of_one_thread_and_says_so(config: Config) -> None:
+    two = replace(config, trainer=replace(config.trainer, threads=2))
+    threads = []
+
+    def seen(*_: object) -> None:
+        threads.append(torch.get_num_threads())
+
+    hook = nn.modules.module.register_module_forward_pre_hook(seen)
+    try:
+        step = measured(two, beside_others=True)
+    finally:
+        hook.remove()
+    assert not step.alone
+    assert step.seconds > 0
+    assert {*threads} == {1}, "threads would wait for others, and that would count"
+    assert measured(config, beside_others=True).alone, "a single one waits for none"
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="no cores of its own")
+def test_what_others_take_of_the_cores_is_seen() -> None:
+    core = min(os.sched_getaffinity(0))
+    program = """
+import os, sys, time
+from mcalc.sweep.display.step_process import _Others
+os.sched_setaffinity(0, {int(sys.argv[1])})
+others = _Others()
+print(flush=True)
+began = time.monotonic()
+while time.monotonic() - began < 1.0:
+    pass
+print(others.share())
+"""
+    asked = [sys.executable, "-c", program, str(core)]
+    own = {"stdout": subprocess.PIPE, "text": True}
+    with subprocess.Popen(asked, **own) as seen:
+        assert seen.stdout is not None
+        seen.stdout.readline()
+        spin = f"import os; os.sched_setaffinity(0, {{{core}}})\nwhile True: pass"
+        with subprocess.Popen([sys.executable, "-c", spin]) as other:
+            share = float(seen.stdout.readline())
+            other.kill()
+    assert 0.1 < share < 1.0
 
 
 def test_it_ends_with_its_block_whatever_ends_that() -> None:

@@ -52,6 +52,13 @@ def test_another_kind_of_step_is_another_one_and_both_are_kept(kind: tuple[str, 
     assert step_time(kind, Measuring()) == other
 
 
+def test_what_was_measured_beside_others_is_measured_again() -> None:
+    beside = replace(STEP, alone=False)
+    assert step_time(KIND, Measuring(beside)) == beside
+    assert step_time(KIND, Measuring()) == STEP
+    assert step_time(KIND, Measuring(beside)) == STEP
+
+
 def test_another_number_of_threads_is_measured_again(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     step_time(KIND, Measuring())

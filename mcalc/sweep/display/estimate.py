@@ -39,6 +39,8 @@ class Estimate:
     """Training runs of it whose speed this machine has recorded; the others' was measured."""
     measured: datetime | None
     """When the oldest of those was."""
+    alone: bool
+    """Whether the machine was quiet whenever one was."""
     weights_known: frozenset[str]
     """Backbones that have trained here, or whose weights a server offers."""
     runs: int
@@ -95,9 +97,17 @@ def estimate(
         if config.tracking.checkpoint_minutes:
             largest = max(largest, (3 if config.stopping.network.value == "best" else 2) * size)
     disk += sum(best.values())
-    oldest = min((step.when for *_, step in speeds.values() if step), default=None)
+    steps = [step for *_, step in speeds.values() if step]
     return Estimate(
-        seconds, iterations, recorded, oldest, frozenset(known), len(runs), disk, largest
+        seconds,
+        iterations,
+        recorded,
+        min((step.when for step in steps), default=None),
+        all(step.alone for step in steps),
+        frozenset(known),
+        len(runs),
+        disk,
+        largest,
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Callable
 from datetime import datetime
 from functools import lru_cache
 
@@ -19,6 +20,11 @@ from mcalc.sweep.display.step_times import MeasuredStep
 from mcalc.training import all_cores, resolve_precision, use_threads, uses_gpu
 
 _MEASURED_STEPS = 3
+_BUSY = 1.15
+"""Beside others, a step by the clock takes this many times its share of the processor's time, or
+more; on a quiet machine it was 1.03."""
+_GAIN = 0.78
+"""n threads were n ** 0.78 times as fast as one: AlexNet and GoogLeNet in bf16, two Zen 5 cores."""
 
 
 @lru_cache(maxsize=1)
@@ -32,28 +38,51 @@ def _built(backbone: str) -> Built:
     return Built(model.train(), head, entry.contract, entry.stages, "zeros")
 
 
-def measured(config: Config) -> MeasuredStep:
-    """A training step, measured now, and what else is known of its network then."""
+def measured(config: Config, *, beside_others: bool = False) -> MeasuredStep:
+    """A training step, measured now, and what else is known of its network then.
+
+    `beside_others`: other processes are known to use the cores of this one.
+    """
     name = config.backbone.name
     built = _built(name)
     kept = built.head if config.backbone.freeze == "all" else built.model
     size = sum(value.numel() * value.element_size() for value in kept.state_dict().values())
     offered = find_backbone(name).imagenet is not None
-    return MeasuredStep(_step_seconds(config, built), size, offered, datetime.now().astimezone())
+    seconds, alone = _step_seconds(config, built, beside_others)
+    return MeasuredStep(seconds, size, offered, datetime.now().astimezone(), alone)
 
 
-def _step_seconds(config: Config, built: Built) -> float:
-    """Seconds of a training step on a quiet machine: the fastest of a few.
+def _step_seconds(config: Config, built: Built, beside_others: bool) -> tuple[float, bool]:
+    """Seconds of a training step on a quiet machine, and whether it was quiet.
 
-    On a CPU the processor's time is taken, divided by the threads. Wall-clock time would count the
-    turns of other processes too.
+    The fastest of a few. On a CPU the processor's time is taken, divided by the threads: wall-clock
+    time would count the turns of other processes too. Beside those, threads spin while they wait
+    for one that has no turn, for seconds, and in PyTorch's own arithmetic too. Then the time of one
+    thread counts, which does not wait.
     """
     # as training does: freed memory that is cleared again in each step would double its time
     keep_freed_memory()
     threads = config.trainer.threads or all_cores()
-    use_threads(threads)
     shared_among = min(threads, os.cpu_count() or 1)
     device = torch.device("cuda" if uses_gpu(config.trainer) else "cpu")
+    step = _step(config, built, device)
+    if device.type == "cuda" or shared_among == 1 or not beside_others:
+        use_threads(threads)
+        step()  # it allocates
+        wall, own = _fastest(step, _MEASURED_STEPS)
+        if device.type == "cuda":
+            return wall, True
+        if shared_among == 1 or wall < _BUSY * own / shared_among:
+            return own / shared_among, True
+    use_threads(1)
+    step()
+    _, own = _fastest(step, _MEASURED_STEPS)
+    use_threads(threads)
+    return own / shared_among**_GAIN, False
+
+
+def _step(config: Config, built: Built, device: torch.device) -> Callable[[], None]:
+    """A training step on images of nothing."""
     # another plan's network may have been frozen
     built.model.requires_grad_(True)
     module = Learner(built, config.backbone, config.head, config.trainer).to(device)
@@ -64,20 +93,25 @@ def _step_seconds(config: Config, built: Built) -> float:
     images = torch.zeros(batch, 1, width, width, dtype=torch.uint8, device=device)
     labels = torch.zeros(batch, dtype=torch.int64, device=device)
     low = resolve_precision(config.trainer).value == "bf16"
-    times = []
-    for _ in range(1 + _MEASURED_STEPS):
-        began = _now(device, shared_among)
+
+    def step() -> None:
         with torch.autocast(device.type, torch.bfloat16, enabled=low):
             loss, _ = module.loss(images, labels)
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
-        times.append(_now(device, shared_among) - began)
-    return min(times[1:])  # the first one allocates
+        if device.type == "cuda":
+            torch.cuda.synchronize()
+
+    return step
 
 
-def _now(device: torch.device, shared_among: int) -> float:
-    if device.type == "cuda":
-        torch.cuda.synchronize()
-        return time.perf_counter()
-    return time.process_time() / shared_among
+def _fastest(step: Callable[[], None], times: int) -> tuple[float, float]:
+    """Seconds of the fastest of some steps: by the clock, and of this process's threads."""
+    clock, own = [], []
+    for _ in range(times):
+        began = time.perf_counter(), time.process_time()
+        step()
+        clock.append(time.perf_counter() - began[0])
+        own.append(time.process_time() - began[1])
+    return min(clock), min(own)

@@ -84,6 +84,8 @@ def _origin(found: Estimate) -> str:
     assert found.measured is not None
     now = datetime.now().astimezone() - found.measured < _NOW
     when = "now" if now else f"{found.measured:%Y-%m-%d %H:%M}"
+    if not found.alone:
+        when += " beside other work, which makes it less exact"
     if found.recorded:
         return (
             f"{found.recorded} of {found.runs} runs from this machine's record, the others from "

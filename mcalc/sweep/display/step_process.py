@@ -9,18 +9,20 @@ import os
 import pickle
 import subprocess
 import sys
+import time
 from contextlib import suppress
 from types import TracebackType
 from typing import Self
+
+import psutil
 
 from mcalc.config import Config
 from mcalc.importing import large_imports
 from mcalc.iteration import usable_cores
 from mcalc.sweep.display.step_times import MeasuredStep
 
-_NO_SPINNING = {"OMP_WAIT_POLICY": "passive"}
-"""A thread that spins for another one takes processor time as if it worked: on two cores beside
-another busy process, three times a step's own."""
+_BUSY = 0.1
+"""Share of the cores that others use from which on a measurement is not that of a quiet machine."""
 
 
 class StepProcess:
@@ -43,7 +45,6 @@ class StepProcess:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
-                env={**_NO_SPINNING, **os.environ},
                 # Ctrl-C is for this process, which ends the other
                 start_new_session=True,
             )
@@ -98,8 +99,34 @@ def _measured_here(config: Config) -> MeasuredStep:
     return measured(config)
 
 
+class _Others:
+    """How busy other processes keep the cores of this one, but for the one that asks."""
+
+    def __init__(self) -> None:
+        self._asks = psutil.Process(os.getppid())
+        self._began = self._now()
+
+    def share(self) -> float:
+        """0 to 1, of the time since this was made."""
+        clock, used, ours = (now - then for now, then in zip(self._now(), self._began, strict=True))
+        return max(0.0, used - ours) / (clock * usable_cores())
+
+    def _now(self) -> tuple[float, float, float]:
+        """Time by the clock, and of the processor: all of it, and ours; in seconds."""
+        each = psutil.cpu_times(percpu=True)
+        if hasattr(os, "sched_getaffinity"):
+            each = [each[core] for core in os.sched_getaffinity(0) if core < len(each)]
+        used = sum(core.user + core.system + getattr(core, "nice", 0.0) for core in each)
+        ours = time.process_time()
+        with suppress(psutil.Error):
+            asks = self._asks.cpu_times()
+            ours += asks.user + asks.system
+        return time.monotonic(), used, ours
+
+
 def _answer_questions() -> None:
     """Answer each config that comes, until the process that asks closes the pipe or ends."""
+    others = _Others()
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # whatever PyTorch or a network prints is no answer
     with large_imports():
@@ -109,7 +136,7 @@ def _answer_questions() -> None:
             config = pickle.load(sys.stdin.buffer)
         except EOFError:
             return
-        pickle.dump(measured(config), answers)
+        pickle.dump(measured(config, beside_others=others.share() > _BUSY), answers)
         answers.flush()
 
 

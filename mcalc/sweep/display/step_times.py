@@ -11,7 +11,7 @@ import os
 import platform
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from importlib.metadata import version
 from pathlib import Path
@@ -36,10 +36,14 @@ class MeasuredStep:
     """Whether a server has its ImageNet weights."""
     when: datetime
     """When it was measured, with its time zone."""
+    alone: bool = True
+    """Whether the machine was quiet. Beside others a measurement is less exact, and is not kept."""
 
 
 def step_time(kind: tuple[str, ...], measure: Callable[[], MeasuredStep]) -> MeasuredStep:
     """A step measured on this machine within a week, with these versions; else measured now.
+
+    What is measured on a quiet machine is kept.
 
     Args:
         kind: what else the time of a step depends on.
@@ -51,7 +55,8 @@ def step_time(kind: tuple[str, ...], measure: Callable[[], MeasuredStep]) -> Mea
     if key in kept:
         return kept[key]
     measured = measure()
-    _write({**kept, key: measured})
+    if measured.alone:
+        _write({**kept, key: measured})
     return measured
 
 
@@ -85,7 +90,12 @@ def _step(fields: Mapping[str, Any]) -> MeasuredStep:
 
 def _write(steps: Mapping[str, MeasuredStep]) -> None:
     content = {
-        key: {**asdict(step), "when": step.when.isoformat(timespec="seconds")}
+        key: {
+            "seconds": step.seconds,
+            "network_bytes": step.network_bytes,
+            "offered": step.offered,
+            "when": step.when.isoformat(timespec="seconds"),
+        }
         for key, step in steps.items()
     }
     # a user without a folder that can be written measures each time
