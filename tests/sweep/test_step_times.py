@@ -53,7 +53,7 @@ def test_another_kind_of_step_is_another_one_and_both_are_kept(kind: tuple[str, 
 
 
 def test_what_was_measured_beside_others_is_measured_again() -> None:
-    beside = replace(STEP, alone=False)
+    beside = replace(STEP, seconds=9.0, alone=False)
     assert step_time(KIND, Measuring(beside)) == beside
     assert step_time(KIND, Measuring()) == STEP
     assert step_time(KIND, Measuring(beside)) == STEP
