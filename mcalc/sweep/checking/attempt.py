@@ -47,7 +47,7 @@ def identity_problems(study: SweepStudy, attempt: FrozenTrial, run: RecordedTria
         if recorded is not None and recorded != str(value):
             yield f"its {name} is {value} in Optuna, {recorded} in MLflow"
     yield from _parameter_problems(study, attempt, identity)
-    numerics = _identity(run).get("numerics")
+    numerics = run.numerics
     if numerics is not None and identity.get("numerics", numerics) != numerics:
         yield f"its numerics are {identity['numerics']} in Optuna, {numerics} in MLflow"
 
@@ -82,7 +82,7 @@ def identity_of(study: SweepStudy, attempt: FrozenTrial, run: RecordedTrial) -> 
         if run.params.get(name, str(value)) == str(value)
     }
     facts = {tag: run.tags.get(f"mcalc.{tag}", known.get(tag, "")) for tag in _TAGS}
-    numerics = _identity(run).get("numerics")
+    numerics = run.numerics
     numerics = known.get("numerics", 0) if numerics is None else numerics
     attempts = known.get("attempt", 1)
     return {
