@@ -121,6 +121,7 @@ BACKBONES: Mapping[str, Backbone] = {
         build=AlexNet,
         replace_head=_linear_head("classifier.6", 4096),
         contract=InputContract(227, 63, _IMAGENET_RGB_MEAN, _IMAGENET_RGB_STD),
+        only_weights=True,
         stages=(
             *(rf"features\.{layer}\." for layer in (0, 3, 6, 8)),
             *(r"(features\.10|classifier\.0)\.", r"classifier\.[13]\."),  # with their dropouts
@@ -136,6 +137,7 @@ BACKBONES: Mapping[str, Backbone] = {
         build=_build_googlenet,
         replace_head=_linear_head("fc", 1024),
         contract=InputContract(224, 15, (127.5, 127.5, 127.5), (127.5, 127.5, 127.5)),
+        only_weights=True,
         stages=(*(rf"conv{layer}\." for layer in (1, 2, 3)), *_INCEPTION_STAGES, r"fc\."),
         imagenet=GoogLeNet_Weights.IMAGENET1K_V1,
         optional=("aux1", "aux2"),
@@ -146,6 +148,7 @@ BACKBONES: Mapping[str, Backbone] = {
         build=lambda: SqueezeNet(version="1_1"),
         replace_head=_squeezenet_head,
         contract=InputContract(224, 17, _IMAGENET_RGB_MEAN, _IMAGENET_RGB_STD),
+        only_weights=True,
         stages=(
             *(rf"features\.{layer}\." for layer in (0, 3, 4, 6, 7, 9, 10, 11)),
             r"(features\.12|classifier\.0)\.",
@@ -161,6 +164,7 @@ BACKBONES: Mapping[str, Backbone] = {
         build=BvlcAlexNet,
         replace_head=_linear_head("fc8", 4096),
         contract=InputContract(227, 39, CAFFE_BGR_MEAN, (1.0, 1.0, 1.0)),
+        only_weights=True,
         stages=(
             *(rf"conv{layer}\." for layer in range(1, 6)),
             *(rf"(fc|dropout){layer}\." for layer in (6, 7)),
@@ -174,6 +178,7 @@ BACKBONES: Mapping[str, Backbone] = {
         build=BvlcGoogLeNet,
         replace_head=_linear_head("classifier", 1024),
         contract=InputContract(224, 31, CAFFE_BGR_MEAN, (1.0, 1.0, 1.0)),
+        only_weights=True,
         stages=(r"conv1\.", r"conv2(_reduce)?\.", *_INCEPTION_STAGES, r"classifier\."),
         npz_key=googlenet_bvlc.caffe_key,
         optional=googlenet_bvlc.AUXILIARY,

@@ -19,12 +19,28 @@ class Fire(TorchvisionFire):  # type: ignore[misc]  # torchvision has no types
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) -> (B, expand1x1 + expand3x3, H, W)."""
-        if not self.training or isinstance(x, fx.Proxy):
+        if not self.training or isinstance(x, fx.Proxy) or not self._is_plain():
             # step by step, as torchvision's: where layers are watched, and files are matched
             expanded: Tensor = super().forward(x)
             return expanded
         x = self.squeeze_activation(self.squeeze(x))
         return torch.relu_(torch.cat([self.expand1x1(x), self.expand3x3(x)], 1))
+
+    def _is_plain(self) -> bool:
+        """Whether what is left out below is torchvision's own, and nobody looks at it."""
+        layers = (self.expand1x1_activation, self.expand3x3_activation)
+        return all(type(layer) is nn.ReLU and not _is_watched(layer) for layer in layers)
+
+
+def _is_watched(layer: nn.Module) -> bool:
+    """Whether a layer has hooks."""
+    hooks = (
+        layer._forward_hooks,
+        layer._forward_pre_hooks,
+        layer._backward_hooks,
+        layer._backward_pre_hooks,
+    )
+    return any(hooks)
 
 
 def put_fire(model: nn.Module) -> None:

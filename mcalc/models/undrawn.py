@@ -1,21 +1,21 @@
 """Networks built without the random weights that their constructors draw.
 
 They are for callers who replace every weight, by a file's or by one of the trial's own seed. To
-draw AlexNet's takes a quarter of a second, in each training run. A network with numbers beside its
-weights is another matter: files may not hold them, and no seed of a trial draws them.
+draw AlexNet's takes a quarter of a second, in each training run. A network that may have numbers
+beside its weights, or make some of them, is drawn: files may not hold those, and no seed of a trial
+draws them.
 """
 
 from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _NormBase
+from torch import nn
 from torch.overrides import TorchFunctionMode
 
 from mcalc.errors import UserError
@@ -61,10 +61,13 @@ def blank(entry: Backbone) -> nn.Module:
 
     Raises UserError where the entry builds something else.
     """
-    model = _built(entry, Undrawn())
-    if _has_numbers_of_its_own(model):
-        # they may be made of the weights, as a copy of those that it begins with
-        model = _built(entry, nullcontext())
+    with _same_draws(), Undrawn() if entry.only_weights else nullcontext():
+        model = entry.build()
+    if not isinstance(model, nn.Module):
+        raise UserError(
+            f"backbone.name={entry.name}: its `build` gives {type(model).__name__}, expected a "
+            "torch.nn.Module; correct its entry"
+        )
     put_dropout(model)
     put_fire(model)
     return model
@@ -77,17 +80,6 @@ def put_head(model: nn.Module, entry: Backbone, classes: int) -> nn.Module:
     """
     with _same_draws():
         return entry.replace_head(model, classes)
-
-
-def _built(entry: Backbone, mode: AbstractContextManager[object]) -> nn.Module:
-    with _same_draws(), mode:
-        model = entry.build()
-    if not isinstance(model, nn.Module):
-        raise UserError(
-            f"backbone.name={entry.name}: its `build` gives {type(model).__name__}, expected a "
-            "torch.nn.Module; correct its entry"
-        )
-    return model
 
 
 @contextmanager
@@ -106,13 +98,3 @@ def _same_draws() -> Iterator[None]:
     finally:
         np.random.set_state(numpy)  # noqa: NPY002
         random.setstate(python)
-
-
-def _has_numbers_of_its_own(model: nn.Module) -> bool:
-    """Whether a network has tensors beside its parameters, and the statistics of normalisations."""
-    return any(
-        next(module.buffers(recurse=False), None) is not None
-        or any(isinstance(value, Tensor) for value in vars(module).values())
-        for module in model.modules()
-        if not isinstance(module, _NormBase)
-    )

@@ -49,6 +49,24 @@ def test_a_step_gives_the_numbers_of_torchvisions_to_the_last_bit(
     assert any(gradient.abs().max() > 0 for gradient in found[1][1:])
 
 
+@pytest.mark.parametrize("change", ["another activation", "a hook"])
+def test_a_package_that_changes_or_watches_the_branches_gets_what_it_asks(change: str) -> None:
+    seen = []
+    found = []
+    for network in networks("1_1"):
+        for fire in network.modules():
+            if not isinstance(fire, TorchvisionFire):
+                continue
+            if change == "another activation":
+                fire.expand1x1_activation = nn.SiLU()
+            else:
+                fire.expand3x3_activation.register_forward_hook(lambda *_: seen.append(1))
+        images = torch.rand(3, 3, 96, 96, generator=torch.Generator().manual_seed(5))
+        found.append(step(network.train(), images, torch.float32))
+    assert all(torch.equal(theirs, ours) for theirs, ours in zip(*found, strict=True))
+    assert len(seen) == (2 * 8 if change == "a hook" else 0)
+
+
 def test_its_steps_are_read_as_torchvisions() -> None:
     theirs, ours = networks("1_1")
     for training in (True, False):

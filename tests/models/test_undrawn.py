@@ -80,6 +80,7 @@ class OfEachGenerator(nn.Linear):
         drawn = [*np.random.rand(4), *(random.random() for _ in range(4))]  # noqa: NPY002
         self.register_buffer("others", torch.tensor(drawn), persistent=False)
         self.plain = torch.randn(8)
+        self.listed = [nn.init.normal_(torch.empty(8)), self.weight.detach().clone()]
 
 
 @pytest.mark.parametrize("place", ["body", "head"])
@@ -112,7 +113,7 @@ def test_whatever_generator_a_package_draws_by_its_numbers_are_the_same_and_soun
         assert random.random() == random.Random(turn).random()
         assert np.random.rand() == np.random.RandomState(turn).rand()  # noqa: NPY002
         (layer,) = [each for each in model.modules() if isinstance(each, OfEachGenerator)]
-        found.append((layer.first, layer.others, layer.plain))
+        found.append((layer.first, layer.others, layer.plain, *layer.listed))
     for numbers in zip(*found, strict=True):
         assert all(torch.equal(numbers[0], other) for other in numbers)
         assert numbers[0].abs().max() < 10

@@ -107,7 +107,7 @@ def test_an_estimate_says_when_its_steps_were_measured(
         return line
 
     first = planned()
-    assert "(from the processor time of a few steps, measured now;" in first
+    assert "(from a few steps, measured now;" in first
     assert planned() == first
     # as if the first plan had been made on another day
     file = tmp_path / "kept" / "mcalc" / "steps.json"

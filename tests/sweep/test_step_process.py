@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import psutil
 import pytest
@@ -76,6 +77,42 @@ with StepProcess() as steps:
     )
     # squeezenet 1.1 without its 1000 classes, and with two: numbers of four bytes
     assert done.stdout.split() == [str(4 * (1_235_496 - 513 * 1000 + 513 * 2)), "False"]
+
+
+def _elsewhere(folder: Path, *options: str, path: Path | None = None) -> str:
+    """What a process in this folder prints of a measurement, with a folder before its path."""
+    program = f"""
+from mcalc.config.compose import compose_config
+from mcalc.sweep.display import step_process
+from mcalc.sweep.display.step_process import StepProcess
+step_process._measured_here = None
+with StepProcess() as steps:
+    steps.start()
+    print(steps.measured(compose_config({SETTINGS})).offered)
+"""
+    places = [str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH", "")]
+    environment = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join([*([str(path)] if path else []), *places]),
+    }
+    done = subprocess.run(
+        [sys.executable, *options, "-c", program], cwd=folder, env=environment,
+        capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.mark.parametrize("said", ["Loading", "N.", "cluster module"])
+def test_what_an_interpreter_prints_as_it_starts_is_no_answer(said: str, tmp_path: Path) -> None:
+    (tmp_path / "sitecustomize.py").write_text(f"print({said!r}, flush=True)")
+    assert _elsewhere(tmp_path, path=tmp_path).split("\n")[-2:] == ["True", ""]
+
+
+def test_it_runs_no_file_of_the_working_folder_that_the_command_would_not(tmp_path: Path) -> None:
+    (tmp_path / "random.py").write_text("open('executed', 'w').close()")
+    assert _elsewhere(tmp_path, "-P") == "True\n"
+    assert not (tmp_path / "executed").exists()
 
 
 def test_where_it_is_killed_the_step_is_measured_here(config: Config) -> None:

@@ -24,8 +24,8 @@ Zen 4 core. Heads that see a map take longer; once recorded, their own speed cou
 _RECORD_BYTES = 2_000_000
 """Tables, figures and small crops of a trial, about."""
 
-Measure = Callable[[Config], MeasuredStep]
-"""Measures a training step as a trial of a config would do it."""
+_StepOf = Callable[[Config], MeasuredStep]
+"""A training step as a trial of a config would do it, measured once a plan at the most."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class Estimate:
 def estimate(
     runs: Sequence[Sequence[PlannedTrial]],
     data: Callable[[DataConfig], IndexedData],
-    measured: Measure,
+    measured: Callable[[Config], MeasuredStep],
 ) -> Estimate:
     """Estimate training runs from this machine's record, else from a few steps (`step_time`).
 
@@ -62,6 +62,14 @@ def estimate(
         data: the images of a config.
         measured: measures a training step of a config.
     """
+    steps: dict[tuple[str, ...], MeasuredStep] = {}
+
+    def step_of(config: Config) -> MeasuredStep:
+        kind = _kind(config)
+        if kind not in steps:
+            steps[kind] = step_time(kind, lambda: measured(config))
+        return steps[kind]
+
     speeds: dict[tuple[str, ...], tuple[float, int, MeasuredStep | None]] = {}
     known: set[str] = set()
     computed: set[str] = set()
@@ -76,7 +84,7 @@ def estimate(
         if name not in splits:
             splits[name] = split_of(data(config.data).index, config).split
         if kind not in speeds:
-            speeds[kind] = _speed(config, kind, len(splits[name].validation), measured)
+            speeds[kind] = _speed(config, kind, len(splits[name].validation), step_of)
         each, size, step = speeds[kind]
         if step is None or step.offered:
             known.add(config.backbone.name)
@@ -86,7 +94,7 @@ def estimate(
         features = repr((config.backbone, config.augment, name))
         if config.backbone.freeze == "all" and features not in computed:
             computed.add(features)
-            seconds += _features_seconds(config, splits[name], measured)
+            seconds += _features_seconds(config, splits[name], step_of)
         recorded += step is None
         kept = config.tracking.keep_models
         if kept is KeepModels.all:
@@ -97,13 +105,13 @@ def estimate(
         if config.tracking.checkpoint_minutes:
             largest = max(largest, (3 if config.stopping.network.value == "best" else 2) * size)
     disk += sum(best.values())
-    steps = [step for *_, step in speeds.values() if step]
+    counted = [step for *_, step in speeds.values() if step]
     return Estimate(
         seconds,
         iterations,
         recorded,
-        min((step.when for step in steps), default=None),
-        all(step.alone for step in steps),
+        min((step.when for step in counted), default=None),
+        all(step.alone for step in counted),
         frozenset(known),
         len(runs),
         disk,
@@ -141,7 +149,7 @@ def _recorded(tracking: TrackingConfig, kind: tuple[str, ...]) -> Speed | None:
 
 
 def _speed(
-    config: Config, kind: tuple[str, ...], evaluated: int, measured: Measure
+    config: Config, kind: tuple[str, ...], evaluated: int, step_of: _StepOf
 ) -> tuple[float, int, MeasuredStep | None]:
     """Seconds per iteration, bytes of the network, and the step where the record has no time.
 
@@ -151,10 +159,10 @@ def _speed(
     if recorded and recorded.network_bytes is not None:
         return recorded.seconds, recorded.network_bytes, None
     if config.backbone.freeze == "all":
-        step = _exact_step(config, measured)
+        step = step_of(_exact(config))
         each, evaluation = _HEAD_SECONDS, 0.0
     else:
-        step = step_time(kind, lambda: measured(config))
+        step = step_of(config)
         each = step.seconds
         evaluation = each / config.trainer.batch_size * _EVALUATION_SHARE * evaluated
     if recorded:
@@ -162,17 +170,16 @@ def _speed(
     return each + evaluation / config.trainer.val_every, step.network_bytes, step
 
 
-def _exact_step(config: Config, measured: Measure) -> MeasuredStep:
-    """A step in fp32, as what lies below a frozen head is computed."""
-    exact = replace(config, trainer=replace(config.trainer, precision=Precision.fp32))
-    return step_time(_kind(exact), lambda: measured(exact))
+def _exact(config: Config) -> Config:
+    """In fp32, as what lies below a frozen head is computed."""
+    return replace(config, trainer=replace(config.trainer, precision=Precision.fp32))
 
 
-def _features_seconds(config: Config, split: Split, measured: Measure) -> float:
+def _features_seconds(config: Config, split: Split, step_of: _StepOf) -> float:
     """Seconds to compute what lies below the head, at most: it may lie in the cache."""
     copies = config.augment.frozen_copies if config.augment.enabled else 1
     images = len(split.train) * copies + len(split.validation) + len(split.reported)
-    return images * _exact_step(config, measured).seconds / config.trainer.batch_size
+    return images * step_of(_exact(config)).seconds / config.trainer.batch_size
 
 
 def format_bytes(size: float) -> str:

@@ -20,9 +20,6 @@ from mcalc.sweep.display.step_times import MeasuredStep
 from mcalc.training import all_cores, resolve_precision, use_threads, uses_gpu
 
 _MEASURED_STEPS = 3
-_BUSY = 1.15
-"""Beside others, a step by the clock takes this many times its share of the processor's time, or
-more; on a quiet machine it was 1.03."""
 _GAIN = 0.78
 """n threads were n ** 0.78 times as fast as one: AlexNet and GoogLeNet in bf16, two Zen 5 cores."""
 
@@ -55,10 +52,9 @@ def measured(config: Config, *, beside_others: bool = False) -> MeasuredStep:
 def _step_seconds(config: Config, built: Built, beside_others: bool) -> tuple[float, bool]:
     """Seconds of a training step on a quiet machine, and whether it was quiet.
 
-    The fastest of a few. On a CPU the processor's time is taken, divided by the threads: wall-clock
-    time would count the turns of other processes too. Beside those, threads spin while they wait
-    for one that has no turn, for seconds, and in PyTorch's own arithmetic too. Then the time of one
-    thread counts, which does not wait.
+    The fastest of a few, by the clock. Beside others that would count their turns too, and the
+    processor's time what threads spin while they wait for one that has no turn, in PyTorch's own
+    arithmetic too. Then the processor's time of one thread counts, which does not wait.
     """
     # as training does: freed memory that is cleared again in each step would double its time
     keep_freed_memory()
@@ -66,19 +62,14 @@ def _step_seconds(config: Config, built: Built, beside_others: bool) -> tuple[fl
     shared_among = min(threads, os.cpu_count() or 1)
     device = torch.device("cuda" if uses_gpu(config.trainer) else "cpu")
     step = _step(config, built, device)
-    if device.type == "cuda" or shared_among == 1 or not beside_others:
-        use_threads(threads)
-        step()  # it allocates
-        wall, own = _fastest(step, _MEASURED_STEPS)
-        if device.type == "cuda":
-            return wall, True
-        if shared_among == 1 or wall < _BUSY * own / shared_among:
-            return own / shared_among, True
-    use_threads(1)
-    step()
-    _, own = _fastest(step, _MEASURED_STEPS)
+    by_one = device.type == "cpu" and (beside_others or shared_among == 1)
+    use_threads(1 if by_one else threads)
+    step()  # it allocates
+    clock, own = _fastest(step, _MEASURED_STEPS)
     use_threads(threads)
-    return own / shared_among**_GAIN, False
+    if by_one:
+        return own / shared_among**_GAIN, shared_among == 1
+    return clock, True
 
 
 def _step(config: Config, built: Built, device: torch.device) -> Callable[[], None]:

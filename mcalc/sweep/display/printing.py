@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from optuna.trial import FrozenTrial, TrialState
 
 from mcalc.config import (
+    Config,
     DataConfig,
     PlannedTrial,
     after_training,
@@ -20,8 +21,9 @@ from mcalc.config import (
 from mcalc.console import console, format_time
 from mcalc.data import IndexedData
 from mcalc.models import weight_path
-from mcalc.sweep.display.estimate import Estimate, Measure, estimate, format_bytes
+from mcalc.sweep.display.estimate import Estimate, estimate, format_bytes
 from mcalc.sweep.display.results import results_of, results_table, settings_of, varied_keys
+from mcalc.sweep.display.step_times import MeasuredStep
 from mcalc.sweep.planning import Compose, Plan, backbones_of, label
 from mcalc.sweep.store import DONE, SweepStudy, check_same_definition, why_new
 
@@ -34,7 +36,7 @@ def dry_run(
     compose: Compose,
     study: SweepStudy | None,
     data: Callable[[DataConfig], IndexedData],
-    measured: Measure,
+    measured: Callable[[Config], MeasuredStep],
 ) -> None:
     """What a plan would do, how long it takes at most and what it leaves on the disk.
 
@@ -89,9 +91,9 @@ def _origin(found: Estimate) -> str:
     if found.recorded:
         return (
             f"{found.recorded} of {found.runs} runs from this machine's record, the others from "
-            f"the processor time of a few steps, measured {when}"
+            f"a few steps, measured {when}"
         )
-    return f"from the processor time of a few steps, measured {when}"
+    return f"from a few steps, measured {when}"
 
 
 def _refuse_missing_weights(plan: Plan, compose: Compose, known: Collection[str]) -> None:

@@ -12,7 +12,7 @@ import sys
 import time
 from contextlib import suppress
 from types import TracebackType
-from typing import Self
+from typing import BinaryIO, Self
 
 import psutil
 
@@ -34,20 +34,29 @@ class StepProcess:
 
     def __init__(self) -> None:
         self._process: subprocess.Popen[bytes] | None = None
+        self._answers: BinaryIO | None = None
 
     def start(self) -> None:
         """Begin to import, where there is a core to do so beside this process."""
         if usable_cores() == 1:
             return
-        with suppress(OSError):  # as many processes as the system allows
+        # not its standard output, to which an interpreter's start may print
+        ours, its = os.pipe()
+        self._answers = os.fdopen(ours, "rb")
+        try:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", __name__],
+                [sys.executable, *_path_option(), "-m", __name__, str(its)],
                 stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
+                stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
+                pass_fds=(its,),
                 # Ctrl-C is for this process, which ends the other
                 start_new_session=True,
             )
+        except OSError:  # as many processes as the system allows
+            self._answers.close()
+        finally:
+            os.close(its)
 
     def measured(self, config: Config) -> MeasuredStep:
         """A training step as a trial of this config would do it. Raises UserError."""
@@ -67,7 +76,7 @@ class StepProcess:
     def _answer(self, config: Config) -> MeasuredStep | None:
         if self._process is None:
             return None
-        questions, answers = self._process.stdin, self._process.stdout
+        questions, answers = self._process.stdin, self._answers
         assert questions is not None
         assert answers is not None
         try:
@@ -84,12 +93,18 @@ class StepProcess:
         if self._process is None:
             return
         self._process.kill()
-        for pipe in (self._process.stdin, self._process.stdout):
+        for pipe in (self._process.stdin, self._answers):
             assert pipe is not None
             with suppress(OSError):  # a question that was never read
                 pipe.close()
         self._process.wait()
         self._process = None
+
+
+def _path_option() -> list[str]:
+    """Keeps the working folder from the path of `-m`, where this process has it not there."""
+    folders = {os.path.realpath(folder) for folder in sys.path}
+    return [] if os.path.realpath("") in folders else ["-P"]
 
 
 def _measured_here(config: Config) -> MeasuredStep:
@@ -127,8 +142,7 @@ class _Others:
 def _answer_questions() -> None:
     """Answer each config that comes, until the process that asks closes the pipe or ends."""
     others = _Others()
-    answers = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # whatever PyTorch or a network prints is no answer
+    answers = os.fdopen(int(sys.argv[1]), "wb")
     with large_imports():
         from mcalc.sweep.display.measured_step import measured
     while True:
