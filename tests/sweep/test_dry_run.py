@@ -9,11 +9,16 @@ from pathlib import Path
 
 import pytest
 
-from mcalc.config import TrackingConfig
+from mcalc.config import Config, TrackingConfig
 from mcalc.config.compose import compose_config
+from mcalc.data import DataCache
 from mcalc.errors import UserError
+from mcalc.sweep.display.estimate import estimate
+from mcalc.sweep.display.step_times import MeasuredStep
+from mcalc.sweep.planning import make_plans
 from mcalc.sweep.start import run_sweep
 from mcalc.tracking.reader import read_trials
+from mcalc.training import resolved
 
 SETTINGS = (
     "backbone=squeezenet",
@@ -117,6 +122,29 @@ def test_an_estimate_says_when_its_steps_were_measured(
     step["when"] = earlier.isoformat()
     file.write_text(json.dumps(kept))
     assert planned() == first.replace("measured now", f"measured {earlier:%Y-%m-%d %H:%M}")
+
+
+def test_a_plan_has_each_kind_of_step_measured_once(
+    tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "kept"))
+    asked = []
+
+    def measured(config: Config) -> MeasuredStep:
+        asked.append(config.trainer.precision)
+        # beside others: nothing is kept for the next plan, nor for the next run of this one
+        return MeasuredStep(0.1, 1000, True, datetime.now().astimezone(), alone=False)
+
+    words = [
+        *SETTINGS, "backbone.freeze=all", "seed=0,1,2", "trainer.precision=fp32", "name=mine",
+        "data.phantom.lesions=24", f"tracking.dir={tmp_path / 'runs'}", f"data.cache={cache}",
+    ]  # fmt: skip
+    data = DataCache()
+    (plan,) = make_plans(words, compose_config, resolved, lambda each: data(each).fingerprint)
+    assert len(plan.trajectories()) == 6
+    found = estimate(plan.trajectories(), data, measured)
+    assert len(asked) == 1
+    assert not found.alone
 
 
 @pytest.mark.parametrize("dry", ["true", "false"])

@@ -90,11 +90,9 @@ with StepProcess() as steps:
     steps.start()
     print(steps.measured(compose_config({SETTINGS})).offered)
 """
-    places = [str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH", "")]
-    environment = {
-        **os.environ,
-        "PYTHONPATH": os.pathsep.join([*([str(path)] if path else []), *places]),
-    }
+    places = [str(path or ""), str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH", "")]
+    # an empty one would be the working folder
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, places))}
     done = subprocess.run(
         [sys.executable, *options, "-c", program], cwd=folder, env=environment,
         capture_output=True, text=True, timeout=120, check=False,
