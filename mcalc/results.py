@@ -254,6 +254,8 @@ class RecordedTrial:
 
 VALIDATION_AUC = "validation_auc"
 """Metric of a trial: its AUC on what stopped training, where nothing of that is reported."""
+ERROR_TAG = "mcalc.error"
+"""Tag of a run that ended without a result: why."""
 SUPERSEDED_TAG = "mcalc.superseded_by"
 """Tag of a run that a later run of the same trial replaces."""
 FROM_RUN_TAG = "mcalc.from_run"

@@ -134,8 +134,8 @@ def _versions(trials: Sequence[RecordedTrial]) -> list[str]:
     which = grouped(trials, lambda trial: f"{trial.numerics or _UNKNOWN}")
     return [
         f"Computed by several versions of the code's numerics: {which}. A mean over them, or a "
-        "difference between them, may come from the code alone. A sweep's command computes anew "
-        "what an older version did."
+        "difference between them, may come from the code alone. The command of a sweep of rows "
+        "computes anew what an older version did; a search goes on beside it."
     ]
 
 

@@ -7,9 +7,8 @@ from collections.abc import Sequence
 from mcalc.config import short_name
 from mcalc.report.formats import NOT_RUN, Column, Table, rounded_name
 from mcalc.report.varying import value_cell, varying
-from mcalc.results import RecordedTrial
+from mcalc.results import ERROR_TAG, RecordedTrial
 
-_ERROR_TAG = "mcalc.error"
 _LONGEST = 300
 _EARLIER = "; begun anew: the tables have an earlier computation"
 _REASONS = {
@@ -85,7 +84,7 @@ def _settings(trial: RecordedTrial, keys: Sequence[str]) -> str:
 
 
 def _reason(trial: RecordedTrial) -> str:
-    text = " ".join(trial.tags.get(_ERROR_TAG, "").split())
+    text = " ".join(trial.tags.get(ERROR_TAG, "").split())
     if not text:
         return _REASONS.get(trial.state, NOT_RUN)
     return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"

@@ -12,7 +12,6 @@ from mcalc.tracking.runs import PARENT_TAG, recorded_trial, search
 
 SINGLE_TRIALS = "single trials"
 """What the trials of no sweep are called; a space keeps it apart from every sweep's title."""
-ERROR_TAG = "mcalc.error"
 
 
 def recorded_sweeps(tracking: TrackingConfig) -> list[str]:

@@ -20,7 +20,7 @@ from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, RunTag
 from mlflow.tracking import MlflowClient
 
 from mcalc.csv_cells import csv_text
-from mcalc.results import CurvePoint, Predictions
+from mcalc.results import ERROR_TAG, CurvePoint, Predictions
 from mcalc.tracking import manifest
 from mcalc.tracking.files import BASELINES_FILE, CROPS, MASKS, PREDICTIONS_FILE
 from mcalc.tracking.manifest import MANIFEST_TAG, Manifest, digest
@@ -298,7 +298,7 @@ def data_set(source: str, fingerprint: str) -> DatasetInput:
 
 def mark_unfinished(client: MlflowClient, run_id: str, error: str, state: str) -> None:
     """Note why a run ended without a result; `state`: `interrupted` or `failed`."""
-    client.set_tag(run_id, "mcalc.error", error[:5000])
+    client.set_tag(run_id, ERROR_TAG, error[:5000])
     client.set_tag(run_id, STATE_TAG, state)
 
 
@@ -307,7 +307,7 @@ def is_lasting(tag: str) -> bool:
 
     A worker that was killed while it closed the run may have left the digest of its own manifest.
     """
-    return tag.startswith("mcalc.") and tag not in ("mcalc.error", MANIFEST_TAG)
+    return tag.startswith("mcalc.") and tag not in (ERROR_TAG, MANIFEST_TAG)
 
 
 def entries(values: Mapping[str, float], step: int = 0) -> list[Metric]:

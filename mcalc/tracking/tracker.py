@@ -18,6 +18,7 @@ from mlflow.tracking import MlflowClient
 from mcalc.atomic_write import make_record_folder
 from mcalc.errors import UserError
 from mcalc.results import (
+    ERROR_TAG,
     FROM_RUN_TAG,
     RECORD_FORMAT,
     SAME_TAG,
@@ -54,7 +55,6 @@ _ORIGIN = {
     FORMAT_TAG: str(RECORD_FORMAT),
 }
 """Tags of every run."""
-
 
 _NOTE_TAG = "mlflow.note.content"
 _WITHOUT_STUDY_TAG = "mcalc.without_study"
@@ -355,6 +355,8 @@ class Tracker:
         if isinstance(self.client, ServerClient):
             self.client.opened(run_id, opening.name, dict(opening.tags), _batches(opening))
         self.client.update_run(run_id, status="RUNNING")
+        if opening.tags.get(ERROR_TAG):  # of an earlier attempt
+            self.client.set_tag(run_id, ERROR_TAG, "")
         return RunWriter(self.client, run_id, opening, last, self._place(run_id))
 
     def abandon(self, run_id: str) -> None:

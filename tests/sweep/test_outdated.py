@@ -13,8 +13,8 @@ import pytest
 from engine import Instant, composed, settings, start, sweep
 from processes import wait_for
 
-from mcalc.config import Config, identity
-from mcalc.results import RecordedTrial
+from mcalc.config import Config, PlannedTrial, identity
+from mcalc.results import ERROR_TAG, RecordedTrial
 from mcalc.sweep.__main__ import main
 from mcalc.sweep.checking.compare import Report, check
 from mcalc.sweep.store import Leases, Storage, SweepStudy, storage_url, trajectory_of
@@ -61,7 +61,7 @@ def cut_off(folder: Path, *arguments: str, at: str) -> None:
 
 
 def test_what_was_cut_off_before_an_edit_is_given_up(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
     file = tmp_path / "sweeps" / "mine.yaml"
@@ -85,11 +85,63 @@ def test_what_was_cut_off_before_an_edit_is_given_up(
     # back to the row as it was: it goes on in its run
     assert checkpoint.exists()
     file.write_text("rows:\n  A: {head.weight_lr: 1}\n  B: {head.weight_lr: 2}\n")
+    capsys.readouterr()
+    sweep(tmp_path, "sweep=mine", "dry_run=true")
+    said = capsys.readouterr().out
+    assert "1 finished, 1 to run\n" in said
+    assert "B (cut off before)" in said
     sweep(tmp_path, "sweep=mine")
     report, runs = checked(tmp_path)
     assert report.unfinished == report.differences == []
     assert [run.state for run in runs] == ["finished"] * 3
+    assert not any(run.tags.get(ERROR_TAG) for run in runs)
     assert (tmp_path / "log").read_text().split() == ["A", "B", "B", "B"]
+
+
+def test_a_row_that_is_edited_and_edited_back_has_its_own_result(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    file = tmp_path / "sweeps" / "mine.yaml"
+    file.parent.mkdir()
+    figures = []
+    for rate in (2, 5, 2):
+        file.write_text(f"rows:\n  A: {{head.weight_lr: 1}}\n  B: {{head.weight_lr: {rate}}}\n")
+        capsys.readouterr()
+        sweep(tmp_path, "sweep=mine")
+        (row,) = re.findall(r"^  B +(\d+) +(0\.\d+)", capsys.readouterr().out, re.MULTILINE)
+        figures.append(row)
+    assert [rate for rate, _ in figures] == ["2", "5", "2"]
+    assert figures[0] == figures[2] != figures[1]
+    assert (tmp_path / "log").read_text().split() == ["A", "B", "B"]
+
+
+class Stopping(Instant):
+    """Ends as by Ctrl-C while a trial is under way."""
+
+    def _at(self, trial: PlannedTrial, place: str) -> None:
+        if (trial.name, place) == ("#1", "began"):
+            raise KeyboardInterrupt
+
+
+def test_a_search_draws_anew_what_was_cut_off_under_earlier_numerics(
+    tmp_path: Path, earlier: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    search = ("head.weight_lr=interval(1,30)", "budget.trials=3", "name=mine")
+    with pytest.raises(KeyboardInterrupt):
+        sweep(tmp_path, *search, instant=Stopping(tmp_path / "log", evaluations=2))
+    earlier.undo()
+    before, _ = checked(tmp_path)
+    assert (before.unfinished, before.outdated) == ([], ["#1"])
+    capsys.readouterr()
+    sweep(tmp_path, *search, instant=Instant(tmp_path / "log", evaluations=3))
+    assert "#1 was cut off, and its numbers would be others now" in capsys.readouterr().out
+    report, runs = checked(tmp_path)
+    assert report.unfinished == report.outdated == report.differences == []
+    assert report.counts == {"complete": 3}
+    counted = [run for run in runs if not run.superseded]
+    assert Counter(run.state for run in counted) == {"finished": 3}
+    assert len({run.name for run in counted}) == 3
 
 
 def test_a_living_workers_trial_is_left_to_it_though_it_is_another_one_now(tmp_path: Path) -> None:

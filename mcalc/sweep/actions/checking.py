@@ -63,6 +63,11 @@ def check_sweeps(config: Config, line: Line) -> int:
         console.print(f"{study.name}: {counts or 'no trials'}")
         for name in report.unfinished:
             console.print(f"  {name} was cut off: the same command resumes it")
+        for name in report.outdated:
+            console.print(
+                f"  {name} was cut off under other numerics of the code: the same command begins "
+                "it anew"
+            )
         if mends:
             left = _mended(study, tracker, storage, report.findings)
         else:

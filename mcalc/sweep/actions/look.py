@@ -39,8 +39,8 @@ def show(config: Config, line: Line) -> int:
         if len(summary.numerics) > 1:
             console.print(
                 f"{study.name} has trials of several versions of the code's numerics: figures over "
-                "all of them mix what may differ by the code alone; the sweep's command computes "
-                "anew what an older version did",
+                "all of them mix what may differ by the code alone; the command of a sweep of rows "
+                "computes anew what an older version did, a search goes on beside it",
                 style="yellow",
             )
     console.print(after_training(config.tracking))

@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 
 from optuna.trial import FrozenTrial, TrialState
 
+from mcalc.config import NUMERICS_VERSION
 from mcalc.results import SUPERSEDED_TAG, RecordedTrial
 from mcalc.sweep.checking.attempt import (
     attempt_problems,
@@ -72,6 +73,8 @@ class Report:
     """What is not as it should be; empty where all is well."""
     unfinished: list[str]
     """Trials that a stopped worker left; the same command resumes them."""
+    outdated: list[str] = field(default_factory=list)
+    """Those that it begins anew: a version of the code left them that computes other numbers."""
 
     @property
     def differences(self) -> list[str]:
@@ -93,7 +96,9 @@ def check(study: SweepStudy, tracker: Tracker, leases: Leases) -> Report:
     newest = study.newest()
     last_of_name = {attempt.user_attrs["name"]: attempt for attempt in study.current()}
     found += _doubles(study, runs)
-    unfinished, mentioned = [], set()
+    unfinished: list[str] = []
+    outdated: list[str] = []
+    mentioned = set()
     by_id = {run.run_id: run for run in runs}
     found += _nameless(study, by_id)
     for attempt in newest.values():
@@ -105,7 +110,8 @@ def check(study: SweepStudy, tracker: Tracker, leases: Leases) -> Report:
         last = last_of_name.get(attempt.user_attrs.get("name"), attempt)
         is_open = attempt.state is TrialState.RUNNING and attempt.number == last.number
         if is_open and not _is_owned(study, attempt, owners):
-            unfinished.append(_name(attempt))
+            numerics = attempt.user_attrs.get("identity", {}).get("numerics", NUMERICS_VERSION)
+            (unfinished if numerics == NUMERICS_VERSION else outdated).append(_name(attempt))
     earlier = {run_id for attempt in study.attempts() for run_id in run_ids(attempt)}
     for run in runs:
         if run.run_id not in mentioned and (run.run_id not in earlier or run.state == "running"):
@@ -113,7 +119,7 @@ def check(study: SweepStudy, tracker: Tracker, leases: Leases) -> Report:
             remedy = Remedy.none if owners else _remedy_of_unknown(study, run, newest)
             found.append(Finding(text, remedy, run_id=run.run_id))
     counts = Counter(attempt.state.name.lower() for attempt in last_of_name.values())
-    return Report(dict(counts), found, unfinished)
+    return Report(dict(counts), found, unfinished, outdated)
 
 
 def check_single_runs(tracker: Tracker) -> list[Finding]:

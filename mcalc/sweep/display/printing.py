@@ -25,7 +25,7 @@ from mcalc.sweep.display.estimate import Estimate, estimate, format_bytes
 from mcalc.sweep.display.results import results_of, results_table, settings_of, varied_keys
 from mcalc.sweep.display.step_times import MeasuredStep
 from mcalc.sweep.planning import Compose, Plan, backbones_of, label
-from mcalc.sweep.store import DONE, SweepStudy, check_same_definition, why_new
+from mcalc.sweep.store import DONE, OUTDATED, SweepStudy, check_same_definition, why_new
 
 _NOW = timedelta(minutes=1)
 """A plan that takes longer than this to make says when its steps were measured."""
@@ -166,6 +166,8 @@ def _word(attempt: FrozenTrial | None, reason: str | None) -> str:
             return "pruned"
         case TrialState.RUNNING:
             return "under way, or cut off"
+        case _ if attempt.user_attrs.get("error") == OUTDATED:
+            return "cut off before"
         case _:
             return f"failed before: {attempt.user_attrs.get('error', 'no reason recorded')[:100]}"
 

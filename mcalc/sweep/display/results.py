@@ -71,7 +71,15 @@ def results_of(plan: Plan, study: SweepStudy) -> Results:
 
     Never by the reported score, by which no trial should be chosen.
     """
-    rows = [_row(attempt, explicit=study.definition is None) for attempt in study.current()]
+    attempts = study.current()
+    if not plan.search:
+        # a row that was edited and edited back has its own result, not that of the last of its name
+        planned = study.newest([trial.key for trial in plan.trials])
+        keys = {trial.name: trial.key for trial in plan.trials}
+        attempts = [
+            planned.get(keys.get(str(each.user_attrs["name"]), ""), each) for each in attempts
+        ]
+    rows = [_row(attempt, explicit=study.definition is None) for attempt in attempts]
     if plan.search:
         sign = -1 if study.study.direction.name == "MAXIMIZE" else 1
         rows.sort(key=lambda row: math.inf if row.value is None else sign * row.value)

@@ -8,6 +8,7 @@ from .definition import say_older as say_older
 from .entry import EVALUATED as EVALUATED
 from .entry import FLAT as FLAT
 from .entry import METRIC_NAMES as METRIC_NAMES
+from .entry import OUTDATED as OUTDATED
 from .entry import RESULTS as RESULTS
 from .entry import result as result
 from .entry import run_ids as run_ids

@@ -26,6 +26,10 @@ METRIC_NAMES = {
 """What the value of a study is, by the objective of its search; explicit trials have none."""
 
 
+OUTDATED = "was cut off, and its numbers would be others now"
+"""Why an attempt is closed that a stopped worker left, and that is not gone on with."""
+
+
 def ended(outcome: Outcome) -> tuple[dict[str, Any], TrialState]:
     """What the study keeps of an outcome."""
     states = {"finished": TrialState.COMPLETE, "pruned": TrialState.PRUNED}

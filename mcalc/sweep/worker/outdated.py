@@ -10,12 +10,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from mcalc.config import PlannedTrial
-from mcalc.sweep.store import Owner, run_ids, trajectory_of
+from mcalc.sweep.store import OUTDATED, Owner, run_ids, trajectory_of
 from mcalc.sweep.worker.context import WorkerContext
 from mcalc.sweep.worker.explicit import close_cancelled
 from mcalc.tracking import interrupt
-
-_WHY = "it was cut off, and its trial is planned with other numbers since"
 
 
 def close_outdated(context: WorkerContext, planned: Sequence[PlannedTrial]) -> None:
@@ -30,5 +28,5 @@ def close_outdated(context: WorkerContext, planned: Sequence[PlannedTrial]) -> N
             if isinstance(held, Owner) or not study.is_running(attempt.number):
                 continue
             for run_id in run_ids(attempt):
-                interrupt(context.tracker, run_id, _WHY)
-            close_cancelled(study, name, attempt.number, _WHY)
+                interrupt(context.tracker, run_id, OUTDATED)
+            close_cancelled(study, name, attempt.number, OUTDATED)

@@ -20,8 +20,9 @@ from mcalc.data.loading import run_length
 from mcalc.errors import UserError
 from mcalc.results import CurvePoint, Outcome
 from mcalc.sweep.planning import Search, Values
-from mcalc.sweep.store import DEFINITION, Job, Lease, SweepStudy, result
+from mcalc.sweep.store import DEFINITION, OUTDATED, Job, Lease, SweepStudy, result
 from mcalc.sweep.worker.context import LeaseListener, WorkerContext, with_retries
+from mcalc.tracking import interrupt
 from mcalc.training import refuse_precision
 from mcalc.trials import finish, forget_checkpoint
 
@@ -120,6 +121,8 @@ class _Configuration:
         except UserError as error:
             _log.error(f"  {self.name} failed: {error}")
             return self._end(Outcome(self.name, "", "failed", None, {}, str(error)))
+        if not {trial.key for trial in trials}.issuperset(self.runs):
+            return self._give_up()
         # with one seed a configuration is a trial
         first, *others = trials
         key = digest([trial.key for trial in trials]) if others else first.key
@@ -131,6 +134,20 @@ class _Configuration:
                 if isinstance(held, Lease):
                     return self._copy(key) or self._train(trials, key)
             time.sleep(_PAUSE)
+
+    def _give_up(self) -> Outcome:
+        """Let an attempt that was cut off count no longer: its runs are of other numbers.
+
+        The numerics of the code or the data changed since. Its evaluations are the pruner's, and
+        cannot be exchanged; another configuration is drawn in its place.
+        """
+        for run_id in self.runs.values():
+            interrupt(self.context.tracker, run_id, OUTDATED)
+            self.context.tracker.supersede(run_id, f"nothing: {OUTDATED}")
+        _log.info(f"  {self.name} {OUTDATED}: another configuration takes its place")
+        outcome = self._end(Outcome(self.name, "", "failed", None, {}, OUTDATED))
+        self.context.study.void(self.number, OUTDATED)
+        return replace(outcome, state="left")
 
     def _copy(self, key: str) -> Outcome | None:
         """The outcome of another attempt at the same configuration, if one is complete."""
