@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from mcalc.sweep.worker import Execute
 
 _PLANNED = "dry_run=true"
-"""As everybody writes it. Another way, or a line in `conf/`, plans as well, a second later."""
+"""As everybody writes it. Another way, or a line in `conf/`, plans as well, a little later."""
 
 
 class Launcher(Protocol):
@@ -73,6 +73,8 @@ def run_sweep(
             check_weight_files(plan, compose)
             check_stages(plan, compose)
         planning = compose([word for word in arguments if word.startswith("dry_run=")]).dry_run
+        if planning:
+            steps.start()
         for plan in plans:
             # late: Optuna and SQLAlchemy
             if planning:

@@ -37,8 +37,8 @@ class StepProcess:
         self._answers: BinaryIO | None = None
 
     def start(self) -> None:
-        """Begin to import, where there is a core to do so beside this process."""
-        if usable_cores() == 1:
+        """Begin to import, where there is a core to do so beside this process; once."""
+        if usable_cores() == 1 or self._process is not None:
             return
         # not its standard output, to which an interpreter's start may print
         ours, its = os.pipe()
