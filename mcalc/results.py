@@ -176,13 +176,18 @@ class RecordedTrial:
         )
 
     @property
-    def numerics(self) -> int | None:
-        """Version of the code's numerics that computed it; None where a record does not say."""
+    def identity(self) -> Mapping[str, Any]:
+        """What its key took beside settings and data; nothing where a record does not say."""
         try:
             known = json.loads(self.tags.get("mcalc.identity", "{}"))
         except ValueError:
-            return None
-        found = known.get("numerics") if isinstance(known, dict) else None
+            return {}
+        return known if isinstance(known, dict) else {}
+
+    @property
+    def numerics(self) -> int | None:
+        """Version of the code's numerics that computed it; None where a record does not say."""
+        found = self.identity.get("numerics")
         return found if isinstance(found, int) else None
 
     @property

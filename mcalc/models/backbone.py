@@ -55,8 +55,8 @@ class Backbone:
     npz_key: Callable[[str], str] | None = None
     """Our parameter's name -> Caffe's, for a network of Caffe's: it reads `.npz` with these names,
     `.caffemodel` and `.onnx`."""
-    only_weights: bool = False
-    """Whether `build` makes no numbers but parameters, and statistics of normalisations, and takes
-    none from them: then it does without their random values, which are all replaced."""
     optional: tuple[str, ...] = ()
     """First parts of names that a weight file may hold beyond the network."""
+    only_weights: bool = False
+    """Whether `build` draws weights alone, and takes nothing from what it drew. Its draws are then
+    left out, as all weights are replaced."""

@@ -10,7 +10,7 @@ from mcalc.report.varying import value_cell, varying
 from mcalc.results import ERROR_TAG, RecordedTrial
 
 _LONGEST = 300
-_EARLIER = "; begun anew: the tables have an earlier computation"
+_EARLIER = "; restarted: the tables show its earlier result"
 _REASONS = {
     "pruned": "stopped early, as others were ahead of it",
     "interrupted": "cut off; the same command goes on with it",
@@ -62,8 +62,7 @@ def failures_table(
 def begun_anew(
     unfinished: Sequence[RecordedTrial], finished: Sequence[RecordedTrial]
 ) -> list[RecordedTrial]:
-    """Trials without a result of which an earlier one is recorded: with other numbers, as before a
-    new version of the code, or an edit of the sweep."""
+    """Trials without a result that have an earlier one, of other settings, data or numerics."""
     names = {trial.name for trial in finished}
     return [trial for trial in unfinished if trial.name in names]
 
@@ -73,8 +72,8 @@ def _note(rows: int, anew: int) -> str:
         return "They are in no other table, mean or count of this page."
     others = "" if anew == rows else "; the others are in no other table, mean or count"
     return (
-        f"Of {anew} of them an earlier computation is in the tables of this page, made with other "
-        f"settings, data or numerics of the code{others}."
+        f"Of {anew} of them the tables of this page show an earlier result, of other settings, "
+        f"data or numerics of the code{others}."
     )
 
 

@@ -39,12 +39,11 @@ def verdict(trials: Sequence[RecordedTrial], without_result: int = 0, anew: int 
     Args:
         trials: those with a result.
         without_result: others of the same sweep that failed, were pruned or were cut off.
-        anew: of `trials`, those that were begun anew, and have an earlier result.
+        anew: how many of `trials` were restarted, so that what is shown is an earlier result.
     """
     lost = f" {without_result} more ended without a result." if without_result else ""
     if anew:
-        were = "was" if anew == 1 else "were"
-        lost += f" {anew} {were} begun anew without a result yet: an earlier one is shown."
+        lost += f" {anew} restarted, without a result yet: the earlier one is shown."
     if not trials:
         return Verdict(f"No trial has a result.{lost}")
     whole = configurations(trials)

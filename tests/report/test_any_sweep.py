@@ -94,14 +94,14 @@ def test_a_trial_that_was_begun_anew_is_said_to_have_an_earlier_result(trial) ->
     lost = [replace(trial(name), run_id=f"new {name}", state="running") for name in ("AL2", "AL3")]
     table = failures_table(lost, runs)
     reasons = {row[0]: row[2] for row in table.rows}
-    assert "begun anew: the tables have an earlier computation" in str(reasons["AL2"])
-    assert "anew" not in str(reasons["AL3"])
+    assert "restarted: the tables show its earlier result" in str(reasons["AL2"])
+    assert "restarted" not in str(reasons["AL3"])
     assert "Of 1 of them" in table.notes[0]
     assert "others are in no other table" in table.notes[0]
     assert begun_anew(lost, runs) == lost[:1]
     said = verdict(runs, 1, 1).sentence
     assert "1 more ended without a result." in said
-    assert "1 was begun anew" in said
+    assert "1 restarted, without a result yet" in said
 
 
 def test_seeds_are_one_row_with_mean_and_sd(trial) -> None:

@@ -35,6 +35,14 @@ def earlier(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     return monkeypatch
 
 
+@pytest.fixture
+def rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The file of the sweep `mine`, not written yet, below the working folder."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "sweeps").mkdir()
+    return tmp_path / "sweeps" / "mine.yaml"
+
+
 def study_of(config: Config) -> SweepStudy:
     """The one that is recorded."""
     storage = Storage(storage_url(config), 5)
@@ -61,12 +69,9 @@ def cut_off(folder: Path, *arguments: str, at: str) -> None:
 
 
 def test_what_was_cut_off_before_an_edit_is_given_up(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, rows: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.chdir(tmp_path)
-    file = tmp_path / "sweeps" / "mine.yaml"
-    file.parent.mkdir()
-    file.write_text("rows:\n  A: {head.weight_lr: 1}\n  B: {head.weight_lr: 2}\n")
+    rows.write_text("rows:\n  A: {head.weight_lr: 1}\n  B: {head.weight_lr: 2}\n")
     cut_off(tmp_path, "sweep=mine", at="B")
     before, _ = checked(tmp_path)
     assert before.unfinished == ["B"]
@@ -75,7 +80,7 @@ def test_what_was_cut_off_before_an_edit_is_given_up(
     checkpoint = checkpoint_path(tmp_path / "mlruns", trajectory_of(left))
     checkpoint.parent.mkdir(exist_ok=True)
     checkpoint.touch()
-    file.write_text("rows:\n  A: {head.weight_lr: 1}\n  B: {head.weight_lr: 5}\n")
+    rows.write_text("rows:\n  A: {head.weight_lr: 1}\n  B: {head.weight_lr: 5}\n")
     sweep(tmp_path, "sweep=mine")
     report, runs = checked(tmp_path)
     assert report.unfinished == report.differences == []
@@ -84,7 +89,7 @@ def test_what_was_cut_off_before_an_edit_is_given_up(
     assert unfinished_trials(config.tracking, "mine") == []
     # back to the row as it was: it goes on in its run
     assert checkpoint.exists()
-    file.write_text("rows:\n  A: {head.weight_lr: 1}\n  B: {head.weight_lr: 2}\n")
+    rows.write_text("rows:\n  A: {head.weight_lr: 1}\n  B: {head.weight_lr: 2}\n")
     capsys.readouterr()
     sweep(tmp_path, "sweep=mine", "dry_run=true")
     said = capsys.readouterr().out
@@ -99,14 +104,11 @@ def test_what_was_cut_off_before_an_edit_is_given_up(
 
 
 def test_a_row_that_is_edited_and_edited_back_has_its_own_result(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, rows: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.chdir(tmp_path)
-    file = tmp_path / "sweeps" / "mine.yaml"
-    file.parent.mkdir()
     figures = []
     for rate in (2, 5, 2):
-        file.write_text(f"rows:\n  A: {{head.weight_lr: 1}}\n  B: {{head.weight_lr: {rate}}}\n")
+        rows.write_text(f"rows:\n  A: {{head.weight_lr: 1}}\n  B: {{head.weight_lr: {rate}}}\n")
         capsys.readouterr()
         sweep(tmp_path, "sweep=mine")
         (row,) = re.findall(r"^  B +(\d+) +(0\.\d+)", capsys.readouterr().out, re.MULTILINE)

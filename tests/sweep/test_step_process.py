@@ -113,13 +113,16 @@ def test_it_runs_no_file_of_the_working_folder_that_the_command_would_not(tmp_pa
     assert not (tmp_path / "executed").exists()
 
 
-def test_where_it_is_killed_the_step_is_measured_here(config: Config) -> None:
+def test_where_it_is_killed_the_step_is_measured_here_and_that_is_said(
+    config: Config, caplog: pytest.LogCaptureFixture
+) -> None:
     with StepProcess() as steps:
         steps.start()
         (process,) = started()
         process.kill()
         assert steps.measured(config).network_bytes == measured(config).network_bytes
         assert not started()
+    assert "the process that measures training steps ended" in caplog.text
 
 
 def test_what_it_cannot_measure_is_said_as_it_is_here(config: Config) -> None:

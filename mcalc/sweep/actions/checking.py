@@ -65,8 +65,8 @@ def check_sweeps(config: Config, line: Line) -> int:
             console.print(f"  {name} was cut off: the same command resumes it")
         for name in report.outdated:
             console.print(
-                f"  {name} was cut off under other numerics of the code: the same command begins "
-                "it anew"
+                f"  {name} was cut off under other numerics of the code: the same command does "
+                "not resume it"
             )
         if mends:
             left = _mended(study, tracker, storage, report.findings)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -39,7 +38,7 @@ def identity_problems(study: SweepStudy, attempt: FrozenTrial, run: RecordedTria
         if known is not None and ours is not None and known != ours:
             yield f"its {tag} is {ours} in Optuna, {known} in MLflow"
     settings = {**study.shared, **identity.get("settings", {})}
-    contents = _identity(run).get("files") or {}
+    contents = run.identity.get("files") or {}
     for name, value in settings.items():
         # a file that varies counts by its content; the parameter of its run is its path
         of_content = str(value).startswith(SHA256)
@@ -104,15 +103,6 @@ def _recorded(run: RecordedTrial, name: str, *candidates: Any) -> Any:
         if isinstance(each, int | float) and text == str(float(each)):
             return each
     return run.param(name)
-
-
-def _identity(run: RecordedTrial) -> Mapping[str, Any]:
-    """What its key took beside settings and data; nothing where a run does not say."""
-    try:
-        known = json.loads(run.tags.get("mcalc.identity", "{}"))
-    except ValueError:
-        return {}
-    return known if isinstance(known, dict) else {}
 
 
 def attempt_problems(

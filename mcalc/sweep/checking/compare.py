@@ -106,7 +106,7 @@ def check(study: SweepStudy, tracker: Tracker, leases: Leases) -> Report:
         compared = list(_compare(study, attempt, by_id, tracker))
         mentioned |= {each.run_id for each in compared if each.run_id}
         found += compared
-        # a later trial of its name is run in the place of another one
+        # of several trials of one name, the command runs the last
         last = last_of_name.get(attempt.user_attrs.get("name"), attempt)
         is_open = attempt.state is TrialState.RUNNING and attempt.number == last.number
         if is_open and not _is_owned(study, attempt, owners):

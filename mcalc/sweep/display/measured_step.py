@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable
 from datetime import datetime
@@ -13,6 +12,7 @@ from torch import nn
 
 from mcalc.allocator import keep_freed_memory
 from mcalc.config import Config
+from mcalc.iteration import usable_cores
 from mcalc.models import Learner, find_backbone
 from mcalc.models.backbones import CLASSES, Built
 from mcalc.models.undrawn import blank, put_head
@@ -59,7 +59,7 @@ def _step_seconds(config: Config, built: Built, beside_others: bool) -> tuple[fl
     # as training does: freed memory that is cleared again in each step would double its time
     keep_freed_memory()
     threads = config.trainer.threads or all_cores()
-    shared_among = min(threads, os.cpu_count() or 1)
+    shared_among = min(threads, usable_cores())
     device = torch.device("cuda" if uses_gpu(config.trainer) else "cpu")
     step = _step(config, built, device)
     by_one = device.type == "cpu" and (beside_others or shared_among == 1)

@@ -5,22 +5,25 @@ That import and those of the networks are more than half of what a first plan ta
 
 from __future__ import annotations
 
+import logging
 import os
 import pickle
-import subprocess
 import sys
 import time
 from contextlib import suppress
 from types import TracebackType
-from typing import BinaryIO, Self
-
-import psutil
+from typing import TYPE_CHECKING, BinaryIO, Self
 
 from mcalc.config import Config
 from mcalc.importing import large_imports
 from mcalc.iteration import usable_cores
-from mcalc.sweep.display.step_times import MeasuredStep
 
+if TYPE_CHECKING:
+    import subprocess
+
+    from mcalc.sweep.display.step_times import MeasuredStep
+
+_log = logging.getLogger(__name__)
 _BUSY = 0.1
 """Share of the cores that others use from which on a measurement is not that of a quiet machine."""
 
@@ -40,6 +43,9 @@ class StepProcess:
         """Begin to import, where there is a core to do so beside this process; once."""
         if usable_cores() == 1 or self._process is not None:
             return
+        # late: a mistake in the command is answered without it
+        import subprocess
+
         # not its standard output, to which an interpreter's start may print
         ours, its = os.pipe()
         self._answers = os.fdopen(ours, "rb")
@@ -60,7 +66,16 @@ class StepProcess:
 
     def measured(self, config: Config) -> MeasuredStep:
         """A training step as a trial of this config would do it. Raises UserError."""
-        return self._answer(config) or _measured_here(config)
+        if self._process is None:
+            return _measured_here(config)
+        answer = self._answer(config)
+        if answer is None:
+            answer = _measured_here(config)
+            _log.warning(
+                "  warning: the process that measures training steps ended: measured in this one, "
+                "where other work on this machine counts"
+            )
+        return answer
 
     def __enter__(self) -> Self:
         return self
@@ -74,8 +89,7 @@ class StepProcess:
         self._end()
 
     def _answer(self, config: Config) -> MeasuredStep | None:
-        if self._process is None:
-            return None
+        assert self._process is not None
         questions, answers = self._process.stdin, self._answers
         assert questions is not None
         assert answers is not None
@@ -86,8 +100,8 @@ class StepProcess:
         except (OSError, EOFError, pickle.UnpicklingError):
             self._end()
             return None
-        assert isinstance(answer, MeasuredStep)
-        return answer
+        found: MeasuredStep = answer
+        return found
 
     def _end(self) -> None:
         if self._process is None:
@@ -118,6 +132,9 @@ class _Others:
     """How busy other processes keep the cores of this one, but for the one that asks."""
 
     def __init__(self) -> None:
+        import psutil  # late, as the process that asks does without
+
+        self._psutil = psutil
         self._asks = psutil.Process(os.getppid())
         self._began = self._now()
 
@@ -128,12 +145,12 @@ class _Others:
 
     def _now(self) -> tuple[float, float, float]:
         """Time by the clock, and of the processor: all of it, and ours; in seconds."""
-        each = psutil.cpu_times(percpu=True)
+        each = self._psutil.cpu_times(percpu=True)
         if hasattr(os, "sched_getaffinity"):
             each = [each[core] for core in os.sched_getaffinity(0) if core < len(each)]
         used = sum(core.user + core.system + getattr(core, "nice", 0.0) for core in each)
         ours = time.process_time()
-        with suppress(psutil.Error):
+        with suppress(self._psutil.Error):
             asks = self._asks.cpu_times()
             ours += asks.user + asks.system
         return time.monotonic(), used, ours

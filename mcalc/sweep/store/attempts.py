@@ -40,8 +40,10 @@ class Attempts:
     def follow(self, keys: Iterable[str]) -> None:
         """Let `tally` be of these trials alone, whatever else the study has."""
         self._planned = frozenset(keys)
-        self._seen = []
-        self._clear()
+        self._followed = Trials("key", self._direction)
+        for attempt in self.all():
+            if attempt.user_attrs.get("key") in self._planned:
+                self._followed.add(attempt)
 
     def _clear(self) -> None:
         self._sound: dict[int, FrozenTrial] = {}
