@@ -14,6 +14,7 @@ from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
 from processes import fork, wait_for
+from small_record import CURVE, PREDICTIONS
 from stores import begin_with_tables
 
 from mcalc.config.compose import compose_config
@@ -59,6 +60,8 @@ class Instant:
 
     longer: Mapping[str, int] = field(default_factory=dict)
     """By name, how many where it is another number."""
+    files: bool = False
+    """Whether a finished trial has its predictions and curve, as the report reads them."""
 
     def __call__(
         self,
@@ -125,6 +128,11 @@ class Instant:
             "reported_val_accuracy": accuracy,
             "reported_val_loss": 1 - accuracy,
         }
+        if self.files:
+            for point in CURVE:
+                writer.point(point)
+            writer.table(PREDICTIONS)
+            writer.curve(CURVE)
         return end("finished", metrics, sealed=writer.finish(metrics, {}))
 
     def _begun(self, name: str) -> int:

@@ -45,6 +45,7 @@ from mcalc.sweep.worker import (
     close_outdated,
     have_weights,
     is_done,
+    let_count,
     overlapping,
     passing_on,
     refuse_another_machine,
@@ -115,7 +116,7 @@ class _SweepRun:
         self.parent = self._open_parent()
         total = plan.search.trials if plan.search else len(plan.trials)
         if not plan.search:
-            self.study.follow(trial.key for trial in plan.trials)
+            self.study.follow((trial.key for trial in plan.trials), anew=plan.base.rerun)
         tracker = self.context.tracker
         self.note = LiveNote(plan, self.study, lambda text: tracker.describe(self.parent, text))
         self.view = SweepView(plan.title, self.study, total, self.display, self.note.update)
@@ -198,6 +199,8 @@ class _SweepRun:
         if self.plan.search:
             return
         close_outdated(self.context, self.plan.trials)
+        keys = {trial.name: trial.key for trial in self.plan.trials}
+        let_count(self.study, self.context.tracker, keys)
         if self.plan.base.rerun:
             return
         newest = self.study.newest()

@@ -7,6 +7,7 @@ from mlflow.tracking import MlflowClient
 
 from mcalc.config import TrackingConfig
 from mcalc.results import SUPERSEDED_TAG, RecordedTrial
+from mcalc.tracking.counting import newest_first
 from mcalc.tracking.reader import newest_sweep, reading_client
 from mcalc.tracking.runs import PARENT_TAG, recorded_trial, search
 
@@ -41,7 +42,8 @@ def unfinished_trials(tracking: TrackingConfig, sweep: str | None) -> list[Recor
 
     Failed, pruned, interrupted and running ones, in the order in which they began; of several
     attempts the newest, and none of a trial that another attempt finished. Nor of one whose name a
-    later trial of the sweep finished: it was computed with other numbers. The reason of a failure
+    later trial of the sweep finished, or one that was asked for again: it was computed with other
+    numbers. The reason of a failure
     is the tag `ERROR_TAG`.
     """
     client = reading_client(tracking)
@@ -56,7 +58,7 @@ def unfinished_trials(tracking: TrackingConfig, sweep: str | None) -> list[Recor
     newest: dict[str, Run] = {}
     done: set[str] = set()
     names: set[str] = set()
-    for run in runs:
+    for run in newest_first(runs):
         if SUPERSEDED_TAG in run.data.tags:
             continue
         name = str(run.info.run_name)

@@ -22,6 +22,7 @@ from mcalc.config import TrackingConfig
 from mcalc.errors import UserError, without_password
 from mcalc.results import SUPERSEDED_TAG, Artifacts, RecordedTrial
 from mcalc.secret_text import hidden
+from mcalc.tracking.counting import newest_first
 from mcalc.tracking.files import (
     CROPS,
     MASKS,
@@ -76,7 +77,8 @@ def reading_client(tracking: TrackingConfig) -> MlflowClient | None:
 def read_trials(tracking: TrackingConfig, sweep: str | None = None) -> list[RecordedTrial]:
     """Finished trials of the newest recorded sweep of that title, or all single trials for None.
 
-    Of several finished runs of one name, the newest counts. In the order in which they began.
+    Of several finished runs of one name, the one that began, or was asked for, last counts. In that
+    order, the oldest first.
     Raises UserError when there is no such record.
     """
     client = reading_client(tracking)
@@ -90,7 +92,7 @@ def read_trials(tracking: TrackingConfig, sweep: str | None = None) -> list[Reco
     else:
         runs = newest_sweep(client, experiments, sweep, "FINISHED")
     newest: dict[str, Run] = {}
-    for run in runs:
+    for run in newest_first(runs):
         if SUPERSEDED_TAG not in run.data.tags:
             newest.setdefault(str(run.info.run_name), run)
     directory = Path(tracking.dir) if tracking.uri is None else None

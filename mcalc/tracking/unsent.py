@@ -64,6 +64,12 @@ class Unsent:
         client.set_tag(run_id, SENT_TAG, "nothing")
         client.set_terminated(run_id, "KILLED")
 
+    def tag(self, run_id: str, name: str, text: str) -> None:
+        """Set a tag of a run that is not sent."""
+        record = self._record()
+        assert record is not None
+        record[0].set_tag(run_id, name, text)
+
     def send(self, server: MlflowClient, experiment: str) -> Iterator[tuple[str, str]]:
         """Send every run that has ended; gives name and id on the server of each.
 

@@ -6,6 +6,7 @@ import json
 import re
 import signal
 from collections import Counter
+from dataclasses import dataclass
 from pathlib import Path
 
 import optuna
@@ -17,8 +18,10 @@ from mcalc.config import Config, PlannedTrial, identity
 from mcalc.results import ERROR_TAG, RecordedTrial
 from mcalc.sweep.__main__ import main
 from mcalc.sweep.checking.compare import Report, check
+from mcalc.sweep.checking.repair import repair
 from mcalc.sweep.store import Leases, Storage, SweepStudy, storage_url, trajectory_of
 from mcalc.tracking.overview import unfinished_trials
+from mcalc.tracking.reader import read_trials
 from mcalc.training.checkpoint_place import checkpoint_path
 from mcalc.trials.places import open_tracker
 
@@ -59,6 +62,13 @@ def checked(folder: Path) -> tuple[Report, list[RecordedTrial]]:
     parent = study.parent()
     assert parent is not None
     return check(study, tracker, Leases(study.storage, study.name)), tracker.runs_of(parent)
+
+
+def said_by_check(folder: Path, capsys: pytest.CaptureFixture[str]) -> str:
+    """What the command prints, without its line breaks."""
+    capsys.readouterr()
+    assert main(["check", "mine", f"tracking.dir={folder / 'mlruns'}"]) == 0
+    return " ".join(capsys.readouterr().out.split())
 
 
 def cut_off(folder: Path, *arguments: str, at: str) -> None:
@@ -118,11 +128,76 @@ def test_a_row_that_is_edited_and_edited_back_has_its_own_result(
     assert (tmp_path / "log").read_text().split() == ["A", "B", "B"]
 
 
+def test_everything_that_reads_a_sweep_takes_the_row_that_was_asked_for_last(
+    tmp_path: Path, rows: Path
+) -> None:
+    tracking = composed(settings(tmp_path)).tracking
+
+    def reported() -> list[str]:
+        found = read_trials(tracking, "mine")
+        return [trial.params["head.weight_lr"] for trial in found if trial.name == "B"]
+
+    def ask(rate: int, *words: str) -> None:
+        rows.write_text(f"rows:\n  A: {{head.weight_lr: 1}}\n  B: {{head.weight_lr: {rate}}}\n")
+        sweep(tmp_path, "sweep=mine", *words, instant=Instant(tmp_path / "log", files=True))
+        study = study_of(composed(settings(tmp_path)))
+        (one,) = [each for each in study.current() if each.user_attrs["name"] == "B"]
+        assert one.user_attrs["identity"]["values"]["head.weight_lr"] == rate
+        assert reported() == [f"{float(rate)}"]
+        report, runs = checked(tmp_path)
+        assert report.differences == report.unfinished == []
+        assert report.counts == {"complete": 2}
+        by_id = {run.run_id: run for run in runs}
+        assert by_id[one.user_attrs["mlflow_run"]].params["head.weight_lr"] == f"{float(rate)}"
+
+    for rate in (2, 5, 2, 5, 7, 5):
+        ask(rate)
+    assert (tmp_path / "log").read_text().split() == ["A", "B", "B", "B"]
+    ask(5, "rerun=true")
+    ask(2)
+    ask(5)
+    # one that was cut off begins before the edit, and ends after it
+    rows.write_text("rows:\n  A: {head.weight_lr: 1}\n  B: {head.weight_lr: 9}\n")
+    cut_off(tmp_path, "sweep=mine", at="B")
+    for rate in (7, 9, 7, 9):
+        ask(rate)
+    assert unfinished_trials(tracking, "mine") == []
+
+
+@pytest.mark.parametrize("damaged", [2, 5])
+@pytest.mark.parametrize("order", [(2, 5), (2, 5, 2)])
+def test_a_repair_lets_no_other_trial_of_a_name_count(
+    tmp_path: Path, rows: Path, order: tuple[int, ...], damaged: int
+) -> None:
+    config = composed(settings(tmp_path))
+    for rate in order:
+        rows.write_text(f"rows:\n  A: {{head.weight_lr: {rate}}}\n")
+        sweep(tmp_path, "sweep=mine", instant=Instant(tmp_path / "log", files=True))
+    for run in checked(tmp_path)[1]:
+        if run.params["head.weight_lr"] == f"{float(damaged)}":
+            # as by hand
+            open_tracker(config).client.log_metric(run.run_id, "accuracy", 0.123)
+    report, _ = checked(tmp_path)
+    assert report.differences
+    study, tracker = study_of(config), open_tracker(config)
+    assert list(repair(study, tracker, report.findings))
+    report, runs = checked(tmp_path)
+    assert report.differences == []
+    assert len([run for run in runs if not run.superseded]) == 2
+    (one,) = study_of(config).current()
+    (reported,) = read_trials(config.tracking, "mine")
+    assert one.user_attrs["identity"]["values"]["head.weight_lr"] == order[-1]
+    assert one.user_attrs["mlflow_run"] == reported.run_id
+
+
+@dataclass
 class Stopping(Instant):
-    """Ends as by Ctrl-C while a trial is under way."""
+    """Ends as by Ctrl-C while the trial of this name is under way."""
+
+    stop_name: str = "#1"
 
     def _at(self, trial: PlannedTrial, place: str) -> None:
-        if (trial.name, place) == ("#1", "began"):
+        if (trial.name, place) == (self.stop_name, "began"):
             raise KeyboardInterrupt
 
 
@@ -135,6 +210,7 @@ def test_a_search_draws_anew_what_was_cut_off_under_earlier_numerics(
     earlier.undo()
     before, _ = checked(tmp_path)
     assert (before.unfinished, before.outdated) == ([], ["#1"])
+    assert "does not resume it, but draws another in its place" in said_by_check(tmp_path, capsys)
     capsys.readouterr()
     sweep(tmp_path, *search, instant=Instant(tmp_path / "log", evaluations=3))
     assert "#1 was cut off, and its numbers would be others now" in capsys.readouterr().out
@@ -177,6 +253,11 @@ def test_the_status_line_counts_what_is_planned_alone(
     assert done == ["1", "2", "3"]
     sweep(tmp_path, "head.weight_lr=1,4", "name=mine")
     assert re.findall(r"mine: (\d) of (\d) done", capsys.readouterr().out) == [("2", "2")]
+    # what was recorded before is no progress of who runs all again, but what is resumed is
+    cut_off(tmp_path, *RATES, "rerun=true", at=NAMES[1])
+    capsys.readouterr()
+    sweep(tmp_path, *RATES, "rerun=true")
+    assert re.findall(r"mine: (\d) of 3 done", capsys.readouterr().out) == ["1", "2", "3"]
 
 
 def test_figures_over_two_versions_of_the_numerics_say_so(
@@ -200,6 +281,15 @@ def test_figures_over_two_versions_of_the_numerics_say_so(
     assert shown() == ({str(old): 1, str(old + 1): 1}, True)
     sweep(tmp_path, *RATES)
     assert shown() == ({str(old + 1): 3}, False)
+
+
+def test_a_check_says_what_becomes_of_a_row_that_was_cut_off_under_earlier_numerics(
+    tmp_path: Path, earlier: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        sweep(tmp_path, *RATES, instant=Stopping(tmp_path / "log", stop_name=NAMES[1]))
+    earlier.undo()
+    assert "does not resume it, but runs it anew" in said_by_check(tmp_path, capsys)
 
 
 def test_a_trial_that_was_begun_anew_is_told_until_it_has_a_result(

@@ -63,10 +63,11 @@ def check_sweeps(config: Config, line: Line) -> int:
         console.print(f"{study.name}: {counts or 'no trials'}")
         for name in report.unfinished:
             console.print(f"  {name} was cut off: the same command resumes it")
+        instead = "runs it anew" if study.definition is None else "draws another in its place"
         for name in report.outdated:
             console.print(
                 f"  {name} was cut off under other numerics of the code: the same command does "
-                "not resume it"
+                f"not resume it, but {instead}"
             )
         if mends:
             left = _mended(study, tracker, storage, report.findings)

@@ -13,6 +13,7 @@ from mcalc.results import RecordedTrial
 from mcalc.sweep.checking.attempt import identity_of
 from mcalc.sweep.checking.compare import Finding, Remedy, title_of
 from mcalc.sweep.store import DEFINITION, EVALUATED, SweepStudy, run_ids
+from mcalc.sweep.worker import let_count
 from mcalc.tracking import Tracker
 
 _REPAIRED = "nothing: its record was damaged"
@@ -21,7 +22,15 @@ _REPAIRED = "nothing: its record was damaged"
 def repair(
     study: SweepStudy, tracker: Tracker, findings: Iterable[Finding]
 ) -> Iterator[tuple[str, Remedy]]:
-    """Mend each finding that can be; gives its text and what was done."""
+    """Mend each finding that can be; gives its text and what was done.
+
+    Of several trials of one name, the one that counted before counts afterwards too.
+    """
+    counting = {
+        str(each.user_attrs["name"]): str(each.user_attrs["key"])
+        for each in study.current()
+        if "key" in each.user_attrs
+    }
     done: set[tuple[int | None, str | None]] = set()
     for finding in findings:
         number = finding.attempt.number if finding.attempt else None
@@ -31,6 +40,7 @@ def repair(
             _mend(study, tracker, finding)
             done.add(subject)
         yield finding.text, finding.remedy
+    let_count(study, tracker, counting)
 
 
 def repair_single_runs(

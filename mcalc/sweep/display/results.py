@@ -72,11 +72,6 @@ def results_of(plan: Plan, study: SweepStudy) -> Results:
     Never by the reported score, by which no trial should be chosen.
     """
     attempts = study.current()
-    if not plan.search:
-        # a row that was edited and edited back has its own result, not that of the last of its name
-        planned = study.newest([trial.key for trial in plan.trials])
-        by_name = {t.name: planned[t.key] for t in plan.trials if t.key in planned}
-        attempts = [by_name.get(each.user_attrs["name"], each) for each in attempts]
     rows = [_row(attempt, explicit=study.definition is None) for attempt in attempts]
     if plan.search:
         sign = -1 if study.study.direction.name == "MAXIMIZE" else 1

@@ -21,6 +21,11 @@ from mcalc.sweep.store.readable import with_sound_attributes
 
 VOIDS = "voids"
 """Attribute of an entry that marks attempts: their numbers count no longer."""
+Preference = tuple[str, int]
+"""Key of the trial that counts of a name, and the number of the entry that it counts in place of.
+
+A later entry of that name counts again.
+"""
 
 
 class Attempts:
@@ -35,15 +40,26 @@ class Attempts:
         self._direction = direction
         self._seen: list[FrozenTrial] = []
         self._planned: frozenset[str] | None = None
+        self._earlier: frozenset[int] = frozenset()
         self._clear()
 
-    def follow(self, keys: Iterable[str]) -> None:
-        """Let `tally` be of these trials alone, whatever else the study has."""
+    def follow(self, keys: Iterable[str], *, anew: bool = False) -> None:
+        """Let `tally` be of these trials alone, whatever else the study has.
+
+        `anew`: without the attempts that have ended by now.
+        """
         self._planned = frozenset(keys)
+        ended = (each.number for each in self.all() if each.number not in self._running)
+        self._earlier = frozenset(ended if anew else ())
         self._followed = Trials("key", self._direction)
         for attempt in self.all():
-            if attempt.user_attrs.get("key") in self._planned:
+            if self._is_followed(attempt):
                 self._followed.add(attempt)
+
+    def _is_followed(self, attempt: FrozenTrial) -> bool:
+        if self._planned is None or attempt.number in self._earlier:
+            return False
+        return attempt.user_attrs.get("key") in self._planned
 
     def _clear(self) -> None:
         self._sound: dict[int, FrozenTrial] = {}
@@ -77,8 +93,7 @@ class Attempts:
                 continue
             if not (self.by_key.add(attempt) and self.by_name.add(attempt)):
                 return False
-            followed = self._planned and attempt.user_attrs.get("key") in self._planned
-            if followed and not self._followed.add(attempt):
+            if self._is_followed(attempt) and not self._followed.add(attempt):
                 return False
             self._sound[attempt.number] = attempt
             if attempt.state is TrialState.RUNNING:
@@ -90,6 +105,15 @@ class Attempts:
     def all(self) -> list[FrozenTrial]:
         """Every attempt that counts, in the order in which they began."""
         return [self._sound[number] for number in sorted(self._sound)]
+
+    def counting(self, preferred: Mapping[str, Preference]) -> list[FrozenTrial]:
+        """Of each name the last attempt at the trial that is preferred, or else at any."""
+        found = self.by_name.lasts()
+        for name, (key, last) in preferred.items():
+            attempt = self.by_key.last(key)
+            if attempt is not None and name in found and found[name].number == last:
+                found[name] = attempt
+        return list(found.values())
 
     def running(self) -> list[FrozenTrial]:
         """Those that have not ended, in the order in which they began."""

@@ -68,6 +68,14 @@ class Parameters:
         return space
 
 
+def is_within(value: Any, given: BaseDistribution) -> bool:
+    """Whether a value can be drawn from a distribution."""
+    try:
+        return given._contains(given.to_internal_repr(value))
+    except (TypeError, ValueError):  # no category of it, or no number
+        return False
+
+
 def _seen(trials: Sequence[PlannedTrial]) -> dict[str, list[Any]]:
     """Each value of each setting, by key."""
     seen: dict[str, dict[tuple[type, str], Any]] = {}

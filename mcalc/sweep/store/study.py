@@ -18,7 +18,7 @@ from mcalc.config import NUMERICS_VERSION, PlannedTrial
 from mcalc.results import RECORD_FORMAT, Outcome, check_format
 from mcalc.sweep.planning import OBJECTIVES, Plan, Search, Values
 from mcalc.sweep.store.at_once import write_at_once
-from mcalc.sweep.store.attempts import VOIDS, Attempts, Tally
+from mcalc.sweep.store.attempts import VOIDS, Attempts, Preference, Tally
 from mcalc.sweep.store.dashboard import describe_for_dashboard
 from mcalc.sweep.store.definition import (
     AUTOMATIC_FACT,
@@ -28,13 +28,13 @@ from mcalc.sweep.store.definition import (
     check_same_definition,
 )
 from mcalc.sweep.store.entry import ended, identity_of
-from mcalc.sweep.store.parameters import Parameters
+from mcalc.sweep.store.parameters import Parameters, is_within
 from mcalc.sweep.store.readable import rename_study, with_sound_attributes
 from mcalc.sweep.store.samplers import distributions, pruner_of, sampler_of
 from mcalc.sweep.store.storage import Storage
 
-PARENT = "mcalc:parent"
-"""User attribute of a study, beside those of its definition."""
+PARENT, PREFERRED = "mcalc:parent", "mcalc:preferred"
+"""User attributes of a study, beside those of its definition."""
 DONE = (TrialState.COMPLETE, TrialState.PRUNED)
 """States that are not run again."""
 
@@ -179,14 +179,25 @@ class SweepStudy:
         return self._trial(number).state is TrialState.RUNNING
 
     def current(self) -> list[FrozenTrial]:
-        """The last attempt at each trial, by name. What an edited row was before is excluded."""
+        """The attempt that counts of each name. What an edited row was before is excluded."""
         with self._read() as known:
-            return list(known.by_name.lasts().values())
+            return known.counting(self.preferred())
 
-    def follow(self, keys: Iterable[str]) -> None:
-        """Let `tally` be of these trials alone: a study may have rows of other plans too."""
-        with self._reading:
-            self._known.follow(keys)
+    def preferred(self) -> dict[str, Preference]:
+        """By name, the trial that counts where it is not the one that began last."""
+        return {name: (key, last) for name, (key, last) in self.facts().get(PREFERRED, {}).items()}
+
+    def prefer(self, preferred: Mapping[str, Preference]) -> None:
+        """Keep which trials count where these are not the last ones."""
+        self.study.set_user_attr(PREFERRED, dict(preferred))
+
+    def follow(self, keys: Iterable[str], *, anew: bool = False) -> None:
+        """Let `tally` be of these trials alone; `anew`: without attempts that have ended by now.
+
+        A study may have rows of other plans too.
+        """
+        with self._read() as known:
+            known.follow(keys, anew=anew)
 
     def tally(self) -> Tally:
         """The last attempt at each trial that is followed in brief; else at all, by name."""
@@ -329,7 +340,7 @@ class SweepStudy:
         params = {
             name: float(values[name]) if isinstance(each, FloatDistribution) else values[name]
             for name, each in known.items()
-            if name in values and _is_within(values[name], each)
+            if name in values and is_within(values[name], each)
         }
         return params, {name: known[name] for name in params}
 
@@ -380,13 +391,6 @@ class SweepStudy:
     def describe(self, number: int, trial: PlannedTrial) -> None:
         """Record what a drawn configuration is."""
         self.set(number, identity_of(trial, self.shared, 1))
-
-
-def _is_within(value: Any, given: BaseDistribution) -> bool:
-    try:
-        return given._contains(given.to_internal_repr(value))
-    except (TypeError, ValueError):  # no category of it, or no number
-        return False
 
 
 def _is_feasible(value: float | None) -> TypeGuard[float]:

@@ -2,6 +2,7 @@ from .context import Execute as Execute
 from .context import WorkerContext as WorkerContext
 from .context import is_done as is_done
 from .context import skipped as skipped
+from .counting import let_count as let_count
 from .explicit import Rows as Rows
 from .explicit import close_cancelled as close_cancelled
 from .job import run_job as run_job

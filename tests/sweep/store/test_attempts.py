@@ -89,6 +89,29 @@ def test_what_counts_is_the_same_however_it_was_read(tmp_path: Path, seed: int) 
     assert attempts.entries == len(study.get_trials(deepcopy=False))
 
 
+def test_a_trial_that_is_preferred_counts_until_the_next_of_its_name(tmp_path: Path) -> None:
+    storage = Storage(f"sqlite:///{tmp_path}/optuna.db", 5).optuna
+    study = optuna.create_study(storage=storage, direction="maximize")
+    attempts = Attempts(lambda: study.get_trials(deepcopy=False), study.direction)
+
+    def begun(key: str, name: str) -> None:
+        study.add_trial(create_trial(value=0.5, user_attrs={"key": key, "name": name}))
+
+    def counting() -> list[int]:
+        return [each.number for each in attempts.read().counting({"B": ("was", 2)})]
+
+    begun("other", "A")
+    begun("was", "B")
+    assert counting() == [0, 1]
+    begun("edited", "B")
+    assert counting() == [0, 1]
+    begun("was", "B")
+    assert counting() == [0, 3]
+    begun("edited again", "B")
+    assert counting() == [0, 4]
+    assert [each.number for each in attempts.counting({"B": ("not recorded", 4)})] == [0, 4]
+
+
 def test_what_has_ended_is_not_looked_at_again(tmp_path: Path) -> None:
     storage = Storage(f"sqlite:///{tmp_path}/optuna.db", 5).optuna
     study = optuna.create_study(storage=storage, direction="maximize")

@@ -1,0 +1,42 @@
+"""Which run counts of several that have one name, as the trials of a row before and after an edit.
+
+The one that began last, unless an earlier one is asked for again: it has a tag that says when.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from mlflow.entities import Run
+
+from mcalc.results import ASKED_AGAIN_TAG
+
+if TYPE_CHECKING:
+    from mcalc.tracking.tracker import Tracker
+
+
+def let_count(tracker: Tracker, run_id: str) -> None:
+    """Let a run count from now on; nothing happens where MLflow has lost it."""
+    now = str(int(time.time() * 1000))
+    for kept in tracker.unsent.runs():
+        if run_id == kept.info.run_id:
+            tracker.unsent.tag(run_id, ASKED_AGAIN_TAG, now)  # it is sent with its tags
+            return
+    if run := tracker.run(run_id):
+        tracker.client.set_tag(run.run_id, ASKED_AGAIN_TAG, now)
+
+
+def newest_first(runs: Iterable[Run]) -> list[Run]:
+    """Runs in the order in which they count, those that began last or were asked for last first."""
+    return sorted(runs, key=_since, reverse=True)
+
+
+def _since(run: Run) -> int:
+    """Milliseconds since 1970."""
+    since = int(run.info.start_time or 0)
+    with suppress(ValueError):  # a tag that somebody wrote by hand
+        since = max(since, int(run.data.tags.get(ASKED_AGAIN_TAG, since)))
+    return since
