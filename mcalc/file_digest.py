@@ -5,11 +5,14 @@ from __future__ import annotations
 import hashlib
 import os
 import time
+import zlib
 from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
+_PART = 2**22
+"""Bytes of a file that are in memory at a time."""
 SETTLED_SECONDS = 3.0
 """A file's times of change distinguish its versions once they are older than this."""
 
@@ -47,6 +50,23 @@ def file_sha256(path: Path) -> str:
     """SHA-256 of a file's content, 64 hex digits. Raises OSError where it cannot be read."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def file_crc32(path: Path, start: int = 0, stop: int | None = None) -> int:
+    """CRC-32 of a file from byte `start` to byte `stop`, or its end: tells damage, not intent.
+
+    Three times as fast as SHA-256, for caches that are read each time. Raises OSError where it
+    cannot be read.
+    """
+    found = 0
+    with path.open("rb") as file:
+        left = os.fstat(file.fileno()).st_size if stop is None else stop
+        file.seek(start)
+        left -= start
+        while left > 0 and (part := file.read(min(left, _PART))):
+            found = zlib.crc32(part, found)
+            left -= len(part)
+    return found
 
 
 def known_sha256(path: Path) -> str:

@@ -51,6 +51,7 @@ from mcalc.sweep.worker import (
     refuse_another_machine,
     run_job,
     skipped,
+    void_given_up,
     warn_of_network_files,
 )
 from mcalc.training import resolved
@@ -197,6 +198,7 @@ class _SweepRun:
         """Reconcile Optuna and MLflow after a crash between writing the two."""
         runs = self._abandon_orphans()
         if self.plan.search:
+            void_given_up(self.study)
             return
         close_outdated(self.context, self.plan.trials)
         keys = {trial.name: trial.key for trial in self.plan.trials}

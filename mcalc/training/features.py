@@ -1,14 +1,18 @@
 """What a frozen network makes of images, kept in the cache by the content of both.
 
 One .npy file, float32, (n, ...): the training images as each of their augmented copies, then those
-that are evaluated. It is written aside and renamed, under a lock: of several processes that need it
-one computes, and the others wait.
+that are evaluated. Behind them stands their CRC-32, which is compared whenever the file is read:
+what a disk damaged is computed anew. It is written aside and renamed, under a lock: of several
+processes that need it one computes, and the others wait.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import logging
+import struct
+import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,14 +29,17 @@ from mcalc.atomic_write import write_binary
 from mcalc.config import NUMERICS_VERSION
 from mcalc.data.loading import Crops
 from mcalc.errors import UserError
+from mcalc.file_digest import file_crc32
 from mcalc.iteration import Progress
 from mcalc.models import Classifier, CutNetwork
 from mcalc.training.device import one_opencv_thread
 
-FORMAT = 1
-"""Raised when features change for the same images and network."""
+FORMAT = 2
+"""Raised when features change for the same images and network, or their file does."""
+_CHECKSUM = struct.Struct("<I")
 _IN_MEMORY = 2**30
 """Bytes up to which a file is read whole: single rows of a mapped one cost more."""
+_log = logging.getLogger(__name__)
 Rows = npt.NDArray[np.float32]
 
 
@@ -122,6 +129,10 @@ def read_or_compute(
             with FileLock(place.parent / f".lock-{place.stem}"):
                 # another process may have been at work while this one waited
                 if _read(place, shape) is None:
+                    if place.exists():
+                        _log.warning(
+                            f"  warning: the features in {place} are damaged, and are computed anew"
+                        )
                     _write(place, whole, cut, passes, shape, progress)
         except OSError as error:
             raise UserError(
@@ -138,9 +149,15 @@ def read_or_compute(
 def _read(place: Path, shape: tuple[int, ...]) -> Rows | None:
     try:
         rows = np.load(place, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError):
-        return None
-    if rows.shape != shape or rows.dtype != np.float32:
+        if rows.shape != shape or rows.dtype != np.float32:
+            return None
+        end = rows.offset + rows.nbytes
+        with place.open("rb") as file:
+            file.seek(end)
+            (known,) = _CHECKSUM.unpack(file.read())
+        if file_crc32(place, rows.offset, end) != known:
+            return None
+    except (OSError, ValueError, EOFError, struct.error):
         return None
     return np.array(rows) if rows.nbytes <= _IN_MEMORY else np.asarray(rows)
 
@@ -153,16 +170,19 @@ def _write(
     shape: tuple[int, ...],
     progress: Progress | None,
 ) -> None:
-    done = 0
+    done, checksum = 0, 0
     header = {"descr": "<f4", "fortran_order": False, "shape": shape}
     with write_binary(place) as file, one_opencv_thread():
         np.lib.format.write_array_header_1_0(file, header)
         for images in (images for each in passes for images in each.batches()):
             features = _features(whole, cut, images).cpu().float().contiguous()
-            file.write(features.numpy().astype("<f4", copy=False).data)
+            content = features.numpy().astype("<f4", copy=False).data
+            file.write(content)
+            checksum = zlib.crc32(content, checksum)
             done += len(images)
             if progress:
                 progress(done, shape[0])
+        file.write(_CHECKSUM.pack(checksum))
 
 
 def _features(whole: Classifier, cut: CutNetwork, images: Tensor) -> Tensor:

@@ -222,6 +222,28 @@ def test_a_search_draws_anew_what_was_cut_off_under_earlier_numerics(
     assert len({run.name for run in counted}) == 3
 
 
+def test_a_configuration_that_was_given_up_as_its_worker_was_killed_is_drawn_anew(
+    tmp_path: Path, earlier: pytest.MonkeyPatch
+) -> None:
+    search = ("head.weight_lr=interval(1,30)", "budget.trials=3", "name=mine")
+    with pytest.raises(KeyboardInterrupt):
+        sweep(tmp_path, *search, instant=Stopping(tmp_path / "log", evaluations=2))
+    earlier.undo()
+
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(SweepStudy, "void", killed)
+        with pytest.raises(KeyboardInterrupt):
+            sweep(tmp_path, *search, instant=Instant(tmp_path / "log", evaluations=2))
+    sweep(tmp_path, *search, instant=Instant(tmp_path / "log", evaluations=2))
+    report, runs = checked(tmp_path)
+    assert report.unfinished == report.outdated == report.differences == []
+    assert report.counts == {"complete": 3}
+    assert Counter(run.state for run in runs if not run.superseded) == {"finished": 3}
+
+
 def test_a_living_workers_trial_is_left_to_it_though_it_is_another_one_now(tmp_path: Path) -> None:
     sweeps = tmp_path / "sweeps"
     sweeps.mkdir()

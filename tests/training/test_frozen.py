@@ -334,13 +334,41 @@ def test_other_images_have_other_features(tmp_path: Path) -> None:
     assert len(files(tmp_path)) == 2
 
 
-@pytest.mark.parametrize("damage", most_are_whole([b"\x93NUMPY", b"", b"nonsense" * 40], 1))
-def test_a_damaged_file_is_computed_again(damage: bytes, tmp_path: Path) -> None:
+def flipped(content: bytes, place: int) -> bytes:
+    """With one bit other than it was."""
+    changed = bytearray(content)
+    changed[place] ^= 1
+    return bytes(changed)
+
+
+@pytest.mark.parametrize(
+    "damaged",
+    most_are_whole(
+        [
+            # as a disk does it, or a power cut: the file's size and shape are as they were
+            lambda content: flipped(content, len(content) // 2),
+            lambda content: content[:-4000] + bytes(4000),
+            lambda content: flipped(content, -1),
+            lambda content: content[:-4],
+            lambda _: b"\x93NUMPY",
+            lambda _: b"",
+            lambda _: b"nonsense" * 40,
+        ],
+        2,
+    ),
+)
+def test_a_damaged_file_is_computed_again(
+    damaged: Callable[[bytes], bytes], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     config = config_of("squeezenet", "all", tmp_path, iterations=2)
     before, _ = on_features(config)
     (file,) = (tmp_path / "features").glob("*.npy")
-    file.write_bytes(damage)
+    whole = file.read_bytes()
+    assert not caplog.records
+    file.write_bytes(damaged(whole))
     after, _ = on_features(config)
+    assert f"the features in {file} are damaged, and are computed anew" in caplog.text
+    assert file.read_bytes() == whole
     np.testing.assert_array_equal(after.predictions.probabilities, before.predictions.probabilities)
 
 

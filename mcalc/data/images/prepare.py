@@ -3,7 +3,8 @@
 The cache has one folder for each data set, region and network size. In it are `images.npy`, uint8
 of shape (n, size, size), which is memory-mapped and not loaded, and `about.json`. A folder is
 written beside its place and renamed into it, under a lock. So of several processes that need it one
-works and the others wait, and a killed one leaves nothing half done.
+works and the others wait, and a killed one leaves nothing half done. A checksum of the images is
+compared whenever they are used: what a disk damaged is prepared anew.
 
 Images are prepared in threads. How many at once depends on their size (`PIXELS_AT_ONCE`), so that
 memory stays flat however many and however large they are. OpenCV, Pillow and the decoders of
@@ -14,10 +15,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing, suppress
 from dataclasses import astuple, dataclass, field
 from pathlib import Path
@@ -41,10 +43,15 @@ from mcalc.data.images.resize import Grey8, fit
 from mcalc.data.images.unreadable import UnreadableImage
 from mcalc.data.records import Defect, DefectKind, Lesion, Side, has_needed_files
 from mcalc.errors import UserError
+from mcalc.file_digest import file_crc32
 from mcalc.iteration import Progress, grouped, in_threads, with_progress
 
 FORMAT = 4
 """Raised when prepared pixels change for the same file and settings."""
+
+_IMAGES, _CHECKSUM = "images.npy", "crc32"
+"""File of an entry, and what `about.json` calls its CRC-32."""
+_log = logging.getLogger(__name__)
 
 PIXELS_AT_ONCE = 50_000_000
 """Decoded at one time over all threads: three full mammograms, or hundreds of crops. A larger image
@@ -133,20 +140,27 @@ def prepare_images(
     present = [pair for pair in pairs if has_needed_files(pair[0], settings.region)]
     chosen = [lesion for lesion, _ in present]
     place = cache / "prepared" / _key(present, size, settings)
-    if not (place / "about.json").is_file():
+    about = _read(place)
+    if about is None:
         try:
             place.parent.mkdir(parents=True, exist_ok=True)
             # the system releases the lock when a process is killed
             with FileLock(place.parent / f".lock-{place.name}"):
                 # another process may have been at work while this one waited
-                if not (place / "about.json").is_file():
-                    _write(place, chosen, size, settings, progress)
+                about = _read(place)
+                if about is None:
+                    if place.exists():
+                        _log.warning(
+                            f"  warning: the prepared images in {place} are damaged, and are "
+                            "prepared anew"
+                        )
+                    about = _write(place, chosen, size, settings, progress)
         except OSError as error:
             raise UserError(
                 f"the cache {place.parent} cannot be written ({error.strerror}): name a writable "
                 "folder on a disk with free space with data.cache=PATH"
             ) from error
-    return _load(place, chosen)
+    return _load(place, about, chosen)
 
 
 def prepare_image(lesion: Lesion, size: int, settings: DataConfig) -> tuple[Grey8, Cut]:
@@ -187,11 +201,23 @@ def _key(lesions: Iterable[tuple[Lesion, LesionDigests]], size: int, settings: D
     return hashlib.sha256(json.dumps([relevant, rows]).encode()).hexdigest()[:20]
 
 
-def _load(place: Path, lesions: Sequence[Lesion]) -> Prepared:
-    about = json.loads((place / "about.json").read_text(encoding="utf-8"))
+def _read(place: Path) -> dict[str, Any] | None:
+    """The content of an entry's `about.json`; None where there is no entry, or a damaged one."""
+    try:
+        about = json.loads((place / "about.json").read_text(encoding="utf-8"))
+        known = about.get(_CHECKSUM)
+        np.load(place / _IMAGES, mmap_mode="r")
+        # an entry of an earlier version has none
+        is_whole = known is None or file_crc32(place / _IMAGES) == known
+    except (OSError, ValueError, EOFError, AttributeError):
+        return None
+    return about if is_whole else None
+
+
+def _load(place: Path, about: Mapping[str, Any], lesions: Sequence[Lesion]) -> Prepared:
     return Prepared(
         lesions=tuple(lesions[i] for i in about["kept"]),
-        images=np.load(place / "images.npy", mmap_mode="r"),
+        images=np.load(place / _IMAGES, mmap_mode="r"),
         native_sizes=np.array(about["native_sizes"], dtype=np.int64).reshape(-1, 2),
         defects=tuple(
             Defect(name, DefectKind(kind), *texts) for name, kind, *texts in about["defects"]
@@ -207,8 +233,11 @@ def _write(
     size: int,
     settings: DataConfig,
     progress: Progress | None,
-) -> None:
-    """Write the place's folder; the caller holds its lock."""
+) -> dict[str, Any]:
+    """Write the place's folder, and give the content of its `about.json`.
+
+    The caller holds its lock.
+    """
     prefix = f".draft-{place.name}-"
     for left in place.parent.glob(f"{prefix}*"):
         # of a process that was killed: a living one would hold the lock
@@ -216,19 +245,20 @@ def _write(
     draft = Path(tempfile.mkdtemp(prefix=prefix, dir=place.parent))
     try:
         entries = list(grouped(lesions, lambda lesion: lesion.shown_on(settings.region)).values())
-        images = ImageWriter(draft / "images.npy", len(entries), size)
+        images = ImageWriter(draft / _IMAGES, len(entries), size)
         outcomes = _make(entries, images, settings, progress)
         about = _about(entries, outcomes, lesions)
         if not about["kept"]:
             first = about["defects"][0][2] if about["defects"] else "none is on disk"
             raise UserError(f"not one {settings.region} could be read; the first: {first}")
+        about[_CHECKSUM] = file_crc32(draft / _IMAGES)
         (draft / "about.json").write_text(json.dumps(about), encoding="utf-8")
         for file in draft.iterdir():
             sync(file)
         if place.exists():
-            # without about.json, so not an entry of this program
-            shutil.rmtree(place)
+            shutil.rmtree(place)  # damaged, or no entry of this program
         draft.rename(place)
+        return about
     finally:
         shutil.rmtree(draft, ignore_errors=True)
 

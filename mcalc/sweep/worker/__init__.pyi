@@ -7,6 +7,7 @@ from .explicit import Rows as Rows
 from .explicit import close_cancelled as close_cancelled
 from .job import run_job as run_job
 from .outdated import close_outdated as close_outdated
+from .outdated import void_given_up as void_given_up
 from .overlap import overlapping as overlapping
 from .passing_on import passing_on as passing_on
 from .remote import Ended as Ended

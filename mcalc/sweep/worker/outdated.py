@@ -9,11 +9,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from optuna.trial import TrialState
+
 from mcalc.config import PlannedTrial
-from mcalc.sweep.store import OUTDATED, Owner, run_ids, trajectory_of
+from mcalc.sweep.store import OUTDATED, Owner, SweepStudy, run_ids, trajectory_of
 from mcalc.sweep.worker.context import WorkerContext
 from mcalc.sweep.worker.explicit import close_cancelled
 from mcalc.tracking import interrupt
+
+
+def void_given_up(study: SweepStudy) -> None:
+    """Let configurations count no longer whose worker was killed as it gave them up."""
+    for attempt in study.attempts():
+        if attempt.state is TrialState.FAIL and attempt.user_attrs.get("error") == OUTDATED:
+            study.void(attempt.number, OUTDATED)
 
 
 def close_outdated(context: WorkerContext, planned: Sequence[PlannedTrial]) -> None:

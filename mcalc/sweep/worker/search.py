@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
 from statistics import fmean
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from optuna.trial import TrialState
 
@@ -18,13 +18,16 @@ from mcalc.config import PlannedTrial, digest, plan_trial, updated
 from mcalc.data import split_of
 from mcalc.data.loading import run_length
 from mcalc.errors import UserError
-from mcalc.results import CurvePoint, Outcome
+from mcalc.results import CurvePoint, Outcome, TrialResult
 from mcalc.sweep.planning import Search, Values
 from mcalc.sweep.store import DEFINITION, OUTDATED, Job, Lease, SweepStudy, result
 from mcalc.sweep.worker.context import LeaseListener, WorkerContext, with_retries
 from mcalc.tracking import interrupt
 from mcalc.training import refuse_precision
 from mcalc.trials import finish, forget_checkpoint
+
+if TYPE_CHECKING:
+    from mcalc.training.checkpoint import Weights
 
 _log = logging.getLogger(__name__)
 
@@ -113,6 +116,8 @@ class _Configuration:
         self.values = values
         self.lease = lease
         self.runs = runs
+        self.curve: Sequence[CurvePoint] = ()
+        """Of the first seed's finished run."""
 
     def run(self) -> Outcome:
         """Run it with each seed, unless another attempt at the same configuration is complete."""
@@ -195,6 +200,8 @@ class _Configuration:
         known = self.context.tracker.run(self.runs[trial.key]) if trial.key in self.runs else None
         if known is not None and known.state in ("finished", "pruned"):
             forget_checkpoint(trial)
+            if first:
+                self.curve = self.context.tracker.curve_of(known.run_id)
             return Outcome(
                 trial.name,
                 trial.key,
@@ -203,7 +210,7 @@ class _Configuration:
                 known.metrics,
                 manifest=known.manifest,
             )
-        listener = _ConfigurationListener(self, prunes=first)
+        listener = _ConfigurationListener(self, first=first)
         work = with_retries(
             lambda _keys, _first: self.context.run(
                 [trial], [listener], dict(self.runs), self.step.job
@@ -216,8 +223,14 @@ class _Configuration:
         return outcome
 
     def _end(self, outcome: Outcome, value: float | None = None) -> Outcome:
-        self.context.study.end(self.number, outcome, value)
+        # the pruner is not asked about an evaluation that ends a run, but has it for later ones
+        evaluations = {step: self.judged(point) for step, point in enumerate(self.curve, start=1)}
+        self.context.study.end(self.number, outcome, value, evaluations)
         return outcome
+
+    def judged(self, point: CurvePoint) -> float:
+        """The objective at an evaluation."""
+        return float(getattr(point, self.step.search.objective))
 
     def _value(self, outcomes: Sequence[Outcome]) -> float:
         name = f"reported_{self.step.search.objective}"
@@ -237,11 +250,12 @@ class _Configuration:
 class _ConfigurationListener(LeaseListener):
     """Reports the trials of a configuration to the study, which may prune them."""
 
-    def __init__(self, configuration: _Configuration, *, prunes: bool) -> None:
+    def __init__(self, configuration: _Configuration, *, first: bool) -> None:
+        """`first`: whether it is the first seed's, by whose evaluations a search prunes."""
         super().__init__(configuration.lease, configuration.context.halts)
         self.configuration = configuration
         self.study = configuration.context.study
-        self.may_prune = prunes
+        self.is_first = first
 
     def opened(self, trial: PlannedTrial, run_id: str) -> None:
         """Note the MLflow run of each seed."""
@@ -251,10 +265,15 @@ class _ConfigurationListener(LeaseListener):
 
     def prunes(self, trial: PlannedTrial, evaluation: int, point: CurvePoint) -> bool:
         """Report an evaluation; the study's pruner answers."""
-        if not self.may_prune:
+        if not self.is_first:
             return False
-        value: float = getattr(point, self.configuration.step.search.objective)
+        value = self.configuration.judged(point)
         return self.study.report(self.configuration.number, evaluation, value)
+
+    def finished(self, result: TrialResult, weights: Weights) -> None:
+        """Keep the evaluations, of which the pruner was not asked about the last."""
+        if self.is_first:
+            self.configuration.curve = result.curve
 
 
 def work_of(number: int) -> str:

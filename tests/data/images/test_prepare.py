@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import multiprocessing
 import os
 import shutil
@@ -83,6 +84,47 @@ def test_the_second_time_nothing_is_decoded(lesions: list[Lesion], tmp_path: Pat
     shutil.rmtree(tmp_path / "crops")
     again = prepare_images(lesions, digests, 32, DataConfig(clahe=OFF), tmp_path / "cache")
     np.testing.assert_array_equal(first.images, again.images)
+
+
+@pytest.mark.parametrize("name", ["images.npy", "about.json"])
+@pytest.mark.parametrize("damage", ["a bit", "zeros", "end", "gone"])
+def test_what_a_disk_damaged_is_prepared_anew(
+    lesions: list[Lesion], tmp_path: Path, caplog: pytest.LogCaptureFixture, name: str, damage: str
+) -> None:
+    cache = tmp_path / "cache"
+    images = np.array(ready(lesions, cache).images)
+    (entry,) = entries(cache)
+    file = cache / "prepared" / entry / name
+    content = bytearray(file.read_bytes())
+    if damage == "a bit":
+        content[-40 if name == "images.npy" else 0] ^= 1
+    if damage == "zeros":
+        content[-600:] = bytes(len(content[-600:]))
+    if damage == "end":
+        del content[-1:]
+    file.unlink() if damage == "gone" else file.write_bytes(content)
+    again = ready(lesions, cache)
+    np.testing.assert_array_equal(again.images, images)
+    assert again.lesions == tuple(lesions)
+    assert f"the prepared images in {file.parent} are damaged" in caplog.text
+    caplog.clear()
+    ready(lesions, cache)
+    assert not caplog.text
+
+
+def test_an_entry_of_an_earlier_version_has_no_checksum_and_is_used(
+    lesions: list[Lesion], tmp_path: Path
+) -> None:
+    ready(lesions, tmp_path / "cache")
+    (entry,) = entries(tmp_path / "cache")
+    about = tmp_path / "cache" / "prepared" / entry / "about.json"
+    content = json.loads(about.read_text())
+    del content["crc32"]
+    about.write_text(json.dumps(content))
+    digests = file_digests(lesions, Region.crop, tmp_path / "cache")
+    shutil.rmtree(tmp_path / "crops")
+    again = prepare_images(lesions, digests, 32, DataConfig(clahe=OFF), tmp_path / "cache")
+    assert len(again.images) == 3
 
 
 def test_other_settings_or_contents_are_other_entries(
