@@ -72,10 +72,10 @@ class Small(nn.Module):
         return out
 
 
-def built(classes: int = 2) -> Built:
+def built(classes: int = 2, network: type[Small] = Small) -> Built:
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        model = Small(classes)
+        model = network(classes)
     return Built(
         model=model,
         head=model.fc,
@@ -158,10 +158,12 @@ def train(
     checkpointing: Checkpointing | None = None,
     listener: Listener | None = None,
     place: AugmentPlace = AugmentPlace.cpu,
+    kind: type[Small] = Small,
 ) -> tuple[list[TrialResult], dict[str, dict[str, Tensor]]]:
     pixels, labels = images()
     data = crop_data(pixels, labels, settings)
-    module = Classifier(built(), BackboneConfig(), HeadConfig(weight_lr=5, bias_lr=5), settings)
+    head = HeadConfig(weight_lr=5, bias_lr=5)
+    module = Classifier(built(network=kind), BackboneConfig(), head, settings)
     keeper = Keeper()
     results = run_trajectory(
         module,

@@ -14,6 +14,7 @@ from torch import Tensor
 from mcalc.config import BackboneConfig
 from mcalc.file_digest import FileState, state_of
 from mcalc.models.backbones import RANDOM, Built, build_classifier, draw_head, find_backbone
+from mcalc.models.tensors import copies_of, put_tensors
 from mcalc.models.undrawn import blank, put_head
 from mcalc.models.weight_path import weight_path
 
@@ -55,8 +56,7 @@ class LastWeights:
         self._kept = None  # before the next one takes as much memory
         built = build_classifier(backbone, seed, classes)
         if again:
-            weights = {name: value.clone() for name, value in built.model.state_dict().items()}
-            self._kept = _Kept(weights, built.weights_origin, built.warnings)
+            self._kept = _Kept(copies_of(built.model), built.weights_origin, built.warnings)
         self._origin = this_seed if built.weights_origin == RANDOM else any_seed
         return built
 
@@ -65,6 +65,6 @@ def _copy(kept: _Kept, backbone: BackboneConfig, seed: int, classes: int) -> Bui
     entry = find_backbone(backbone.name)
     model = blank(entry)
     head = put_head(model, entry, classes)
-    model.load_state_dict(kept.weights)
+    put_tensors(model, kept.weights)
     draw_head(head, seed)
     return Built(model.train(), head, entry.contract, entry.stages, kept.origin, kept.warnings)

@@ -18,8 +18,8 @@ import torch
 from torch import nn
 from torch.overrides import TorchFunctionMode
 
-from mcalc.errors import UserError
 from mcalc.models.backbone import Backbone
+from mcalc.models.checks import called, checked_head, checked_network
 from mcalc.models.dropout import put_dropout
 from mcalc.models.fire import put_fire
 
@@ -59,15 +59,10 @@ def blank(entry: Backbone) -> nn.Module:
     What its constructor draws beside them, as random features, is the same each time: a network
     that is loaded, resumed or copied later has to have it too. Generators stay as they are.
 
-    Raises UserError where the entry builds something else.
+    Raises UserError where that fails, or gives what cannot be trained here.
     """
     with _same_draws(), Undrawn() if entry.only_weights else nullcontext():
-        model = entry.build()
-    if not isinstance(model, nn.Module):
-        raise UserError(
-            f"backbone.name={entry.name}: its `build` gives {type(model).__name__}, expected a "
-            "torch.nn.Module; correct its entry"
-        )
+        model = checked_network(entry, called(entry, "build"))
     put_dropout(model)
     put_fire(model)
     return model
@@ -77,9 +72,12 @@ def put_head(model: nn.Module, entry: Backbone, classes: int) -> nn.Module:
     """A layer of so many outputs in the place of a network's classifier.
 
     Its weights are to be replaced; what else it draws is the same each time, as in `blank`.
+
+    Raises UserError where that fails, or gives no layer of the network with so many outputs.
     """
     with _same_draws():
-        return entry.replace_head(model, classes)
+        head = called(entry, "replace_head", model, classes)
+    return checked_head(entry, model, head, classes)
 
 
 @contextmanager

@@ -1,13 +1,14 @@
 """The state of a training run on disk, from which a killed one resumes with the same numbers.
 
-All that a run's future depends on is in it: weights, momentum, the random generators that dropout
-draws from, statistics under way and the curve so far. Order and augmentation are functions of seed
-and iteration (`mcalc.data.loading.sampler`) and need no state.
+All that a run's future depends on is in it: weights and buffers, momentum, the random generators
+that dropout draws from, statistics under way and the curve so far. Order and augmentation are
+functions of seed and iteration (`mcalc.data.loading.sampler`) and need no state. What a package's
+network keeps in plain attributes is not in it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, astuple, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -19,11 +20,13 @@ from torch import Tensor, nn
 from mcalc.atomic_write import write_binary
 from mcalc.errors import UserError, shown
 from mcalc.models.bounded_zip import DamagedFileError
+from mcalc.models.tensors import tensors_of
 from mcalc.models.torch_file import open_torch_file
 from mcalc.models.weights import bytes_of
 from mcalc.results import CurvePoint, Predictions
 from mcalc.training.checkpoint_place import remove_checkpoint
 from mcalc.training.device import Setup
+from mcalc.training.random_state import RandomState
 
 FORMAT = 1
 _MOST_THREADS = 4096
@@ -49,9 +52,9 @@ class Checkpoint:
     setup: Setup
     iteration: int
     weights: Weights
+    """Every tensor of the network (`mcalc.models.tensors`)."""
     optimizer: dict[str, Any]
-    random: Sequence[Tensor]
-    """States of torch's generators: the CPU's, then each CUDA device's."""
+    random: RandomState
     tally: Tensor
     """(k, 2): loss sums and correct counts of training since the last evaluation."""
     tally_seen: int
@@ -123,7 +126,7 @@ def fits(checkpoint: Checkpoint, model: nn.Module, optimizer: torch.optim.Optimi
 
     The optimizer takes the state that the checkpoint has.
     """
-    shapes, rates = _shapes(model.state_dict()), _rates(optimizer)
+    shapes, rates = _shapes(tensors_of(model)), _rates(optimizer)
     best = checkpoint.best.weights if checkpoint.best else None
     try:
         if _shapes(checkpoint.weights) != shapes or (best and _shapes(best) != shapes):
@@ -158,7 +161,9 @@ def _plain(checkpoint: Checkpoint) -> dict[str, Any]:
         "format": FORMAT,
         "setup": asdict(checkpoint.setup),
         "weights": dict(checkpoint.weights),
-        "random": list(checkpoint.random),
+        "random": list(checkpoint.random.torch),
+        "numpy_random": checkpoint.random.numpy,
+        "python_random": checkpoint.random.python,
         "curve": [list(astuple(point)) for point in checkpoint.curve],
     }
     if best := checkpoint.best:
@@ -176,6 +181,8 @@ def _plain(checkpoint: Checkpoint) -> dict[str, Any]:
 def _restored(plain: Mapping[str, Any]) -> Checkpoint:
     stored = {entry.name: plain[entry.name] for entry in fields(Checkpoint)}
     stored["setup"] = Setup(**plain["setup"])
+    others = (plain.get(f"{whose}_random") for whose in ("numpy", "python"))
+    stored["random"] = RandomState(plain["random"], *others)
     stored["curve"] = tuple(CurvePoint(*values) for values in plain["curve"])
     if best := plain["best"]:
         labels, probabilities = best["labels"].numpy(), best["probabilities"].numpy()
@@ -193,6 +200,5 @@ def _restored(plain: Mapping[str, Any]) -> Checkpoint:
         raise TypeError("a curve is of numbers")
     if checkpoint.tally.dim() != 2 or checkpoint.tally.shape[1] != 2:
         raise ValueError("a tally has two columns")
-    for state in checkpoint.random[:1]:
-        torch.Generator().set_state(state)
+    checkpoint.random.check()
     return checkpoint

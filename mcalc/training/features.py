@@ -32,6 +32,7 @@ from mcalc.errors import UserError
 from mcalc.file_digest import file_crc32
 from mcalc.iteration import Progress
 from mcalc.models import Classifier, CutNetwork
+from mcalc.models.tensors import tensors_of
 from mcalc.training.device import one_opencv_thread
 
 FORMAT = 2
@@ -74,7 +75,7 @@ class Passes:
 def frozen_digest(whole: Classifier, cut: CutNetwork) -> str:
     """SHA-256 of the frozen part: its steps, its weights, and how images come to it."""
     found = hashlib.sha256(cut.frozen.code.encode())
-    tensors = {**cut.frozen.state_dict(), "mean": whole.mean, "std": whole.std}
+    tensors = {**tensors_of(cut.frozen), "mean": whole.mean, "std": whole.std}
     for name, tensor in sorted(tensors.items()):
         found.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
         found.update(tensor.detach().cpu().contiguous().numpy().data)

@@ -23,6 +23,7 @@ from mcalc.config import PlannedTrial, TrainerConfig
 from mcalc.data.loading import CropData, Features
 from mcalc.errors import PreemptedError
 from mcalc.models import Classifier
+from mcalc.models.tensors import put_tensors
 from mcalc.preemption import PREEMPTING, handled
 from mcalc.results import TrialResult
 from mcalc.training.checkpoint import Checkpoint, CheckpointFile, fits, most_bytes
@@ -87,7 +88,7 @@ def run_trajectory(
     if settings.channels_last is True:
         module = module.to(memory_format=torch.channels_last)
     if start:
-        module.model.load_state_dict(start.weights)
+        put_tensors(module.model, start.weights)
     data = placed(data, config, torch_device(setup, placement), partial(_tell, listeners))
     data.start = start.iteration if start else 0
     module.train()  # Lightning keeps each part in the mode in which it comes

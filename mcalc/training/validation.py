@@ -25,11 +25,13 @@ from mcalc.data.splits import MALIGNANT
 from mcalc.errors import UserError
 from mcalc.evaluation import auc
 from mcalc.models import Classifier
+from mcalc.models.tensors import copies_of, put_tensors, tensors_of
 from mcalc.results import CurvePoint, Predictions, TrialResult
 from mcalc.training.checkpoint import Checkpoint, CheckpointFile, Snapshot, Weights
 from mcalc.training.device import Setup
 from mcalc.training.listener import Listener
 from mcalc.training.patience import ValidationPatience
+from mcalc.training.random_state import RandomState
 
 
 class DivergedError(UserError):
@@ -111,9 +113,7 @@ class ValidationSchedule:
             return
         loop.optimizer.load_state_dict(self.start.optimizer)
         loop.module.put_training_tally(self.start.tally, self.start.tally_seen)
-        torch.set_rng_state(self.start.random[0])
-        for device, state in enumerate(self.start.random[1 : 1 + torch.cuda.device_count()]):
-            torch.cuda.set_rng_state(state, device)
+        self.start.random.put()
         for listener in self.listeners:
             listener.resumed(self.start)
 
@@ -185,7 +185,7 @@ class ValidationSchedule:
         if loss < self.best_loss:
             self.best_loss = loss
             if self.network is Network.best:
-                self.best = Snapshot(iteration, predictions, _copy(module.model.state_dict()))
+                self.best = Snapshot(iteration, predictions, copies_of(module.model))
         point = CurvePoint(
             iteration=iteration,
             epoch=iteration / self.length.per_epoch,
@@ -219,19 +219,32 @@ class ValidationSchedule:
         )
         del self.running[trial.key]
         self.results.append(result)
-        weights = reported.weights or loop.module.model.state_dict()
+        weights = self._as_saved(loop, reported)
         for listener in self.listeners:
             listener.finished(result, weights)
+
+    def _as_saved(self, loop: Loop, snapshot: Snapshot) -> Weights:
+        """What the snapshot's network keeps of itself: what the record has of it."""
+        model = loop.module.model
+        if snapshot.weights is None:
+            return model.state_dict()
+        if snapshot.weights.keys() == model.state_dict().keys():
+            return snapshot.weights
+        now = copies_of(model)
+        put_tensors(model, snapshot.weights)
+        kept = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+        put_tensors(model, now)
+        return kept
 
     def _predict_reported(self, loop: Loop, snapshot: Snapshot) -> Snapshot:
         """The snapshot with its network's predictions of the reported set, not used until now."""
         model = loop.module.model
-        now = _copy(model.state_dict()) if snapshot.weights else None
+        now = copies_of(model) if snapshot.weights else None
         if snapshot.weights:
-            model.load_state_dict(snapshot.weights)
+            put_tensors(model, snapshot.weights)
         predictions, *_ = predict(loop, self.data, self.data.reported)
         if now:
-            model.load_state_dict(now)
+            put_tensors(model, now)
         return replace(snapshot, predictions=predictions)
 
     def _checkpoint(self, loop: Loop, iteration: int, *, asks: bool) -> None:
@@ -256,13 +269,12 @@ class ValidationSchedule:
     def _save(self, loop: Loop, iteration: int, file: CheckpointFile) -> None:
         module = loop.module
         tally, seen = module.training_tally()
-        cuda = torch.cuda.get_rng_state_all() if self.conditions.device == "cuda" else []
         checkpoint = Checkpoint(
             setup=self.conditions,
             iteration=iteration,
-            weights=module.model.state_dict(),
+            weights=tensors_of(module.model),
             optimizer=loop.optimizer.state_dict(),
-            random=[torch.get_rng_state(), *cuda],
+            random=RandomState.now(self.conditions.device),
             tally=tally,
             tally_seen=seen,
             curve=tuple(self.curve),
@@ -312,7 +324,3 @@ def predict(loop: Loop, data: CropData, subset: Subset) -> tuple[Predictions, Te
     truth = (labels == MALIGNANT).long().numpy()
     ids = tuple(sample.id for sample in subset.members)
     return Predictions(ids, truth, probabilities, logits=logits.numpy()), logits, labels
-
-
-def _copy(weights: Weights) -> Weights:
-    return {name: tensor.detach().clone() for name, tensor in weights.items()}

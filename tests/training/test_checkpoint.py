@@ -24,6 +24,7 @@ from mcalc.training.checkpoint import FORMAT, Checkpoint, CheckpointFile, Snapsh
 from mcalc.training.device import Setup
 from mcalc.training.lightning import LightningLoop
 from mcalc.training.listener import Listener
+from mcalc.training.random_state import RandomState
 from mcalc.training.validation import Checkpointing
 
 
@@ -35,7 +36,7 @@ def checkpoint(iteration: int = 7) -> Checkpoint:
         iteration=iteration,
         weights={"w": torch.arange(3.0)},
         optimizer={"state": {0: {"momentum_buffer": torch.ones(3)}}, "param_groups": [{"lr": 0.1}]},
-        random=[torch.get_rng_state()],
+        random=RandomState.now("cpu"),
         tally=torch.tensor([[1.5, 2.0]]),
         tally_seen=4,
         curve=(CurvePoint(1, 0.5, 0.7, 0.6, 0.8, 0.55, 0.65),),
@@ -66,6 +67,19 @@ def assert_same(one: Any, other: Any) -> None:
             assert_same(getattr(one, entry.name), getattr(other, entry.name))
     else:
         assert one == other
+
+
+def test_one_of_an_earlier_version_lacks_the_generators_of_numpy_and_python(tmp_path: Path) -> None:
+    file = CheckpointFile(tmp_path / "c.pth")
+    file.save(checkpoint())
+    content = torch.load(file.path, weights_only=True)
+    del content["numpy_random"], content["python_random"]
+    torch.save(content, file.path)
+    loaded = file.load()
+    assert loaded is not None
+    assert (loaded.random.numpy, loaded.random.python) == (None, None)
+    loaded.random.put()
+    assert torch.equal(torch.get_rng_state(), checkpoint().random.torch[0])
 
 
 @pytest.mark.parametrize("with_best", [True, False])
