@@ -204,13 +204,24 @@ class Stopping(Instant):
 def test_a_search_draws_anew_what_was_cut_off_under_earlier_numerics(
     tmp_path: Path, earlier: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    search = ("head.weight_lr=interval(1,30)", "budget.trials=3", "name=mine")
+    search = (
+        *("head.weight_lr=interval(1,30)", "budget.trials=3", "name=mine"),
+        "trainer.batch_size=2",
+    )
     with pytest.raises(KeyboardInterrupt):
         sweep(tmp_path, *search, instant=Stopping(tmp_path / "log", evaluations=2))
     earlier.undo()
     before, _ = checked(tmp_path)
     assert (before.unfinished, before.outdated) == ([], ["#1"])
     assert "does not resume it, but draws another in its place" in said_by_check(tmp_path, capsys)
+    iterations = []
+    for budget in ("budget.trials=1", "budget.trials=2", "budget.trials=3"):
+        sweep(tmp_path, *search, budget, "dry_run=true")
+        said = " ".join(capsys.readouterr().out.split())
+        assert "1 tried, 1 under way or cut off" in said
+        iterations += re.findall(r"at most (\d+) iterations", said) or ["nothing to run" in said]
+    assert iterations[0] is True
+    assert int(iterations[2]) == 2 * int(iterations[1]) > 0
     capsys.readouterr()
     sweep(tmp_path, *search, instant=Instant(tmp_path / "log", evaluations=3))
     assert "#1 was cut off, and its numbers would be others now" in capsys.readouterr().out

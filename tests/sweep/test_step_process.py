@@ -12,6 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 import torch
+from processes import wait_for
 from torch import nn
 
 from mcalc.config import Config
@@ -19,7 +20,7 @@ from mcalc.config.compose import compose_config
 from mcalc.errors import UserError
 from mcalc.models.backbone import Backbone, InputContract
 from mcalc.models.backbones import BACKBONES
-from mcalc.sweep.display import StepProcess
+from mcalc.sweep.display import StepProcess, step_process
 from mcalc.sweep.display.measured_step import measured
 
 SETTINGS = (
@@ -85,7 +86,7 @@ def _elsewhere(folder: Path, *options: str, path: Path | None = None) -> str:
 from mcalc.config.compose import compose_config
 from mcalc.sweep.display import step_process
 from mcalc.sweep.display.step_process import StepProcess
-step_process._measured_here = None
+step_process._Others = None  # nothing is measured in this process
 with StepProcess() as steps:
     steps.start()
     print(steps.measured(compose_config({SETTINGS})).offered)
@@ -122,7 +123,7 @@ def test_where_it_is_killed_the_step_is_measured_here_and_that_is_said(
         process.kill()
         assert steps.measured(config).network_bytes == measured(config).network_bytes
         assert not started()
-    assert "the process that measures training steps ended" in caplog.text
+    assert "the process that measures training steps could not be started, or ended" in caplog.text
 
 
 def test_what_it_cannot_measure_is_said_as_it_is_here(config: Config) -> None:
@@ -188,10 +189,7 @@ from mcalc.sweep.display.step_process import _Others
 os.sched_setaffinity(0, {int(sys.argv[1])})
 others = _Others()
 print(flush=True)
-began = time.monotonic()
-while time.monotonic() - began < 1.0:
-    pass
-print(others.share())
+print(others.are_busy())
 """
     asked = [sys.executable, "-c", program, str(core)]
     own = {"stdout": subprocess.PIPE, "text": True}
@@ -200,9 +198,49 @@ print(others.share())
         seen.stdout.readline()
         spin = f"import os; os.sched_setaffinity(0, {{{core}}})\nwhile True: pass"
         with subprocess.Popen([sys.executable, "-c", spin]) as other:
-            share = float(seen.stdout.readline())
+            said = seen.stdout.readline()
             other.kill()
-    assert 0.1 < share < 1.0
+    assert said == "True\n"
+
+
+def test_the_work_of_the_process_that_asks_is_not_that_of_others() -> None:
+    with subprocess.Popen([sys.executable, "-c", "while True: pass"]) as asks:
+        with_it, without = step_process._Others(asks.pid), step_process._Others()
+        time.sleep(1.0)
+        spent = psutil.Process(asks.pid).cpu_times().user
+        counted = with_it._now()[2] - without._now()[2]
+        asks.kill()
+    assert counted > 0.9 * spent > 0
+
+
+def test_a_step_that_is_measured_here_beside_others_is_not_kept(
+    config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    two = replace(config, trainer=replace(config.trainer, threads=2))
+    monkeypatch.setattr("mcalc.sweep.display.measured_step.usable_cores", lambda: 2)
+    for busy in (True, False):
+        monkeypatch.setattr(step_process._Others, "are_busy", lambda _, busy=busy: busy)
+        with StepProcess() as steps:
+            steps.start()
+            (process,) = started()
+            process.kill()
+            assert steps.measured(two).alone is not busy
+            assert steps.measured(two).alone is not busy
+
+
+def test_where_no_process_can_be_started_that_is_said(
+    config: Config, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*_: object, **__: object) -> None:
+        raise OSError(24, "Too many open files")
+
+    for place in ("os.pipe", "subprocess.Popen"):
+        caplog.clear()
+        with monkeypatch.context() as patched, StepProcess() as steps:
+            patched.setattr(place, refused)
+            steps.start()
+            assert steps.measured(config).seconds > 0
+        assert "could not be started, or ended" in caplog.text
 
 
 def test_it_ends_with_its_block_whatever_ends_that() -> None:
@@ -220,7 +258,12 @@ def test_it_ends_with_its_block_whatever_ends_that() -> None:
     assert not process.is_running()
 
 
-def test_it_ends_where_the_process_that_asks_is_killed() -> None:
+@pytest.mark.parametrize("hangs", [False, True])
+def test_it_ends_where_the_process_that_asks_is_killed(hangs: bool, tmp_path: Path) -> None:
+    if hangs:  # as a package may when it is imported
+        reached = f"open({str(tmp_path / 'reached')!r}, 'w').close()"
+        (tmp_path / "torch.py").write_text(f"import time\n{reached}\ntime.sleep(600)")
+    path = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
     program = """
 import time
 from mcalc.sweep.display.step_process import StepProcess
@@ -229,10 +272,13 @@ with StepProcess() as steps:
     print("started", flush=True)
     time.sleep(600)
 """
-    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE) as asks:
+    asked, own = [sys.executable, "-c", program], {**os.environ, "PYTHONPATH": path}
+    with subprocess.Popen(asked, stdout=subprocess.PIPE, env=own) as asks:
         assert asks.stdout is not None
         asks.stdout.readline()
         (process,) = psutil.Process(asks.pid).children()
+        if hangs:
+            wait_for((tmp_path / "reached").exists)
         asks.kill()
     # it imports PyTorch first
     deadline = time.monotonic() + 60

@@ -56,7 +56,8 @@ def dry_run(
     runs = [run for run in runs if run]
     if plan.search:
         first: tuple[PlannedTrial, ...] = (PlannedTrial("", "", "", plan.base, plan.fingerprint),)
-        done = len(newest)
+        # what is under way, or was cut off, is run to its end, or drawn anew
+        done = study.count() - len(study.running()) if study else 0
         runs = [first] * max(0, (plan.search.trials or 0) - done) * max(1, len(plan.search.seeds))
         if plan.search.hours:
             console.print(f"the budget is {plan.search.hours:g} h of training")
@@ -175,7 +176,8 @@ def _word(attempt: FrozenTrial | None, reason: str | None) -> str:
 def _print_search(plan: Plan, study: SweepStudy | None) -> None:
     search = plan.search
     assert search is not None
-    attempts = study.attempts() if study else []
+    running = len(study.running()) if study else 0
+    tried = study.count() - running if study else 0
     budget = [
         *([f"{search.trials} configurations"] if search.trials else []),
         *([f"{search.hours:g} h of training"] if search.hours else []),
@@ -184,7 +186,8 @@ def _print_search(plan: Plan, study: SweepStudy | None) -> None:
     console.print(
         f"{_titled(plan)}: a search by {label(search.sampler)} for the best "
         f"{search.objective}, pruner {label(search.pruner)}, "
-        f"up to {' or '.join(budget)}{seeds}; {len(attempts)} tried"
+        f"up to {' or '.join(budget)}{seeds}; {tried} tried"
+        f"{f', {running} under way or cut off' if running else ''}"
     )
     for key, entry in search.definition()["space"].items():
         given = ", ".join(f"{name} {value}" for name, value in entry.items() if value)

@@ -9,6 +9,7 @@ import logging
 import os
 import pickle
 import sys
+import threading
 import time
 from contextlib import suppress
 from types import TracebackType
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 _BUSY = 0.1
 """Share of the cores that others use from which on a measurement is not that of a quiet machine."""
+_LONG_ENOUGH = 0.5
+"""Seconds after which it is known how busy others are, and between two looks at the parent."""
 
 
 class StepProcess:
@@ -38,6 +41,7 @@ class StepProcess:
     def __init__(self) -> None:
         self._process: subprocess.Popen[bytes] | None = None
         self._answers: BinaryIO | None = None
+        self._failed = False
 
     def start(self) -> None:
         """Begin to import, where there is a core to do so beside this process; once."""
@@ -47,11 +51,15 @@ class StepProcess:
         import subprocess
 
         # not its standard output, to which an interpreter's start may print
-        ours, its = os.pipe()
+        try:
+            ours, its = os.pipe()
+        except OSError:
+            self._failed = True
+            return
         self._answers = os.fdopen(ours, "rb")
         try:
             self._process = subprocess.Popen(
-                [sys.executable, *_path_option(), "-m", __name__, str(its)],
+                [sys.executable, *_path_option(), "-m", __name__, str(its), str(os.getpid())],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
@@ -59,21 +67,26 @@ class StepProcess:
                 # Ctrl-C is for this process, which ends the other
                 start_new_session=True,
             )
-        except OSError:  # as many processes as the system allows
+        except OSError:  # as many processes, or files, as the system allows
             self._answers.close()
+            self._failed = True
         finally:
             os.close(its)
 
     def measured(self, config: Config) -> MeasuredStep:
         """A training step as a trial of this config would do it. Raises UserError."""
-        if self._process is None:
-            return _measured_here(config)
-        answer = self._answer(config)
-        if answer is None:
-            answer = _measured_here(config)
+        answer = self._answer(config) if self._process else None
+        if answer is not None:
+            return answer
+        others = _Others() if self._failed else None
+        # late: PyTorch and the networks, which a plan whose times are known does without
+        with large_imports():
+            from mcalc.sweep.display.measured_step import measured
+        answer = measured(config, beside_others=others is not None and others.are_busy())
+        if self._failed:
             _log.warning(
-                "  warning: the process that measures training steps ended: measured in this one, "
-                "where other work on this machine counts"
+                "  warning: the process that measures training steps could not be started, or "
+                "ended: they are measured in this one, which takes longer"
             )
         return answer
 
@@ -99,6 +112,7 @@ class StepProcess:
             answer = pickle.load(answers)
         except (OSError, EOFError, pickle.UnpicklingError):
             self._end()
+            self._failed = True
             return None
         found: MeasuredStep = answer
         return found
@@ -121,27 +135,22 @@ def _path_option() -> list[str]:
     return [] if os.path.realpath("") in folders else ["-P"]
 
 
-def _measured_here(config: Config) -> MeasuredStep:
-    # late: PyTorch and the networks, which a plan whose times are known does without
-    with large_imports():
-        from mcalc.sweep.display.measured_step import measured
-    return measured(config)
-
-
 class _Others:
-    """How busy other processes keep the cores of this one, but for the one that asks."""
+    """How busy other processes keep the cores of this one."""
 
-    def __init__(self) -> None:
+    def __init__(self, asks: int | None = None) -> None:
+        """`asks`: a process that is not counted as another one."""
         import psutil  # late, as the process that asks does without
 
         self._psutil = psutil
-        self._asks = psutil.Process(os.getppid())
+        self._asks = psutil.Process(asks) if asks else None
         self._began = self._now()
 
-    def share(self) -> float:
-        """0 to 1, of the time since this was made."""
+    def are_busy(self) -> bool:
+        """Whether they were since this was made; waits until that is long enough to tell."""
+        time.sleep(max(0.0, self._began[0] + _LONG_ENOUGH - time.monotonic()))
         clock, used, ours = (now - then for now, then in zip(self._now(), self._began, strict=True))
-        return max(0.0, used - ours) / (clock * usable_cores())
+        return used - ours > _BUSY * clock * usable_cores()
 
     def _now(self) -> tuple[float, float, float]:
         """Time by the clock, and of the processor: all of it, and ours; in seconds."""
@@ -150,16 +159,27 @@ class _Others:
             each = [each[core] for core in os.sched_getaffinity(0) if core < len(each)]
         used = sum(core.user + core.system + getattr(core, "nice", 0.0) for core in each)
         ours = time.process_time()
-        with suppress(self._psutil.Error):
-            asks = self._asks.cpu_times()
-            ours += asks.user + asks.system
+        if self._asks:
+            with suppress(self._psutil.Error):
+                asks = self._asks.cpu_times()
+                ours += asks.user + asks.system
         return time.monotonic(), used, ours
+
+
+def _end_with(parent: int) -> None:
+    """End this process once the one that asks has ended, by whatever signal."""
+    while os.getppid() == parent:
+        time.sleep(_LONG_ENOUGH)
+    os._exit(1)
 
 
 def _answer_questions() -> None:
     """Answer each config that comes, until the process that asks closes the pipe or ends."""
-    others = _Others()
-    answers = os.fdopen(int(sys.argv[1]), "wb")
+    pipe, asks = map(int, sys.argv[1:])
+    # a package may hang as it is imported, so that the pipe's end is not seen
+    threading.Thread(target=_end_with, args=(asks,), daemon=True).start()
+    others = _Others(asks)
+    answers = os.fdopen(pipe, "wb")
     with large_imports():
         from mcalc.sweep.display.measured_step import measured
     while True:
@@ -167,7 +187,7 @@ def _answer_questions() -> None:
             config = pickle.load(sys.stdin.buffer)
         except EOFError:
             return
-        pickle.dump(measured(config, beside_others=others.share() > _BUSY), answers)
+        pickle.dump(measured(config, beside_others=others.are_busy()), answers)
         answers.flush()
 
 
