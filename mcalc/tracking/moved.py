@@ -7,6 +7,7 @@ beside its database, so that the addresses follow from where the database is.
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -16,6 +17,12 @@ from mcalc.tracking.places import ARTIFACTS, artifacts_uri, database_of
 
 _ADDRESSES = (("runs", "artifact_uri"), ("logged_models", "artifact_location"))
 """Tables of MLflow with addresses below that of their experiment."""
+_RUNS = """
+    SELECT r.run_uuid, r.status = 'FINISHED' AND r.lifecycle_stage = 'active'
+        AND EXISTS (SELECT * FROM tags t
+            WHERE t.run_uuid = r.run_uuid AND t.key = 'mcalc.kind' AND t.value <> 'sweep')
+    FROM runs r WHERE r.experiment_id = ?"""
+"""The runs of an experiment, and whether each must have files: a trial or model, and finished."""
 _log = logging.getLogger(__name__)
 
 
@@ -36,9 +43,8 @@ def rebase(directory: Path) -> None:
         database.execute("BEGIN IMMEDIATE")
         try:
             for experiment, old in moved:
-                runs = "SELECT run_uuid FROM runs WHERE experiment_id = ?"
-                ids = [str(run) for (run,) in database.execute(runs, (experiment,))]
-                _check_came_along(directory, old, ids)
+                runs = dict(database.execute(_RUNS, (experiment,)))
+                _check_came_along(directory, old, runs)
                 for table, column in _ADDRESSES:
                     database.execute(
                         f"UPDATE {table} SET {column} = ? || substr({column}, ?) "
@@ -77,14 +83,28 @@ def _is_ours(location: object) -> bool:
     return str(location).startswith("file:") and str(location).endswith(f"/{ARTIFACTS}")
 
 
-def _check_came_along(directory: Path, old: str, run_ids: list[str]) -> None:
+def _check_came_along(directory: Path, old: str, runs: Mapping[str, int]) -> None:
+    """Raise UserError where files of finished runs did not come with the database.
+
+    A trial's run has files before MLflow calls it finished. Any other run may have had none when
+    the record was copied. Those that it has where the record was may be of later: the original of a
+    copy goes on.
+
+    Args:
+        directory: folder of the record.
+        old: address of its artifacts where it was.
+        runs: all of an experiment by their ids, and whether each must have files.
+    """
     here, before = directory.resolve() / ARTIFACTS, _path(old)
-    missing = [run for run in run_ids if not (here / run).is_dir()]
+    finished = [run for run, must_have_files in runs.items() if must_have_files]
+    missing = [run for run in finished if not (here / run).is_dir()]
     left = [run for run in missing if (before / run).is_dir()]
-    if left or (run_ids and len(missing) == len(run_ids)):
+    if not any((here / run).is_dir() for run in runs):
+        left = missing  # nothing came, and nothing may be left where it was
+    if left:
         raise UserError(
             f"{directory} has the database of a record that was at {before.parent}, but not the "
-            f"artifacts of {len(left or missing)} of its {len(run_ids)} runs: move or copy the "
+            f"artifacts of {len(left)} of its {len(finished)} finished runs: move or copy the "
             "whole folder, or go on with the record where it was"
         )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import socket
 import sqlite3
 import subprocess
@@ -103,6 +104,8 @@ def test_its_trial_cannot_come_out_the_same_which_is_said(record: Path) -> None:
 @pytest.mark.whole
 def test_its_sweep_goes_on_under_todays_numerics_and_what_is_recorded_stays(record: Path) -> None:
     named = (*SWEEP, "name=alexnet-650338fe", *OLD)
+    copy = record / "copy"
+    shutil.copytree(record / "mlruns", copy)
     before = command(record, "train", *named, "dry_run=true")
     assert "0 finished, 4 to run" in before
     assert before.count(f"the code's numerics changed (2 to {NUMERICS_VERSION})") == 4
@@ -118,6 +121,10 @@ def test_its_sweep_goes_on_under_todays_numerics_and_what_is_recorded_stays(reco
     assert "alexnet-650338fe: 4 complete\n" in checked
     assert "cut off" not in checked
     assert "Optuna and MLflow agree" in checked
+    # the sweep's own run has got its first file since then
+    checked = command(record, "sweep", "check", f"tracking.dir={copy}")
+    assert "AL8 was cut off" in checked
+    assert checked.count("Optuna and MLflow agree") == 2
 
 
 @pytest.mark.whole

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import sqlite3
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
@@ -115,10 +116,98 @@ def test_a_database_without_its_artifacts_is_refused(tmp_path: Path, original: P
     alone.mkdir()
     copy_database(original / "mlflow.db", alone / "mlflow.db")
     before = addresses(alone)
-    with pytest.raises(UserError, match="artifacts of 1 of its 1 runs"):
+    with pytest.raises(UserError, match="artifacts of 1 of its 1 finished runs"):
         Tracker(alone, "mcalc")
     assert addresses(alone) == before
     assert set(read(original)) == {"one"}
+
+
+def test_files_of_finished_runs_that_were_left_behind_are_missed(
+    tmp_path: Path, original: Path
+) -> None:
+    tracker = Tracker(original, "mcalc")
+    second = record(tracker, "two", "k2")
+    tracker.open_trial("three", "k3", {}, {}, None).text("cut off", "note.txt")
+    copy, moved = tmp_path / "copy", tmp_path / "moved"
+    shutil.copytree(original, copy)
+    shutil.rmtree(copy / "artifacts" / second)
+    with pytest.raises(UserError, match="artifacts of 1 of its 2 finished runs"):
+        Tracker(copy, "mcalc")
+    shutil.rmtree(copy / "artifacts")
+    with pytest.raises(UserError, match="artifacts of 2 of its 2 finished runs"):
+        Tracker(copy, "mcalc")
+    shutil.move(original, moved)
+    with pytest.raises(UserError, match="artifacts of 2 of its 2 finished runs"):
+        Tracker(copy, "mcalc")
+    assert set(read(moved)) == {"one", "two"}
+
+
+def is_open(tracker: Tracker) -> str:
+    return tracker.open_trial("two", "k2", {}, {}, "parent").run_id
+
+
+def has_a_file(tracker: Tracker) -> str:
+    writer = tracker.open_trial("two", "k2", {}, {}, "parent")
+    writer.text("{}", "config.json")
+    return writer.run_id
+
+
+def has_failed(tracker: Tracker) -> str:
+    writer = tracker.open_trial("two", "k2", {}, {}, "parent")
+    writer.fail("no such weights", "")
+    return writer.run_id
+
+
+def is_begun_again(tracker: Tracker) -> str:
+    writer = tracker.open_trial("two", "k2", {}, {}, "parent")
+    writer.prune({"iterations": 50.0}, {})
+    # whose files are removed first; it keeps the tags of a closed run
+    return tracker.open_trial("two", "k2", {}, {}, "parent", writer.run_id).run_id
+
+
+@pytest.mark.parametrize("state", [is_open, has_a_file, has_failed, is_begun_again])
+@pytest.mark.parametrize("copy_first", [False, True], ids=["original first", "copy first"])
+@pytest.mark.parametrize("others", [True, False], ids=["beside another", "alone"])
+def test_a_run_without_a_result_goes_on_in_copy_and_original(
+    tmp_path: Path, state: Callable[[Tracker], str], copy_first: bool, others: bool
+) -> None:
+    original, copy = tmp_path / "original", tmp_path / "copy"
+    begin_with_tables(original)
+    tracker = Tracker(original, "mcalc")
+    if others:
+        record(tracker, "one", "k1", "parent")
+    run_id = state(tracker)
+    shutil.copytree(original, copy)
+    folders = [copy, original] if copy_first else [original, copy]
+    for folder, other in zip(folders, reversed(folders), strict=True):
+        was = content(other)
+        tracker = Tracker(folder, "mcalc")
+        again = tracker.open_trial("two", "k2", {}, {}, "parent", run_id)
+        again.table(PREDICTIONS)
+        again.curve(CURVE)
+        again.finish({"accuracy": 0.5}, {})
+        assert again.run_id == run_id
+        assert {run.name: run.state for run in tracker.runs_of("parent")} == {
+            **({"one": "finished"} if others else {}),
+            "two": "finished",
+        }
+        assert (folder / "artifacts" / run_id / "artifacts" / "curve.csv").is_file()
+        assert content(other) == was
+    for folder in folders:
+        assert {place.name for place in (folder / "artifacts").iterdir()} >= {run_id}
+        assert all(address.startswith(folder.as_uri()) for address in addresses(folder))
+
+
+def test_a_run_that_was_being_removed_is_not_missed(tmp_path: Path, original: Path) -> None:
+    tracker = Tracker(original, "mcalc")
+    (run,) = tracker.single_runs()
+    # as far as a removal came before it was killed
+    tracker.client.delete_run(run.run_id)
+    shutil.rmtree(original / "artifacts" / run.run_id)
+    now = tmp_path / "after"
+    shutil.move(original, now)
+    record(Tracker(now, "mcalc"), "two", "k2")
+    assert read(now) == {"two": 2 / 3}
 
 
 def test_another_experiments_place_is_left_alone(tmp_path: Path, original: Path) -> None:
