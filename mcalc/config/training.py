@@ -101,7 +101,7 @@ class TrainerConfig(Section, prefix="trainer."):
     """When the order of training images is drawn. MATLAB: Shuffle."""
     precision: Precision = Precision.auto
     """Arithmetic of both passes. `auto`: bf16 where the hardware computes in it, else fp32, decided
-    when trials are planned (docs/speed.md); fp32 with `backbone.freeze=all`."""
+    when trials are planned (docs/speed.md). With `backbone.freeze=all` fp32, whatever is named."""
     accelerator: Accelerator = Accelerator.auto
     """What computes. `auto` takes a GPU where there is one."""
     threads: int | None = setting(None, low=1, high=1024)

@@ -5,6 +5,7 @@ PyTorch is imported where it is asked: a plan, or a run on the CPU alone, is des
 
 from __future__ import annotations
 
+import logging
 import os
 import platform
 import sys
@@ -31,6 +32,7 @@ from mcalc.errors import UserError
 if TYPE_CHECKING:
     import torch
 
+_log = logging.getLogger(__name__)
 _OF_THE_LIBRARIES = (
     "ATEN_CPU_CAPABILITY",
     "ONEDNN_MAX_CPU_ISA",
@@ -175,19 +177,33 @@ def uses_gpu(settings: TrainerConfig) -> bool:
     return available
 
 
+@cache
+def _say_fp32() -> None:
+    """Once in a process: a plan may have a thousand such trials."""
+    _log.warning(
+        "  warning: trainer.precision=bf16 has no effect with backbone.freeze=all, which is "
+        "computed in fp32, and recorded so"
+    )
+
+
 def resolved(config: Config) -> Config:
     """The config with the values that `auto` comes to on this machine (`mcalc.config.automatic`).
 
+    A head on features that were computed once is in fp32 everywhere, whatever is named.
+
     Raises UserError as `uses_gpu`.
     """
+    settings = config.trainer
+    freezes_all = config.backbone.freeze == "all"
+    if freezes_all and settings.precision is Precision.bf16:
+        _say_fp32()
+        config = replace(config, trainer=replace(settings, precision=Precision.fp32))
+        settings = config.trainer
     if not automatic(flatten(config)):
         return config
-    settings = config.trainer
     # every device computes in it, none slower (docs/speed.md)
     channels_last = True if settings.channels_last == AUTO else settings.channels_last
-    # a head on features that were computed once is in fp32 everywhere
-    frozen = settings.precision is Precision.auto and config.backbone.freeze == "all"
-    precision = Precision.fp32 if frozen else resolve_precision(settings)
+    precision = Precision.fp32 if freezes_all else resolve_precision(settings)
     trainer = replace(settings, precision=precision, channels_last=channels_last)
     augment = replace(config.augment, place=resolve_place(config))
     return replace(config, trainer=trainer, augment=augment)

@@ -199,6 +199,22 @@ def test_what_a_row_freezes_decides_too(machine: Machine) -> None:
         assert plan_trial(trial.name, trial.config, trial.fingerprint).key == trial.key
 
 
+def test_a_head_on_features_is_recorded_in_what_it_is_computed_whatever_is_named(
+    machine: Machine, caplog: pytest.LogCaptureFixture
+) -> None:
+    machine(BF16)
+    device._say_fp32.cache_clear()
+    (named, _), (plain, _) = (
+        planned("backbone.freeze=all", "head.weight_lr=1,2", *more).trials
+        for more in (("trainer.precision=bf16",), ())
+    )
+    assert named.config.trainer.precision.value == "fp32"
+    assert named.key == plain.key
+    assert caplog.text.count("trainer.precision=bf16 has no effect with backbone.freeze=all") == 1
+    with pytest.raises(UserError, match="same configuration"):
+        planned("backbone.freeze=all", "trainer.precision=fp32,bf16")
+
+
 def test_a_search_names_values(machine: Machine, tmp_path: Path) -> None:
     search = {"space": {"trainer.precision": ["auto", "fp32"]}, "budget": {"trials": 2}}
     folder = tmp_path / "sweeps"

@@ -58,8 +58,11 @@ def test_it_measures_what_is_measured_here_one_config_after_another(config: Conf
         steps.start()
         for each in (config, frozen):
             there, here = steps.measured(each), measured(each)
-            assert replace(there, seconds=1.0, when=here.when) == replace(here, seconds=1.0)
+            other = replace(there, seconds=here.seconds, when=here.when)
+            assert replace(other, head_seconds=here.head_seconds) == here
             assert 0 < there.seconds < 100 * here.seconds
+            # of the head alone where nothing else is trained
+            assert (0 < there.head_seconds < there.seconds) is (each is frozen)
         (process,) = started()
     assert not process.is_running()
 

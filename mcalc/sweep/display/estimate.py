@@ -19,8 +19,12 @@ from mcalc.trials import device_name, memory_format
 _EVALUATION_SHARE = 1 / 3
 """Of a training step's work, a forward pass."""
 _HEAD_SECONDS = 0.001
-"""An iteration of a linear head on features, evaluations included: half of it for AlexNet's on one
-Zen 4 core. Heads that see a map take longer; once recorded, their own speed counts."""
+"""What an iteration on features takes beside the head's arithmetic, at most: half of it for
+AlexNet's on one Zen 4 core."""
+_START_SECONDS = 4.0
+"""Until the first training run begins: imports, the data, both stores. Two Zen 5 cores."""
+_TRIAL_SECONDS = 0.15
+"""Of a trial beside its iterations: opening it, its final figures and files. The same machine."""
 _RECORD_BYTES = 2_000_000
 """Tables, figures and small crops of a trial, about."""
 
@@ -75,7 +79,7 @@ def estimate(
     computed: set[str] = set()
     splits: dict[str, Split] = {}
     best: dict[str, int] = {}
-    seconds, iterations, recorded, disk, largest = 0.0, 0, 0, 0, 0
+    seconds, iterations, recorded, disk, largest = _START_SECONDS, 0, 0, 0, 0
     for run in runs:
         config = run[0].config
         kind = _kind(config)
@@ -90,7 +94,7 @@ def estimate(
             known.add(config.backbone.name)
         length = run_length(len(splits[name].train), config.trainer)
         iterations += length.iterations
-        seconds += each * length.iterations
+        seconds += each * length.iterations + _TRIAL_SECONDS * len(run)
         features = repr((config.backbone, config.augment, name))
         if config.backbone.freeze == "all" and features not in computed:
             computed.add(features)
@@ -160,14 +164,14 @@ def _speed(
         return recorded.seconds, recorded.network_bytes, None
     if config.backbone.freeze == "all":
         step = step_of(_exact(config))
-        each, evaluation = _HEAD_SECONDS, 0.0
+        work, beside = step.head_seconds, _HEAD_SECONDS
     else:
         step = step_of(config)
-        each = step.seconds
-        evaluation = each / config.trainer.batch_size * _EVALUATION_SHARE * evaluated
+        work, beside = step.seconds, 0.0
+    evaluation = work / config.trainer.batch_size * _EVALUATION_SHARE * evaluated
     if recorded:
         return recorded.seconds, step.network_bytes, None
-    return each + evaluation / config.trainer.val_every, step.network_bytes, step
+    return work + beside + evaluation / config.trainer.val_every, step.network_bytes, step
 
 
 def _exact(config: Config) -> Config:

@@ -8,7 +8,7 @@ from datetime import datetime
 from functools import lru_cache
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from mcalc.allocator import keep_freed_memory
 from mcalc.config import Config
@@ -20,6 +20,8 @@ from mcalc.sweep.display.step_times import MeasuredStep
 from mcalc.training import all_cores, resolve_precision, use_threads, uses_gpu
 
 _MEASURED_STEPS = 3
+_ROWS = 64
+"""Images whose features an iteration chooses from, more than a processor keeps beside it."""
 _GAIN = 0.78
 """n threads were n ** 0.78 times as fast as one: AlexNet and GoogLeNet in bf16, two Zen 5 cores."""
 
@@ -46,7 +48,8 @@ def measured(config: Config, *, beside_others: bool = False) -> MeasuredStep:
     size = sum(value.numel() * value.element_size() for value in kept.state_dict().values())
     offered = find_backbone(name).imagenet is not None
     seconds, alone = _step_seconds(config, built, beside_others)
-    return MeasuredStep(seconds, size, offered, datetime.now().astimezone(), alone)
+    head = _head_seconds(config, built) if config.backbone.freeze == "all" else 0.0
+    return MeasuredStep(seconds, size, offered, datetime.now().astimezone(), head, alone)
 
 
 def _step_seconds(config: Config, built: Built, beside_others: bool) -> tuple[float, bool]:
@@ -70,6 +73,35 @@ def _step_seconds(config: Config, built: Built, beside_others: bool) -> tuple[fl
     if by_one:
         return own / shared_among**_GAIN, shared_among == 1
     return clock, True
+
+
+def _head_seconds(config: Config, built: Built) -> float:
+    """Seconds of an iteration of the head alone, as `UpperLoop` does it with one thread.
+
+    By the processor's time, which does not count the turns of others.
+    """
+    taken: list[Tensor] = []
+    handle = built.head.register_forward_pre_hook(lambda _, given: taken.append(given[0].detach()))
+    size = built.contract.size
+    with torch.inference_mode():
+        built.model(torch.zeros(1, 3, size, size))
+    handle.remove()
+    batch = config.trainer.batch_size
+    rows = taken[0].expand(max(_ROWS, batch), *taken[0].shape[1:]).clone()
+    chosen = torch.randperm(len(rows), generator=torch.Generator().manual_seed(0))[:batch]
+    optimizer = torch.optim.SGD(built.head.parameters(), lr=0.0, momentum=0.9)
+
+    def step() -> None:
+        optimizer.zero_grad()
+        built.head(rows[chosen]).sum().backward()
+        optimizer.step()
+
+    threads = torch.get_num_threads()
+    use_threads(1)
+    step()
+    _, own = _fastest(step, _MEASURED_STEPS)
+    use_threads(threads)
+    return own
 
 
 def _step(config: Config, built: Built, device: torch.device) -> Callable[[], None]:

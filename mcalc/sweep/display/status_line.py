@@ -39,6 +39,9 @@ class SweepView:
         self._changed = changed
         self._task = display.add(short_title(title), total)
         self._began = time.monotonic()
+        self._first: tuple[int, float] | None = None
+        """How many were done at the first update that had any, and when: the first one's time has
+        what is done once, as preparing images."""
         self._is_search = study.definition is not None
         seen = study.tally()
         self._done_before = _settled(seen)
@@ -90,12 +93,17 @@ class SweepView:
         # report ranks them, where they were validated on other lesions
         if seen.best and self._is_search:
             text += f"; best {format_best(seen.best)}"
-        done -= self._done_before
-        if self.total and 0 < done < self.total - self._done_before:
-            left = (time.monotonic() - self._began) / done
-            left *= self.total - self._done_before - done
-            text += f"; about {format_time(left)} left"
+        if self.total and self._done_before < done < self.total:
+            text += f"; about {format_time(self._each(done) * (self.total - done))} left"
         return text
+
+    def _each(self, done: int) -> float:
+        """Seconds from one trial's end to the next."""
+        now = time.monotonic()
+        first = self._first = self._first or (done, now)
+        if done > first[0]:
+            return (now - first[1]) / (done - first[0])
+        return (now - self._began) / (done - self._done_before)
 
 
 def _settled(seen: Tally) -> int:

@@ -36,6 +36,8 @@ class MeasuredStep:
     """Whether a server has its ImageNet weights."""
     when: datetime
     """When it was measured, with its time zone."""
+    head_seconds: float = 0.0
+    """Of an iteration of the head alone, on features; 0 where a plan trains more than it."""
     alone: bool = True
     """Whether the machine was quiet. Beside others a measurement is less exact, and is not kept."""
 
@@ -85,6 +87,7 @@ def _step(fields: Mapping[str, Any]) -> MeasuredStep:
         int(fields["network_bytes"]),
         bool(fields["offered"]),
         datetime.fromisoformat(fields["when"]).astimezone(),
+        float(fields["head_seconds"]),
     )
 
 
@@ -95,6 +98,7 @@ def _write(steps: Mapping[str, MeasuredStep]) -> None:
             "network_bytes": step.network_bytes,
             "offered": step.offered,
             "when": step.when.isoformat(timespec="seconds"),
+            "head_seconds": step.head_seconds,
         }
         for key, step in steps.items()
     }
