@@ -68,23 +68,25 @@ def nearest(word: str, valid: Iterable[str]) -> str:
     letters and have nothing to do with each other. A right field in the wrong section is found too.
     """
     found = max(((_likeness(word, name), name) for name in sorted(valid)), default=None)
-    return f"; did you mean '{found[1]}'?" if found and found[0][0] > 0 else ""
+    return f"; did you mean '{found[1]}'?" if found and found[0] > 0 else ""
 
 
-def _likeness(word: str, name: str) -> tuple[float, bool]:
-    """From 0, not alike, to 1, the same; then whether letters have changed places alone."""
+def _likeness(word: str, name: str) -> float:
+    """From 0, not alike, to 1, the same."""
     mine, other = word.split("."), name.split(".")
-    *sections, last = [
-        difflib.SequenceMatcher(None, b, a).ratio()
-        for a, b in zip(mine[::-1], other[::-1], strict=False)
-    ][::-1]
-    swapped = sorted(word) == sorted(name)
+    *sections, last = map(_part_likeness, mine[-len(other) :], other[-len(mine) :])
     near = _NEAR_ELSEWHERE if len(mine) > 1 else _NEAR_LAST
     if len(mine) == len(other):
         alike = min([last, *sections]) >= _NEAR or last >= near
-        return ((last + sum(sections)) / len(mine) if alike else 0.0), swapped
+        return (last + sum(sections)) / len(mine) if alike else 0.0
     # a little less, so that of equals the one of the same form is taken
-    return (last - 0.05 if last >= near else 0.0), swapped
+    return last - 0.05 if last >= near else 0.0
+
+
+def _part_likeness(part: str, other: str) -> float:
+    if part != other and sorted(part) == sorted(other):
+        return 0.9  # letters that have changed places, as in short words
+    return difflib.SequenceMatcher(None, other, part).ratio()
 
 
 def shown(value: object, longest: int = 80) -> str:
