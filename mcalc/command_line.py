@@ -14,6 +14,7 @@ from mcalc.config import COMMANDS
 from mcalc.errors import exit_on_user_error
 from mcalc.preemption import raised_again
 from mcalc.secret_text import addresses_of, hidden
+from mcalc.user_cache import keep_compiled_here
 
 HELP = ("-h", "--help", "help")
 """Arguments that ask for help."""
@@ -39,6 +40,7 @@ def run_command(name: str, arguments: Sequence[str]) -> int:
 
             line = read_line(command, arguments)
             log_to_console()
+            keep_compiled_here()
             status: int = import_module(command.module).run(line)
             return status
     except KeyboardInterrupt:

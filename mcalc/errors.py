@@ -55,21 +55,38 @@ class PreemptedError(StoppedError):
         )
 
 
+_NEAR = 0.6
+"""How alike each part of two names must be, 0 to 1."""
+_NEAR_LAST, _NEAR_ELSEWHERE = 0.75, 0.85
+"""The same of last parts alone: of a word without a section, and of names in other sections."""
+
+
 def nearest(word: str, valid: Iterable[str]) -> str:
     """The hint `; did you mean 'x'?`, or nothing when no valid word comes near.
 
-    A dotted key is matched whole first, then by its last part, so that a right field in the wrong
-    section is found too.
+    Dotted keys are compared part by part: `trainer.compile` and `trainer.lr` share most of their
+    letters and have nothing to do with each other. A right field in the wrong section is found too.
     """
-    names = sorted(valid)
-    close = difflib.get_close_matches(word, names, n=1, cutoff=0.6)
-    if not close:
-        leaf = word.rsplit(".", 1)[-1]
-        leaves = {name.rsplit(".", 1)[-1]: name for name in names}
-        close = [
-            leaves[found] for found in difflib.get_close_matches(leaf, leaves, n=1, cutoff=0.7)
-        ]
-    return f"; did you mean '{close[0]}'?" if close else ""
+    found = max(((_likeness(word, name), name) for name in sorted(valid)), default=None)
+    return f"; did you mean '{found[1]}'?" if found and found[0] > 0 else ""
+
+
+def _likeness(word: str, name: str) -> float:
+    """From 0, not alike, to 1, the same."""
+    mine, other = word.split("."), name.split(".")
+    *sections, last = map(_part_likeness, mine[-len(other) :], other[-len(mine) :])
+    near = _NEAR_ELSEWHERE if len(mine) > 1 else _NEAR_LAST
+    if len(mine) == len(other):
+        alike = min([last, *sections]) >= _NEAR or last >= near
+        return (last + sum(sections)) / len(mine) if alike else 0.0
+    # a little less, so that of equals the one of the same form is taken
+    return last - 0.05 if last >= near else 0.0
+
+
+def _part_likeness(part: str, other: str) -> float:
+    if part != other and sorted(part) == sorted(other):
+        return 0.9  # letters that have changed places, as in short words
+    return difflib.SequenceMatcher(None, other, part).ratio()
 
 
 def shown(value: object, longest: int = 80) -> str:

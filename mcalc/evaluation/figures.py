@@ -18,6 +18,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
+from mcalc.evaluation.figure_text import set_title, shortened
 from mcalc.evaluation.metrics import Confusion
 from mcalc.results import CurvePoint
 
@@ -33,6 +34,8 @@ _WIDTH = 4.0  # inches: 400 pixels at 100 dots an inch
 
 # of the sheet of crops, inches: above and below all rows, a row, and its part above the crop
 _ABOVE, _BELOW, _ROW, _CAPTION = 0.3, 0.22, 1.2, 0.3
+_ALONG = 110
+"""Points that the upper panel of a curve has for a name along a line."""
 
 
 def curve_figure(
@@ -53,7 +56,6 @@ def curve_figure(
         others: iteration -> name of other trials of this training run, which stopped there.
     """
     figure = Figure(figsize=(_WIDTH, 4.6))
-    _title(figure, title)
     # fixed margins, as on all pages: a layout that is solved for takes longer than all the rest
     margins = {"left": 0.155, "right": 0.965, "top": 0.925, "bottom": 0.18, "hspace": 0.1}
     accuracy, loss = figure.subplots(2, 1, sharex=True, gridspec_kw=margins)
@@ -83,12 +85,13 @@ def curve_figure(
             panel.text(0.5, 0.5, "no validation yet", ha="center", transform=panel.transAxes)
     for iteration, name in others.items():
         accuracy.annotate(
-            name, (iteration, 0.02), xycoords=("data", "axes fraction"), rotation=90, fontsize=7,
-            xytext=(-2, 0), textcoords="offset points", ha="right", va="bottom", color=_INK,
-            parse_math=False,
+            shortened(name, _ALONG, 7), (iteration, 0.02), xycoords=("data", "axes fraction"),
+            rotation=90, fontsize=7, xytext=(-2, 0), textcoords="offset points", ha="right",
+            va="bottom", color=_INK, parse_math=False,
         )  # fmt: skip
     handles, labels = accuracy.get_legend_handles_labels()
     figure.legend(handles, labels, loc="lower center", ncols=2, fontsize=8, frameon=False)
+    set_title(figure, title)
     return figure
 
 
@@ -101,7 +104,6 @@ def confusion_figure(confusion: Confusion, title: str) -> Figure:
     """
     counts = np.array([[confusion.tn, confusion.fp], [confusion.fn, confusion.tp]])
     figure = Figure(figsize=(_WIDTH, 3.7))
-    _title(figure, title)
     axes = figure.add_axes((0.21, 0.125, 0.77, 0.79))
     largest = max(int(counts.max()), 1)
     for (row, column), count in np.ndenumerate(counts):
@@ -127,6 +129,7 @@ def confusion_figure(confusion: Confusion, title: str) -> Figure:
     axes.set_ylabel("true class (top), share of the column", fontsize=8)
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
+    set_title(figure, title)
     return figure
 
 
@@ -152,7 +155,6 @@ def crops_figure(
     rows = max(1, math.ceil(len(images) / columns))
     height = _ABOVE + _ROW * rows + _BELOW
     figure = Figure(figsize=(_WIDTH, height))
-    _title(figure, title, 1 - 0.08 / height)
     # one panel measured in inches, downwards: twelve of matplotlib's take four times as long
     panel = figure.add_axes((0.0, 0.0, 1.0, 1.0))
     panel.set_axis_off()
@@ -178,12 +180,8 @@ def crops_figure(
         frame.set_linestyle("-" if right else "--")
         panel.add_patch(frame)
     panel.set(xlim=(0, _WIDTH), ylim=(height, 0), aspect="auto")
+    set_title(figure, title, 1 - 0.08 / height)
     return figure
-
-
-def _title(figure: Figure, title: str, top: float = 0.98) -> None:
-    # parse_math off: a `$` in a trial's name is not a formula
-    figure.suptitle(title, fontsize=10, color=_INK, parse_math=False, y=top)
 
 
 def _panel(

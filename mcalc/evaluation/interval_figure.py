@@ -10,6 +10,8 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from mcalc.evaluation.figure_text import set_title, shortened, text_width
+
 _OURS = "#0072b2"
 _PAPERS = "#d55e00"
 _GREY = "#777777"
@@ -19,9 +21,11 @@ _WIDTH = 4.8
 _ROW, _LOW_ROW, _MANY = 0.23, 0.16, 24
 """Inches of a row, and of one among more than so many."""
 _MOST_LABELLED = 60
-"""Rows that have a name and a height of their own; more are one band, sorted by their estimate."""
-_LONGEST = 34
-"""Characters of a row's label that are shown."""
+"""Rows that have a name and a bar of their own; more are dots on a band, sorted by estimate."""
+_CROWDED_HEIGHT = 5.0
+"""Inches of all rows together, where they have no height of their own."""
+_LONGEST = 165
+"""Points that a row's label may be wide."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,19 +62,24 @@ def interval_figure(panels: Sequence[Panel], title: str = "") -> Figure:
         panels: side by side; all have the same rows, whose names stand once.
         title: of the whole figure.
 
-    Above 60 rows names and single heights are left out, and rows are sorted by their estimate.
+    Above 60 rows bars would cover one another and names would not be read. There each panel has its
+    rows sorted, the highest on top: a dot each, on the band of their intervals, without names.
     """
     rows = max((len(panel.estimates) for panel in panels), default=0)
     crowded = rows > _MOST_LABELLED
-    inside = 5.0 if crowded else max(1.0, (_ROW if rows <= _MANY else _LOW_ROW) * rows + 0.25)
+    inside = (
+        _CROWDED_HEIGHT
+        if crowded
+        else max(1.0, (_ROW if rows <= _MANY else _LOW_ROW) * rows + 0.25)
+    )
     above, below = 0.38 if title else 0.12, 1.0
     height = inside + above + below
-    longest = 0 if crowded else max((len(_name(e)) for e in panels[0].estimates), default=0)
-    margin = 0.3 + 0.068 * longest
+    size = 8 if rows <= _MANY else 6.5
+    first = () if crowded or not rows else panels[0].estimates
+    names = [shortened(each.label, _LONGEST, size) for each in first]
+    margin = 0.3 + max((text_width(name, size) for name in names), default=0.0) / 72
     width = margin + (_WIDTH - 1.2) * len(panels) + 0.1
     figure = Figure(figsize=(width, height))
-    if title:
-        figure.suptitle(title, fontsize=10)
     wide = (width - margin - 0.1) / len(panels)
     for place, panel in enumerate(panels):
         left = (margin + place * wide) / width
@@ -78,29 +87,42 @@ def interval_figure(panels: Sequence[Panel], title: str = "") -> Figure:
         _draw(axes, panel, crowded)
         axes.set_yticks([])
         if place == 0 and not crowded:
-            names = [_name(each) for each in panel.estimates]
-            axes.set_yticks(range(len(names)), names, fontsize=8 if rows <= _MANY else 6.5)
+            axes.set_yticks(range(len(names)), names, fontsize=size, parse_math=False)
         handles, labels = _entries(axes)
         axes.legend(
             handles, labels, loc="upper center", bbox_to_anchor=(0.5, -0.5 / inside), ncols=2,
             fontsize=7, frameon=False, borderaxespad=0,
         )  # fmt: skip
+    if title:
+        set_title(figure, title)
     return figure
 
 
 def _draw(axes: Axes, panel: Panel, crowded: bool) -> None:
-    estimates = list(panel.estimates)
-    if crowded:
-        estimates.sort(key=lambda each: (math.isnan(each.value), each.value))
-    both = any(each.paper for each in estimates)
-    shift = 0.16 if both and not crowded else 0.0
     for style, (name, where) in zip(_LINES, _known(panel.lines), strict=False):
         axes.axvline(
             where, color=_GREY, linestyle=style, linewidth=1.1, label=f"{name}: {where:.3f}"
         )
+    if crowded:
+        _band(axes, panel.estimates)
+    else:
+        _bars(axes, panel.estimates)
+    axes.set_ylim(len(panel.estimates) - 0.4, -0.6)  # the first row on top
+    axes.set_xlabel(panel.quantity, fontsize=9)
+    axes.tick_params(axis="x", labelsize=8)
+    axes.grid(axis="x", color="#dddddd", linewidth=0.6)
+    axes.set_axisbelow(True)
+    for side in ("top", "right", "left"):
+        axes.spines[side].set_visible(False)
+
+
+def _bars(axes: Axes, estimates: Sequence[Estimate]) -> None:
+    """A dot on a bar for each row."""
+    both = any(each.paper for each in estimates)
+    shift = 0.16 if both else 0.0
     several = any(each.runs for each in estimates)
     for row, each in enumerate(estimates):
-        _bar(axes, row - shift, (each.value, each.low, each.high), _OURS, "o", thin=crowded)
+        _bar(axes, row - shift, (each.value, each.low, each.high), _OURS, "o")
         if each.runs:
             axes.plot(
                 each.runs, [row - shift] * len(each.runs), linestyle="none", marker="|",
@@ -113,13 +135,30 @@ def _draw(axes: Axes, panel: Panel, crowded: bool) -> None:
     if both:
         axes.plot([], [], color=_PAPERS, marker="D", markerfacecolor="white", markersize=4,
                   linewidth=1.2, label="the paper's, 95 % interval")  # fmt: skip
-    axes.set_ylim(len(estimates) - 0.4, -0.6)  # the first row on top
-    axes.set_xlabel(panel.quantity, fontsize=9)
-    axes.tick_params(axis="x", labelsize=8)
-    axes.grid(axis="x", color="#dddddd", linewidth=0.6)
-    axes.set_axisbelow(True)
-    for side in ("top", "right", "left"):
-        axes.spines[side].set_visible(False)
+
+
+def _band(axes: Axes, estimates: Sequence[Estimate]) -> None:
+    """A dot for each row, the highest on top, on the band of all intervals."""
+    known = sorted((e for e in estimates if not math.isnan(e.value)), key=lambda e: -e.value)
+    rows = range(len(known))
+    dot, band = ("mean", "± SD") if any(e.runs for e in known) else ("ours", "95 % interval")
+    axes.fill_betweenx(
+        rows, [e.low for e in known], [e.high for e in known],
+        step="mid", color=_OURS, alpha=0.22, linewidth=0, label=band,
+    )  # fmt: skip
+    # dots of neighbours touch where there are hundreds, and are then read as a curve
+    axes.plot(
+        [e.value for e in known], rows, linestyle="none", marker="o", color=_OURS,
+        markersize=min(2.5, max(1.0, 72 * _CROWDED_HEIGHT / len(estimates))), label=dot,
+    )  # fmt: skip
+    papers = [(e.paper[0], row) for row, e in enumerate(known) if e.paper is not None]
+    if papers:
+        axes.plot(
+            *zip(*papers, strict=True), linestyle="none", marker="D", color=_PAPERS,
+            markersize=3, markerfacecolor="white", label="the paper's",
+        )  # fmt: skip
+    order = f"{len(known)} rows, sorted, the highest on top"
+    axes.set_ylabel(order, fontsize=8, labelpad=2)
 
 
 def _bar(
@@ -130,15 +169,14 @@ def _bar(
     marker: str,
     *,
     open_marker: bool = False,
-    thin: bool = False,
 ) -> None:
     value, low, high = estimate
     if math.isnan(value):
         return
     if not math.isnan(low) and not math.isnan(high):
-        axes.plot([low, high], [row, row], color=colour, linewidth=0.8 if thin else 1.5)
+        axes.plot([low, high], [row, row], color=colour, linewidth=1.5)
     axes.plot(
-        [value], [row], marker=marker, markersize=2.5 if thin else 4.5, color=colour,
+        [value], [row], marker=marker, markersize=4.5, color=colour,
         markerfacecolor="white" if open_marker else colour,
     )  # fmt: skip
 
@@ -152,10 +190,3 @@ def _entries(axes: Axes) -> tuple[list[Artist], list[str]]:
     handles, labels = axes.get_legend_handles_labels()
     order = sorted(range(len(labels)), key=lambda i: ": 0" in labels[i] or ": 1" in labels[i])
     return [handles[i] for i in order], [labels[i] for i in order]
-
-
-def _name(estimate: Estimate) -> str:
-    if len(estimate.label) <= _LONGEST:
-        return estimate.label
-    half = (_LONGEST - 1) // 2
-    return f"{estimate.label[:half]}…{estimate.label[-half:]}"

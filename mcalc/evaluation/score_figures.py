@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 import numpy as np
@@ -11,10 +12,18 @@ from sklearn.metrics import precision_recall_curve, roc_curve
 
 from mcalc.evaluation.calibration import reliability_bins
 from mcalc.evaluation.clustered import Patients, rate_interval
+from mcalc.evaluation.figure_text import set_title, shortened, text_width
 
 _COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 _STYLES = ("-", "--", "-.", ":")
 _GREY = "#8a8a8a"
+
+# of the legend below the curves: points
+_LEGEND_SIZE, _LEGEND_WIDTH = 7, 560
+_ENTRY = 35
+"""Points of a column beside its text: the line, and what is left free."""
+_BELOW, _LINES_BELOW, _LEGEND_LINE = 1.2, 4, 0.16
+"""Inches below the curves, the lines of a legend that they hold, and inches of a further line."""
 
 Scored = tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]
 """Labels (n,) and scores (n,), the larger the more malignant."""
@@ -27,9 +36,14 @@ def curves_figure(scorers: Mapping[str, Scored], title: str) -> Figure:
         scorers: name -> labels, with both classes, and scores.
         title: of the whole figure.
     """
-    figure = Figure(figsize=(8.0, 4.4))
-    figure.suptitle(title, fontsize=10)
-    margins = {"left": 0.075, "right": 0.985, "top": 0.88, "bottom": 0.27, "wspace": 0.2}
+    names = {name: shortened(name, _LEGEND_WIDTH - _ENTRY, _LEGEND_SIZE) for name in scorers}
+    longest = max((text_width(name, _LEGEND_SIZE) for name in names.values()), default=0.0)
+    columns = max(1, min(6, int(_LEGEND_WIDTH / (longest + _ENTRY))))
+    below = _BELOW + _LEGEND_LINE * max(0, math.ceil(len(names) / columns) - _LINES_BELOW)
+    height = 3.2 + below
+    figure = Figure(figsize=(8.0, height))
+    margins = {"left": 0.075, "right": 0.985, "top": 1 - 0.53 / height, "bottom": below / height}
+    margins["wspace"] = 0.2
     left, right = figure.subplots(1, 2, gridspec_kw=margins)
     for place, (name, (labels, scores)) in enumerate(scorers.items()):
         look = {
@@ -38,7 +52,7 @@ def curves_figure(scorers: Mapping[str, Scored], title: str) -> Figure:
             "linewidth": 1.3,
         }
         false, true, _ = roc_curve(labels, scores)
-        left.plot(false, true, label=name, **look)
+        left.plot(false, true, label=names[name], **look)
         precision, recall, _ = precision_recall_curve(labels, scores)
         right.plot(recall, precision, drawstyle="steps-post", **look)
     left.plot([0, 1], [0, 1], color=_GREY, linewidth=0.8)
@@ -47,7 +61,10 @@ def curves_figure(scorers: Mapping[str, Scored], title: str) -> Figure:
         right.axhline(share, color=_GREY, linewidth=0.8)
     left.set(xlabel="1 - specificity", ylabel="sensitivity", xlim=(0, 1), ylim=(0, 1.01))
     right.set(xlabel="sensitivity (recall)", ylabel="precision", xlim=(0, 1), ylim=(0, 1.01))
-    figure.legend(loc="lower center", ncols=6, fontsize=7, frameon=False)
+    legend = figure.legend(loc="lower center", ncols=columns, fontsize=_LEGEND_SIZE, frameon=False)
+    for text in legend.get_texts():
+        text.set_parse_math(False)
+    set_title(figure, title)
     return figure
 
 
@@ -62,7 +79,6 @@ def roc_figure(
         title: of the figure.
     """
     figure = Figure(figsize=(4.0, 3.7))
-    figure.suptitle(title, fontsize=10, parse_math=False)
     axes = figure.add_axes((0.14, 0.15, 0.83, 0.75))
     for place, (name, (labels, scores)) in enumerate(scorers.items()):
         false, true, _ = roc_curve(labels, scores)
@@ -78,6 +94,7 @@ def roc_figure(
     axes.set(xlabel="1 - specificity", ylabel="sensitivity", xlim=(0, 1.005), ylim=(0, 1.01))
     axes.tick_params(labelsize=8)
     axes.legend(fontsize=8, frameon=False, loc="lower right")
+    set_title(figure, title)
     return figure
 
 
@@ -96,7 +113,6 @@ def reliability_figure(
         title: of the figure.
     """
     figure = Figure(figsize=(4.0, 3.7))
-    figure.suptitle(title, fontsize=10)
     axes = figure.add_axes((0.14, 0.17, 0.83, 0.73))
     axes.plot([0, 1], [0, 1], color=_GREY, linewidth=0.8)
     whose = None if patients is None else np.asarray(patients)
@@ -123,6 +139,7 @@ def reliability_figure(
         )
     axes.set(xlabel="probability stated", ylabel="share malignant", xlim=(0, 1), ylim=(-0.01, 1.01))
     axes.legend(fontsize=7, frameon=False, loc="upper left")
+    set_title(figure, title)
     return figure
 
 
@@ -134,7 +151,6 @@ def ladder_figure(steps: Mapping[str, Mapping[str, float]], title: str) -> Figur
         title: of the figure.
     """
     figure = Figure(figsize=(6.4, 4.0))
-    figure.suptitle(title, fontsize=10)
     axes = figure.add_axes((0.1, 0.14, 0.87, 0.76))
     places = range(len(steps))
     seeds = list(next(iter(steps.values())))
@@ -152,4 +168,5 @@ def ladder_figure(steps: Mapping[str, Mapping[str, float]], title: str) -> Figur
     axes.set_xticks(list(places), list(steps), fontsize=8)
     axes.set_xlim(-0.3, len(steps) - 0.55)
     axes.set_ylabel("AUC on the lesions reported", fontsize=9)
+    set_title(figure, title)
     return figure

@@ -8,7 +8,7 @@ from itertools import groupby
 
 from mcalc.evaluation import Confusion, auc, auc_interval, majority_rate
 from mcalc.paper import BENIGN, MALIGNANT, REPORTED
-from mcalc.report.formats import rounded_name
+from mcalc.report.formats import counted, rounded_name
 from mcalc.report.recorded import reported_auc, reported_baselines
 from mcalc.results import RecordedTrial
 
@@ -78,11 +78,7 @@ def cautions(trials: Sequence[RecordedTrial]) -> tuple[str, ...]:
     patient = [trial for trial in trials if trial.param("stopping.patience") is not None]
     unstopped = [t for t in patient if t.tags.get("mcalc.stop_reason", "patience") != "patience"]
     if unstopped:
-        found.append(
-            f"{len(unstopped)} of {len(trials)} trials with a patience ended at their limit of "
-            f"training before it was used up ({names(unstopped, trials)}); two of them that differ "
-            "in patience alone are one network."
-        )
+        found.append(_unused_patience(unstopped, patient, trials))
     found.extend(_contradictions(trials))
     return tuple(found)
 
@@ -137,6 +133,24 @@ def _versions(trials: Sequence[RecordedTrial]) -> list[str]:
         "difference between them, may come from the code alone. The command of a sweep of rows "
         "computes anew what an older version did; a search goes on beside it."
     ]
+
+
+def _unused_patience(
+    unstopped: Sequence[RecordedTrial],
+    patient: Sequence[RecordedTrial],
+    trials: Sequence[RecordedTrial],
+) -> str:
+    """Of trials that their patience did not stop, among those that have one and among all."""
+    if len(trials) == 1:
+        return "Training ended at its limit, before the patience was used up."
+    whose = "its" if len(unstopped) == 1 else "their"
+    said = (
+        f"{len(unstopped)} of {counted(len(patient), 'trial')} with a patience ended at {whose} "
+        f"limit of training before it was used up ({names(unstopped, trials)})"
+    )
+    if len(unstopped) == 1:
+        return f"{said}."
+    return f"{said}; two of them that differ in patience alone are one network."
 
 
 def _stops_on_reported(trial: RecordedTrial) -> bool:
@@ -275,16 +289,24 @@ def _scale(trial: RecordedTrial) -> str:
         return _UNKNOWN if value is None else f"{value}"
 
     limit = trial.param("trainer.max_iterations")
-    iterations = "" if limit is None else f" or {limit} iterations"
+    iterations = "" if limit is None else f" or {_of(limit, 'iteration')}"
+    every = trial.param("trainer.val_every")
     parts = [
-        f"at most {known('trainer.max_epochs')} epochs{iterations}",
+        f"at most {_of(trial.param('trainer.max_epochs'), 'epoch')}{iterations}",
         f"batches of {known('trainer.batch_size')}",
-        f"validation every {known('trainer.val_every')} iterations",
+        "validation every iteration"
+        if every == 1
+        else f"validation every {_of(every, 'iteration')}",
         f"base rate {known('trainer.lr')}",
     ]
     if trial.params.get("data.source") == "phantom":
-        parts.append(f"{known('data.phantom.lesions')} phantom lesions")
+        parts.append(_of(trial.param("data.phantom.lesions"), "phantom lesion"))
     return ", ".join(parts)
+
+
+def _of(value: object, one: str) -> str:
+    """A recorded number with its noun, or that it is not recorded."""
+    return counted(value, one) if isinstance(value, int) else f"{value or _UNKNOWN} {one}s"
 
 
 def _spread(trials: Sequence[RecordedTrial], key: str) -> str:

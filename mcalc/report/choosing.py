@@ -25,7 +25,16 @@ from mcalc.evaluation import (
 )
 from mcalc.evaluation.operating_point import SENSITIVITY
 from mcalc.report.configurations import base_name, block, configurations
-from mcalc.report.formats import NOT_RUN, RUN, Column, Table, interval_cell, number_cell, numbers
+from mcalc.report.formats import (
+    NOT_RUN,
+    RUN,
+    Column,
+    Table,
+    counted,
+    interval_cell,
+    number_cell,
+    numbers,
+)
 from mcalc.results import Predictions, RecordedTrial
 
 SPECIFICITIES = (0.80, 0.90)
@@ -107,8 +116,8 @@ def calibration_table(trials: Sequence[RecordedTrial]) -> Table | None:
     ]
     if len(judged) < len(trials):
         notes.append(
-            f"{len(trials) - len(judged)} of {len(trials)} trials have no validation apart: "
-            "nothing is fitted for those."
+            f"{_without(len(trials) - len(judged), len(trials))} no validation apart: nothing is "
+            "fitted there."
         )
     return Table("Calibration of the reported lesions", columns, tuple(rows), tuple(notes))
 
@@ -224,13 +233,20 @@ def _choice_notes(
     without = [trial for trial in trials if not can_choose(trial)]
     if without:
         notes.append(
-            f"{len(without)} of {len(trials)} trials have no ranking, no operating point but 0.5 "
-            "and no calibration: what stopped training is reported, or not recorded, and nothing "
-            "is ever fitted on the reported set. protocol.validation=0.15 keeps a part "
+            f"{_without(len(without), len(trials))} no ranking, no operating point but 0.5 and "
+            "no calibration: what stopped training is reported, or not recorded, and nothing is "
+            "ever fitted on the reported set. protocol.validation=0.15 keeps a part "
             "apart."
         )
         notes += _optimism(without)
     return notes
+
+
+def _without(number: int, among: int) -> str:
+    """`3 of 5 trials have`, before what they lack."""
+    if among == 1:
+        return "The trial has"
+    return f"{number} of {counted(among, 'trial')} {'has' if number == 1 else 'have'}"
 
 
 def _over_blocks(trials: Sequence[RecordedTrial]) -> str:

@@ -284,21 +284,26 @@ def _cells(pair: Pair, adjusted: float) -> tuple[str, ...]:
 
 def _verdict(pairs: Sequence[Pair], adjusted: Sequence[float]) -> list[str]:
     between = [i for i, pair in enumerate(pairs) if pair.against_network]
-    found = []
-    if between:
-        tested = [i for i in between if not math.isnan(adjusted[i])]
-        clear = sum(adjusted[i] < 0.05 for i in tested)
-        found.append(
-            f"Of {len(between)} pairs of networks {clear} differ in AUC at p < 0.05 after Holm's "
-            "correction; the mean difference is "
-            f"{number_cell(mean(abs(pairs[i].area.value) for i in between), 3)}. Networks with the "
-            "same predictions are one."
+    if not between:
+        return []
+    tested = [i for i in between if not math.isnan(adjusted[i])]
+    clear = sum(adjusted[i] < 0.05 for i in tested)
+    size = number_cell(mean(abs(pairs[i].area.value) for i in between), 3)
+    why = "too few patients or a class that is absent"
+    if len(between) > 1:
+        verb = "differs" if clear == 1 else "differ"
+        said = (
+            f"Of {len(between)} pairs of networks {clear} {verb} in AUC at p < 0.05 after Holm's "
+            f"correction; the mean difference is {size}."
         )
-        if len(tested) < len(between):
-            found.append(
-                f"{len(between) - len(tested)} of them cannot be tested: too few patients or a "
-                "class that is absent."
-            )
+    elif tested:
+        verb = "differ" if clear else "do not differ"
+        said = f"The two networks {verb} in AUC at p < 0.05; the difference is {size}."
+    else:
+        said = f"The AUCs of the two networks cannot be compared: {why}."
+    found = [f"{said} Networks with the same predictions are one."]
+    if len(tested) < len(between) > 1:
+        found.append(f"{len(between) - len(tested)} of them cannot be tested: {why}.")
     return found
 
 

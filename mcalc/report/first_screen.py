@@ -18,7 +18,7 @@ from mcalc.report.cautions import units_of
 from mcalc.report.choosing import can_choose, expected_best_of, ranks_of
 from mcalc.report.comparisons import BASELINE_TITLES, above_baseline
 from mcalc.report.configurations import configurations
-from mcalc.report.formats import interval_cell, mean, rounded_name, sd
+from mcalc.report.formats import counted, interval_cell, mean, rounded_name, sd
 from mcalc.report.recorded import reported_auc, reported_baselines
 from mcalc.report.rows import Row
 from mcalc.results import RecordedTrial
@@ -183,7 +183,7 @@ def described(panel: Panel) -> str:
         f"{name} {where:.3f}" for name, where in panel.lines.items() if not math.isnan(where)
     )
     return (
-        f"Interval plot of {panel.quantity}, {len(known)} rows, from {low.value:.3f} "
+        f"Interval plot of {panel.quantity}, {counted(len(known), 'row')}, from {low.value:.3f} "
         f"({low.label}) to {high.value:.3f} ({high.label}); lines: {lines}. The table below has "
         "every value."
     )

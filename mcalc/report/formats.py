@@ -87,6 +87,11 @@ def sd(values: Iterable[float]) -> float:
 _DECIMALS = re.compile(r"(?<==)-?[0-9]+\.?[0-9]*(?:e-?[0-9]+)?(?=,|$)")
 
 
+def counted(number: int, one: str, several: str = "") -> str:
+    """`1 trial`, `2 trials`: a number with its noun, or verb. `several`: where no `s` makes it."""
+    return f"{number} {one if number == 1 else several or f'{one}s'}"
+
+
 def rounded_name(name: str) -> str:
     """A trial's name, its numbers with four digits: a search draws sixteen."""
     return _DECIMALS.sub(lambda found: f"{float(found[0]):.4g}", name)

@@ -24,7 +24,7 @@ from mcalc.attribution import (
 from mcalc.errors import UserError
 from mcalc.evaluation import CLASSES, heat_figure
 from mcalc.models import SavedNetwork, load_network
-from mcalc.report.formats import interval_cell, number_cell, signed_cell
+from mcalc.report.formats import counted, interval_cell, number_cell, signed_cell
 from mcalc.report.pictures import Picture, PictureStore
 from mcalc.report.template import render
 from mcalc.report.trial_pictures import picture_name, read_picture, spread
@@ -266,8 +266,8 @@ def _picture(
         without_line=(PIXELS,),
     )
     shows = (
-        f"Heat maps of {label} on {len(chosen)} crops: the network's, with its last weights drawn "
-        "anew, a blob in the middle, random pixels."
+        f"Heat maps of {label} on {counted(len(chosen), 'crop')}: the network's, with its "
+        "last weights drawn anew, a blob in the middle, random pixels."
     )
     return store.photo(figure, picture_name(trial, "heat"), shows)
 

@@ -15,7 +15,7 @@ from mcalc.report.audit import audit
 from mcalc.report.cautions import cautions, provenance
 from mcalc.report.first_screen import Verdict, described, panels
 from mcalc.report.footer import page_facts
-from mcalc.report.formats import Table
+from mcalc.report.formats import Table, counted
 from mcalc.report.networks import which_were_run
 from mcalc.report.pictures import InlinePictures, Picture, PictureStore
 from mcalc.report.recorded_list import Entry
@@ -166,7 +166,7 @@ def _score_figures(record: Record, store: PictureStore) -> list[Picture]:
         scorers = {
             trial.name: (trial.predictions.labels, odds_of(trial.predictions)) for trial in trials
         }
-        shows = f"ROC and precision-recall curves of {len(trials)} trials of {title}."
+        shows = f"ROC and precision-recall curves of {counted(len(trials), 'trial')} of {title}."
         figure = curves_figure(scorers, f"{title}: ROC and precision-recall curves")
         pictures.append(store.drawing(figure, f"curves-{network}", shows))
     return pictures

@@ -32,6 +32,7 @@ from mcalc.report.formats import (
     NOT_RUN,
     Column,
     Table,
+    counted,
     interval_cell,
     mean,
     number_cell,
@@ -312,8 +313,8 @@ def _means(network: str, trials: Sequence[RecordedTrial]) -> str:
     own = fmean(Accuracy.of(row).accuracy for row, _ in both)
     paper = fmean(float(printed.accuracy) for _, printed in both)
     return (
-        f"Mean accuracy over the {len(both)} rows run: ours {own:.4f}, the paper's {paper:.4f}; "
-        f"{whole}."
+        f"Mean accuracy over the {counted(len(both), 'row')} run: ours {own:.4f}, the paper's "
+        f"{paper:.4f}; {whole}."
     )
 
 

@@ -146,12 +146,19 @@ def blocked_table(trials: Sequence[RecordedTrial]) -> Table | None:
         columns=columns,
         rows=tuple(rows),
         notes=(
-            f"{clear} of {len(pairs)} pairs differ at p < 0.05 after Holm's correction. Student's "
-            "t over blocks; where these are other splits of the same lesions, with the variance "
-            "that Nadeau and Bengio (2003) give for overlapping training sets.",
+            f"{_clear(clear, len(pairs))} Student's t over blocks; where these are other "
+            "splits of the same lesions, with the variance that Nadeau and Bengio (2003) give for "
+            "overlapping training sets.",
         ),
         hidden=frozenset(range(_MOST_ROWS, len(rows))),
     )
+
+
+def _clear(clear: int, pairs: int) -> str:
+    if pairs == 1:
+        return f"They {'differ' if clear else 'do not differ'} at p < 0.05."
+    verb = "differs" if clear == 1 else "differ"
+    return f"{clear} of {pairs} pairs {verb} at p < 0.05 after Holm's correction."
 
 
 def _areas(each: Configuration) -> list[float]:
@@ -201,8 +208,8 @@ def _ranks(
     firsts = {int(place) for place in np.argmin(ranks, axis=1)}
     names = ", ".join(sorted(several[place].name for place in firsts))
     notes = [
-        f"Over {len(order)} blocks {len(firsts)} of {len(several)} configurations come first at "
-        f"least once ({names})."
+        f"Over {len(order)} blocks {len(firsts)} of {len(several)} configurations "
+        f"{'comes' if len(firsts) == 1 else 'come'} first at least once ({names})."
     ]
     if not math.isnan(agreement):
         notes.append(

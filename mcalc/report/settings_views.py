@@ -167,7 +167,7 @@ def _slice(axes: Axes, title: str, rows: Sequence[Varied], place: int) -> None:
         for x, text in enumerate(known):
             own = [area for area, value in zip(areas, values, strict=True) if value == text]
             axes.plot([x - 0.3, x + 0.3], [float(np.median(own))] * 2, color=_GREY, linewidth=1.6)
-        axes.set_xticks(range(len(known)), known, fontsize=7,
+        axes.set_xticks(range(len(known)), known, fontsize=7, parse_math=False,
                         rotation=30 if max(map(len, known)) > 6 else 0)  # fmt: skip
         axes.set_xlim(-0.5, len(known) - 0.5)
     else:

@@ -14,7 +14,7 @@ from mcalc.report.configurations import block_label
 from mcalc.report.failures import failures_table
 from mcalc.report.first_screen import Verdict, described, panels
 from mcalc.report.footer import page_facts
-from mcalc.report.formats import NOT_RUN, Table, rounded_name
+from mcalc.report.formats import NOT_RUN, Table, counted, rounded_name
 from mcalc.report.pictures import Picture, PictureStore
 from mcalc.report.recorded_list import Entry
 from mcalc.report.settings_views import importance_table, parallel, slices_figure
@@ -54,7 +54,7 @@ class _Range:
 
 def sweep_title(name: str, trials: Sequence[RecordedTrial]) -> str:
     """`Sweep heads: 6 trials`."""
-    count = f"{len(trials)} trial{'s' if len(trials) != 1 else ''}"
+    count = counted(len(trials), "trial")
     return f"{name.capitalize() if name == SINGLE_TRIALS else f'Sweep {name}'}: {count}"
 
 
@@ -179,5 +179,5 @@ def _curves(trials: Sequence[RecordedTrial], store: PictureStore) -> list[Pictur
     if not able or len(able) > _MOST_CURVES:
         return []
     scorers = {trial.name: (trial.predictions.labels, odds_of(trial.predictions)) for trial in able}
-    shows = f"ROC and precision-recall curves of {len(able)} trials."
+    shows = f"ROC and precision-recall curves of {counted(len(able), 'trial')}."
     return [store.drawing(curves_figure(scorers, "ROC and precision-recall"), "curves", shows)]

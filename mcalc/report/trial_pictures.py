@@ -17,6 +17,7 @@ from mcalc.evaluation import (
     reliability_figure,
     temperature,
 )
+from mcalc.report.formats import counted
 from mcalc.report.pictures import Picture, PictureStore
 from mcalc.results import RecordedTrial
 
@@ -74,7 +75,7 @@ def crops_picture(
     right = int(((probabilities > 0.5) == labels).sum())
     title = f"{label}: classified crops"
     sheet = crops_figure([*images.values()], labels.tolist(), probabilities.tolist(), title)
-    shows = f"{len(images)} crops classified by {label}, {right} of them rightly."
+    shows = f"{counted(len(images), 'crop')} classified by {label}, {right} of them rightly."
     return store.photo(sheet, picture_name(trial, "crops"), shows)
 
 
@@ -98,7 +99,9 @@ def unreadable_caution(names: Sequence[str]) -> list[str]:
     if not names:
         return []
     named = f"{', '.join(names[:5])}{' …' if len(names) > 5 else ''}"
-    return [f"{len(names)} kept crops could not be read and are not shown: {named}."]
+    are = "is" if len(names) == 1 else "are"
+    lost = counted(len(names), "kept crop")
+    return [f"{lost} could not be read and {are} not shown: {named}."]
 
 
 def read_picture(path: str) -> npt.NDArray[np.uint8] | None:

@@ -55,3 +55,38 @@ def test_a_wrong_setting_is_one_clear_sentence(override: str, said: list[str]) -
 def test_comma_lists_are_parsed_for_sweeps() -> None:
     (override,) = parse_overrides(["head.weight_lr=1,10,15"])
     assert list(override.sweep_string_iterator()) == ["1", "10", "15"]
+
+
+@pytest.mark.parametrize(
+    ("key", "meant"),
+    [
+        ("trainer.max_epoch", "trainer.max_epochs"),
+        ("trainer.batchsize", "trainer.batch_size"),
+        ("stopping.patince", "stopping.patience"),
+        ("stoping.patience", "stopping.patience"),
+        ("trainer.patience", "stopping.patience"),
+        ("tarcking.dir", "tracking.dir"),
+        ("tracking.dri", "tracking.dir"),
+        ("data.roots", "data.root"),
+        ("batch_size", "trainer.batch_size"),
+        ("patience", "stopping.patience"),
+        ("wieght_l2", "head.weight_l2"),
+        ("sede", "seed"),
+        ("trainr", "trainer"),
+    ],
+)
+def test_a_misspelt_key_is_answered_with_the_one_meant(key: str, meant: str) -> None:
+    with pytest.raises(UserError, match=f"did you mean '{meant}'"):
+        parse_overrides([f"{key}=1"])
+
+
+@pytest.mark.parametrize(
+    "key",
+    ["trainer.compile", "trainer.dropout", "trainer.gpus", "trainer.callbacks", "trainer.amp",
+     "trainer.optimizer", "trainer.weight_decay", "head.dropout", "tracking.folder", "banana",
+     "device", "backbone.depth", "augment.mixup"],
+)  # fmt: skip
+def test_a_key_that_no_other_is_near_to_is_answered_without_one(key: str) -> None:
+    with pytest.raises(UserError, match="unknown key") as caught:
+        parse_overrides([f"{key}=1"])
+    assert "did you mean" not in str(caught.value)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import csv
+import math
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from recorded_sweeps import drawn, open_record, write_search, write_trial
 from report_tables import column, with_predictions
 
@@ -199,9 +202,24 @@ def test_the_interval_plot_has_every_row_the_papers_and_the_lines(trial) -> None
     ]  # fmt: skip
 
 
-def test_two_hundred_intervals_are_no_taller_than_a_page() -> None:
-    rows = [Estimate(f"{i}", i / 200, i / 200, i / 200) for i in range(200)]
-    assert interval_figure([Panel("AUC", rows, {})]).get_figheight() < 8
+@pytest.mark.parametrize("count", [61, 300, 1000])
+def test_estimates_of_hundreds_of_rows_stand_out_of_their_intervals(count: int) -> None:
+    values = np.random.default_rng(0).uniform(0.4, 0.8, count)
+    rows = [Estimate(f"name {i}", v, v - 0.1, v + 0.1) for i, v in enumerate(values)]
+    rows.insert(7, Estimate("not defined", math.nan))
+    figure = interval_figure([Panel("AUC", rows, {})])
+    assert figure.get_figheight() < 8  # no taller than a page
+    (axes,) = figure.axes
+    assert [text.get_text() for text in axes.get_yticklabels()] == []
+    assert axes.get_ylabel() == f"{count} rows, sorted, the highest on top"
+    dots = next(line for line in axes.lines if len(line.get_xdata()) == count)
+    assert list(dots.get_xdata()) == sorted(values, reverse=True)
+    assert axes.yaxis_inverted()  # row 0 on top
+    canvas: Any = FigureCanvasAgg(figure)
+    canvas.draw()
+    red, green, blue = np.moveaxis(np.asarray(canvas.buffer_rgba(), dtype=int)[..., :3], -1, 0)
+    dark, blueish = (red < 60) & (blue > green + 20), (blue > red + 20)
+    assert 0 < dark.sum() < 0.15 * blueish.sum()
 
 
 def test_settings_are_drawn_against_the_auc_and_weighed(trial) -> None:

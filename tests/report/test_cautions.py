@@ -68,9 +68,20 @@ def test_a_patience_that_never_fired_is_cautioned(trial) -> None:
     limit = {"mcalc.stop_reason": "max_epochs"}
     endless = trial("mine", tags=limit, params={"stopping.patience": None})
     assert cautions([trial("AL1"), endless]) == ()  # without a patience, the limit is the plan
-    (caution,) = cautions([trial("AL1"), trial("AL7", tags=limit)])
-    assert "1 of 2 trials" in caution
-    assert "(AL7)" in caution
+    (caution,) = cautions([trial("AL1"), endless, trial("AL7", tags=limit)])
+    assert "1 of 2 trials with a patience ended at its limit" in caution
+    assert caution.endswith("(AL7).")
+    (caution,) = cautions([trial("AL6", tags=limit), trial("AL7", tags=limit)])
+    assert "2 of 2 trials with a patience ended at their limit" in caution
+    assert "(AL6, AL7); two of them that differ in patience alone are one network." in caution
+
+
+def test_what_is_said_of_one_trial_is_in_the_singular(trial) -> None:
+    ones = {"trainer.max_epochs": 1, "trainer.max_iterations": 1, "trainer.val_every": 1}
+    only = trial("AL7", tags={"mcalc.stop_reason": "max_epochs"}, params=ones)
+    assert cautions([only]) == ("Training ended at its limit, before the patience was used up.",)
+    text = "\n".join(provenance([only]))
+    assert "at most 1 epoch or 1 iteration, batches of 10, validation every iteration, " in text
 
 
 def test_provenance_says_set_baselines_origin_and_scale(trial) -> None:

@@ -127,7 +127,7 @@ def test_a_run_trial_has_its_pictures_in_words_too(trial, crops) -> None:
         "Interval plot of AUC on the lesions reported",
         "Interval plot of accuracy on the lesions reported",
     ]
-    assert alternatives[2] == "ROC and precision-recall curves of 1 trials of AlexNet."
+    assert alternatives[2] == "ROC and precision-recall curves of 1 trial of AlexNet."
     for words in (
         "Training of AL1 over 350 iterations; at the last evaluation validation accuracy 0.600 "
         "and loss 0.114.",

@@ -80,7 +80,7 @@ def test_everything_is_printed_and_written(
     assert "random weights" in (out / "table5.txt").read_text(encoding="utf-8")
     page = (out / "index.html").read_text(encoding="utf-8")
     assert "4 true negatives, 1 false negatives, 3 true positives, 2 false positives" in page
-    assert "1 crops classified by AL3, 1 of them rightly" in page
+    assert "1 crop classified by AL3, 1 of them rightly" in page
     assert stat.S_IMODE((out / "index.html").stat().st_mode) & 0o444 == 0o444
 
 
@@ -148,7 +148,7 @@ def test_more_of_the_papers_trials_than_a_page_takes_have_pages_of_their_own(
     first = tmp_path / "index.html"
     (own,) = (tmp_path / "trials").glob("*.html")
     assert f'href="trials/{own.name}"' in first.read_text(encoding="utf-8")
-    assert "1 crops classified by AL3" in own.read_text(encoding="utf-8")
+    assert "1 crop classified by AL3" in own.read_text(encoding="utf-8")
     for page in (first, own):
         pictures = re.findall(r'src="([^"]+)"', page.read_text(encoding="utf-8"))
         assert len(pictures) >= 2

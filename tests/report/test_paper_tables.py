@@ -146,7 +146,7 @@ def test_two_seeds_of_one_row_are_its_mean_and_sd(trial) -> None:
     assert cells["accuracy_interval"] == f"SD {6 / 56 / 2**0.5:.4f}"
     assert cells["accuracy_difference"] == f"{45 / 56 - 0.8935:+.4f}"
     (note,) = [note for note in table.notes if note.startswith("Mean accuracy")]
-    assert "over the 1 rows run: ours 0.8036" in note, "each row once, however many seeds"
+    assert "over the 1 row run: ours 0.8036" in note, "each row once, however many seeds"
     assert [r.label for r in single_rows("alexnet", both)][:2] == ["AL1 (seed 0)", "AL1 (seed 1)"]
 
 

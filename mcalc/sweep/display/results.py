@@ -101,35 +101,45 @@ def settings_of(trial: PlannedTrial) -> dict[str, str]:
 
 
 def results_table(results: Results, console: Console, title: str) -> Table:
-    """The table, with a column for each setting where the console is wide enough."""
-    wide = _table(results, title, apart=True)
+    """The table, with a column for each setting where the console is wide enough.
+
+    Where no word of it must be broken, settings share a column. Else they stand below the trial's
+    name, and intervals below their accuracy. Names are folded and never cut, as trials often differ
+    at their ends alone.
+    """
     room = console.options.update(max_width=_UNLIMITED)
+    wide = _table(results, title, apart=True)
     if Measurement.get(console, room, wide).maximum <= console.width:
         return wide
-    return _table(results, title, apart=False)
+    narrower = _table(results, title, apart=False)
+    if Measurement.get(console, room, narrower).minimum <= console.width:
+        return narrower
+    return _narrow_table(results, title)
 
 
 def _table(results: Results, title: str, *, apart: bool) -> Table:
     rows, keys = results.rows, results.keys
     short = short_keys(keys)
-    table = Table(box=SIMPLE_HEAD, title=title, title_justify="left", padding=(0, 1))
-    table.add_column("trial")
+    table = _empty_table(title)
     for key in keys if apart else ():
         table.add_column(short[key].replace("_", "_\n"), justify="right", vertical="bottom")
     if keys and not apart:
-        table.add_column("settings")
+        table.add_column("settings", overflow="fold")
     states = any(row.state != "finished" for row in rows)
-    validated = any(not math.isnan(row.validation_auc) for row in rows)
+    validated = _validated(results)
     if states:
         table.add_column("state")
-    table.add_column("accuracy [95 %]", no_wrap=True)
+    # min_width: what is not wrapped is as wide as it is, for `results_table` to measure
+    accuracy, area = "accuracy [95 %]", "valid. AUC"
+    longest = max(len(text) for text in (accuracy, *(row.accuracy_text for row in rows)))
+    table.add_column(accuracy, no_wrap=True, min_width=longest)
     table.add_column("AUC", justify="right", no_wrap=True)
     if validated:
-        table.add_column("valid. AUC", justify="right", no_wrap=True)
+        table.add_column(area, justify="right", no_wrap=True, min_width=len(area))
     for row in rows:
         given = [row.settings.get(key, NONE) for key in keys]
         if not apart and keys:
-            given = [", ".join(f"{short[k]} {row.settings[k]}" for k in keys if k in row.settings)]
+            given = [_settings_text(row, short)]
         cells = [short_name(row.name), *given]
         cells += [row.state] if states else []
         cells += [row.accuracy_text, _text(row.auc)]
@@ -137,10 +147,46 @@ def _table(results: Results, title: str, *, apart: bool) -> Table:
     return table
 
 
+def _narrow_table(results: Results, title: str) -> Table:
+    short = short_keys(results.keys)
+    table = _empty_table(title)
+    table.padding = (0, 0)
+    table.add_column("accuracy\n[95 %]", no_wrap=True)
+    table.add_column("AUC", justify="right", no_wrap=True)
+    validated = _validated(results)
+    if validated:
+        table.add_column("valid.\nAUC", justify="right", no_wrap=True)
+    for row in results.rows:
+        state = row.state if row.state != "finished" else ""
+        name = [short_name(row.name), _settings_text(row, short), state]
+        cells = [
+            "\n".join(filter(None, name)),
+            row.accuracy_text.replace(" [", "\n["),
+            _text(row.auc),
+        ]
+        table.add_row(*cells, *([_text(row.validation_auc)] if validated else []))
+    return table
+
+
+def _empty_table(title: str) -> Table:
+    table = Table(box=SIMPLE_HEAD, title=title, title_justify="left", padding=(0, 1))
+    table.add_column("trial", overflow="fold")
+    return table
+
+
+def _validated(results: Results) -> bool:
+    return any(not math.isnan(row.validation_auc) for row in results.rows)
+
+
+def _settings_text(row: Row, short: Mapping[str, str]) -> str:
+    """`lr 0.001, batch_size 32`. `short`: every key with its name."""
+    return ", ".join(f"{name} {row.settings[k]}" for k, name in short.items() if k in row.settings)
+
+
 def as_markdown(results: Results) -> str:
     """The table in Markdown, as many rows as MLflow takes."""
     short = short_keys(results.keys)
-    validated = any(not math.isnan(row.validation_auc) for row in results.rows)
+    validated = _validated(results)
     head = ["trial", *(short[key] for key in results.keys), "state", "accuracy [95 %]", "AUC"]
     head += ["validation AUC"] if validated else []
     lines = [_line(head), _line(["---"] * len(head))]

@@ -19,6 +19,7 @@ from mcalc.preemption import handled, raised_again
 from mcalc.results import Outcome
 from mcalc.secret_text import hidden, without_password
 from mcalc.sweep.worker.requeue import requeue_submitit
+from mcalc.user_cache import keep_compiled_here
 
 _VARIABLE = "MCALC_ADDRESSES"
 """Environment variable by which a job gets addresses with passwords; it changes no number."""
@@ -96,6 +97,7 @@ class RemoteJob:
             return JobReport([], hidden(text, *addresses), hidden(trace, *addresses))
 
     def _run(self, token: str) -> JobReport:
+        keep_compiled_here()
         # late: the process that starts a sweep makes this object before it needs a worker
         from mcalc.sweep.store import Jobs, Storage, storage_url
         from mcalc.sweep.worker.context import WorkerContext

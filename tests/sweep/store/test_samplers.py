@@ -25,9 +25,9 @@ def test_every_short_name_passes(sampler: str, pruner: str) -> None:
 @pytest.mark.parametrize(
     ("sampler", "pruner", "said"),
     [
-        ("{_target_: optuna.samplers.PartialFixedSampler, fixed_params: {trainer.rate: 3}, "
+        ("{_target_: optuna.samplers.PartialFixedSampler, fixed_params: {trainer.rl: 3}, "
          "base_sampler: {_target_: optuna.samplers.RandomSampler}}", "none",
-         "fixed_params names 'trainer.rate', which is not in `space`; did you mean 'trainer.lr'"),
+         "fixed_params names 'trainer.rl', which is not in `space`; did you mean 'trainer.lr'"),
         ("{_target_: optuna.samplers.TPESampler, n_startup_trials: 0, n_ei_candidates: 0}", "none",
          "do not work with this `space` (ValueError"),
         ("{_target_: optuna.samplers.CmaEsSampler, source_trials: [1]}", "none",
