@@ -22,6 +22,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "cache" / "mcalc" / "torchinductor"
 
 
+@pytest.mark.whole
 def test_a_command_leaves_nothing_among_temporary_files(tmp_path: Path, cache: Path) -> None:
     temporary = tmp_path / "temporary"
     temporary.mkdir()

@@ -150,9 +150,9 @@ def test_everything_that_reads_a_sweep_takes_the_row_that_was_asked_for_last(
         by_id = {run.run_id: run for run in runs}
         assert by_id[one.user_attrs["mlflow_run"]].params["head.weight_lr"] == f"{float(rate)}"
 
-    for rate in (2, 5, 2, 5, 7, 5):
+    for rate in (2, 5, 2, 5):
         ask(rate)
-    assert (tmp_path / "log").read_text().split() == ["A", "B", "B", "B"]
+    assert (tmp_path / "log").read_text().split() == ["A", "B", "B"]
     ask(5, "rerun=true")
     ask(2)
     ask(5)
@@ -165,7 +165,7 @@ def test_everything_that_reads_a_sweep_takes_the_row_that_was_asked_for_last(
 
 
 @pytest.mark.parametrize("damaged", [2, 5])
-@pytest.mark.parametrize("order", [(2, 5), (2, 5, 2)])
+@pytest.mark.parametrize("order", [(2, 5), pytest.param((2, 5, 2), marks=pytest.mark.whole)])
 def test_a_repair_lets_no_other_trial_of_a_name_count(
     tmp_path: Path, rows: Path, order: tuple[int, ...], damaged: int
 ) -> None:

@@ -48,7 +48,7 @@ def study_of(folder: Path) -> SweepStudy:
             ["trainer.max_iterations=6", "trainer.val_every=3", "stopping.patience=null"],
             ["trainer.max_epochs=2", "trainer.val_every=5", "stopping.patience=null"],
         ],
-        2,
+        1,
     ),
 )
 def test_every_evaluation_is_in_both_stores_however_a_run_ends(
@@ -68,6 +68,7 @@ def test_every_evaluation_is_in_both_stores_however_a_run_ends(
     assert "Optuna and MLflow agree" in capsys.readouterr().out
 
 
+@pytest.mark.whole
 def test_of_several_seeds_the_first_ones_evaluations_are_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
