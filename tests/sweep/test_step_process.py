@@ -166,6 +166,35 @@ def test_a_network_whose_weights_no_rule_draws_is_measured_too(
     assert measured(scaled).network_bytes == 4 * (3 * 1000 + 1000 + 1 + 1000 * 2 + 2)
 
 
+@pytest.mark.parametrize("twice", [False, True])
+def test_a_head_of_a_package_is_measured_where_it_can_be_called_alone(
+    config: Config, twice: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Theirs(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            # of one image's single position batch normalisation can train nothing
+            self.below = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.BatchNorm2d(3), nn.Flatten())
+            self.head = nn.Linear(3, 1000)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            below = self.below(x)
+            logits: torch.Tensor = (
+                self.head(below) + self.head(-below) if twice else self.head(below)
+            )
+            return logits
+
+    def put_head(network: nn.Module, classes: int) -> nn.Module:
+        network.head = nn.Linear(3, classes)
+        return network.head
+
+    contract = InputContract(32, 5, (127.5,) * 3, (127.5,) * 3)
+    entry = Backbone(f"theirs{twice}", Theirs, put_head, contract, (r"below\.", r"head\."))
+    monkeypatch.setitem(BACKBONES, entry.name, entry)
+    backbone = replace(config.backbone, name=entry.name, weights="x.pth", freeze="all")
+    assert (measured(replace(config, backbone=backbone)).head_seconds > 0) is not twice
+
+
 def test_beside_others_a_step_is_that_of_one_thread_and_says_so(config: Config) -> None:
     two = replace(config, trainer=replace(config.trainer, threads=2))
     threads = []

@@ -78,17 +78,28 @@ def _step_seconds(config: Config, built: Built, beside_others: bool) -> tuple[fl
 def _head_seconds(config: Config, built: Built) -> float:
     """Seconds of an iteration of the head alone, as `UpperLoop` does it with one thread.
 
-    By the processor's time, which does not count the turns of others.
+    By the processor's time, which does not count the turns of others. 0 where a package's network
+    asks its head not once, or with other than a tensor.
     """
     taken: list[Tensor] = []
-    handle = built.head.register_forward_pre_hook(lambda _, given: taken.append(given[0].detach()))
-    size = built.contract.size
-    with torch.inference_mode():
-        built.model(torch.zeros(1, 3, size, size))
+
+    def take(_: nn.Module, given: tuple[object, ...]) -> None:
+        taken.extend(each for each in given if isinstance(each, Tensor))
+
+    handle = built.head.register_forward_pre_hook(take)
+    size, device = built.contract.size, next(built.model.parameters()).device
+    with torch.no_grad():
+        built.model(
+            torch.zeros(2, 3, size, size, device=device)
+        )  # batch normalisation asks for two
     handle.remove()
+    if len(taken) != 1:
+        return 0.0
     batch = config.trainer.batch_size
-    rows = taken[0].expand(max(_ROWS, batch), *taken[0].shape[1:]).clone()
-    chosen = torch.randperm(len(rows), generator=torch.Generator().manual_seed(0))[:batch]
+    rows = taken[0][:1].expand(max(_ROWS, batch), *taken[0].shape[1:]).clone()
+    chosen = torch.randperm(len(rows), generator=torch.Generator().manual_seed(0))[:batch].to(
+        device
+    )
     optimizer = torch.optim.SGD(built.head.parameters(), lr=0.0, momentum=0.9)
 
     def step() -> None:
