@@ -247,7 +247,7 @@ def test_the_work_of_the_process_that_asks_is_not_that_of_others() -> None:
 
 
 def test_a_step_that_is_measured_here_beside_others_is_not_kept(
-    config: Config, monkeypatch: pytest.MonkeyPatch
+    config: Config, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     two = replace(config, trainer=replace(config.trainer, threads=2))
     monkeypatch.setattr("mcalc.sweep.display.measured_step.usable_cores", lambda: 2)
@@ -259,6 +259,8 @@ def test_a_step_that_is_measured_here_beside_others_is_not_kept(
             process.kill()
             assert steps.measured(two).alone is not busy
             assert steps.measured(two).alone is not busy
+        assert caplog.text.count("could not be started, or ended") == 1, "once a plan"
+        caplog.clear()
 
 
 def test_where_no_process_can_be_started_that_is_said(

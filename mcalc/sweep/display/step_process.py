@@ -41,7 +41,8 @@ class StepProcess:
     def __init__(self) -> None:
         self._process: subprocess.Popen[bytes] | None = None
         self._answers: BinaryIO | None = None
-        self._failed = False
+        self._failed = self._said = False
+        """Whether there is no second process that can measure, and whether that was printed."""
 
     def start(self) -> None:
         """Begin to import, where there is a core to do so beside this process; once."""
@@ -83,7 +84,8 @@ class StepProcess:
         with large_imports():
             from mcalc.sweep.display.measured_step import measured
         answer = measured(config, beside_others=others is not None and others.are_busy())
-        if self._failed:
+        if self._failed and not self._said:
+            self._said = True
             _log.warning(
                 "  warning: the process that measures training steps could not be started, or "
                 "ended: they are measured in this one, which takes longer"
