@@ -46,7 +46,9 @@ def check_sweeps(config: Config, line: Line) -> int:
         # single trials alone, or a study that was lost
         tracker = open_tracker(config)
         lacks = _lacks_sweeps((), tracker, mends=mends)
-        return max(int(lacks), _check_single_runs(tracker, copies))
+        status = max(int(lacks), _check_single_runs(tracker, copies))
+        _say_where(config, status, mends=mends)
+        return status
     tracker = open_tracker(config)
     if unread or _wrong_rows(tracker, copies):
         console.print("the rest is compared once repair=true has mended this", style="red")
@@ -85,13 +87,17 @@ def check_sweeps(config: Config, line: Line) -> int:
     if not line.names:
         status = max(status, int(_lacks_sweeps(studies, tracker, mends=mends)))
         status = max(status, _check_single_runs(tracker, copies))
+    _say_where(config, status, mends=mends)
+    return status
+
+
+def _say_where(config: Config, status: int, *, mends: bool) -> None:
     where = f"checked in {place_of(config.tracking)}"
     if status and not mends:
         again = f"python -m mcalc.sweep check repair=true{place_setting(config.tracking)}"
         console.print(f"{where}; next: `{again}` mends what can be")
     else:
         console.print(f"{where}\n{after_training(config.tracking)}")
-    return status
 
 
 def _mended(
@@ -140,6 +146,9 @@ def _check_single_runs(tracker: Tracker, copies: _Copies | None) -> int:
     """The runs of no sweep; exit status 1 where something is wrong and was not mended."""
     findings = check_single_runs(tracker)
     if not findings:
+        if number := len(tracker.single_runs()):
+            said = "1, as it was" if number == 1 else f"{number}, as they were"
+            console.print(f"runs of no sweep: {said} when closed")
         return 0
     console.print("runs of no sweep:")
     if copies:

@@ -221,6 +221,18 @@ def test_files_are_those_of_the_run_whatever_its_address(tmp_path: Path) -> None
     assert by_name["one"].curve == small_record.CURVE
 
 
+@pytest.mark.parametrize(("names", "said"), [("a", "1, as it was"), ("ab", "2, as they were")])
+def test_runs_of_no_sweep_that_are_whole_are_told(
+    tmp_path: Path, names: str, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in names:
+        small_record.record(Tracker(tmp_path, "mcalc"), name, name)
+    assert main(["check", f"tracking.dir={tmp_path}"]) == 0
+    printed = capsys.readouterr().out
+    assert f"runs of no sweep: {said} when closed\n" in printed
+    assert f"checked in {tmp_path}" in " ".join(printed.split())
+
+
 @pytest.mark.parametrize("how", ["a figure", "a file"])
 def test_a_run_of_no_sweep_is_checked(tmp_path: Path, how: str) -> None:
     record = tmp_path / "mlruns"
