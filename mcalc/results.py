@@ -5,8 +5,10 @@ from __future__ import annotations
 import ast
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mcalc.errors import UserError, shown
@@ -136,8 +138,11 @@ class Artifacts:
     masks: dict[str, str] = field(default_factory=dict)
     """Lesion id -> path of a PNG of its outline, white on the lesion, as its crop is prepared;
     empty in an older record, and where the data has no masks."""
-    network: str | None = None
-    """Path of the network's weights; None where they were not kept."""
+    network: Callable[[], AbstractContextManager[Path]] | None = field(default=None, compare=False)
+    """Gives the file of the network's weights while a block runs, fetched where a server has it;
+    None where they were not kept."""
+    kept: object = field(default=None, repr=False, compare=False)
+    """Whatever has to live as long as the paths above are used."""
 
 
 @dataclass(frozen=True)
@@ -221,8 +226,8 @@ class RecordedTrial:
         return self._artifacts().masks
 
     @property
-    def network(self) -> str | None:
-        """Path of the network's weights, where kept."""
+    def network(self) -> Callable[[], AbstractContextManager[Path]] | None:
+        """Gives the file of the network's weights while a block runs; None where none is kept."""
         return self._artifacts().network
 
     @property

@@ -138,8 +138,9 @@ def predictions(runs: Path) -> dict[str, dict[str, str]]:
     for run in tracker._search({"mcalc.kind": "trial"}, state="FINISHED"):
         if "mcalc.superseded_by" in run.data.tags:
             continue
-        file = tracker.client.download_artifacts(run.info.run_id, "predictions.csv")
-        with Path(file).open(newline="") as table:
+        # without a name: MLflow copies a single file, and leaves the copy behind
+        folder = Path(tracker.client.download_artifacts(run.info.run_id, ""))
+        with (folder / "predictions.csv").open(newline="") as table:
             rows = {row["lesion"]: row["probability"] for row in csv.DictReader(table)}
         found[str(run.info.run_name)] = rows
     return found

@@ -326,7 +326,7 @@ def test_the_saved_network_gives_the_recorded_predictions(tmp_path: Path) -> Non
     ended_well(run(tmp_path, *SMALL, *network, "tracking.keep_models=all", "name=mine"))
     (trial,) = read_trials(TrackingConfig(dir=str(tmp_path / "mlruns")))
     client = MlflowClient(tracking_uri=database_uri(tmp_path / "mlruns"))
-    file = client.download_artifacts(trial.run_id, "network.pth")
+    file = client.download_artifacts(trial.run_id, "network.pth", str(tmp_path))
     # built from the settings with other random weights, all of which the file has to replace
     config = compose_config([*SMALL, *network, f"data.cache={tmp_path / '.cache'}"])
     built = build_classifier(config.backbone, seed=99)

@@ -23,6 +23,7 @@ from mcalc.attribution import (
 )
 from mcalc.errors import UserError
 from mcalc.evaluation import CLASSES, heat_figure
+from mcalc.file_digest import file_sha256
 from mcalc.models import SavedNetwork, load_network
 from mcalc.report.formats import counted, interval_cell, number_cell, signed_cell
 from mcalc.report.pictures import Picture, PictureStore
@@ -38,7 +39,7 @@ _SHOWN = 6
 _MOST_KNOWN = 4
 """Networks whose maps are kept for trials that report the same one: 10 MB each. Such trials follow
 each other, as they are one training run."""
-_TRIED = (UserError, NoHeatMapsError)
+_TRIED = (UserError, NoHeatMapsError, OSError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +77,7 @@ class HeatMaps:
         if not places:
             return _sentence("There are no heat maps: no crop of this trial could be read.")
         try:
-            found = self._maps(trial, places, images)
+            found = self._maps(trial, images)
         except _TRIED as error:
             return _sentence(f"There are no heat maps: {str(error).rstrip('.')}.")
         outlines = [_outline(trial, place, images.shape[1:]) for place in places]
@@ -94,18 +95,18 @@ class HeatMaps:
             )
         )
 
-    def _maps(
-        self, trial: RecordedTrial, places: list[int], images: npt.NDArray[np.uint8]
-    ) -> _Maps:
+    def _maps(self, trial: RecordedTrial, images: npt.NDArray[np.uint8]) -> _Maps:
         assert trial.network is not None  # `_why_not`
-        file = Path(trial.network).stat()
-        # trials that report one network have one file, if under several names
+        with trial.network() as file:
+            return self._maps_of(file, trial, images)
+
+    def _maps_of(self, file: Path, trial: RecordedTrial, images: npt.NDArray[np.uint8]) -> _Maps:
         content = hashlib.sha256(images.tobytes()).hexdigest()
-        key = (file.st_dev, file.st_ino, trial.params.get("backbone.name"), content)
+        key = (file_sha256(file), trial.params.get("backbone.name"), content)
         if key not in self._known:
             while len(self._known) >= _MOST_KNOWN:
                 del self._known[next(iter(self._known))]
-            network = _network(trial)
+            network = _network(trial, file)
             if images.shape[1:] != (network.size, network.size):
                 raise UserError(
                     f"the kept crops have {images.shape[1]} pixels where the network takes "
@@ -144,9 +145,9 @@ def _why_not(trial: RecordedTrial) -> str:
     return ""
 
 
-def _network(trial: RecordedTrial) -> SavedNetwork:
+def _network(trial: RecordedTrial, file: Path) -> SavedNetwork:
     three = trial.params.get("data.benign_without_callback") == "own_class"
-    return load_network(trial.params["backbone.name"], Path(str(trial.network)), 2 + three)
+    return load_network(trial.params["backbone.name"], file, 2 + three)
 
 
 def _answers(network: SavedNetwork, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float64]:

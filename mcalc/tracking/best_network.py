@@ -21,7 +21,7 @@ from mcalc.retry import UnreachableError
 from mcalc.tracking.files import NETWORK_FILE, NETWORK_GONE_FILE
 from mcalc.tracking.left_files import remove_on_server
 from mcalc.tracking.names import PARENT_TAG, RESULT, plain_metrics
-from mcalc.tracking.runs import artifacts_of
+from mcalc.tracking.stored_files import place_in
 
 _log = logging.getLogger(__name__)
 _FIRST = 50
@@ -92,7 +92,7 @@ class BestNetwork:
 
     def _has_network(self, run: Run) -> bool:
         if self._directory is not None:
-            return (artifacts_of(self._client, run, self._directory) / NETWORK_FILE).is_file()
+            return (place_in(self._directory, self._client, run) / NETWORK_FILE).is_file()
         files = self._client.list_artifacts(str(run.info.run_id))
         return NETWORK_FILE in {file.path for file in files}
 
@@ -103,7 +103,7 @@ class BestNetwork:
         )
         # first why: a file that is missing without it is a damage to the record
         if self._directory is not None:
-            folder = artifacts_of(self._client, run, self._directory)
+            folder = place_in(self._directory, self._client, run)
             (folder / NETWORK_GONE_FILE).write_text(why, encoding="utf-8")
             (folder / NETWORK_FILE).unlink(missing_ok=True)
             return

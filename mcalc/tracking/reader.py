@@ -6,6 +6,8 @@ of `tracking.uri`.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from http.client import HTTPException
@@ -24,9 +26,14 @@ from mcalc.results import SUPERSEDED_TAG, Artifacts, RecordedTrial
 from mcalc.secret_text import hidden
 from mcalc.tracking.counting import newest_first
 from mcalc.tracking.files import (
+    BASELINES_FILE,
     CROPS,
+    CURVE_FILE,
     MASKS,
     NETWORK_FILE,
+    PREDICTIONS_FILE,
+    SAMPLES_FILE,
+    VALIDATION_FILE,
     read_baselines,
     read_curve,
     read_evidence,
@@ -34,7 +41,7 @@ from mcalc.tracking.files import (
     read_validation,
 )
 from mcalc.tracking.places import nothing_recorded
-from mcalc.tracking.runs import PARENT_TAG, artifacts_of, recorded_trial, search
+from mcalc.tracking.runs import PARENT_TAG, recorded_trial, search
 from mcalc.tracking.server import (
     WaitingClient,
     check_address,
@@ -43,6 +50,12 @@ from mcalc.tracking.server import (
     server_retry,
 )
 from mcalc.tracking.store import read_local
+from mcalc.tracking.stored_files import FetchedFiles, place_of, run_files
+
+_READ = (
+    PREDICTIONS_FILE, CURVE_FILE, VALIDATION_FILE, SAMPLES_FILE, BASELINES_FILE, CROPS, MASKS,
+)  # fmt: skip
+"""What a report reads of each run: not its network, by far the largest, which few ask for."""
 
 
 def reading_client(tracking: TrackingConfig) -> MlflowClient | None:
@@ -133,8 +146,11 @@ def newest_sweep(
 
 
 def _read_trial(client: MlflowClient, run: Run, directory: Path | None) -> RecordedTrial:
-    folder = artifacts_of(client, run, directory)
-    network = folder / NETWORK_FILE
+    place = place_of(client, run, directory)
+    fetched = None if place else FetchedFiles(client, str(run.info.run_id), _READ)
+    folder = fetched.path if fetched else place
+    assert folder is not None  # one of the two
+    has_network = NETWORK_FILE in fetched.names if fetched else (folder / NETWORK_FILE).is_file()
     artifacts = Artifacts(
         predictions=read_predictions(folder),
         curve=read_curve(folder),
@@ -142,10 +158,17 @@ def _read_trial(client: MlflowClient, run: Run, directory: Path | None) -> Recor
         evidence=read_evidence(folder),
         crops=_pictures(folder / CROPS),
         masks=_pictures(folder / MASKS),
-        network=str(network) if network.is_file() else None,
+        network=partial(_network, client, run, directory) if has_network else None,
+        kept=fetched,
     )
     trial = recorded_trial(run, artifacts)
     return replace(trial, metrics={**read_baselines(folder), **trial.metrics})
+
+
+@contextmanager
+def _network(client: MlflowClient, run: Run, directory: Path | None) -> Iterator[Path]:
+    with run_files(client, run, directory, [NETWORK_FILE]) as folder:
+        yield folder / NETWORK_FILE
 
 
 def _pictures(folder: Path) -> dict[str, str]:

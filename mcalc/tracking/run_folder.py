@@ -1,39 +1,24 @@
-"""The files of a finished run, wherever its store keeps them."""
+"""The files of a finished trial's run, for those who know the settings and not MLflow."""
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
-
-from mlflow.exceptions import MlflowException
 
 from mcalc.config import TrackingConfig
 from mcalc.results import RecordedTrial
-from mcalc.tracking.moved import artifact_folder
 from mcalc.tracking.reader import reading_client
+from mcalc.tracking.stored_files import run_files
 
 
 @contextmanager
 def run_folder(
     tracking: TrackingConfig, trial: RecordedTrial, names: Sequence[str]
 ) -> Iterator[Path]:
-    """A folder with those of a run's files of these names that its record has.
-
-    In a record on this machine it is the run's own, which nobody may change. From a server they
-    are fetched, and the folder is gone afterwards.
-    """
+    """As `run_files`, of a trial that was found in the record that the settings name."""
     client = reading_client(tracking)
     assert client is not None  # the trial was found there
-    if tracking.uri is None:
-        address = str(client.get_run(trial.run_id).info.artifact_uri)
-        place = artifact_folder(Path(tracking.dir), trial.run_id, address)
-        if place is not None:
-            yield place
-            return
-    with tempfile.TemporaryDirectory() as folder:
-        for name in names:
-            with suppress(MlflowException, OSError):
-                client.download_artifacts(trial.run_id, name, folder)
-        yield Path(folder)
+    directory = Path(tracking.dir) if tracking.uri is None else None
+    with run_files(client, client.get_run(trial.run_id), directory, names) as folder:
+        yield folder

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import cast
 
 from mlflow.entities import Run, ViewType
 from mlflow.exceptions import MlflowException, RestException
@@ -13,7 +11,6 @@ from mlflow.tracking import MlflowClient
 
 from mcalc.errors import UserError
 from mcalc.results import Artifacts, RecordedTrial, check_format
-from mcalc.tracking.moved import artifact_folder, lost_folder
 from mcalc.tracking.names import PARENT_TAG as PARENT_TAG
 from mcalc.tracking.names import all_settings, plain_metrics
 from mcalc.tracking.run_writer import STATE_TAG
@@ -101,22 +98,3 @@ def _time(milliseconds: int | None) -> str:
     if not milliseconds:
         return ""
     return f"{datetime.fromtimestamp(milliseconds / 1000, UTC):%Y-%m-%d %H:%M} UTC"
-
-
-def artifacts_of(client: MlflowClient, run: Run, directory: Path | None) -> Path:
-    """Folder with the artifacts of a run; `directory` is that of a record on this machine.
-
-    There the folder of the run counts, whatever address MLflow has: it may be wrong, and another
-    run's. The folder is not there where its files are gone.
-    """
-    run_id, address = str(run.info.run_id), str(run.info.artifact_uri)
-    place = artifact_folder(directory, run_id, address) if directory else None
-    here = lost_folder(directory, run_id) if directory else None
-    if place or (here and here.is_dir()):
-        return place or cast(Path, here)
-    try:
-        return Path(client.download_artifacts(run_id, ""))
-    except (MlflowException, OSError):
-        if here is None:
-            raise
-        return here

@@ -30,10 +30,10 @@ from mcalc.results import (
 )
 from mcalc.retry import UnreachableError
 from mcalc.tracking.best_network import BestNetwork
-from mcalc.tracking.files import read_curve, read_predictions
+from mcalc.tracking.files import CURVE_FILE, PREDICTIONS_FILE, read_curve, read_predictions
 from mcalc.tracking.inspection import Inspection, inspect, inspect_files
 from mcalc.tracking.left_files import remove_left_files
-from mcalc.tracking.manifest import MANIFEST_TAG
+from mcalc.tracking.manifest import MANIFEST_TAG, Manifest
 from mcalc.tracking.moved import lost_folder
 from mcalc.tracking.names import (
     CONFIGURATION,
@@ -45,8 +45,9 @@ from mcalc.tracking.names import (
 from mcalc.tracking.opening import open_record
 from mcalc.tracking.rows import WrongRow, mend_rows, wrong_rows
 from mcalc.tracking.run_writer import PARAMS, Opening, RunWriter, data_set, entries
-from mcalc.tracking.runs import FORMAT_TAG, PARENT_TAG, RERUN, artifacts_of, recorded_trial, search
+from mcalc.tracking.runs import FORMAT_TAG, PARENT_TAG, RERUN, recorded_trial, search
 from mcalc.tracking.server import LOCAL_TAG, SERVER_TAG, ServerClient
+from mcalc.tracking.stored_files import files_of, run_files
 from mcalc.tracking.unsent import Unsent
 
 _ORIGIN = {
@@ -230,21 +231,16 @@ class Tracker:
 
     def curve_of(self, run_id: str) -> tuple[CurvePoint, ...]:
         """The curve in the files of a closed run; none where it has none."""
-        return read_curve(self._folder(run_id))
+        with files_of(self.client, run_id, self.directory, [CURVE_FILE]) as folder:
+            return read_curve(folder) if folder else ()
 
     def predictions_of(self, run_id: str) -> Predictions | None:
         """The predictions in the files of a finished run; None where they are gone."""
         try:
-            return read_predictions(self._folder(run_id))
-        except (OSError, MlflowException):
+            with files_of(self.client, run_id, self.directory, [PREDICTIONS_FILE]) as folder:
+                return read_predictions(folder) if folder else None
+        except OSError:
             return None
-
-    def _folder(self, run_id: str) -> Path:
-        """Where the files of a run are. Raises MlflowException where MLflow has to be asked."""
-        here = lost_folder(self.directory, run_id) if self.directory else None
-        if here and here.is_dir():
-            return here
-        return artifacts_of(self.client, self.client.get_run(run_id), self.directory)
 
     def rewrite(self, run_id: str, sealed: str, parent: str | None) -> RecordedTrial:
         """Write a closed run anew from its manifest and files, below `parent`.
@@ -253,41 +249,42 @@ class Tracker:
 
         Raises UserError where these were changed too.
         """
-        folder, old = self._files_of(run_id), self.run(run_id)
+        old = self.run(run_id)
         sealed = sealed or (old.manifest if old else "")
-        found = inspect_files(folder, sealed) if folder else Inspection()
-        if found.manifest is None or found.files is None:
-            raise UserError(f"run {run_id} cannot be written anew: its files were changed too")
+        with files_of(self.client, run_id, self.directory) as folder:
+            found = inspect_files(folder, sealed) if folder else Inspection()
+            if found.manifest is None or found.files is None:
+                raise UserError(f"run {run_id} cannot be written anew: its files were changed too")
+            new = self._written_anew(found.manifest, found.files, sealed, parent)
+        if old is not None:
+            self.supersede(run_id, new)
+        return recorded_trial(self.client.get_run(new))
+
+    def _written_anew(
+        self, manifest: Manifest, files: Path, sealed: str, parent: str | None
+    ) -> str:
         filed = {PARENT_TAG: parent} if parent else {}
-        tags = {**_ORIGIN, **found.manifest.tags, **filed, MANIFEST_TAG: sealed}
-        opening = Opening(found.manifest.name, found.manifest.params, tags)
+        tags = {**_ORIGIN, **manifest.tags, **filed, MANIFEST_TAG: sealed}
+        opening = Opening(manifest.name, manifest.params, tags)
         new = self._create_run(opening.name, opening.tags)
         for batch in _batches(opening):
             self.client.log_batch(new, params=batch)
         opened = recorded_trial(self.client.get_run(new))
         if source := opened.params.get("data.source"):
             self.data_set(new, source, opened.tags.get("mcalc.fingerprint", ""))
-        writer = RunWriter(self.client, new, opening)
-        writer.copy(found.manifest, found.files, read_curve(found.files))
-        if old is not None:
-            self.supersede(run_id, new)
-        return recorded_trial(self.client.get_run(new))
+        RunWriter(self.client, new, opening).copy(manifest, files, read_curve(files))
+        return new
 
     def is_recoverable(self, run_id: str, sealed: str) -> bool:
         """Whether the files of a run that MLflow lost are there, as they were."""
-        folder = self._files_of(run_id)
-        return bool(sealed and folder and inspect_files(folder, sealed).files)
-
-    def _files_of(self, run_id: str) -> Path | None:
-        try:
-            return artifacts_of(self.client, self.client.get_run(run_id), self.directory)
-        except MlflowException:
-            return lost_folder(self.directory, run_id) if self.directory else None
+        with files_of(self.client, run_id, self.directory) as folder:
+            return bool(sealed and folder and inspect_files(folder, sealed).files)
 
     def inspect(self, run_id: str, sealed: str = "") -> Inspection:
         """What of a closed run is no longer as it was; `sealed` is its digest from elsewhere."""
         run = self.client.get_run(run_id)
-        return inspect(self.client, run, artifacts_of(self.client, run, self.directory), sealed)
+        with run_files(self.client, run, self.directory) as folder:
+            return inspect(self.client, run, folder, sealed)
 
     def open_trial(
         self,
