@@ -297,8 +297,12 @@ def _verdict(pairs: Sequence[Pair], adjusted: Sequence[float]) -> list[str]:
             f"correction; the mean difference is {size}."
         )
     elif tested:
-        verb = "differ" if clear else "do not differ"
-        said = f"The two networks {verb} in AUC at p < 0.05; the difference is {size}."
+        shown = (
+            "The two networks differ in AUC at p < 0.05"
+            if clear
+            else "No difference in AUC between the two networks is shown (p ≥ 0.05)"
+        )
+        said = f"{shown}; the difference is {size}."
     else:
         said = f"The AUCs of the two networks cannot be compared: {why}."
     found = [f"{said} Networks with the same predictions are one."]

@@ -140,13 +140,12 @@ def blocked_table(trials: Sequence[RecordedTrial]) -> Table | None:
         *numbers(csv_only=True, low="low", high="high"),
         *(Column(key, key, text=True, csv_only=True) for key in ("first_run", "second_run")),
     )
-    clear = sum(p < 0.05 for p in adjusted)
     return Table(
         title="Differences between configurations, blocked by seed and fold",
         columns=columns,
         rows=tuple(rows),
         notes=(
-            f"{_clear(clear, len(pairs))} Student's t over blocks; where these are other "
+            f"{_clear(adjusted)} Student's t over blocks; where these are other "
             "splits of the same lesions, with the variance that Nadeau and Bengio (2003) give for "
             "overlapping training sets.",
         ),
@@ -154,11 +153,18 @@ def blocked_table(trials: Sequence[RecordedTrial]) -> Table | None:
     )
 
 
-def _clear(clear: int, pairs: int) -> str:
-    if pairs == 1:
-        return f"They {'differ' if clear else 'do not differ'} at p < 0.05."
+def _clear(adjusted: Sequence[float]) -> str:
+    """Which pairs differ; `adjusted` has the p of each, nan where it cannot be tested."""
+    tested = [p for p in adjusted if not math.isnan(p)]
+    if not tested:
+        return "No pair can be tested."
+    clear = sum(p < 0.05 for p in tested)
+    if len(adjusted) == 1:
+        return "They differ at p < 0.05." if clear else "No difference is shown (p ≥ 0.05)."
     verb = "differs" if clear == 1 else "differ"
-    return f"{clear} of {pairs} pairs {verb} at p < 0.05 after Holm's correction."
+    untested = len(adjusted) - len(tested)
+    without = f"; {untested} cannot be tested" if untested else ""
+    return f"{clear} of {len(adjusted)} pairs {verb} at p < 0.05 after Holm's correction{without}."
 
 
 def _areas(each: Configuration) -> list[float]:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from mcalc.tracking.tracker import Tracker
 
 
-def let_count(tracker: Tracker, run_id: str) -> None:
+def count_again(tracker: Tracker, run_id: str) -> None:
     """Let a run count from now on; nothing happens where MLflow has lost it."""
     now = str(int(time.time() * 1000))
     for kept in tracker.unsent.runs():

@@ -91,6 +91,31 @@ def test_configurations_without_two_common_seeds_are_not_paired(trial) -> None:
     assert blocked_table([run for run in runs if not run.name.startswith("AL3")]) is None
 
 
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        # the same in both seeds: without a variance there is nothing to test
+        ({"AL1": (10, 10), "AL3": (12, 12)}, "No pair can be tested."),
+        ({"AL1": (10, 10), "AL3": (10, 10)}, "No difference is shown (p ≥ 0.05)."),
+        (
+            {"AL1": (10, 10), "AL3": (12, 12), "AL5": (11, 14)},
+            "0 of 3 pairs differ at p < 0.05 after Holm's correction; 1 cannot be tested.",
+        ),
+    ],
+)
+def test_what_is_said_of_pairs_is_what_was_tested(
+    trial, wrong: dict[str, tuple[int, int]], said: str
+) -> None:
+    runs = [
+        trial(f"{name}, seed={seed}", fp=fp, params={"seed": seed}, run_id=f"{name} {seed}")
+        for name, several in wrong.items()
+        for seed, fp in enumerate(several)
+    ]
+    table = blocked_table(runs)
+    assert table is not None
+    assert table.notes[0].startswith(f"{said} ")
+
+
 def test_protocols_without_a_common_row_and_seed_are_no_ladder(trial) -> None:
     runs = [
         trial(f"{name}, seed={seed}", tags={"mcalc.protocol": name}, params={"seed": seed})

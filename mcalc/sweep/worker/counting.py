@@ -11,8 +11,7 @@ from collections.abc import Mapping
 from optuna.trial import FrozenTrial
 
 from mcalc.sweep.store import SweepStudy, run_ids
-from mcalc.tracking import Tracker
-from mcalc.tracking import let_count as count_again
+from mcalc.tracking import Tracker, count_again
 
 
 def let_count(study: SweepStudy, tracker: Tracker, keys: Mapping[str, str]) -> None:
