@@ -17,6 +17,7 @@ from mcalc.config import TrackingConfig
 from mcalc.errors import UserError, nearest, without_password
 from mcalc.iteration import grouped
 from mcalc.results import FROM_RUN_TAG, Artifacts, RecordedTrial
+from mcalc.tracking.counting import newest_first
 from mcalc.tracking.files import BASELINES_FILE, read_baselines, read_curve, read_predictions
 from mcalc.tracking.reader import reading_client
 from mcalc.tracking.run_folder import run_folder
@@ -48,8 +49,8 @@ def find_trial(tracking: TrackingConfig, word: str, setting: str = "from_run") -
     Args:
         tracking: the record.
         word: the id of its MLflow run, six or more first digits of it, or the trial's name, alone
-            or behind that of its sweep (`alexnet/AL3`). Of several finished runs of the trial of
-            that name the newest counts.
+            or behind that of its sweep (`alexnet/AL3`). Of several finished runs of that name in
+            one sweep the one that counts in its report is meant.
         setting: where the user named it, for messages.
 
     Raises UserError where there is none, where several are meant, and for a run that is no trial,
@@ -115,7 +116,10 @@ def _by_id(client: MlflowClient, run_id: str, asked: str) -> Run | None:
 def _by_name(
     client: MlflowClient, experiments: list[str], name: str, sweep: str | None = None
 ) -> list[Run]:
-    """Of each trial of this name the newest finished run; of none finished the newest run.
+    """Of each sweep the finished run of this name that counts, and of each single trial.
+
+    In one sweep a name has several trials where its row was edited, or the numerics changed. Where
+    none is finished, it is the newest run.
 
     `sweep`: title or id of the sweep that it belongs to; None for any, or for a single trial.
     """
@@ -130,13 +134,15 @@ def _by_name(
             if sweep in (run.data.tags.get("mcalc.sweep"), run.data.tags.get("mcalc.sweep_id"))
         }
         runs = [run for run in runs if run.data.tags.get(PARENT_TAG) in parents]
-    finished = [run for run in runs if run.info.status == "FINISHED"]
-    trials = grouped(finished, lambda run: run.data.tags.get("mcalc.key", ""))
-    return [_newest(each) for each in trials.values()] or runs[:1]
+    finished = newest_first(run for run in runs if run.info.status == "FINISHED")
+    rivals = grouped(
+        finished, lambda run: run.data.tags.get(PARENT_TAG) or run.data.tags.get("mcalc.key", "")
+    )
+    return [_counting(each) for each in rivals.values()] or runs[:1]
 
 
-def _newest(runs: Sequence[Run]) -> Run:
-    """Of finished runs of one trial, the newest first, the one that counts."""
+def _counting(runs: Sequence[Run]) -> Run:
+    """Of finished runs, in the order in which they count, the first that is not replaced."""
     return next((run for run in runs if not recorded_trial(run).superseded), runs[0])
 
 

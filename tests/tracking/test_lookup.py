@@ -11,6 +11,7 @@ from stores import begin_with_tables
 from mcalc.config import TrackingConfig
 from mcalc.errors import UserError
 from mcalc.results import CurvePoint, Predictions
+from mcalc.tracking.counting import count_again
 from mcalc.tracking.lookup import find_trial, read_settings, unfinished_rerun, with_results
 from mcalc.tracking.reader import read_trials
 from mcalc.tracking.tracker import RunWriter, Tracker
@@ -76,6 +77,21 @@ def test_a_name_means_the_newest_run_that_counts(
     tracker.supersede(newer, older)
     assert find_trial(tracking, "AL1").run_id == older
     assert find_trial(tracking, newer).superseded, "by its id it is found"
+
+
+def test_of_a_row_that_was_edited_the_trial_that_counts_is_meant(
+    tracker: Tracker, tracking: TrackingConfig
+) -> None:
+    parent = tracker.open_sweep("mine", "mine", {})
+    before = finished(tracker, "AL1", "k1", parent)
+    after = finished(tracker, "AL1", "k2", parent)
+    for word in ("AL1", "mine/AL1"):
+        assert find_trial(tracking, word).run_id == after
+    count_again(tracker, before)  # the row was edited back
+    for word in ("AL1", "mine/AL1"):
+        assert find_trial(tracking, word).run_id == before
+    (reported,) = read_trials(tracking, "mine")
+    assert reported.run_id == before
 
 
 def test_a_name_of_several_trials_is_refused_with_their_ids(
