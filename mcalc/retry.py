@@ -61,10 +61,12 @@ class Retry:
                 waited = time.monotonic() - began
                 if self._given_up_after or waited + pause > self.wait:
                     waited = self._given_up_after = self._given_up_after or waited
+                    # a command that reads does not wait, whatever is set
+                    longer = " (storage_wait= sets how long to wait)" if self.wait else ""
                     raise UnreachableError(
                         f"{self.what} could not be reached for {waited:.0f} s ({error}): nothing "
                         "recorded is lost; check that it runs and that this machine may reach it, "
-                        "and give the same command again (storage_wait= sets how long to wait)"
+                        f"and give the same command again{longer}"
                     ) from error
                 if not said:
                     _log.warning(

@@ -7,6 +7,7 @@
     runs.config("AL3", "mlruns").head.weight_lr
     network = runs.network("AL3", "mlruns")    # network.odds(images), network.classifier
 
+In the place of the folder stands a server's address (`tracking.uri`), where one has the record.
 A trial is named as for `python -m mcalc.predict`: by its name, `SWEEP/NAME`, or the id of its
 MLflow run. Nothing is ever written. docs/predict.md has an example.
 """
@@ -106,7 +107,9 @@ def network(trial: str, directory: str | os.PathLike[str] = DIRECTORY) -> Traine
 def _record(directory: str | os.PathLike[str]) -> TrackingConfig:
     if not isinstance(directory, (str, os.PathLike)):
         raise UserError(f"{directory!r} is not the folder of a record: expected a path as 'mlruns'")
-    return TrackingConfig(dir=os.fspath(directory))
+    place = os.fspath(directory)
+    # as `tracking.uri`: a server's address, or a database's
+    return TrackingConfig(uri=place) if "://" in place else TrackingConfig(dir=place)
 
 
 def _find(trial: str, tracking: TrackingConfig) -> RecordedTrial:

@@ -146,6 +146,8 @@ def _end(text: str, start: int, following: int) -> int:
     end = start + space.start() if space else len(text)
     if space:
         end = start + len(text[start:end].rstrip(".,:;)]}>'\"`"))
+    elif text[start:].endswith("`") and text[:start].count("`") % 2:
+        end -= 1  # of a command that is quoted, as the last thing that is said
     line = text.find("\n", start)
     last = text.rfind("@", start, line if line >= 0 else len(text))
     cut_short = "@" not in text[start:end] and not _is_place(_authority(text[start:end]))

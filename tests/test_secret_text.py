@@ -139,3 +139,15 @@ def test_nothing_is_too_damaged_to_be_hidden(tail: str) -> None:
         without_password(address + tail)
         hidden(address + tail, address + tail)
         argument_shown(f"storage={address}{tail}")
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("next: `open http://127.0.0.1:5077`", "next: `open http://127.0.0.1:5077`"),
+        ("next: `open http://a:b@h:5077`", "next: `open http://a:***@h:5077`"),
+        ("`x` then http://h:50x`", "`x` then http://h:***"),
+    ],
+)
+def test_a_command_in_backticks_at_the_end_is_no_password(text: str, shown: str) -> None:
+    assert hidden(text) == shown

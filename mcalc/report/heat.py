@@ -76,10 +76,12 @@ class HeatMaps:
         places, images = _crops(trial)
         if not places:
             return _sentence("There are no heat maps: no crop of this trial could be read.")
-        try:
-            found = self._maps(trial, images)
-        except _TRIED as error:
-            return _sentence(f"There are no heat maps: {str(error).rstrip('.')}.")
+        assert trial.network is not None  # `_why_not`
+        with trial.network() as file:  # a server that does not give it ends the report
+            try:
+                found = self._maps(file, trial, images)
+            except _TRIED as error:
+                return _sentence(f"There are no heat maps: {str(error).rstrip('.')}.")
         outlines = [_outline(trial, place, images.shape[1:]) for place in places]
         lines, area = _lines(trial, places, found, outlines)
         return Markup(
@@ -95,12 +97,7 @@ class HeatMaps:
             )
         )
 
-    def _maps(self, trial: RecordedTrial, images: npt.NDArray[np.uint8]) -> _Maps:
-        assert trial.network is not None  # `_why_not`
-        with trial.network() as file:
-            return self._maps_of(file, trial, images)
-
-    def _maps_of(self, file: Path, trial: RecordedTrial, images: npt.NDArray[np.uint8]) -> _Maps:
+    def _maps(self, file: Path, trial: RecordedTrial, images: npt.NDArray[np.uint8]) -> _Maps:
         content = hashlib.sha256(images.tobytes()).hexdigest()
         key = (file_sha256(file), trial.params.get("backbone.name"), content)
         if key not in self._known:

@@ -6,8 +6,9 @@ of `tracking.uri`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+import csv
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from functools import partial
 from http.client import HTTPException
@@ -18,6 +19,7 @@ from urllib.parse import unquote
 from urllib.request import urlopen
 
 from mlflow.entities import Run
+from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
 from mcalc.config import TrackingConfig
@@ -108,8 +110,7 @@ def read_trials(tracking: TrackingConfig, sweep: str | None = None) -> list[Reco
     for run in newest_first(runs):
         if SUPERSEDED_TAG not in run.data.tags:
             newest.setdefault(str(run.info.run_name), run)
-    directory = Path(tracking.dir) if tracking.uri is None else None
-    return [_read_trial(client, run, directory) for run in reversed(newest.values())]
+    return [_read_trial(client, run, tracking) for run in reversed(newest.values())]
 
 
 def finished_trials(tracking: TrackingConfig) -> list[RecordedTrial]:
@@ -145,29 +146,65 @@ def newest_sweep(
     return [run for run in begun if not state or run.info.status == state]
 
 
-def _read_trial(client: MlflowClient, run: Run, directory: Path | None) -> RecordedTrial:
+def _read_trial(client: MlflowClient, run: Run, tracking: TrackingConfig) -> RecordedTrial:
+    directory = Path(tracking.dir) if tracking.uri is None else None
     place = place_of(client, run, directory)
     fetched = None if place else FetchedFiles(client, str(run.info.run_id), _READ)
     folder = fetched.path if fetched else place
     assert folder is not None  # one of the two
     has_network = NETWORK_FILE in fetched.names if fetched else (folder / NETWORK_FILE).is_file()
-    artifacts = Artifacts(
-        predictions=read_predictions(folder),
-        curve=read_curve(folder),
-        validation=read_validation(folder),
-        evidence=read_evidence(folder),
-        crops=_pictures(folder / CROPS),
-        masks=_pictures(folder / MASKS),
-        network=partial(_network, client, run, directory) if has_network else None,
-        kept=fetched,
-    )
+    try:
+        artifacts = Artifacts(
+            predictions=read_predictions(folder),
+            curve=read_curve(folder),
+            validation=read_validation(folder),
+            evidence=read_evidence(folder),
+            crops=_pictures(folder / CROPS),
+            masks=_pictures(folder / MASKS),
+            network=_network_of(tracking, run, place) if has_network else None,
+            kept=fetched,
+        )
+        baselines = read_baselines(folder)
+    except (csv.Error, KeyError, OSError, TypeError, ValueError) as error:
+        raise _unreadable(run, error) from error
     trial = recorded_trial(run, artifacts)
-    return replace(trial, metrics={**read_baselines(folder), **trial.metrics})
+    return replace(trial, metrics={**baselines, **trial.metrics})
+
+
+def _unreadable(run: Run, error: Exception) -> UserError:
+    what = f"{type(error).__name__}: {error}"
+    if isinstance(error, OSError):
+        what = f"{Path(str(error.filename)).name}: {error.strerror}"
+    return UserError(
+        f"the files of {run.info.run_name}, run {run.info.run_id}, cannot be read ({what}): put "
+        "them back, or run the trial again with rerun=true (`python -m mcalc.sweep check` names "
+        "what is damaged)"
+    )
+
+
+def _network_of(
+    tracking: TrackingConfig, run: Run, place: Path | None
+) -> Callable[[], AbstractContextManager[Path]]:
+    """Gives the file of a network; without a client, so that another process may be told it."""
+    if place is not None:
+        return partial(_network_here, place / NETWORK_FILE)
+    return partial(_fetched_network, tracking, str(run.info.run_id))
 
 
 @contextmanager
-def _network(client: MlflowClient, run: Run, directory: Path | None) -> Iterator[Path]:
-    with run_files(client, run, directory, [NETWORK_FILE]) as folder:
+def _network_here(file: Path) -> Iterator[Path]:
+    yield file
+
+
+@contextmanager
+def _fetched_network(tracking: TrackingConfig, run_id: str) -> Iterator[Path]:
+    client = reading_client(tracking)
+    assert client is not None  # the run was found there
+    try:
+        run = client.get_run(run_id)
+    except MlflowException as error:
+        raise UserError(f"run {run_id} was deleted while it was read: try again") from error
+    with run_files(client, run, None, [NETWORK_FILE]) as folder:
         yield folder / NETWORK_FILE
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -18,6 +18,7 @@ from html_tree import tree, words
 
 from mcalc.attribution import centre_blob
 from mcalc.config import BackboneConfig
+from mcalc.errors import UserError
 from mcalc.models import build_classifier
 from mcalc.report import heat
 from mcalc.report.heat import HeatMaps
@@ -132,6 +133,17 @@ def test_a_record_that_lacks_something_says_so_in_a_sentence(
     assert re.search(
         "64 pixels where the network takes 224", lacking(crops={"P_00000": str(small)})
     )
+
+
+def test_a_server_that_gives_no_network_ends_the_report(recorded: RecordedTrial) -> None:
+    @contextmanager
+    def away() -> Iterator[Path]:
+        raise UserError("the server is away")
+        yield Path()
+
+    kept = replace(recorded.artifacts, network=away)  # type: ignore[type-var]
+    with pytest.raises(UserError, match="the server is away"):
+        shown(replace(recorded, artifacts=kept))
 
 
 def test_maps_of_few_networks_are_kept_and_others_computed_anew(

@@ -2,9 +2,10 @@ from __future__ import annotations
 
 import csv
 import re
+import shutil
 import stat
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -211,6 +212,29 @@ def test_a_wrong_argument_is_named(
     argument: str, complaint: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert re.search(complaint, refused(capsys, argument))
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda file: file.unlink(), "predictions.csv: No such file"),
+        (lambda file: file.write_text(file.read_text()[:60]), "ValueError"),
+    ],
+)
+def test_a_run_whose_files_are_damaged_is_named(
+    change: Callable[[Path], object],
+    said: str,
+    recorded: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    damaged = tmp_path / "mlruns"
+    shutil.copytree(recorded, damaged)
+    (file,) = damaged.glob("artifacts/*/artifacts/predictions.csv")
+    change(file)
+    line = refused(capsys, f"tracking.dir={damaged}", f"out={tmp_path / 'report'}")
+    assert f"the files of AL3, run {file.parts[-3]}, cannot be read ({said}" in line
+    assert "mcalc.sweep check" in line
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import pickle
 import subprocess
 import sys
 import tempfile
@@ -15,8 +16,9 @@ import pytest
 from servers import tracking_server
 from stores import begin_with_tables
 
+from mcalc import runs
 from mcalc.config import TrackingConfig
-from mcalc.results import Predictions
+from mcalc.results import CurvePoint, Predictions
 from mcalc.tracking import NETWORK_FILE, read_trials, run_folder
 from mcalc.tracking.files import CROPS
 from mcalc.tracking.tracker import Tracker
@@ -42,6 +44,9 @@ def record(tracker: Tracker) -> str:
     trial = tracker.open_trial("AL1", "key", {"backbone.name": "alexnet"}, tags, parent)
     labels = np.array([0, 1] * 3)
     trial.table(Predictions(IDS, labels, np.linspace(0.1, 0.9, 6), IDS))
+    point = CurvePoint(50, 0.5, 0.7, 0.5, 0.6, 0.7)
+    trial.point(point)
+    trial.curve([point])
     trial.text("a crop", f"{CROPS}/P_0.png")
     with trial.new_file(NETWORK_FILE) as network:
         network.write_bytes(b"weights")
@@ -72,7 +77,11 @@ def test_what_is_read_from_a_server_stays_as_long_as_its_trial(
         assert file.read_bytes() == b"weights"
     assert not [*temporary.rglob(NETWORK_FILE)]
     assert [*temporary.iterdir()]
-    del trial
+    # a page of its own is written by another process
+    again = pickle.loads(pickle.dumps(trial))
+    with again.network() as file:
+        assert file.read_bytes() == b"weights"
+    del trial, again
     gc.collect()
     assert not [*temporary.iterdir()]
 
@@ -89,10 +98,18 @@ def test_a_check_leaves_nothing_of_what_it_fetched(
     predictions = tracker.predictions_of(trial.run_id)
     assert predictions is not None
     assert predictions.ids == IDS
-    assert tracker.curve_of(trial.run_id) == ()
+    assert [point.iteration for point in tracker.curve_of(trial.run_id)] == [50]
     with run_folder(TrackingConfig(uri=server), trial, [CROPS, "not there"]) as folder:
         assert {path.name for path in folder.rglob("*.png")} == {"P_0.png"}
     del trial
+    gc.collect()
+    assert not [*temporary.iterdir()]
+
+
+def test_a_notebook_reads_a_server_by_its_address(server: str, temporary: Path) -> None:
+    table = runs.table(server)
+    assert list(table["name"]) == ["AL1"]
+    assert list(runs.predictions(f"{SWEEP}/AL1", server)["lesion"]) == list(IDS)
     gc.collect()
     assert not [*temporary.iterdir()]
 
@@ -118,6 +135,6 @@ def test_a_run_of_a_record_here_is_read_where_it_lies(tmp_path: Path, temporary:
     run_id = record(Tracker(directory, "mcalc"))
     (trial,) = read_trials(TrackingConfig(dir=str(directory)), SWEEP)
     assert trial.network is not None
-    with trial.network() as file:
+    with pickle.loads(pickle.dumps(trial)).network() as file:
         assert file == directory / "artifacts" / run_id / "artifacts" / NETWORK_FILE
     assert not [*temporary.glob("mcalc-fetched-*")]
