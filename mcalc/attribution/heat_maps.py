@@ -22,7 +22,7 @@ from torch import Tensor, fx, nn
 from torch.fx.passes.shape_prop import ShapeProp
 
 from mcalc.models.saved import SavedNetwork
-from mcalc.models.tracing import REFUSALS, Tracer
+from mcalc.models.tracing import REFUSALS, trace
 
 MALIGNANT = 1
 """Place of malignant among the logits."""
@@ -95,7 +95,7 @@ def _last_maps(network: SavedNetwork, size: tuple[int, int]) -> tuple[nn.Module,
     """A network that computes the same, and its layer whose output is the last maps."""
     channels = torch.zeros(1, 3, *size, device=network.mean.device)
     try:
-        graph = fx.GraphModule(network.model, Tracer().trace(network.model))
+        graph = trace(network.model)
         with torch.no_grad():
             ShapeProp(graph).propagate(channels)
     except REFUSALS:

@@ -16,5 +16,6 @@ from .onnx_export import export_onnx as export_onnx
 from .saved import SavedNetwork as SavedNetwork
 from .saved import load_network as load_network
 from .trained import filled as filled
+from .trained import is_whole as is_whole
 from .trained import load_trained as load_trained
 from .weight_path import weight_path as weight_path

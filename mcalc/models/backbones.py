@@ -37,6 +37,7 @@ from mcalc.file_digest import file_sha256
 from mcalc.models import alexnet_bvlc, googlenet_bvlc
 from mcalc.models.alexnet_bvlc import BvlcAlexNet
 from mcalc.models.backbone import CAFFE_BGR_MEAN, Backbone, InputContract
+from mcalc.models.checks import check_logits
 from mcalc.models.googlenet_bvlc import BvlcGoogLeNet
 from mcalc.models.undrawn import blank, put_head
 from mcalc.models.weight_path import weight_path
@@ -211,6 +212,8 @@ def build_classifier(backbone: BackboneConfig, seed: int, classes: int = CLASSES
     origin, warnings = _fill(model, entry, backbone, _stream(seed, 0))
     head = put_head(model, entry, classes)
     draw_head(head, seed)
+    if backbone.name not in BACKBONES:
+        check_logits(entry, model, classes)
     return Built(model.train(), head, entry.contract, entry.stages, origin, warnings)
 
 

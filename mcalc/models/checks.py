@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.nn.parameter import UninitializedBuffer
 
 from mcalc.errors import UserError
 from mcalc.models.backbone import Backbone
+from mcalc.models.tracing import same_draws, shadow_of
 
 
 def called(entry: Backbone, field: str, *arguments: object) -> Any:
@@ -27,6 +29,12 @@ def checked_network(entry: Backbone, model: object) -> nn.Module:
     """The network. Raises UserError for what is none, or has state that would be lost."""
     if not isinstance(model, nn.Module):
         raise _wrong(entry, f"its `build` gives {type(model).__name__}", "a torch.nn.Module")
+    _check_state(entry, model)
+    return model
+
+
+def _check_state(entry: Backbone, model: nn.Module) -> None:
+    """Raise UserError for state that checkpoints and records cannot hold."""
     for part in model.modules():
         if type(part).get_extra_state is not nn.Module.get_extra_state:
             raise _wrong(
@@ -42,7 +50,20 @@ def checked_network(entry: Backbone, model: object) -> nn.Module:
                 f"its {name} is {str(parameter.dtype).removeprefix('torch.')}",
                 "float32 (trainer.precision says in what it computes)",
             )
-    return model
+    for name, buffer in model.named_buffers():
+        if isinstance(buffer, UninitializedBuffer):
+            continue  # of a layer whose weights are refused
+        shared = any(
+            stride == 0 and size > 1
+            for stride, size in zip(buffer.stride(), buffer.shape, strict=True)
+        )
+        if shared or buffer.is_complex():
+            what = "an expanded view" if shared else str(buffer.dtype).removeprefix("torch.")
+            raise _wrong(
+                entry,
+                f"its buffer {name} is {what}, which checkpoints and records do not hold",
+                "a tensor of its own (`.clone()`)" if shared else "real and imaginary parts apart",
+            )
 
 
 def checked_head(entry: Backbone, model: nn.Module, head: object, classes: int) -> nn.Module:
@@ -50,17 +71,38 @@ def checked_head(entry: Backbone, model: nn.Module, head: object, classes: int) 
     if not isinstance(head, nn.Module) or all(part is not head for part in model.modules()):
         kind = "no layer" if head is None else f"a {type(head).__name__} that is not in the network"
         raise _wrong(entry, f"its `replace_head` gives {kind}", "the layer that it put there")
+    _check_state(entry, head)
     outputs = _outputs(head)
     if outputs not in (None, classes):
         raise _wrong(entry, f"its `replace_head` gives a layer of {outputs} outputs", str(classes))
     return head
 
 
+def check_logits(entry: Backbone, model: nn.Module, classes: int) -> None:
+    """Raise UserError where a network does not give logits (B, classes) for images (B, 3, S, S)."""
+    size = entry.contract.size
+    shadow = shadow_of(model).eval()
+    try:
+        with same_draws(), torch.inference_mode():
+            found = shadow(torch.zeros(2, 3, size, size))
+    except MemoryError:
+        raise
+    except Exception as error:  # a package's code may fail in any way
+        raise UserError(
+            f"backbone.name={entry.name}: its network failed on images of {size} x {size} "
+            f"({type(error).__name__}: {error}); correct its entry"
+        ) from error
+    given = f"a {type(found).__name__}"
+    if isinstance(found, Tensor):
+        given = f"a tensor {tuple(found.shape)}"
+    if not isinstance(found, Tensor) or tuple(found.shape) != (2, classes):
+        raise _wrong(entry, f"its network gives {given} for 2 images", f"logits (2, {classes})")
+
+
 def _outputs(head: object) -> int | None:
     """How many outputs a layer, or the last one of several, has; None where that is not known."""
-    if isinstance(head, nn.Sequential):
-        known = [outputs for part in head if (outputs := _outputs(part)) is not None]
-        return known[-1] if known else None
+    if isinstance(head, nn.Sequential) and len(head):
+        return _outputs(head[-1])
     if isinstance(head, nn.Linear):
         return head.out_features
     return head.out_channels if isinstance(head, nn.Conv2d) else None

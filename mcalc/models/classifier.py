@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import pytorch_lightning as pl
 import torch
 from torch import Tensor
@@ -56,6 +58,30 @@ class UpperClassifier(Classifier):
 
     `Built.model` is `CutNetwork.learning` of `mcalc.models.frozen`.
     """
+
+    def __init__(
+        self,
+        built: Built,
+        backbone: BackboneConfig,
+        head: HeadConfig,
+        trainer: TrainerConfig,
+        whole: Mapping[str, Tensor],
+    ) -> None:
+        """`whole`: the state of the network that was cut."""
+        super().__init__(built, backbone, head, trainer)
+        self._whole = whole
+
+    def as_recorded(self, state: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+        """The state of the whole network; with `backbone.freeze=all` of what lies above it alone.
+
+        What is frozen is then that of a file or a seed, and would be in each trial's record.
+        """
+        above = self.backbone.freeze == "all"
+        return {
+            name: state.get(name, value)
+            for name, value in self._whole.items()
+            if not (above and self.stages.keeps_parameter(name))
+        }
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits (B, classes) of features (B, ...), in the place of images."""

@@ -14,10 +14,19 @@ import torch
 from torch import Tensor, fx, nn
 
 from mcalc.models.stages import Stages
-from mcalc.models.tracing import REFUSALS, Tracer
+from mcalc.models.tracing import (
+    REFUSALS,
+    UnsteadyError,
+    generators,
+    same_draws,
+    shadow_of,
+    steady_graph,
+)
 
 _CHANGING = ("dropout", "rand", "bernoulli", "normal_")
 """Parts of the names of functions that do not give equal output for equal input."""
+
+_SAVING = ("state_dict", "_save_to_state_dict", "load_state_dict", "_load_from_state_dict")
 
 
 class UncuttableError(Exception):
@@ -34,16 +43,27 @@ class CutNetwork:
     """Features -> logits (B, classes). Its parameters have the names of the whole network."""
 
 
-def cut_network(model: nn.Module, stages: Stages) -> CutNetwork:
+def cut_network(model: nn.Module, stages: Stages, head: nn.Module) -> CutNetwork:
     """A network cut where its frozen stages end; both parts share its modules.
 
-    Raises UncuttableError where what is frozen does not end in one map, and for a network whose
-    steps depend on its input, which torch.fx cannot read.
+    Args:
+        model: the network in training mode, its frozen stages in evaluation mode.
+        stages: its stages.
+        head: its new last layer.
+
+    Raises UncuttableError where what is frozen does not end in one map, for a network whose steps
+    torch.fx cannot read, or that depend on more than its input, and for one that saves itself
+    otherwise than PyTorch's layers do.
     """
+    if changed := next((part for part in model.modules() if _saves_otherwise(part)), None):
+        raise UncuttableError(f"its {type(changed).__name__} changes what its state_dict holds")
     try:
-        steps = Tracer().trace(model)
+        steps = steady_graph(model, head)
+    except UnsteadyError as error:
+        raise UncuttableError(str(error)) from error
     except REFUSALS as error:
-        raise UncuttableError(f"torch.fx cannot read it: {error}") from error
+        reason = " ".join(str(error).split())[:160]
+        raise UncuttableError(f"torch.fx cannot read it: {reason}") from error
     frozen = _frozen_steps(steps, dict(model.named_modules()), stages)
     ends = [
         step
@@ -62,8 +82,24 @@ def cut_network(model: nn.Module, stages: Stages) -> CutNetwork:
     for step in steps.nodes:
         if step not in frozen:
             copies[step] = above.node_copy(step, copies.__getitem__)
-    whole = fx.GraphModule(model, below).eval()
-    return CutNetwork(whole, fx.GraphModule(model, above))
+    whole, learning = fx.GraphModule(model, below).eval(), fx.GraphModule(model, above)
+    if all(part is not head for part in learning.modules()):
+        raise UncuttableError("its head is not called as a layer")
+    return CutNetwork(whole, learning)
+
+
+def _saves_otherwise(part: nn.Module) -> bool:
+    """Whether a module's state_dict is other than its own parameters and buffers."""
+    hooks = (
+        part._state_dict_hooks,
+        part._state_dict_pre_hooks,
+        part._load_state_dict_pre_hooks,
+        part._load_state_dict_post_hooks,
+    )
+    # PyTorch's own layers may read files of its earlier versions in a way of their own
+    theirs = not type(part).__module__.startswith("torch.")
+    changed = (getattr(type(part), name) is not getattr(nn.Module, name) for name in _SAVING)
+    return any(hooks) or (theirs and any(changed))
 
 
 def _frozen_steps(
@@ -88,13 +124,35 @@ def _frozen_steps(
 
 
 def matches(cut: CutNetwork, model: nn.Module, channels: Tensor) -> bool:
-    """Whether both parts give what the whole network gives in evaluation mode, to the last bit."""
-    was_training = model.training
-    model.eval()
-    cut.learning.eval()
-    with torch.inference_mode():
-        same = torch.equal(model(channels), cut.learning(cut.frozen(channels)))
-    model.train(was_training)
-    cut.learning.train(was_training)
-    cut.frozen.eval()
-    return same
+    """Whether both parts do what the whole network does, to the last bit, in either mode.
+
+    That is: the same output, and the same buffers afterwards, with the same draws.
+
+    Args:
+        cut: the two parts.
+        model: the network in training mode, its frozen stages in evaluation mode.
+        channels: two images or more, as the network takes them.
+    """
+    for evaluates in (False, True):
+        whole, upper = shadow_of(model), shadow_of(cut.learning)
+        upper.train(not evaluates)
+        if evaluates:
+            whole.eval()
+        with torch.inference_mode():
+            with same_draws():
+                expected = whole(channels)
+            with same_draws():
+                before = generators()
+                features = cut.frozen(channels)
+                if generators() != before:
+                    return False
+                found = upper(features)
+        if not isinstance(expected, Tensor) or not torch.equal(expected, found):
+            return False
+        buffers = dict(whole.named_buffers())
+        if any(
+            name in buffers and not torch.equal(value, buffers[name])
+            for name, value in upper.named_buffers()
+        ):
+            return False
+    return True

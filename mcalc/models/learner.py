@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from types import MethodType
-from typing import Self
+from typing import Any, Self
 
 import torch
 import torch.nn.functional as F
@@ -73,6 +74,10 @@ class Learner(nn.Module):
         table = (levels[:, None] - self.mean.flatten()) / self.std.flatten()  # (256, 3)
         return F.embedding(images[:, 0].int(), table).permute(0, 3, 1, 2)
 
+    def as_recorded(self, state: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+        """What the record has of a state of `model`: all of it."""
+        return state
+
     def loss(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         """Mean cross-entropy of a mini-batch, and its logits (B, classes)."""
         logits = self(images)
@@ -102,7 +107,19 @@ def _compute_in_float32(head: nn.Module) -> None:
     head.forward = MethodType(_forward_in_float32, head)
 
 
-def _forward_in_float32(head: nn.Module, x: Tensor) -> Tensor:
-    with torch.autocast(x.device.type, enabled=False):
-        logits: Tensor = type(head).forward(head, x.float())
-    return logits
+def _forward_in_float32(head: nn.Module, *given: Any, **named: Any) -> Any:
+    with torch.autocast(next(head.parameters()).device.type, enabled=False):
+        # a package's network may give its head more than one tensor
+        return type(head).forward(
+            head,
+            *(_in_float32(each) for each in given),
+            **{name: _in_float32(each) for name, each in named.items()},
+        )
+
+
+def _in_float32(value: Any) -> Any:
+    if isinstance(value, Tensor):
+        return value.float() if value.is_floating_point() else value
+    if type(value) in (list, tuple):
+        return type(value)(_in_float32(each) for each in value)
+    return value

@@ -17,7 +17,7 @@ from torch import fx, nn
 from torch.fx.passes.shape_prop import ShapeProp, TensorMetadata
 
 from mcalc.models.local_response_norm import BETA, LocalResponseNorm
-from mcalc.models.tracing import REFUSALS, Tracer
+from mcalc.models.tracing import REFUSALS, trace
 from mcalc.models.weight_entry import Entry
 
 Pair = tuple[int, int]
@@ -84,7 +84,7 @@ def steps_of(model: nn.Module, size: Pair) -> Step:
     was_training = model.training
     try:
         model.eval()
-        graph = fx.GraphModule(model, Tracer().trace(model))
+        graph = trace(model)
         with torch.no_grad():
             ShapeProp(graph).propagate(torch.zeros(1, 3, *size))
     except REFUSALS as error:

@@ -11,11 +11,31 @@ import re
 from collections.abc import Sequence
 
 from torch import nn
-from torch.nn.modules.batchnorm import _BatchNorm
-from torch.nn.modules.dropout import _DropoutNd
 
 from mcalc.config import BackboneConfig
 from mcalc.errors import UserError
+from mcalc.models.local_response_norm import LocalResponseNorm
+
+_STEADY = frozenset(
+    f"torch.nn.modules.{name}"
+    for name in (
+        "activation", "channelshuffle", "flatten", "fold", "padding", "pixelshuffle", "pooling",
+        "upsampling",
+    )
+)  # fmt: skip
+"""PyTorch's files of layers that do the same to the same input, but for those that follow."""
+_DRAWING = (nn.RReLU, nn.FractionalMaxPool2d, nn.FractionalMaxPool3d)
+
+
+def is_steady(module: nn.Module) -> bool:
+    """Whether a layer has no weights, draws nothing and does in training what it does always.
+
+    Of other layers than PyTorch's that is not known.
+    """
+    if isinstance(module, nn.Identity | nn.LocalResponseNorm | LocalResponseNorm):
+        return True
+    steady = type(module).__module__ in _STEADY and not isinstance(module, _DRAWING)
+    return steady and next(module.parameters(), None) is None
 
 
 class Stages:
@@ -61,12 +81,11 @@ class Stages:
                 module.eval()
 
     def keeps(self, name: str, module: nn.Module) -> bool:
-        """Whether a module is a part of what is frozen, or has nothing that could change."""
+        """Whether a module is a part of what is frozen, or does the same in training and always."""
         stage = self._stage(f"{name}.")
         if stage is not None:
             return stage < self.frozen
-        changes = isinstance(module, _DropoutNd | _BatchNorm)
-        return not changes and next(module.parameters(), None) is None
+        return is_steady(module)
 
     def keeps_parameter(self, name: str) -> bool:
         """Whether a parameter or buffer is frozen."""

@@ -12,6 +12,7 @@ from mcalc.config import BackboneConfig
 from mcalc.errors import UserError
 from mcalc.models.backbones import Built, build_classifier, find_backbone
 from mcalc.models.bounded_zip import DamagedFileError
+from mcalc.models.stages import Stages
 from mcalc.models.torch_file import open_torch_file
 from mcalc.models.undrawn import blank, put_head
 
@@ -21,8 +22,9 @@ ORIGIN = "trained"
 def load_trained(path: Path, backbone: BackboneConfig, classes: int, seed: int) -> Built:
     """The network of a file of tensors, under the names of the whole network.
 
-    A trial with `backbone.freeze=all` keeps its head alone. What lies below it is then read from
-    where its trial took it (`backbone.weights`).
+    A trial with `backbone.freeze=all` keeps what is not frozen alone, as did those with fewer
+    frozen stages without augmentation. What lies below is then read from where its trial took it
+    (`backbone.weights`).
 
     Args:
         path: the file; nothing in it is executed.
@@ -34,15 +36,24 @@ def load_trained(path: Path, backbone: BackboneConfig, classes: int, seed: int) 
     for weights below a frozen head.
     """
     state = read_tensors(path)
-    if backbone.freeze != "all":
+    stages = Stages(find_backbone(backbone.name).stages, backbone)
+    if _is_whole(state, stages):
         return filled(state, backbone.name, classes, str(path))
     built = build_classifier(backbone, seed, classes)
-    own = {id(value) for value in built.head.parameters()}
-    head = {name for name, value in built.model.named_parameters() if id(value) in own}
-    _check(str(path), state, built.model, head, backbone.name)
+    above = {name for name in built.model.state_dict() if not stages.keeps_parameter(name)}
+    _check(str(path), state, built.model, above, backbone.name)
     built.model.load_state_dict(state, strict=False)
     built.model.eval()
     return built
+
+
+def is_whole(path: Path, backbone: BackboneConfig) -> bool:
+    """Whether the file has what is frozen too. Raises UserError for a damaged one."""
+    return _is_whole(read_tensors(path), Stages(find_backbone(backbone.name).stages, backbone))
+
+
+def _is_whole(state: Mapping[str, Tensor], stages: Stages) -> bool:
+    return not stages.frozen or any(stages.keeps_parameter(name) for name in state)
 
 
 def filled(state: Mapping[str, Tensor], backbone: str, classes: int, where: str) -> Built:

@@ -8,13 +8,10 @@ draws them.
 
 from __future__ import annotations
 
-import random
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from typing import Any
 
-import numpy as np
-import torch
 from torch import nn
 from torch.overrides import TorchFunctionMode
 
@@ -22,6 +19,7 @@ from mcalc.models.backbone import Backbone
 from mcalc.models.checks import called, checked_head, checked_network
 from mcalc.models.dropout import put_dropout
 from mcalc.models.fire import put_fire
+from mcalc.models.tracing import same_draws
 
 _DRAWS = (
     nn.init.uniform_,
@@ -61,7 +59,7 @@ def blank(entry: Backbone) -> nn.Module:
 
     Raises UserError where that fails, or gives what cannot be trained here.
     """
-    with _same_draws(), Undrawn() if entry.only_weights else nullcontext():
+    with same_draws(), Undrawn() if entry.only_weights else nullcontext():
         model = checked_network(entry, called(entry, "build"))
     put_dropout(model)
     put_fire(model)
@@ -75,24 +73,6 @@ def put_head(model: nn.Module, entry: Backbone, classes: int) -> nn.Module:
 
     Raises UserError where that fails, or gives no layer of the network with so many outputs.
     """
-    with _same_draws():
+    with same_draws():
         head = called(entry, "replace_head", model, classes)
     return checked_head(entry, model, head, classes)
-
-
-@contextmanager
-def _same_draws() -> Iterator[None]:
-    """Inside, what PyTorch, NumPy and Python draw is the same each time; outside nothing changes.
-
-    What draws from the operating system, as `np.random.default_rng()` without a seed, differs.
-    """
-    numpy, python = np.random.get_state(), random.getstate()  # noqa: NPY002 - packages draw by it
-    try:
-        with torch.random.fork_rng(devices=[]):
-            torch.default_generator.manual_seed(0)
-            np.random.seed(0)  # noqa: NPY002
-            random.seed(0)
-            yield
-    finally:
-        np.random.set_state(numpy)  # noqa: NPY002
-        random.setstate(python)

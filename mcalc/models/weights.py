@@ -29,6 +29,7 @@ from mcalc.errors import UserError
 from mcalc.file_digest import file_sha256
 from mcalc.models.bounded_zip import DamagedFileError, OtherLayersError
 from mcalc.models.npz_file import NpzFile, open_npz
+from mcalc.models.tensors import tensors_of
 from mcalc.models.torch_file import TorchFile, open_torch_file
 from mcalc.models.torch_pickle import Declared
 from mcalc.models.weight_entry import Entry, Opened, plain
@@ -98,7 +99,7 @@ def initialise(model: nn.Module, generator: torch.Generator) -> None:
 
 def bytes_of(model: nn.Module) -> int:
     """Bytes of a network's parameters and buffers."""
-    return sum(int(value.nbytes) for value in model.state_dict().values())
+    return sum(int(value.nbytes) for value in tensors_of(model).values())
 
 
 def download(url: str, stall_seconds: float = STALL_SECONDS) -> Path:

@@ -17,7 +17,7 @@ from mcalc.data.images import InputRange
 from mcalc.data.splits import class_count
 from mcalc.data.splits.units import log_odds
 from mcalc.errors import UserError
-from mcalc.models import Built, Learner, load_trained
+from mcalc.models import Built, Learner, is_whole, load_trained
 from mcalc.results import Predictions, RecordedTrial
 from mcalc.tracking import (
     NETWORK_FILE,
@@ -104,7 +104,8 @@ def open_network(present: Config, given: Collection[str], word: str) -> TrainedN
                 f"{_why_removed(folder)}: run its trial again with tracking.keep_models=all "
                 "rerun=true"
             )
-        if config.backbone.freeze == "all":
+        frozen = config.backbone.freeze
+        if frozen == "all" or (frozen != "0" and not is_whole(file, config.backbone)):
             _check_weights(config, trial)
         built = load_trained(file, config.backbone, classes, config.seed)
         validation = read_validation(folder)

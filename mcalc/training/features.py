@@ -1,9 +1,9 @@
 """What a frozen network makes of images, kept in the cache by the content of both.
 
 One .npy file, float32, (n, ...): the training images as each of their augmented copies, then those
-that are evaluated. Behind them stands their CRC-32, which is compared whenever the file is read:
-what a disk damaged is computed anew. It is written aside and renamed, under a lock: of several
-processes that need it one computes, and the others wait.
+that are evaluated. Behind them stand the file's name and their CRC-32, which are compared whenever
+the file is read: what a disk damaged, or somebody exchanged, is computed anew. It is written aside
+and renamed, under a lock: of several processes that need it one computes, and the others wait.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from tokenize import TokenError
 from typing import Any
 
 import cv2
@@ -23,7 +24,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from filelock import FileLock
-from torch import Tensor
+from torch import Tensor, nn
 
 from mcalc.atomic_write import write_binary
 from mcalc.config import NUMERICS_VERSION
@@ -35,9 +36,12 @@ from mcalc.models import Classifier, CutNetwork
 from mcalc.models.tensors import tensors_of
 from mcalc.training.device import one_opencv_thread
 
-FORMAT = 2
+FORMAT = 3
 """Raised when features change for the same images and network, or their file does."""
-_CHECKSUM = struct.Struct("<I")
+_END = struct.Struct("<20sI")
+"""Behind the rows: the name of the file, which says of what they are, and their CRC-32."""
+_DAMAGED = (OSError, ValueError, EOFError, SyntaxError, TokenError, TypeError, struct.error)
+"""What reading a damaged file raises; NumPy reads the header as Python's code."""
 _IN_MEMORY = 2**30
 """Bytes up to which a file is read whole: single rows of a mapped one cost more."""
 _log = logging.getLogger(__name__)
@@ -73,13 +77,34 @@ class Passes:
 
 
 def frozen_digest(whole: Classifier, cut: CutNetwork) -> str:
-    """SHA-256 of the frozen part: its steps, its weights, and how images come to it."""
+    """SHA-256 of the frozen part: its steps, its layers, its weights, and how images come to it."""
     found = hashlib.sha256(cut.frozen.code.encode())
+    for name, layer in sorted(cut.frozen.named_modules()):
+        found.update(f"{name} {_described(layer)}".encode())
     tensors = {**tensors_of(cut.frozen), "mean": whole.mean, "std": whole.std}
     for name, tensor in sorted(tensors.items()):
         found.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
         found.update(tensor.detach().cpu().contiguous().numpy().data)
     return found.hexdigest()
+
+
+def _described(layer: nn.Module) -> str:
+    """A layer's class and the numbers that it was made with, as a slope, a stride, a padding.
+
+    From its attributes: what it prints of itself leaves some of them out.
+    """
+    own = {
+        name: value
+        for name, value in sorted(vars(layer).items())
+        if not name.startswith("_") and name != "training" and _is_plain(value)
+    }
+    return f"{type(layer).__module__}.{type(layer).__qualname__} {own!r}"
+
+
+def _is_plain(value: object) -> bool:
+    if isinstance(value, tuple | list):
+        return all(_is_plain(each) for each in value)
+    return value is None or isinstance(value, bool | int | float | str)
 
 
 def images_digest(images: npt.NDArray[np.uint8]) -> str:
@@ -155,10 +180,10 @@ def _read(place: Path, shape: tuple[int, ...]) -> Rows | None:
         end = rows.offset + rows.nbytes
         with place.open("rb") as file:
             file.seek(end)
-            (known,) = _CHECKSUM.unpack(file.read())
-        if file_crc32(place, rows.offset, end) != known:
+            name, known = _END.unpack(file.read())
+        if name != place.stem.encode() or file_crc32(place, rows.offset, end) != known:
             return None
-    except (OSError, ValueError, EOFError, struct.error):
+    except _DAMAGED:
         return None
     return np.array(rows) if rows.nbytes <= _IN_MEMORY else np.asarray(rows)
 
@@ -183,7 +208,7 @@ def _write(
             done += len(images)
             if progress:
                 progress(done, shape[0])
-        file.write(_CHECKSUM.pack(checksum))
+        file.write(_END.pack(place.stem.encode(), checksum))
 
 
 def _features(whole: Classifier, cut: CutNetwork, images: Tensor) -> Tensor:

@@ -74,7 +74,9 @@ class FrozenNetwork:
         head = learning.get_submodule(self._head)
         draw_head(head, config.seed)
         built = replace(self.built, model=learning, head=head)
-        return UpperClassifier(built, config.backbone, config.head, config.trainer)
+        return UpperClassifier(
+            built, config.backbone, config.head, config.trainer, self.built.model.state_dict()
+        )
 
     def features(
         self,
@@ -178,7 +180,7 @@ def draws_of(augment: AugmentConfig) -> str:
 def _slower(config: Config, why: str) -> str:
     return (
         f"backbone.freeze={config.backbone.freeze}: what is frozen is computed in each step, which "
-        f"takes longer and gives the same numbers ({config.backbone.name}: {why})"
+        f"takes longer ({config.backbone.name}: {why})"
     )
 
 
@@ -189,13 +191,13 @@ def _cut(config: Config, classes: int) -> FrozenNetwork | str:
     if config.trainer.channels_last is True:
         whole.to(memory_format=torch.channels_last)
     try:
-        cut = cut_network(built.model, whole.stages)
+        cut = cut_network(built.model, whole.stages, built.head)
     except UncuttableError as error:
         return str(error)
     size = built.contract.size
     grey = torch.randint(256, (2, 1, size, size), generator=torch.Generator().manual_seed(0))
     if not matches(cut, built.model, whole.channels(grey)):
-        return "its two parts give other logits than the whole"
+        return "its two parts do not what the whole does"
     return FrozenNetwork(built, whole, cut)
 
 

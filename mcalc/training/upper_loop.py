@@ -73,6 +73,8 @@ def linear_head(module: Classifier) -> nn.Linear | None:
     head = module.head_module[0]
     if len(steps) != 1 or steps[0].op != "call_module" or type(head) is not nn.Linear:
         return None
+    if head.bias is None:
+        return None
     return head if module.model.get_submodule(str(steps[0].target)) is head else None
 
 

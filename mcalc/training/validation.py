@@ -10,14 +10,14 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from typing import Protocol
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from mcalc.config import Network, PlannedTrial
 from mcalc.data.loading import CropData, Subset
@@ -219,7 +219,7 @@ class ValidationSchedule:
         )
         del self.running[trial.key]
         self.results.append(result)
-        weights = self._as_saved(loop, reported)
+        weights = loop.module.as_recorded(self._as_saved(loop, reported))
         for listener in self.listeners:
             listener.finished(result, weights)
 
@@ -228,7 +228,7 @@ class ValidationSchedule:
         model = loop.module.model
         if snapshot.weights is None:
             return model.state_dict()
-        if snapshot.weights.keys() == model.state_dict().keys():
+        if _saves_its_tensors(model):
             return snapshot.weights
         now = copies_of(model)
         put_tensors(model, snapshot.weights)
@@ -292,6 +292,18 @@ class ValidationSchedule:
         self._saved = time.monotonic()
 
 
+def _saves_its_tensors(model: nn.Module) -> bool:
+    """Whether a network's state_dict is its tensors as they are, by their names."""
+    state, tensors = model.state_dict(), tensors_of(model)
+    return state.keys() == tensors.keys() and all(
+        isinstance(value, Tensor)
+        and value.data_ptr() == tensors[name].data_ptr()
+        and value.shape == tensors[name].shape
+        and value.stride() == tensors[name].stride()
+        for name, value in state.items()
+    )
+
+
 def resumable(checkpoint: Checkpoint, trials: Sequence[PlannedTrial]) -> bool:
     """Whether, by its validation losses, no trial ends before the checkpoint."""
     for trial in trials:
@@ -299,6 +311,30 @@ def resumable(checkpoint: Checkpoint, trials: Sequence[PlannedTrial]) -> bool:
         if any(patience.update(point.val_loss) for point in checkpoint.curve):
             return False
     return True
+
+
+@contextmanager
+def _unchanged(module: Classifier) -> Iterator[None]:
+    """Leave buffers and generators afterwards as they are now.
+
+    How often a network is evaluated, as for other trials of its run, says nothing about training.
+    A package's network may draw in evaluation, or keep something of what it saw.
+    """
+    generators = RandomState.now(module.device.type)
+    found = [
+        (part, name, buffer, None if buffer is None else buffer.clone())
+        for part in module.model.modules()
+        for name, buffer in part._buffers.items()
+    ]
+    try:
+        yield
+    finally:
+        with torch.no_grad():
+            for part, name, buffer, content in found:
+                part._buffers[name] = buffer
+                if buffer is not None and content is not None:
+                    buffer.copy_(content)
+        generators.put()
 
 
 def predict(loop: Loop, data: CropData, subset: Subset) -> tuple[Predictions, Tensor, Tensor]:
@@ -310,7 +346,7 @@ def predict(loop: Loop, data: CropData, subset: Subset) -> tuple[Predictions, Te
     was_training = module.training
     module.eval()
     # one context around all: on leaving it, weights that were cast to bf16 are forgotten
-    with torch.inference_mode(), loop.arithmetic():
+    with _unchanged(module), torch.inference_mode(), loop.arithmetic():
         found = [
             module(images.to(module.device, non_blocking=True)).double()
             for images in data.evaluation_batches(subset)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -30,7 +31,7 @@ from mcalc.config import (
 from mcalc.data.loading import CropData
 from mcalc.data.splits import Sample, Split
 from mcalc.errors import PreemptedError, StoppedError
-from mcalc.models import BACKBONES, Classifier, build_classifier
+from mcalc.models import BACKBONES, Classifier, build_classifier, load_trained
 from mcalc.models.backbone import Backbone, InputContract
 from mcalc.results import TrialResult
 from mcalc.training import (
@@ -428,6 +429,150 @@ class Dropping(nn.Module):
         return logits
 
 
+class Plain(nn.Module):
+    """One layer and a head, between them what others make of `between`."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.below = nn.Conv2d(3, 4, 3)
+        self.head = nn.Linear(4, 1000)
+
+    def between(self, found: Tensor) -> Tensor:
+        return found
+
+    def forward(self, images: Tensor) -> Tensor:
+        found = F.relu(self.below(images)).mean((2, 3))
+        logits: Tensor = self.head(self.between(found))
+        return logits
+
+
+class Tossing(Plain):
+    """Draws by Python while it trains: torch.fx would keep the first toss."""
+
+    def between(self, found: Tensor) -> Tensor:
+        return found * 0.5 if self.training and random.random() < 0.5 else found
+
+
+class Counting(Plain):
+    steps: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("steps", torch.zeros(()))
+
+    def between(self, found: Tensor) -> Tensor:
+        self.steps += 1
+        return found * self.steps
+
+
+class Centring(Plain):
+    """Keeps a running mean, as some networks do in training alone."""
+
+    mean: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.ones(4))
+
+    def between(self, found: Tensor) -> Tensor:
+        if self.training:
+            self.mean.mul_(0.9).add_(0.1 * found.detach().mean(0))
+        return found - self.mean
+
+
+class Shifting(Centring):
+    def between(self, found: Tensor) -> Tensor:
+        self.mean.add_(0.1 * found.detach().mean(0))
+        return found - self.mean
+
+
+class Late(Plain):
+    """Has a buffer from its first step on."""
+
+    mean: Tensor | None
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("mean", None)
+
+    def between(self, found: Tensor) -> Tensor:
+        if self.training:
+            self.mean = found.detach().mean(0)
+        return found
+
+
+class Doubled(Plain):
+    """Saves other numbers than it has."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._register_state_dict_hook(
+            lambda _, state, *__: {name: value * 2 for name, value in state.items()}
+        )
+
+
+class ByFunction(Plain):
+    def forward(self, images: Tensor) -> Tensor:
+        found = F.relu(self.below(images)).mean((2, 3))
+        return F.linear(found, self.head.weight, self.head.bias)
+
+
+class Leaky(Plain):
+    """Two networks of this have one text, and differ by a number of a layer."""
+
+    slope = 0.01
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.act = nn.LeakyReLU(self.slope)
+
+    def forward(self, images: Tensor) -> Tensor:
+        logits: Tensor = self.head(self.act(self.below(images)).mean((2, 3)))
+        return logits
+
+
+class Leakier(Leaky):
+    slope = 0.5
+
+
+class Randomised(Leaky):
+    """Has a layer of no stage that draws in training."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.act = nn.RReLU()
+
+
+class OwnHead(nn.Module):
+    """A head of a package's own, called by keyword."""
+
+    def __init__(self, classes: int) -> None:
+        super().__init__()
+        self.norm = nn.BatchNorm1d(4)
+        self.last = nn.Linear(4, classes, bias=False)
+
+    def forward(self, *, found: Tensor) -> Tensor:
+        logits: Tensor = self.last(self.norm(found))
+        return logits
+
+
+class Keyed(Plain):
+    def forward(self, images: Tensor) -> Tensor:
+        found = F.relu(self.below(images)).mean((2, 3))
+        logits: Tensor = self.head(found=found) if isinstance(self.head, OwnHead) else found
+        return logits
+
+
+def own_head(model: nn.Module, classes: int) -> nn.Module:
+    model.head = OwnHead(classes)
+    return model.head
+
+
+def unbiased(model: nn.Module, classes: int) -> nn.Module:
+    model.head = nn.Linear(4, classes, bias=False)
+    return model.head
+
+
 class Scaling(nn.Module):
     """A network with numbers of its own: `shift` is frozen with `below`, `scale` learns."""
 
@@ -449,10 +594,15 @@ def new_head(model: nn.Module, classes: int) -> nn.Module:
     return model.head
 
 
-def enter(monkeypatch: pytest.MonkeyPatch, network: Callable[[], nn.Module], *stages: str) -> None:
+def enter(
+    monkeypatch: pytest.MonkeyPatch,
+    network: Callable[[], nn.Module],
+    *stages: str,
+    head: Callable[[nn.Module, int], nn.Module] = new_head,
+) -> None:
     """Make a network the backbone `theirs`, as a package does."""
     contract = InputContract(32, 8, (127.0,) * 3, (60.0,) * 3)
-    entry = Backbone("theirs", network, new_head, contract, (*stages, r"head\."))
+    entry = Backbone("theirs", network, head, contract, (*stages, r"head\."))
     monkeypatch.setitem(BACKBONES, "theirs", entry)  # type: ignore[arg-type]
 
 
@@ -461,7 +611,14 @@ def enter(monkeypatch: pytest.MonkeyPatch, network: Callable[[], nn.Module], *st
     [
         (Odd, (r"below\.",), "all", "torch.fx cannot read it"),
         (Skipping, (r"below\.", r"between\."), "1", "what is frozen does not end in one map"),
-        (Dropping, (r"below\.",), "all", "its two parts give other logits than the whole"),
+        (Dropping, (r"below\.",), "all", "its steps ask whether it is training"),
+        (Tossing, (r"below\.",), "all", "its steps draw numbers"),
+        (Counting, (r"below\.",), "all", "its steps change its buffers"),
+        (Centring, (r"below\.",), "1", "its steps change its buffers"),
+        (Shifting, (r"below\.",), "1", "its steps change its mean"),
+        (Late, (r"below\.",), "1", "its steps change its buffers"),
+        (Doubled, (r"below\.",), "all", "its Doubled changes what its state_dict holds"),
+        (ByFunction, (r"below\.",), "all", "its head is not called as a layer"),
     ],
 )
 def test_a_network_that_cannot_be_cut_is_trained_whole_and_that_is_said(
@@ -501,9 +658,91 @@ def test_numbers_of_the_network_itself_are_frozen_or_learn_by_their_stage(
     assert torch.equal(whole["shift"], start["shift"])
     assert not torch.allclose(whole["scale"], start["scale"], rtol=1e-3)
     _, upper = on_features(config)
-    assert upper.keys() == {"scale", "head.weight", "head.bias"}
+    assert list(upper) == list(whole), "as it is recorded, so that it can be used"
     for name, tensor in upper.items():
         torch.testing.assert_close(tensor, whole[name], atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize(
+    ("network", "head"),
+    [(Leaky, new_head), (Randomised, new_head), (Keyed, own_head), (Plain, unbiased)],
+)
+@pytest.mark.parametrize("freeze", ["1", "all"])
+def test_networks_of_packages_learn_what_they_learn_whole(
+    network: type[nn.Module],
+    head: Callable[[nn.Module, int], nn.Module],
+    freeze: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    enter(monkeypatch, network, r"below\.", head=head)
+    config = config_of("theirs", freeze, tmp_path)
+    config = replace(config, augment=AugmentConfig(enabled=False))
+    reference, whole = ordinary(config)
+    result, found = on_features(config)
+    for point, other in zip(result.curve, reference.curve, strict=True):
+        assert point.val_loss == pytest.approx(other.val_loss, abs=1e-5)
+    assert set(found) == {name for name in whole if freeze == "1" or name.startswith("head.")}
+    for name, tensor in found.items():
+        torch.testing.assert_close(tensor, whole[name], atol=1e-5, rtol=0)
+    # as predictions, heat maps and exports read it
+    torch.save(dict(found), tmp_path / "network.pth")
+    built = load_trained(tmp_path / "network.pth", config.backbone, 2, config.seed)
+    for name, tensor in built.model.state_dict().items():
+        torch.testing.assert_close(tensor, whole[name], atol=1e-5, rtol=0)
+
+
+def test_what_learnt_above_frozen_stages_alone_is_read_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As earlier versions recorded it."""
+    enter(monkeypatch, Scaling, r"(below\.|shift)", r"scale")
+    config = config_of("theirs", "1", tmp_path)
+    torch.save(Scaling().state_dict(), tmp_path / "w.pth")
+    config = replace(
+        config,
+        augment=AugmentConfig(enabled=False),
+        backbone=replace(config.backbone, weights=str(tmp_path / "w.pth")),
+    )
+    _, found = on_features(config)
+    above = {name: found[name] for name in ("scale", "head.weight", "head.bias")}
+    torch.save(above, tmp_path / "network.pth")
+    built = load_trained(tmp_path / "network.pth", config.backbone, 2, config.seed)
+    for name, tensor in built.model.state_dict().items():
+        assert torch.equal(tensor, found[name]), name
+
+
+def test_features_are_those_of_the_layers_as_they_were_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    losses = []
+    for network in (Leaky, Leakier):
+        enter(monkeypatch, network, r"below\.")
+        config = config_of("theirs", "all", tmp_path, iterations=3)
+        config = replace(config, augment=AugmentConfig(enabled=False))
+        losses.append(on_features(config)[0].curve[0].val_loss)
+        assert losses[-1] == pytest.approx(ordinary(config)[0].curve[0].val_loss, abs=1e-5)
+    assert losses[0] != losses[1]
+
+
+@pytest.mark.parametrize("damage", ["header", "exchanged"])
+def test_features_that_are_not_those_asked_for_are_computed_anew(
+    damage: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    one = config_of("squeezenet", "all", tmp_path, iterations=3)
+    two = replace(one, augment=AugmentConfig(frozen_copies=3, noise=0))
+    before = [on_features(config)[0].curve for config in (one, two)]
+    first, second = sorted((tmp_path / "features").glob("*.npy"))
+    if damage == "header":
+        content = bytearray(first.read_bytes())
+        content[60] ^= 16
+        first.write_bytes(content)
+    else:
+        kept = first.read_bytes()
+        first.write_bytes(second.read_bytes())
+        second.write_bytes(kept)
+    assert [on_features(config)[0].curve for config in (one, two)] == before
+    assert "are damaged, and are computed anew" in caplog.text
 
 
 def test_features_that_would_be_too_many_are_not_kept_and_that_is_said(

@@ -157,7 +157,8 @@ def test_the_loop_of_a_head_reads_nothing_of_the_device(
     layers = [whole.head] if one_layer else [nn.Dropout(0.1), whole.head]
     traced = fx.symbolic_trace(nn.Sequential(*layers))
     upper = replace(whole, model=traced, stages=(r"\d\.",))
-    module = UpperClassifier(upper, BackboneConfig(), HeadConfig(), SETTINGS)
+    state = traced.state_dict()
+    module = UpperClassifier(upper, BackboneConfig(), HeadConfig(), SETTINGS, state)
     schedule = OnMeta()
     assert (linear_head(module) is not None) == one_layer
     loop = UpperLoop(module, data.replaced(features[0], features[1], features[2]), meta)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,21 @@ import numpy as np
 import pytest
 import torch
 from parameters import most_are_whole
-from tiny_training import Keeper, PowerCut, PowerCutError, Small, train
+from tiny_training import (
+    SETTINGS,
+    Keeper,
+    PowerCut,
+    PowerCutError,
+    Small,
+    built,
+    images,
+    train,
+)
 from torch import Tensor, nn
 
-from mcalc.config import Network
+from mcalc.config import BackboneConfig, HeadConfig, Network
+from mcalc.models import Classifier
+from mcalc.results import TrialResult
 from mcalc.training.checkpoint import CheckpointFile
 from mcalc.training.validation import Checkpointing
 
@@ -108,3 +120,61 @@ def test_what_is_recorded_of_a_network_is_what_it_wants_to_be_saved(
 ) -> None:
     _, weights = train([None], network=network, kind=kind)
     assert weights["None"].keys() == kind(2).state_dict().keys()
+
+
+class Moving(Small):
+    """Keeps something of what it saw, in evaluation too, and one thing from its first step on."""
+
+    seen: Tensor
+    late: Tensor | None
+
+    def __init__(self, classes: int) -> None:
+        super().__init__(classes)
+        self.register_buffer("seen", torch.zeros(2))
+        self.register_buffer("late", None)
+
+    def forward(self, x: Tensor) -> Tensor:
+        out = super().forward(x) + self.seen
+        self.seen = 0.9 * self.seen + 0.1 * out.detach().mean(0)
+        if not self.training:
+            self.late = self.seen.clone()
+        return out
+
+
+@pytest.mark.parametrize("network", [Network.last, Network.best])
+@pytest.mark.parametrize("kind", [ByNumpy, ByPython, Moving])
+def test_trials_that_share_a_run_do_not_disturb_each_other(
+    kind: type[Small], network: Network
+) -> None:
+    """Where one ends, the run is evaluated once more than without it."""
+
+    def trained(patience: list[int | None]) -> TrialResult:
+        np.random.seed(1)  # noqa: NPY002
+        random.seed(1)
+        results, _ = train(patience, network=network, kind=kind, apart=True)
+        return next(each for each in results if each.name == "None")
+
+    alone, shared = trained([None]), trained([1, 2, 3, None])
+    assert shared.curve == alone.curve
+    np.testing.assert_array_equal(shared.predictions.logits, alone.predictions.logits)
+
+
+def test_what_is_recorded_gives_what_was_reported() -> None:
+    (result,), weights = train([None], kind=Moving)
+    model = Moving(2).eval()
+    model.load_state_dict(weights["None"])
+    pixels, _ = images()
+    module = Classifier(
+        replace(built(), model=model, head=model.fc), BackboneConfig(), HeadConfig(), SETTINGS
+    ).eval()
+    with torch.no_grad():
+        logits = module(torch.from_numpy(pixels[28:40])[:, None])
+    np.testing.assert_allclose(logits.numpy(), result.predictions.logits, rtol=1e-5, atol=1e-6)
+
+
+def test_the_best_network_is_recorded_as_it_saves_itself() -> None:
+    _, raw = train([None], network=Network.best)
+    _, doubled = train([None], network=Network.best, kind=Doubling)
+    assert raw["None"].keys() == doubled["None"].keys()
+    for name, tensor in raw["None"].items():
+        assert torch.equal(doubled["None"][name], tensor * 2), name
