@@ -418,3 +418,22 @@ def test_imagenet_without_a_network_fails_with_the_remedy_or_falls_back_loudly(
     (trial,) = read_trials(TrackingConfig(dir=str(tmp_path / "mlruns")))
     assert any("random" in note for note in trial.warnings)
     assert "random" in trial.tags["mcalc.weights"]
+
+
+@pytest.mark.parametrize(
+    ("setting", "said"),
+    [
+        ("backbone.freeze=77", "freeze=77: small has 1 stage below its head"),
+        ("backbone.weights=w.txt", "not .txt; give a file of one of these kinds"),
+        ("backbone.weights=w", "not one without an ending; give a file of one of these kinds"),
+    ],
+)
+@pytest.mark.parametrize("several", [(), ("-m", "seed=0,1", "dry_run=true")])
+def test_what_a_trial_would_fail_of_is_no_failed_run(
+    setting: str, said: str, several: tuple[str, ...], tmp_path: Path
+) -> None:
+    for name in ("w", "w.txt"):
+        (tmp_path / name).write_text("weights")
+    line = refused(run(tmp_path, *several, *SMALL, setting))
+    assert said in line
+    assert not [*(tmp_path / "mlruns").glob("artifacts/*")]

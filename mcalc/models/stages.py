@@ -52,8 +52,9 @@ class Stages:
         self.frozen = below_head if settings.freeze == "all" else int(settings.freeze)
         """How many stages are frozen, counted from the input."""
         if self.frozen > below_head:
+            stages = f"{below_head} stage{'' if below_head == 1 else 's'}"
             raise UserError(
-                f"backbone.freeze={settings.freeze}: {settings.name} has {below_head} stages below "
+                f"backbone.freeze={settings.freeze}: {settings.name} has {stages} below "
                 f"its head: expected 0 to {below_head}, or all"
             )
 

@@ -11,8 +11,8 @@ from mcalc.errors import UserError, nearest
 def weight_path(weights: str, backbone: str) -> Path | None:
     """The weight file of a backbone; None for `imagenet` and `none`.
 
-    Raises UserError for a word that is neither and names no file, for a file that is not there, and
-    for a folder as `mcalc.config.weight_file`.
+    Raises UserError for a word that is neither and names no file, for a file that is not there or
+    of another kind than weights have, and for a folder as `mcalc.config.weight_file`.
     """
     path = weight_file(weights, backbone)
     if path is None:
@@ -24,6 +24,11 @@ def weight_path(weights: str, backbone: str) -> Path | None:
             f"{nearest(weights, NO_FILES)}"
         )
     require_file(path)
+    if path.suffix.lower() not in WEIGHT_SUFFIXES:
+        raise UserError(
+            f"backbone.weights={path}: weights are read from {', '.join(WEIGHT_SUFFIXES)} files, "
+            f"not {path.suffix or 'one without an ending'}; give a file of one of these kinds"
+        )
     return path
 
 

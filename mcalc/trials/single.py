@@ -63,6 +63,12 @@ def _check(config: Config, data: IndexedData) -> None:
     # a split file may lack a lesion whose image turns out to be unreadable: training knows
     if config.protocol.split_file is None:
         check_trainable(split_of(data.index, config).split, config.augment, config.trainer)
+    if config.backbone.freeze not in ("0", "all"):
+        with large_imports():  # late: PyTorch
+            from mcalc.models import find_backbone
+            from mcalc.models.stages import Stages
+
+        Stages(find_backbone(config.backbone.name).stages, config.backbone)
     if config.trainer.accelerator is Accelerator.gpu:
         uses_gpu(config.trainer)
     refuse_precision(config.trainer)
