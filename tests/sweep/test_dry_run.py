@@ -8,6 +8,8 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
+from engine import sweep
+from small_network import SMALL_NETWORK
 
 from mcalc.config import Config, TrackingConfig
 from mcalc.config.compose import compose_config
@@ -30,6 +32,7 @@ SETTINGS = (
     "tracking.keep_models=none",
     "head.weight_lr=1,2",
 )
+RATES = ("head.weight_lr=1,2", "trainer.threads=1")
 
 
 @pytest.fixture(scope="module")
@@ -63,6 +66,22 @@ def test_the_planned_iterations_are_those_that_run(
     trials = read_trials(TrackingConfig(dir=str(tmp_path / "runs")), "mine")
     assert len(trials) == 2
     assert int(planned) == sum(trial.metrics["iterations"] for trial in trials)
+
+
+def test_a_rerun_is_planned_as_it_runs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = [*SMALL_NETWORK, "data.phantom.lesions=24", "trainer.max_iterations=5", *RATES]
+    sweep(tmp_path, *words)
+
+    def planned(*more: str) -> str:
+        capsys.readouterr()
+        sweep(tmp_path, *words, "dry_run=true", *more)
+        return capsys.readouterr().out
+
+    assert "nothing to run" in planned()
+    again = planned("rerun=true")
+    assert "0 finished, 2 to run" in again
+    assert "at most 10 iterations" in again
+    assert "nothing to run" not in again
 
 
 @pytest.mark.whole

@@ -48,7 +48,8 @@ def dry_run(
         check_same_definition(plan, study.facts(), study.attempts())
     print_plan(plan, study)
     _print_settings(plan)
-    newest = study.newest() if study else {}
+    # those that are done run again all the same with rerun=true
+    newest = study.newest() if study and not plan.base.rerun else {}
     runs = [
         tuple(t for t in run if t.key not in newest or newest[t.key].state not in DONE)
         for run in plan.trajectories()
