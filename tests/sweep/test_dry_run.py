@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
 from engine import sweep
+from parameters import most_are_whole
 from small_network import SMALL_NETWORK
 
 from mcalc.config import Config, TrackingConfig
 from mcalc.config.compose import compose_config
 from mcalc.data import DataCache
 from mcalc.errors import UserError
-from mcalc.sweep.display.estimate import estimate
-from mcalc.sweep.display.step_times import MeasuredStep
+from mcalc.sweep.display.estimate import _MOST_FEATURES, estimate
+from mcalc.sweep.display.measured_step import measured
+from mcalc.sweep.display.step_times import MeasuredStep, has_features
 from mcalc.sweep.planning import make_plans
 from mcalc.sweep.start import run_sweep
 from mcalc.tracking.reader import read_trials
 from mcalc.training import resolved
+from mcalc.training.frozen import MOST_BYTES, repeats
 
 SETTINGS = (
     "backbone=squeezenet",
@@ -82,6 +87,52 @@ def test_a_rerun_is_planned_as_it_runs(tmp_path: Path, capsys: pytest.CaptureFix
     assert "0 finished, 2 to run" in again
     assert "at most 10 iterations" in again
     assert "nothing to run" not in again
+
+
+FROZEN = (["backbone.freeze=all"], ["backbone.freeze=1", "augment.enabled=false"])
+
+
+@pytest.mark.parametrize("frozen", most_are_whole(FROZEN, 1))
+@pytest.mark.parametrize("protocol", most_are_whole(["paper", "cv"], 1))
+def test_the_planned_features_are_those_that_lie_in_the_cache(
+    frozen: list[str], protocol: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = [
+        *SMALL_NETWORK, *frozen, *RATES, "data.phantom.lesions=40", "trainer.max_iterations=5",
+        "name=mine", f"protocol={protocol}", f"tracking.dir={tmp_path / 'runs'}",
+        f"data.cache={tmp_path / 'cache'}",
+    ]  # fmt: skip
+    data = DataCache()
+    (plan,) = make_plans(words, compose_config, resolved, lambda each: data(each).fingerprint)
+    found = estimate(plan.trajectories(), data, measured)
+    run_sweep([*words, "dry_run=true"], compose_config)
+    assert "for features in the cache" in capsys.readouterr().out
+    run_sweep(words, compose_config)
+    # one file for both rates: numpy's header, the features, their checksum
+    (file,) = (tmp_path / "cache" / "features").glob("*.npy")
+    assert found.features == file.stat().st_size - 128 - 4
+
+
+def test_a_plan_knows_without_pytorch_when_features_are_kept() -> None:
+    for freeze, enabled in itertools.product(("0", "1", "all"), (False, True)):
+        config = compose_config(["backbone=squeezenet", f"backbone.freeze={freeze}"])
+        config = replace(config, augment=replace(config.augment, enabled=enabled))
+        assert has_features(config) is repeats(config)
+    assert _MOST_FEATURES == MOST_BYTES
+
+
+def test_features_that_are_too_many_to_keep_take_no_disk(tmp_path: Path, cache: Path) -> None:
+    def step(_: Config) -> MeasuredStep:
+        now = datetime.now().astimezone()
+        return MeasuredStep(0.1, 1000, True, now, alone=False, feature_bytes=MOST_BYTES // 20)
+
+    words = [
+        *SETTINGS, "backbone.freeze=all", "name=mine", "data.phantom.lesions=24",
+        f"tracking.dir={tmp_path / 'runs'}", f"data.cache={cache}",
+    ]  # fmt: skip
+    data = DataCache()
+    (plan,) = make_plans(words, compose_config, resolved, lambda each: data(each).fingerprint)
+    assert estimate(plan.trajectories(), data, step).features == 0
 
 
 @pytest.mark.whole
@@ -149,7 +200,7 @@ def test_a_plan_has_each_kind_of_step_measured_once(
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "kept"))
     asked = []
 
-    def measured(config: Config) -> MeasuredStep:
+    def step(config: Config) -> MeasuredStep:
         asked.append(config.trainer.precision)
         # beside others: nothing is kept for the next plan, nor for the next run of this one
         return MeasuredStep(0.1, 1000, True, datetime.now().astimezone(), alone=False)
@@ -161,7 +212,7 @@ def test_a_plan_has_each_kind_of_step_measured_once(
     data = DataCache()
     (plan,) = make_plans(words, compose_config, resolved, lambda each: data(each).fingerprint)
     assert len(plan.trajectories()) == 6
-    found = estimate(plan.trajectories(), data, measured)
+    found = estimate(plan.trajectories(), data, step)
     assert len(asked) == 1
     assert not found.alone
 

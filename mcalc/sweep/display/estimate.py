@@ -11,7 +11,7 @@ from mcalc.config import Config, DataConfig, KeepModels, PlannedTrial, Precision
 from mcalc.data import IndexedData, split_of
 from mcalc.data.loading import run_length
 from mcalc.data.splits import Split
-from mcalc.sweep.display.step_times import MeasuredStep, step_time
+from mcalc.sweep.display.step_times import MeasuredStep, has_features, step_time
 from mcalc.tracking import Speed, read_speeds, what_is_frozen
 from mcalc.training import resolve_precision, uses_gpu
 from mcalc.trials import device_name, memory_format
@@ -27,6 +27,10 @@ _TRIAL_SECONDS = 0.15
 """Of a trial beside its iterations: opening it, its final figures and files. The same machine."""
 _RECORD_BYTES = 2_000_000
 """Tables, figures and small crops of a trial, about."""
+
+_MOST_FEATURES = 8 * 2**30
+"""Bytes of a run's features above which none are kept: `mcalc.training.frozen.MOST_BYTES`, without
+PyTorch."""
 
 _StepOf = Callable[[Config], MeasuredStep]
 """A training step as a trial of a config would do it, measured once a plan at the most."""
@@ -49,7 +53,9 @@ class Estimate:
     """Backbones that have trained here, or whose weights a server offers."""
     runs: int
     disk: int
-    """Bytes that stay."""
+    """Bytes that stay in the record."""
+    features: int
+    """Bytes of features in the cache, at most: some may lie there."""
     checkpoint: int
     """Bytes of the largest checkpoint while a run is under way."""
 
@@ -76,7 +82,7 @@ def estimate(
 
     speeds: dict[tuple[str, ...], tuple[float, int, MeasuredStep | None]] = {}
     known: set[str] = set()
-    computed: set[str] = set()
+    computed: dict[str, int] = {}
     splits: dict[str, Split] = {}
     best: dict[str, int] = {}
     seconds, iterations, recorded, disk, largest = _START_SECONDS, 0, 0, 0, 0
@@ -95,10 +101,14 @@ def estimate(
         length = run_length(len(splits[name].train), config.trainer)
         iterations += length.iterations
         seconds += each * length.iterations + _TRIAL_SECONDS * len(run)
-        features = repr((config.backbone, config.augment, name))
-        if config.backbone.freeze == "all" and features not in computed:
-            computed.add(features)
-            seconds += _features_seconds(config, splits[name], step_of)
+        features = _features_of(config, name)
+        if has_features(config) and features not in computed:
+            frozen = _exact(config) if config.backbone.freeze == "all" else config
+            rows, step_below = _feature_rows(config, splits[name]), step_of(frozen)
+            size_of_all = rows * step_below.feature_bytes
+            computed[features] = size_of_all if size_of_all <= _MOST_FEATURES else 0
+            if config.backbone.freeze == "all":
+                seconds += rows * step_below.seconds / config.trainer.batch_size
         recorded += step is None
         kept = config.tracking.keep_models
         if kept is KeepModels.all:
@@ -119,6 +129,7 @@ def estimate(
         frozenset(known),
         len(runs),
         disk,
+        sum(computed.values()),
         largest,
     )
 
@@ -179,11 +190,22 @@ def _exact(config: Config) -> Config:
     return replace(config, trainer=replace(config.trainer, precision=Precision.fp32))
 
 
-def _features_seconds(config: Config, split: Split, step_of: _StepOf) -> float:
-    """Seconds to compute what lies below the head, at most: it may lie in the cache."""
-    copies = config.augment.frozen_copies if config.augment.enabled else 1
-    images = len(split.train) * copies + len(split.validation) + len(split.reported)
-    return images * step_of(_exact(config)).seconds / config.trainer.batch_size
+def _feature_rows(config: Config, split: Split) -> int:
+    """Images that are shown to what is frozen: each augmented copy, and those evaluated."""
+    augmented = config.augment.enabled and config.backbone.freeze == "all"
+    evaluated = {*split.validation, *split.reported}
+    return len(split.train) * (config.augment.frozen_copies if augmented else 1) + len(evaluated)
+
+
+def _features_of(config: Config, split: str) -> str:
+    """What tells a file of features from another, beside what is the same in all runs of a plan.
+
+    `split`: what tells the images apart, and their subsets.
+    """
+    backbone, trainer = config.backbone, config.trainer
+    network = (backbone.name, backbone.weights, backbone.on_missing_weights, backbone.freeze)
+    computed = (trainer.batch_size, trainer.eval_batch_size, trainer.threads, trainer.channels_last)
+    return repr((network, computed, trainer.accelerator, config.augment, split))
 
 
 def format_bytes(size: float) -> str:

@@ -70,7 +70,7 @@ def dry_run(
     console.print(
         f"at most {found.iterations} iterations, {format_time(found.seconds)} one after another "
         f"({_origin(found)}; patience and pruning may "
-        f"end runs sooner); {format_bytes(found.disk)} of disk, and up to "
+        f"end runs sooner); {format_bytes(found.disk)} of disk, {_features(found)}and up to "
         f"{format_bytes(found.checkpoint)} for a checkpoint while a run is under way"
     )
     if found.recorded < found.runs:  # else networks of this kind have trained here
@@ -79,6 +79,13 @@ def dry_run(
         f"nothing was run; without dry_run=true the same command runs it, and records it in "
         f"{place_of(plan.base.tracking)}"
     )
+
+
+def _features(found: Estimate) -> str:
+    """What the cache grows by, where anything is frozen."""
+    if not found.features:
+        return ""
+    return f"up to {format_bytes(found.features)} for features in the cache, "
 
 
 def _origin(found: Estimate) -> str:
