@@ -14,14 +14,14 @@ from engine import sweep
 from parameters import most_are_whole
 from small_network import SMALL_NETWORK
 
-from mcalc.config import Config, TrackingConfig
+from mcalc.config import Config, PlannedTrial, TrackingConfig
 from mcalc.config.compose import compose_config
 from mcalc.data import DataCache
 from mcalc.errors import UserError
-from mcalc.sweep.display.estimate import _MOST_FEATURES, estimate
+from mcalc.sweep.display.estimate import _MOST_FEATURES, Estimator, most_of
 from mcalc.sweep.display.measured_step import measured
 from mcalc.sweep.display.step_times import MeasuredStep, has_features
-from mcalc.sweep.planning import make_plans
+from mcalc.sweep.planning import corners, make_plans
 from mcalc.sweep.start import run_sweep
 from mcalc.tracking.reader import read_trials
 from mcalc.training import resolved
@@ -104,7 +104,7 @@ def test_the_planned_features_are_those_that_lie_in_the_cache(
     ]  # fmt: skip
     data = DataCache()
     (plan,) = make_plans(words, compose_config, resolved, lambda each: data(each).fingerprint)
-    found = estimate(plan.trajectories(), data, measured)
+    found = Estimator(data, measured).of(plan.trajectories())
     run_sweep([*words, "dry_run=true"], compose_config)
     assert "for features in the cache" in capsys.readouterr().out
     run_sweep(words, compose_config)
@@ -132,7 +132,86 @@ def test_features_that_are_too_many_to_keep_take_no_disk(tmp_path: Path, cache: 
     ]  # fmt: skip
     data = DataCache()
     (plan,) = make_plans(words, compose_config, resolved, lambda each: data(each).fingerprint)
-    assert estimate(plan.trajectories(), data, step).features == 0
+    assert Estimator(data, step).of(plan.trajectories()).features == 0
+
+
+@pytest.mark.parametrize(
+    ("searched", "costliest", "said"),
+    [
+        (["trainer.max_epochs=int(interval(1,4))"], ["trainer.max_epochs=4"], "at most"),
+        (["trainer.batch_size=2,4"], ["trainer.batch_size=2"], "at most"),
+        (
+            ["trainer.max_epochs=1,3", "augment.strength=interval(0,1)", "trainer.batch_size=3,5"],
+            ["trainer.max_epochs=3", "trainer.batch_size=3"],
+            "at most",
+        ),
+        (["data.region=crop,patch"], [], "about"),
+    ],
+)
+def test_a_search_is_planned_as_trials_of_the_costliest_values_are(
+    searched: list[str],
+    costliest: list[str],
+    said: str,
+    tmp_path: Path,
+    cache: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    base = [
+        *SMALL_NETWORK, "data.phantom.lesions=24", "trainer.threads=1", "dry_run=true",
+        f"tracking.dir={tmp_path / 'runs'}", f"data.cache={cache}",
+    ]  # fmt: skip
+    # what is not searched costs less than what is, and is searched beside it
+    few = ["trainer.batch_size=4", "trainer.max_epochs=1"]
+    given = {word.partition("=")[0] for word in searched}
+    base += [word for word in few if word.partition("=")[0] not in given]
+
+    def planned(*words: str) -> tuple[str, str]:
+        run_sweep([*base, *words], compose_config)
+        printed = capsys.readouterr().out
+        named = "what is searched may make it more: data.region" in printed
+        assert named is ("about" in printed)
+        ((bound, number),) = re.findall(r"(at most|about) (\d+) iterations", printed)
+        return bound, number
+
+    explicit = planned(*costliest, "head.weight_lr=1,2,3")
+    search = planned(*searched, "head.weight_lr=interval(1,30)", "budget.trials=3")
+    assert explicit[0] == "at most"
+    assert search == (said, explicit[1])
+
+
+def test_of_a_search_the_costliest_network_is_planned(
+    tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever network the command line, or a default, would have taken."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "kept"))
+    asked = []
+
+    def step(config: Config) -> MeasuredStep:
+        slow = config.backbone.name == "googlenet"
+        asked.append(config.backbone.name)
+        return MeasuredStep(
+            1.0 if slow else 0.1, 10_000 if slow else 30_000, True, datetime.now().astimezone()
+        )
+
+    words = [
+        "backbone=alexnet,googlenet", "head.weight_lr=interval(1,30)", "budget.trials=2",
+        "data.phantom.lesions=24", "backbone.weights=none", "tracking.keep_models=all",
+        f"tracking.dir={tmp_path / 'runs'}", f"data.cache={cache}",
+    ]  # fmt: skip
+    data = DataCache()
+    (plan,) = make_plans(words, compose_config, resolved, lambda each: data(each).fingerprint)
+    space = corners(plan, compose_config, resolved)
+    estimator = Estimator(data, step)
+    alone = [estimator.of([(PlannedTrial("", "", "", each, ""),)] * 2) for each in space.configs]
+    found = most_of(alone)
+    assert sorted(asked) == ["alexnet", "googlenet"]
+    assert (
+        found.seconds
+        == max(each.seconds for each in alone)
+        > 2 * min(each.seconds for each in alone)
+    )
+    assert found.disk == max(each.disk for each in alone)
+    assert found.weights_known == {"alexnet", "googlenet"}
 
 
 @pytest.mark.whole
@@ -212,7 +291,7 @@ def test_a_plan_has_each_kind_of_step_measured_once(
     data = DataCache()
     (plan,) = make_plans(words, compose_config, resolved, lambda each: data(each).fingerprint)
     assert len(plan.trajectories()) == 6
-    found = estimate(plan.trajectories(), data, step)
+    found = Estimator(data, step).of(plan.trajectories())
     assert len(asked) == 1
     assert not found.alone
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from optuna.trial import FrozenTrial, TrialState
@@ -20,12 +21,14 @@ from mcalc.config import (
 )
 from mcalc.console import console, format_time
 from mcalc.data import IndexedData
+from mcalc.errors import UserError
 from mcalc.models import weight_path
-from mcalc.sweep.display.estimate import Estimate, estimate, format_bytes
+from mcalc.sweep.display.estimate import Estimate, Estimator, format_bytes, most_of
 from mcalc.sweep.display.results import results_of, results_table, settings_of, varied_keys
 from mcalc.sweep.display.step_times import MeasuredStep
-from mcalc.sweep.planning import Compose, Plan, backbones_of, label
+from mcalc.sweep.planning import Compose, Plan, Search, backbones_of, corners, label
 from mcalc.sweep.store import DONE, OUTDATED, SweepStudy, check_same_definition, why_new
+from mcalc.training import resolved
 
 _NOW = timedelta(minutes=1)
 """A plan that takes longer than this to make says when its steps were measured."""
@@ -48,6 +51,34 @@ def dry_run(
         check_same_definition(plan, study.facts(), study.attempts())
     print_plan(plan, study)
     _print_settings(plan)
+    estimator = Estimator(data, measured)
+    if plan.search:
+        found, unknown = _of_search(plan, plan.search, compose, study, estimator)
+    else:
+        found, unknown = _of_trials(plan, study, estimator), ()
+    if found is None:
+        if not plan.search or plan.search.trials:
+            console.print("nothing to run")
+        return
+    about = "about" if unknown else "at most"
+    console.print(
+        f"{about} {found.iterations} iterations, {format_time(found.seconds)} one after another "
+        f"({_origin(found)}; patience and pruning may "
+        f"end runs sooner); {format_bytes(found.disk)} of disk, {_features(found)}and up to "
+        f"{format_bytes(found.checkpoint)} for a checkpoint while a run is under way"
+    )
+    if unknown:
+        console.print(f"what is searched may make it more: {', '.join(unknown)}")
+    if found.recorded < found.runs:  # else networks of this kind have trained here
+        _refuse_missing_weights(plan, compose, found.weights_known)
+    console.print(
+        f"nothing was run; without dry_run=true the same command runs it, and records it in "
+        f"{place_of(plan.base.tracking)}"
+    )
+
+
+def _of_trials(plan: Plan, study: SweepStudy | None, estimator: Estimator) -> Estimate | None:
+    """What the trials of a plan take that are not done; None where all are."""
     # those that are done run again all the same with rerun=true
     newest = study.newest() if study and not plan.base.rerun else {}
     runs = [
@@ -55,30 +86,36 @@ def dry_run(
         for run in plan.trajectories()
     ]
     runs = [run for run in runs if run]
-    if plan.search:
-        first: tuple[PlannedTrial, ...] = (PlannedTrial("", "", "", plan.base, plan.fingerprint),)
-        # what is under way, or was cut off, is run to its end, or drawn anew
-        done = study.count() - len(study.running()) if study else 0
-        runs = [first] * max(0, (plan.search.trials or 0) - done) * max(1, len(plan.search.seeds))
-        if plan.search.hours:
-            console.print(f"the budget is {plan.search.hours:g} h of training")
-    if not runs:
-        if not plan.search or plan.search.trials:
-            console.print("nothing to run")
-        return
-    found = estimate(runs, data, measured)
-    console.print(
-        f"at most {found.iterations} iterations, {format_time(found.seconds)} one after another "
-        f"({_origin(found)}; patience and pruning may "
-        f"end runs sooner); {format_bytes(found.disk)} of disk, {_features(found)}and up to "
-        f"{format_bytes(found.checkpoint)} for a checkpoint while a run is under way"
-    )
-    if found.recorded < found.runs:  # else networks of this kind have trained here
-        _refuse_missing_weights(plan, compose, found.weights_known)
-    console.print(
-        f"nothing was run; without dry_run=true the same command runs it, and records it in "
-        f"{place_of(plan.base.tracking)}"
-    )
+    return estimator.of(runs) if runs else None
+
+
+def _of_search(
+    plan: Plan, search: Search, compose: Compose, study: SweepStudy | None, estimator: Estimator
+) -> tuple[Estimate | None, Sequence[str]]:
+    """What is left of a search takes at most, and the searched settings that may make it more.
+
+    None where its trials are used up, or only its hours are counted.
+    """
+    if search.hours:
+        console.print(f"the budget is {search.hours:g} h of training")
+    # what is under way, or was cut off, is run to its end, or drawn anew
+    done = study.count() - len(study.running()) if study else 0
+    left = max(0, (search.trials or 0) - done)
+    if not left:
+        return None, ()
+    space = corners(plan, compose, resolved)
+    estimates, refused = [], None
+    for config in space.configs:
+        seeds = search.seeds or (config.seed,)
+        configs = [replace(config, seed=seed) for seed in seeds] * left
+        runs = [(PlannedTrial("", "", "", each, plan.fingerprint),) for each in configs]
+        try:
+            estimates.append(estimator.of(runs, features_differ=space.features_differ))
+        except UserError as error:  # values that do not go together: such a trial fails
+            refused = error
+    if refused and not estimates:
+        raise refused
+    return most_of(estimates), space.unknown
 
 
 def _features(found: Estimate) -> str:
