@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from mcalc.config import Config, DataConfig, KeepModels, PlannedTrial, Precision, TrackingConfig
 from mcalc.data import IndexedData, split_of
 from mcalc.data.loading import run_length
 from mcalc.data.splits import Split
-from mcalc.sweep.display.step_times import MeasuredStep, has_features, step_time
+from mcalc.sweep.display.step_times import (
+    MeasuredStep,
+    StepFailedError,
+    has_features,
+    step_time,
+)
 from mcalc.tracking import Speed, read_speeds, what_is_frozen
 from mcalc.training import resolve_precision, uses_gpu
 from mcalc.trials import device_name, memory_format
@@ -55,6 +60,10 @@ class Estimate:
     """Bytes of features in the cache, at most: some may lie there."""
     checkpoint: int
     """Bytes of the largest checkpoint while a run is under way."""
+    unmeasured: int = 0
+    """Training runs whose step failed: of these there are the iterations alone."""
+    failed: Mapping[str, str] = field(default_factory=dict)
+    """Their backbones, and with what error a step of each failed."""
 
 
 class Estimator:
@@ -75,7 +84,7 @@ class Estimator:
         """
         self._data = data
         self._measured = measured
-        self._steps: dict[tuple[str, ...], MeasuredStep] = {}
+        self._steps: dict[tuple[str, ...], MeasuredStep | StepFailedError] = {}
         self._recorded: dict[tuple[str, ...], Speed | None] = {}
         self._splits: dict[str, Split] = {}
 
@@ -88,13 +97,16 @@ class Estimator:
             runs: trials that share a training run, of each run.
             features_differ: no two runs share their features, though their settings are equal here.
 
+        A network whose step fails has no time and no disk in it.
+
         Raises UserError for a config that cannot be split or has no such network.
         """
         known: set[str] = set()
         used: list[MeasuredStep] = []
         computed: dict[str, int] = {}
         best: dict[str, int] = {}
-        seconds, iterations, recorded, disk, largest = _START_SECONDS, 0, 0, 0, 0
+        failed: dict[str, str] = {}
+        seconds, iterations, recorded, unmeasured, disk, largest = _START_SECONDS, 0, 0, 0, 0, 0
         for number, run in enumerate(runs):
             config = run[0].config
             # most runs of a plan share one split
@@ -102,17 +114,23 @@ class Estimator:
             if name not in self._splits:
                 self._splits[name] = split_of(self._data(config.data).index, config).split
             split = self._splits[name]
-            each, size, step = self._speed(config, len(split.validation))
+            length = run_length(len(split.train), config.trainer)
+            iterations += length.iterations
+            try:
+                each, size, step = self._speed(config, len(split.validation))
+                found = self._features(config, split) if has_features(config) else (0, 0.0)
+            except StepFailedError as error:
+                unmeasured += 1
+                failed[config.backbone.name] = str(error)
+                continue
             if step:
                 used.append(step)
             if step is None or step.offered:
                 known.add(config.backbone.name)
-            length = run_length(len(split.train), config.trainer)
-            iterations += length.iterations
             seconds += each * length.iterations + _TRIAL_SECONDS * len(run)
             features = _features_of(config, name) + (f" {number}" if features_differ else "")
-            if has_features(config) and features not in computed:
-                computed[features], longer = self._features(config, split)
+            if features not in computed:
+                computed[features], longer = found
                 seconds += longer
             recorded += step is None
             kept = config.tracking.keep_models
@@ -134,13 +152,21 @@ class Estimator:
             disk + sum(best.values()),
             sum(computed.values()),
             largest,
+            unmeasured,
+            failed,
         )
 
     def _step(self, config: Config) -> MeasuredStep:
         kind = _kind(config)
         if kind not in self._steps:
-            self._steps[kind] = step_time(kind, lambda: self._measured(config))
-        return self._steps[kind]
+            try:
+                self._steps[kind] = step_time(kind, lambda: self._measured(config))
+            except StepFailedError as error:
+                self._steps[kind] = error
+        step = self._steps[kind]
+        if isinstance(step, StepFailedError):
+            raise step
+        return step
 
     def _speed(self, config: Config, evaluated: int) -> tuple[float, int, MeasuredStep | None]:
         """Seconds per iteration, bytes of the network, and the step where the record has no time.
@@ -183,6 +209,7 @@ def most_of(estimates: Sequence[Estimate]) -> Estimate:
         disk=max(each.disk for each in estimates),
         features=max(each.features for each in estimates),
         checkpoint=max(each.checkpoint for each in estimates),
+        failed={name: why for each in estimates for name, why in each.failed.items()},
     )
 
 

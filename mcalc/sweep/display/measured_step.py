@@ -12,12 +12,13 @@ from torch import Tensor, nn
 
 from mcalc.allocator import keep_freed_memory
 from mcalc.config import Config
+from mcalc.errors import UserError
 from mcalc.iteration import usable_cores
 from mcalc.models import Learner, find_backbone
 from mcalc.models.backbones import CLASSES, Built
 from mcalc.models.stages import Stages
 from mcalc.models.undrawn import blank, put_head
-from mcalc.sweep.display.step_times import MeasuredStep, has_features
+from mcalc.sweep.display.step_times import MeasuredStep, StepFailedError, has_features
 from mcalc.training import all_cores, resolve_precision, use_threads, uses_gpu
 
 _MEASURED_STEPS = 3
@@ -42,7 +43,19 @@ def measured(config: Config, *, beside_others: bool = False) -> MeasuredStep:
     """A training step, measured now, and what else is known of its network then.
 
     `beside_others`: other processes are known to use the cores of this one.
+
+    Raises UserError, and StepFailedError in the place of a network's own errors.
     """
+    try:
+        return _measured(config, beside_others)
+    except UserError:
+        raise
+    except Exception as error:  # a package's code may fail in any way
+        first = next(iter(str(error).strip().splitlines()), "")[:200]
+        raise StepFailedError(f"{type(error).__name__}: {first}".removesuffix(": ")) from error
+
+
+def _measured(config: Config, beside_others: bool) -> MeasuredStep:
     name = config.backbone.name
     built = _built(name)
     kept = built.head if config.backbone.freeze == "all" else built.model

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -30,6 +31,7 @@ from mcalc.sweep.planning import Compose, Plan, Search, backbones_of, corners, l
 from mcalc.sweep.store import DONE, OUTDATED, SweepStudy, check_same_definition, why_new
 from mcalc.training import resolved
 
+_log = logging.getLogger(__name__)
 _NOW = timedelta(minutes=1)
 """A plan that takes longer than this to make says when its steps were measured."""
 
@@ -60,13 +62,7 @@ def dry_run(
         if not plan.search or plan.search.trials:
             console.print("nothing to run")
         return
-    about = "about" if unknown else "at most"
-    console.print(
-        f"{about} {found.iterations} iterations, {format_time(found.seconds)} one after another "
-        f"({_origin(found)}; patience and pruning may "
-        f"end runs sooner); {format_bytes(found.disk)} of disk, {_features(found)}and up to "
-        f"{format_bytes(found.checkpoint)} for a checkpoint while a run is under way"
-    )
+    _print_estimate(found, "about" if unknown else "at most")
     if unknown:
         console.print(f"what is searched may make it more: {', '.join(unknown)}")
     if found.recorded < found.runs:  # else networks of this kind have trained here
@@ -118,6 +114,28 @@ def _of_search(
     return most_of(estimates), space.unknown
 
 
+def _print_estimate(found: Estimate, bound: str) -> None:
+    """The plan's iterations, time and disk, and which networks they leave out.
+
+    `bound`: `at most` or `about`.
+    """
+    for name, why in found.failed.items():
+        _log.warning(
+            f"  warning: a training step of backbone.name={name} failed ({why}): the plan cannot "
+            "say how long its runs take, nor how much disk, and its trials may fail as well"
+        )
+    if found.unmeasured == found.runs:
+        console.print(f"{bound} {found.iterations} iterations")
+        return
+    without = f"; without {', '.join(found.failed)}" if found.failed else ","
+    console.print(
+        f"{bound} {found.iterations} iterations{without} {format_time(found.seconds)} one after "
+        f"another ({_origin(found)}; patience and pruning may "
+        f"end runs sooner); {format_bytes(found.disk)} of disk, {_features(found)}and up to "
+        f"{format_bytes(found.checkpoint)} for a checkpoint while a run is under way"
+    )
+
+
 def _features(found: Estimate) -> str:
     """What the cache grows by, where anything is frozen."""
     if not found.features:
@@ -127,7 +145,8 @@ def _features(found: Estimate) -> str:
 
 def _origin(found: Estimate) -> str:
     """Where an estimate's times come from."""
-    if found.recorded == found.runs:
+    runs = found.runs - found.unmeasured
+    if found.recorded == runs:
         return "from this machine's record"
     assert found.measured is not None
     now = datetime.now().astimezone() - found.measured < _NOW
@@ -136,7 +155,7 @@ def _origin(found: Estimate) -> str:
         when += " beside other work, which makes it less exact"
     if found.recorded:
         return (
-            f"{found.recorded} of {found.runs} runs from this machine's record, the others from "
+            f"{found.recorded} of {runs} runs from this machine's record, the others from "
             f"a few steps, measured {when}"
         )
     return f"from a few steps, measured {when}"

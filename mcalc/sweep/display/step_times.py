@@ -45,6 +45,10 @@ class MeasuredStep:
     """Bytes of one image's features in the cache; 0 where none are kept (`has_features`)."""
 
 
+class StepFailedError(Exception):
+    """A network's training step raised an error, as a package's may; the message says which."""
+
+
 def has_features(config: Config) -> bool:
     """Whether what is frozen sees the same images again and again, and is computed once.
 
