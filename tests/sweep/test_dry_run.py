@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
+from engine import sweep
+from parameters import most_are_whole
+from small_network import SMALL_NETWORK
 
-from mcalc.config import Config, TrackingConfig
+from mcalc.config import Config, PlannedTrial, TrackingConfig
 from mcalc.config.compose import compose_config
 from mcalc.data import DataCache
 from mcalc.errors import UserError
-from mcalc.sweep.display.estimate import estimate
-from mcalc.sweep.display.step_times import MeasuredStep
-from mcalc.sweep.planning import make_plans
+from mcalc.sweep.display.estimate import _MOST_FEATURES, Estimator, most_of
+from mcalc.sweep.display.measured_step import measured
+from mcalc.sweep.display.step_times import MeasuredStep, has_features
+from mcalc.sweep.planning import corners, make_plans
 from mcalc.sweep.start import run_sweep
 from mcalc.tracking.reader import read_trials
 from mcalc.training import resolved
+from mcalc.training.frozen import MOST_BYTES, repeats
 
 SETTINGS = (
     "backbone=squeezenet",
@@ -30,6 +37,7 @@ SETTINGS = (
     "tracking.keep_models=none",
     "head.weight_lr=1,2",
 )
+RATES = ("head.weight_lr=1,2", "trainer.threads=1")
 
 
 @pytest.fixture(scope="module")
@@ -63,6 +71,147 @@ def test_the_planned_iterations_are_those_that_run(
     trials = read_trials(TrackingConfig(dir=str(tmp_path / "runs")), "mine")
     assert len(trials) == 2
     assert int(planned) == sum(trial.metrics["iterations"] for trial in trials)
+
+
+def test_a_rerun_is_planned_as_it_runs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = [*SMALL_NETWORK, "data.phantom.lesions=24", "trainer.max_iterations=5", *RATES]
+    sweep(tmp_path, *words)
+
+    def planned(*more: str) -> str:
+        capsys.readouterr()
+        sweep(tmp_path, *words, "dry_run=true", *more)
+        return capsys.readouterr().out
+
+    assert "nothing to run" in planned()
+    again = planned("rerun=true")
+    assert "0 finished, 2 to run" in again
+    assert "at most 10 iterations" in again
+    assert "nothing to run" not in again
+
+
+FROZEN = (["backbone.freeze=all"], ["backbone.freeze=1", "augment.enabled=false"])
+
+
+@pytest.mark.parametrize("frozen", most_are_whole(FROZEN, 1))
+@pytest.mark.parametrize("protocol", most_are_whole(["paper", "cv"], 1))
+def test_the_planned_features_are_those_that_lie_in_the_cache(
+    frozen: list[str], protocol: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = [
+        *SMALL_NETWORK, *frozen, *RATES, "data.phantom.lesions=40", "trainer.max_iterations=5",
+        "name=mine", f"protocol={protocol}", f"tracking.dir={tmp_path / 'runs'}",
+        f"data.cache={tmp_path / 'cache'}",
+    ]  # fmt: skip
+    data = DataCache()
+    (plan,) = make_plans(words, compose_config, resolved, lambda each: data(each).fingerprint)
+    found = Estimator(data, measured).of(plan.trajectories())
+    run_sweep([*words, "dry_run=true"], compose_config)
+    assert "for features in the cache" in capsys.readouterr().out
+    run_sweep(words, compose_config)
+    # one file for both rates: numpy's header, the features, their checksum
+    (file,) = (tmp_path / "cache" / "features").glob("*.npy")
+    assert found.features == file.stat().st_size - 128 - 4
+
+
+def test_a_plan_knows_without_pytorch_when_features_are_kept() -> None:
+    for freeze, enabled in itertools.product(("0", "1", "all"), (False, True)):
+        config = compose_config(["backbone=squeezenet", f"backbone.freeze={freeze}"])
+        config = replace(config, augment=replace(config.augment, enabled=enabled))
+        assert has_features(config) is repeats(config)
+    assert _MOST_FEATURES == MOST_BYTES
+
+
+def test_features_that_are_too_many_to_keep_take_no_disk(tmp_path: Path, cache: Path) -> None:
+    def step(_: Config) -> MeasuredStep:
+        now = datetime.now().astimezone()
+        return MeasuredStep(0.1, 1000, True, now, alone=False, feature_bytes=MOST_BYTES // 20)
+
+    words = [
+        *SETTINGS, "backbone.freeze=all", "name=mine", "data.phantom.lesions=24",
+        f"tracking.dir={tmp_path / 'runs'}", f"data.cache={cache}",
+    ]  # fmt: skip
+    data = DataCache()
+    (plan,) = make_plans(words, compose_config, resolved, lambda each: data(each).fingerprint)
+    assert Estimator(data, step).of(plan.trajectories()).features == 0
+
+
+@pytest.mark.parametrize(
+    ("searched", "costliest", "said"),
+    [
+        (["trainer.max_epochs=int(interval(1,4))"], ["trainer.max_epochs=4"], "at most"),
+        (["trainer.batch_size=2,4"], ["trainer.batch_size=2"], "at most"),
+        (
+            ["trainer.max_epochs=1,3", "augment.strength=interval(0,1)", "trainer.batch_size=3,5"],
+            ["trainer.max_epochs=3", "trainer.batch_size=3"],
+            "at most",
+        ),
+        (["data.region=crop,patch"], [], "about"),
+    ],
+)
+def test_a_search_is_planned_as_trials_of_the_costliest_values_are(
+    searched: list[str],
+    costliest: list[str],
+    said: str,
+    tmp_path: Path,
+    cache: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    base = [
+        *SMALL_NETWORK, "data.phantom.lesions=24", "trainer.threads=1", "dry_run=true",
+        f"tracking.dir={tmp_path / 'runs'}", f"data.cache={cache}",
+    ]  # fmt: skip
+    # what is not searched costs less than what is, and is searched beside it
+    few = ["trainer.batch_size=4", "trainer.max_epochs=1"]
+    given = {word.partition("=")[0] for word in searched}
+    base += [word for word in few if word.partition("=")[0] not in given]
+
+    def planned(*words: str) -> tuple[str, str]:
+        run_sweep([*base, *words], compose_config)
+        printed = capsys.readouterr().out
+        named = "what is searched may make it more: data.region" in printed
+        assert named is ("about" in printed)
+        ((bound, number),) = re.findall(r"(at most|about) (\d+) iterations", printed)
+        return bound, number
+
+    explicit = planned(*costliest, "head.weight_lr=1,2,3")
+    search = planned(*searched, "head.weight_lr=interval(1,30)", "budget.trials=3")
+    assert explicit[0] == "at most"
+    assert search == (said, explicit[1])
+
+
+def test_of_a_search_the_costliest_network_is_planned(
+    tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever network the command line, or a default, would have taken."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "kept"))
+    asked = []
+
+    def step(config: Config) -> MeasuredStep:
+        slow = config.backbone.name == "googlenet"
+        asked.append(config.backbone.name)
+        return MeasuredStep(
+            1.0 if slow else 0.1, 10_000 if slow else 30_000, True, datetime.now().astimezone()
+        )
+
+    words = [
+        "backbone=alexnet,googlenet", "head.weight_lr=interval(1,30)", "budget.trials=2",
+        "data.phantom.lesions=24", "backbone.weights=none", "tracking.keep_models=all",
+        f"tracking.dir={tmp_path / 'runs'}", f"data.cache={cache}",
+    ]  # fmt: skip
+    data = DataCache()
+    (plan,) = make_plans(words, compose_config, resolved, lambda each: data(each).fingerprint)
+    space = corners(plan, compose_config, resolved)
+    estimator = Estimator(data, step)
+    alone = [estimator.of([(PlannedTrial("", "", "", each, ""),)] * 2) for each in space.configs]
+    found = most_of(alone)
+    assert sorted(asked) == ["alexnet", "googlenet"]
+    assert (
+        found.seconds
+        == max(each.seconds for each in alone)
+        > 2 * min(each.seconds for each in alone)
+    )
+    assert found.disk == max(each.disk for each in alone)
+    assert found.weights_known == {"alexnet", "googlenet"}
 
 
 @pytest.mark.whole
@@ -130,7 +279,7 @@ def test_a_plan_has_each_kind_of_step_measured_once(
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "kept"))
     asked = []
 
-    def measured(config: Config) -> MeasuredStep:
+    def step(config: Config) -> MeasuredStep:
         asked.append(config.trainer.precision)
         # beside others: nothing is kept for the next plan, nor for the next run of this one
         return MeasuredStep(0.1, 1000, True, datetime.now().astimezone(), alone=False)
@@ -142,7 +291,7 @@ def test_a_plan_has_each_kind_of_step_measured_once(
     data = DataCache()
     (plan,) = make_plans(words, compose_config, resolved, lambda each: data(each).fingerprint)
     assert len(plan.trajectories()) == 6
-    found = estimate(plan.trajectories(), data, measured)
+    found = Estimator(data, step).of(plan.trajectories())
     assert len(asked) == 1
     assert not found.alone
 

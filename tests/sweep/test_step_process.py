@@ -23,6 +23,7 @@ from mcalc.models.backbone import Backbone, InputContract
 from mcalc.models.backbones import BACKBONES
 from mcalc.sweep.display import StepProcess, step_process
 from mcalc.sweep.display.measured_step import measured
+from mcalc.sweep.display.step_times import StepFailedError
 
 SETTINGS = (
     "backbone=squeezenet",
@@ -164,6 +165,78 @@ def test_a_network_whose_weights_no_rule_draws_is_measured_too(
     monkeypatch.setitem(BACKBONES, "scaled", entry)
     scaled = replace(config, backbone=replace(config.backbone, name="scaled", weights="x.pth"))
     assert measured(scaled).network_bytes == 4 * (3 * 1000 + 1000 + 1 + 1000 * 2 + 2)
+
+
+FAILING = """
+from torch import nn
+
+from mcalc.models.backbone import Backbone, InputContract
+
+
+class Pair(nn.Sequential):
+    def forward(self, x):
+        return super().forward(x), None
+
+
+def build():
+    return Pair(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(3, 1000))
+
+
+def replace_head(network, classes):
+    network[2] = nn.Linear(3, classes)
+    return network[2]
+
+
+GREY = (127.5, 127.5, 127.5)
+PAIR = Backbone("pair", build, replace_head, InputContract(32, 5, GREY, GREY), (r"2\\.",))
+"""
+
+
+@pytest.mark.parametrize("beside", [(), ("small",)], ids=["alone", "beside another"])
+def test_a_plan_is_printed_although_the_step_of_a_packages_network_fails(
+    beside: tuple[str, ...], tmp_path: Path
+) -> None:
+    (tmp_path / "failing.py").write_text(FAILING)
+    info = tmp_path / "failing-1.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: failing\nVersion: 1\n")
+    (info / "entry_points.txt").write_text("[mcalc.backbones]\npair = failing:PAIR\n")
+    tests = Path(__file__).parents[1]
+    path = os.pathsep.join(map(str, (tests.parent, tests, tmp_path)))
+    words = [
+        "backbone=squeezenet", "backbone.weights=none", "trainer.threads=1", "seed=0,1",
+        "data.phantom.lesions=24", "trainer.max_iterations=5", "dry_run=true",
+        f"backbone.name={','.join(('pair', *beside))}",
+    ]  # fmt: skip
+    done = subprocess.run(
+        [sys.executable, "-m", "mcalc.train", "-m", *words], cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": path}, capture_output=True, text=True, timeout=120,
+        check=False,
+    )  # fmt: skip
+    printed = done.stdout + done.stderr
+    assert done.returncode == 0, printed
+    assert "Traceback" not in printed
+    said = "a training step of backbone.name=pair failed (AttributeError: 'tuple' object"
+    assert printed.count(said) == 1
+    (line,) = [each for each in printed.splitlines() if each.startswith("at most")]
+    if beside:
+        assert line.startswith("at most 20 iterations; without pair ")
+        assert "of disk" in line
+    else:
+        assert line == "at most 10 iterations"
+
+
+def test_an_error_of_a_step_is_the_same_from_either_process(config: Config) -> None:
+    large = replace(config, trainer=replace(config.trainer, batch_size=2**40))
+    with StepProcess() as steps:
+        steps.start()
+        with pytest.raises(StepFailedError, match="RuntimeError") as there:
+            steps.measured(large)
+        (process,) = started()
+        assert process.is_running(), "it measures the next step"
+    with pytest.raises(StepFailedError, match="RuntimeError") as here:
+        measured(large)
+    assert str(there.value) == str(here.value)
 
 
 @pytest.mark.parametrize("twice", [False, True])

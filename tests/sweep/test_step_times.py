@@ -12,7 +12,9 @@ import pytest
 from mcalc.sweep.display.step_times import MeasuredStep, step_time
 
 KIND = ("alexnet", "10")
-STEP = MeasuredStep(0.25, 1000, True, datetime.now().astimezone().replace(microsecond=0))
+STEP = MeasuredStep(
+    0.25, 1000, True, datetime.now().astimezone().replace(microsecond=0), 0.01, feature_bytes=4096
+)
 
 
 class Measuring:

@@ -3,8 +3,8 @@
 The cache has one folder for each data set, region and network size. In it are `images.npy`, uint8
 of shape (n, size, size), which is memory-mapped and not loaded, and `about.json`. A folder is
 written beside its place and renamed into it, under a lock. So of several processes that need it one
-works and the others wait, and a killed one leaves nothing half done. A checksum of the images is
-compared whenever they are used: what a disk damaged is prepared anew.
+works and the others wait, and a killed one leaves nothing half done. A seal of its key and both
+files' checksums is compared whenever it is used: what was damaged or moved is prepared anew.
 
 Images are prepared in threads. How many at once depends on their size (`PIXELS_AT_ONCE`), so that
 memory stays flat however many and however large they are. OpenCV, Pillow and the decoders of
@@ -40,17 +40,17 @@ from mcalc.data.images.memory_budget import MemoryBudget
 from mcalc.data.images.npy_writer import ImageWriter
 from mcalc.data.images.regions import Cut, Unusable, cut, decoded_pixels, read_source
 from mcalc.data.images.resize import Grey8, fit
+from mcalc.data.images.sealed_folder import is_sealed, seal
 from mcalc.data.images.unreadable import UnreadableImage
 from mcalc.data.records import Defect, DefectKind, Lesion, Side, has_needed_files
 from mcalc.errors import UserError
-from mcalc.file_digest import file_crc32
 from mcalc.iteration import Progress, grouped, in_threads, with_progress
 
-FORMAT = 4
-"""Raised when prepared pixels change for the same file and settings."""
+FORMAT = 5
+"""Raised when prepared pixels change for the same file and settings, or an entry's files do."""
 
-_IMAGES, _CHECKSUM = "images.npy", "crc32"
-"""File of an entry, and what `about.json` calls its CRC-32."""
+_FILES = _IMAGES, _ABOUT = "images.npy", "about.json"
+"""Of an entry, beside its seal."""
 _log = logging.getLogger(__name__)
 
 PIXELS_AT_ONCE = 50_000_000
@@ -203,15 +203,10 @@ def _key(lesions: Iterable[tuple[Lesion, LesionDigests]], size: int, settings: D
 
 def _read(place: Path) -> dict[str, Any] | None:
     """The content of an entry's `about.json`; None where there is no entry, or a damaged one."""
-    try:
-        about = json.loads((place / "about.json").read_text(encoding="utf-8"))
-        known = about.get(_CHECKSUM)
-        np.load(place / _IMAGES, mmap_mode="r")
-        # an entry of an earlier version has none
-        is_whole = known is None or file_crc32(place / _IMAGES) == known
-    except (OSError, ValueError, EOFError, AttributeError):
+    if not is_sealed(place, place.name, _FILES):
         return None
-    return about if is_whole else None
+    about: dict[str, Any] = json.loads((place / _ABOUT).read_text(encoding="utf-8"))
+    return about
 
 
 def _load(place: Path, about: Mapping[str, Any], lesions: Sequence[Lesion]) -> Prepared:
@@ -251,8 +246,8 @@ def _write(
         if not about["kept"]:
             first = about["defects"][0][2] if about["defects"] else "none is on disk"
             raise UserError(f"not one {settings.region} could be read; the first: {first}")
-        about[_CHECKSUM] = file_crc32(draft / _IMAGES)
-        (draft / "about.json").write_text(json.dumps(about), encoding="utf-8")
+        (draft / _ABOUT).write_text(json.dumps(about), encoding="utf-8")
+        seal(draft, place.name, _FILES)
         for file in draft.iterdir():
             sync(file)
         if place.exists():

@@ -81,12 +81,22 @@ def write_phantom(root: Path, settings: PhantomConfig, progress: Progress | None
             _move_into_place(draft, target, settings)
     except OSError as error:
         raise UserError(
-            f"the phantom cannot be written to {root}: {error.strerror or error}; free some "
+            f"the phantom cannot be written to {root}: {_reason(error)}; free some "
             "space or name a folder that can be written with data.root=PATH or data.cache=PATH"
         ) from error
     finally:
         shutil.rmtree(draft, ignore_errors=True)
     return root
+
+
+def _reason(error: OSError) -> str:
+    """What the system says. pydicom wraps its error, and puts a traceback into the text."""
+    found: BaseException | None = error
+    while found is not None:
+        if isinstance(found, OSError) and found.strerror:
+            return found.strerror
+        found = found.__cause__ or found.__context__
+    return next(iter(str(error).splitlines()), type(error).__name__)
 
 
 def _move_into_place(draft: Path, target: Path, settings: PhantomConfig) -> None:

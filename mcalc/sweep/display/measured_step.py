@@ -12,11 +12,13 @@ from torch import Tensor, nn
 
 from mcalc.allocator import keep_freed_memory
 from mcalc.config import Config
+from mcalc.errors import UserError
 from mcalc.iteration import usable_cores
 from mcalc.models import Learner, find_backbone
 from mcalc.models.backbones import CLASSES, Built
+from mcalc.models.stages import Stages
 from mcalc.models.undrawn import blank, put_head
-from mcalc.sweep.display.step_times import MeasuredStep
+from mcalc.sweep.display.step_times import MeasuredStep, StepFailedError, has_features
 from mcalc.training import all_cores, resolve_precision, use_threads, uses_gpu
 
 _MEASURED_STEPS = 3
@@ -41,7 +43,19 @@ def measured(config: Config, *, beside_others: bool = False) -> MeasuredStep:
     """A training step, measured now, and what else is known of its network then.
 
     `beside_others`: other processes are known to use the cores of this one.
+
+    Raises UserError, and StepFailedError in the place of a network's own errors.
     """
+    try:
+        return _measured(config, beside_others)
+    except UserError:
+        raise
+    except Exception as error:  # a package's code may fail in any way
+        first = next(iter(str(error).strip().splitlines()), "")[:200]
+        raise StepFailedError(f"{type(error).__name__}: {first}".removesuffix(": ")) from error
+
+
+def _measured(config: Config, beside_others: bool) -> MeasuredStep:
     name = config.backbone.name
     built = _built(name)
     kept = built.head if config.backbone.freeze == "all" else built.model
@@ -49,7 +63,8 @@ def measured(config: Config, *, beside_others: bool = False) -> MeasuredStep:
     offered = find_backbone(name).imagenet is not None
     seconds, alone = _step_seconds(config, built, beside_others)
     head = _head_seconds(config, built) if config.backbone.freeze == "all" else 0.0
-    return MeasuredStep(seconds, size, offered, datetime.now().astimezone(), head, alone)
+    features = _feature_bytes(config, built) if has_features(config) else 0
+    return MeasuredStep(seconds, size, offered, datetime.now().astimezone(), head, alone, features)
 
 
 def _step_seconds(config: Config, built: Built, beside_others: bool) -> tuple[float, bool]:
@@ -113,6 +128,22 @@ def _head_seconds(config: Config, built: Built) -> float:
     _, own = _fastest(step, _MEASURED_STEPS)
     use_threads(threads)
     return own
+
+
+def _feature_bytes(config: Config, built: Built) -> int:
+    """Bytes of one image's features; 0 for a network that cannot be cut, which keeps none."""
+    # late: PyTorch's tracer, which most plans do without
+    from mcalc.models import UncuttableError, cut_network
+
+    try:
+        cut = cut_network(built.model, Stages(built.stages, config.backbone))
+    except UncuttableError:
+        return 0
+    size, device = built.contract.size, next(built.model.parameters()).device
+    with torch.inference_mode():
+        features: Tensor = cut.frozen(torch.zeros(1, 3, size, size, device=device))
+    # as float32, whatever a package's network computes in
+    return 4 * features.numel()
 
 
 def _step(config: Config, built: Built, device: torch.device) -> Callable[[], None]:

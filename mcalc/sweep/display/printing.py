@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+import logging
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from optuna.trial import FrozenTrial, TrialState
@@ -20,13 +22,16 @@ from mcalc.config import (
 )
 from mcalc.console import console, format_time
 from mcalc.data import IndexedData
+from mcalc.errors import UserError
 from mcalc.models import weight_path
-from mcalc.sweep.display.estimate import Estimate, estimate, format_bytes
+from mcalc.sweep.display.estimate import Estimate, Estimator, format_bytes, most_of
 from mcalc.sweep.display.results import results_of, results_table, settings_of, varied_keys
 from mcalc.sweep.display.step_times import MeasuredStep
-from mcalc.sweep.planning import Compose, Plan, backbones_of, label
+from mcalc.sweep.planning import Compose, Plan, Search, backbones_of, corners, label
 from mcalc.sweep.store import DONE, OUTDATED, SweepStudy, check_same_definition, why_new
+from mcalc.training import resolved
 
+_log = logging.getLogger(__name__)
 _NOW = timedelta(minutes=1)
 """A plan that takes longer than this to make says when its steps were measured."""
 
@@ -48,30 +53,18 @@ def dry_run(
         check_same_definition(plan, study.facts(), study.attempts())
     print_plan(plan, study)
     _print_settings(plan)
-    newest = study.newest() if study else {}
-    runs = [
-        tuple(t for t in run if t.key not in newest or newest[t.key].state not in DONE)
-        for run in plan.trajectories()
-    ]
-    runs = [run for run in runs if run]
+    estimator = Estimator(data, measured)
     if plan.search:
-        first: tuple[PlannedTrial, ...] = (PlannedTrial("", "", "", plan.base, plan.fingerprint),)
-        # what is under way, or was cut off, is run to its end, or drawn anew
-        done = study.count() - len(study.running()) if study else 0
-        runs = [first] * max(0, (plan.search.trials or 0) - done) * max(1, len(plan.search.seeds))
-        if plan.search.hours:
-            console.print(f"the budget is {plan.search.hours:g} h of training")
-    if not runs:
+        found, unknown = _of_search(plan, plan.search, compose, study, estimator)
+    else:
+        found, unknown = _of_trials(plan, study, estimator), ()
+    if found is None:
         if not plan.search or plan.search.trials:
             console.print("nothing to run")
         return
-    found = estimate(runs, data, measured)
-    console.print(
-        f"at most {found.iterations} iterations, {format_time(found.seconds)} one after another "
-        f"({_origin(found)}; patience and pruning may "
-        f"end runs sooner); {format_bytes(found.disk)} of disk, and up to "
-        f"{format_bytes(found.checkpoint)} for a checkpoint while a run is under way"
-    )
+    _print_estimate(found, "about" if unknown else "at most")
+    if unknown:
+        console.print(f"what is searched may make it more: {', '.join(unknown)}")
     if found.recorded < found.runs:  # else networks of this kind have trained here
         _refuse_missing_weights(plan, compose, found.weights_known)
     console.print(
@@ -80,9 +73,80 @@ def dry_run(
     )
 
 
+def _of_trials(plan: Plan, study: SweepStudy | None, estimator: Estimator) -> Estimate | None:
+    """What the trials of a plan take that are not done; None where all are."""
+    # those that are done run again all the same with rerun=true
+    newest = study.newest() if study and not plan.base.rerun else {}
+    runs = [
+        tuple(t for t in run if t.key not in newest or newest[t.key].state not in DONE)
+        for run in plan.trajectories()
+    ]
+    runs = [run for run in runs if run]
+    return estimator.of(runs) if runs else None
+
+
+def _of_search(
+    plan: Plan, search: Search, compose: Compose, study: SweepStudy | None, estimator: Estimator
+) -> tuple[Estimate | None, Sequence[str]]:
+    """What is left of a search takes at most, and the searched settings that may make it more.
+
+    None where its trials are used up, or only its hours are counted.
+    """
+    if search.hours:
+        console.print(f"the budget is {search.hours:g} h of training")
+    # what is under way, or was cut off, is run to its end, or drawn anew
+    done = study.count() - len(study.running()) if study else 0
+    left = max(0, (search.trials or 0) - done)
+    if not left:
+        return None, ()
+    space = corners(plan, compose, resolved)
+    estimates, refused = [], None
+    for config in space.configs:
+        seeds = search.seeds or (config.seed,)
+        configs = [replace(config, seed=seed) for seed in seeds] * left
+        runs = [(PlannedTrial("", "", "", each, plan.fingerprint),) for each in configs]
+        try:
+            estimates.append(estimator.of(runs, features_differ=space.features_differ))
+        except UserError as error:  # values that do not go together: such a trial fails
+            refused = error
+    if refused and not estimates:
+        raise refused
+    return most_of(estimates), space.unknown
+
+
+def _print_estimate(found: Estimate, bound: str) -> None:
+    """The plan's iterations, time and disk, and which networks they leave out.
+
+    `bound`: `at most` or `about`.
+    """
+    for name, why in found.failed.items():
+        _log.warning(
+            f"  warning: a training step of backbone.name={name} failed ({why}): the plan cannot "
+            "say how long its runs take, nor how much disk, and its trials may fail as well"
+        )
+    if found.unmeasured == found.runs:
+        console.print(f"{bound} {found.iterations} iterations")
+        return
+    without = f"; without {', '.join(found.failed)}" if found.failed else ","
+    console.print(
+        f"{bound} {found.iterations} iterations{without} {format_time(found.seconds)} one after "
+        f"another ({_origin(found)}; patience and pruning may "
+        f"end runs sooner); {format_bytes(found.disk)} of disk, {_features(found)}and up to "
+        f"{format_bytes(found.checkpoint)} for a checkpoint while a run is under way"
+    )
+
+
+def _features(found: Estimate) -> str:
+    """What the cache grows by, where anything is frozen."""
+    if not found.features:
+        return ""
+    return f"up to {format_bytes(found.features)} for features in the cache, "
+
+
 def _origin(found: Estimate) -> str:
     """Where an estimate's times come from."""
-    if found.recorded == found.runs:
+    runs = found.runs - found.unmeasured
+    if found.recorded == runs:
         return "from this machine's record"
     assert found.measured is not None
     now = datetime.now().astimezone() - found.measured < _NOW
@@ -91,7 +155,7 @@ def _origin(found: Estimate) -> str:
         when += " beside other work, which makes it less exact"
     if found.recorded:
         return (
-            f"{found.recorded} of {found.runs} runs from this machine's record, the others from "
+            f"{found.recorded} of {runs} runs from this machine's record, the others from "
             f"a few steps, measured {when}"
         )
     return f"from a few steps, measured {when}"

@@ -16,8 +16,10 @@ from types import TracebackType
 from typing import TYPE_CHECKING, BinaryIO, Self
 
 from mcalc.config import Config
+from mcalc.errors import UserError
 from mcalc.importing import large_imports
 from mcalc.iteration import usable_cores
+from mcalc.sweep.display.step_times import StepFailedError
 
 if TYPE_CHECKING:
     import subprocess
@@ -75,8 +77,13 @@ class StepProcess:
             os.close(its)
 
     def measured(self, config: Config) -> MeasuredStep:
-        """A training step as a trial of this config would do it. Raises UserError."""
+        """A training step as a trial of this config would do it.
+
+        Raises UserError, and StepFailedError where the step does not work.
+        """
         answer = self._answer(config) if self._process else None
+        if isinstance(answer, Exception):
+            raise answer
         if answer is not None:
             return answer
         others = _Others() if self._failed else None
@@ -103,7 +110,7 @@ class StepProcess:
     ) -> None:
         self._end()
 
-    def _answer(self, config: Config) -> MeasuredStep | None:
+    def _answer(self, config: Config) -> MeasuredStep | UserError | StepFailedError | None:
         assert self._process is not None
         questions, answers = self._process.stdin, self._answers
         assert questions is not None
@@ -116,7 +123,7 @@ class StepProcess:
             self._end()
             self._failed = True
             return None
-        found: MeasuredStep = answer
+        found: MeasuredStep | UserError | StepFailedError = answer
         return found
 
     def _end(self) -> None:
@@ -189,7 +196,13 @@ def _answer_questions() -> None:
             config = pickle.load(sys.stdin.buffer)
         except EOFError:
             return
-        pickle.dump(measured(config, beside_others=others.are_busy()), answers)
+        answer: MeasuredStep | Exception
+        try:
+            answer = measured(config, beside_others=others.are_busy())
+        except (UserError, StepFailedError) as error:
+            # by its text: what a package's error holds may not be sent
+            answer = (UserError if isinstance(error, UserError) else StepFailedError)(str(error))
+        pickle.dump(answer, answers)
         answers.flush()
 
 

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from mcalc.atomic_write import write_text
+from mcalc.config import Config
 from mcalc.iteration import usable_cores
 from mcalc.user_cache import user_cache
 
@@ -40,6 +41,21 @@ class MeasuredStep:
     """Of an iteration of the head alone, on features; 0 where a plan trains more than it."""
     alone: bool = True
     """Whether the machine was quiet. Beside others a measurement is less exact, and is not kept."""
+    feature_bytes: int = 0
+    """Bytes of one image's features in the cache; 0 where none are kept (`has_features`)."""
+
+
+class StepFailedError(Exception):
+    """A network's training step raised an error, as a package's may; the message says which."""
+
+
+def has_features(config: Config) -> bool:
+    """Whether what is frozen sees the same images again and again, and is computed once.
+
+    As `mcalc.training.frozen`, without PyTorch.
+    """
+    freeze = config.backbone.freeze
+    return freeze == "all" or (freeze != "0" and not config.augment.enabled)
 
 
 def step_time(kind: tuple[str, ...], measure: Callable[[], MeasuredStep]) -> MeasuredStep:
@@ -88,6 +104,7 @@ def _step(fields: Mapping[str, Any]) -> MeasuredStep:
         bool(fields["offered"]),
         datetime.fromisoformat(fields["when"]).astimezone(),
         float(fields["head_seconds"]),
+        feature_bytes=int(fields["feature_bytes"]),
     )
 
 
@@ -99,6 +116,7 @@ def _write(steps: Mapping[str, MeasuredStep]) -> None:
             "offered": step.offered,
             "when": step.when.isoformat(timespec="seconds"),
             "head_seconds": step.head_seconds,
+            "feature_bytes": step.feature_bytes,
         }
         for key, step in steps.items()
     }

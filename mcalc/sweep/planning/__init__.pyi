@@ -2,6 +2,8 @@ from .components import SAMPLERS as SAMPLERS
 from .components import Component as Component
 from .components import build as build
 from .components import label as label
+from .costliest import Corners as Corners
+from .costliest import corners as corners
 from .launcher_choice import chosen as chosen
 from .plan import Compose as Compose
 from .plan import Plan as Plan

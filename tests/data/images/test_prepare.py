@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import multiprocessing
 import os
 import shutil
@@ -86,7 +85,7 @@ def test_the_second_time_nothing_is_decoded(lesions: list[Lesion], tmp_path: Pat
     np.testing.assert_array_equal(first.images, again.images)
 
 
-@pytest.mark.parametrize("name", ["images.npy", "about.json"])
+@pytest.mark.parametrize("name", ["images.npy", "about.json", "checksums"])
 @pytest.mark.parametrize("damage", ["a bit", "zeros", "end", "gone"])
 def test_what_a_disk_damaged_is_prepared_anew(
     lesions: list[Lesion], tmp_path: Path, caplog: pytest.LogCaptureFixture, name: str, damage: str
@@ -112,19 +111,56 @@ def test_what_a_disk_damaged_is_prepared_anew(
     assert not caplog.text
 
 
-def test_an_entry_of_an_earlier_version_has_no_checksum_and_is_used(
-    lesions: list[Lesion], tmp_path: Path
+@pytest.mark.parametrize(
+    ("name", "was", "now"),
+    [
+        ("about.json", b'"positions": [0,', b'"positions": [2,'),
+        ("about.json", b'"positions": [0,', b'"positions": [93,'),
+        ("about.json", b'"kept": [0,', b'"kept": [1,'),
+        ("about.json", b'"kept"', b'"kdpt"'),
+        ("about.json", b'"native_sizes": [[70,', b'"native_sizes": [[90,'),
+        ("images.npy", b"{'descr'", b"{\xa7descr'"),
+        ("images.npy", b"False, ", b"False( "),
+        ("images.npy", b"(3, 32, 32)", b"(3, 32, 32 "),
+        ("images.npy", b"NUMPY\x01", b"NUMPY\x02"),
+    ],
+)
+def test_no_changed_byte_changes_a_number_or_ends_in_a_parsers_error(
+    lesions: list[Lesion],
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    name: str,
+    was: bytes,
+    now: bytes,
 ) -> None:
-    ready(lesions, tmp_path / "cache")
-    (entry,) = entries(tmp_path / "cache")
-    about = tmp_path / "cache" / "prepared" / entry / "about.json"
-    content = json.loads(about.read_text())
-    del content["crc32"]
-    about.write_text(json.dumps(content))
-    digests = file_digests(lesions, Region.crop, tmp_path / "cache")
-    shutil.rmtree(tmp_path / "crops")
-    again = prepare_images(lesions, digests, 32, DataConfig(clahe=OFF), tmp_path / "cache")
-    assert len(again.images) == 3
+    cache = tmp_path / "cache"
+    before = ready(lesions, cache)
+    images = np.array(before.images)
+    (entry,) = entries(cache)
+    file = cache / "prepared" / entry / name
+    assert file.read_bytes().count(was) == 1
+    file.write_bytes(file.read_bytes().replace(was, now))
+    again = ready(lesions, cache)
+    np.testing.assert_array_equal(again.images, images)
+    np.testing.assert_array_equal(again.native_sizes, before.native_sizes)
+    assert (again.lesions, again.positions) == (before.lesions, before.positions)
+    assert f"the prepared images in {file.parent} are damaged" in caplog.text
+
+
+def test_an_entry_in_the_folder_of_another_is_prepared_anew(
+    lesions: list[Lesion], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    cache = tmp_path / "cache"
+    plain = np.array(ready(lesions, cache, OFF).images)
+    equalised = np.array(ready(lesions, cache, ClaheConfig()).images)
+    assert (plain != equalised).any()
+    one, other = (cache / "prepared" / name for name in entries(cache))
+    aside = one.rename(cache / "aside")
+    other.rename(one)
+    aside.rename(other)
+    np.testing.assert_array_equal(ready(lesions, cache, OFF).images, plain)
+    np.testing.assert_array_equal(ready(lesions, cache, ClaheConfig()).images, equalised)
+    assert caplog.text.count("are damaged, and are prepared anew") == 2
 
 
 def test_other_settings_or_contents_are_other_entries(

@@ -7,6 +7,8 @@ import hashlib
 import json
 import multiprocessing
 import os
+import subprocess
+import sys
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -563,3 +565,29 @@ def test_at_difficulty_1_images_do_not_separate_the_classes(tmp_path: Path) -> N
 def test_the_marker_names_the_settings(small: Path) -> None:
     marker = json.loads((small / "phantom.json").read_text())
     assert {key: value for key, value in marker.items() if key != "format_version"} == vars(SMALL)
+
+
+def test_a_full_disk_is_one_sentence(tmp_path: Path) -> None:
+    """Here a limit of the size of files, which ends a write as a full disk does."""
+    program = """
+import resource, sys
+from pathlib import Path
+from mcalc.config import PhantomConfig
+from mcalc.data.phantom.download import write_phantom
+from mcalc.errors import UserError
+resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
+try:
+    write_phantom(Path(sys.argv[1]), PhantomConfig(lesions=24))
+except UserError as error:
+    print(error)
+"""
+    place = tmp_path / "phantom"
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(place)],
+        capture_output=True, text=True, timeout=120, check=True,
+    )  # fmt: skip
+    assert done.stdout == (
+        f"the phantom cannot be written to {place}: File too large; free some space or name a "
+        "folder that can be written with data.root=PATH or data.cache=PATH\n"
+    )
+    assert not list(tmp_path.iterdir())
