@@ -108,9 +108,9 @@ def test_the_planned_features_are_those_that_lie_in_the_cache(
     run_sweep([*words, "dry_run=true"], compose_config)
     assert "for features in the cache" in capsys.readouterr().out
     run_sweep(words, compose_config)
-    # one file for both rates: numpy's header, the features, their checksum
+    # one file for both rates: numpy's header, the features, their name and checksum
     (file,) = (tmp_path / "cache" / "features").glob("*.npy")
-    assert found.features == file.stat().st_size - 128 - 4
+    assert found.features == file.stat().st_size - 128 - 24
 
 
 def test_a_plan_knows_without_pytorch_when_features_are_kept() -> None:

@@ -135,8 +135,10 @@ def _feature_bytes(config: Config, built: Built) -> int:
     # late: PyTorch's tracer, which most plans do without
     from mcalc.models import UncuttableError, cut_network
 
+    stages = Stages(built.stages, config.backbone)
+    stages.set_modes(built.model.train())
     try:
-        cut = cut_network(built.model, Stages(built.stages, config.backbone))
+        cut = cut_network(built.model, stages, built.head)
     except UncuttableError:
         return 0
     size, device = built.contract.size, next(built.model.parameters()).device
