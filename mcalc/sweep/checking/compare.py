@@ -17,7 +17,7 @@ from mcalc.sweep.checking.attempt import (
     identity_problems,
     score_problems,
 )
-from mcalc.sweep.store import DONE, Leases, Owner, SweepStudy, run_ids, trajectory_of
+from mcalc.sweep.store import DONE, Leases, Owner, SweepStudy, run_ids, trajectory_of, undrawn
 from mcalc.sweep.worker import NO_OBJECTIVE, work_of
 from mcalc.tracking import Tracker
 
@@ -46,6 +46,7 @@ class Remedy(Enum):
     restore = "it is restored in MLflow"
     void = "the earlier entry counts no longer"
     rename = "the study gets that name again"
+    redraw = "it counts no longer: the same command draws another in its place"
     title = "its name and tags are written anew"
     single = "it is written anew from its files, and replaces this one"
     single_again = "it is marked as replaced: the same command runs it again"
@@ -101,8 +102,11 @@ def check(study: SweepStudy, tracker: Tracker, leases: Leases) -> Report:
     mentioned = set()
     by_id = {run.run_id: run for run in runs}
     found += _nameless(study, by_id)
+    found += _half_drawn(study, owners)
     for attempt in newest.values():
         mentioned |= set(run_ids(attempt))
+        if undrawn(attempt, study.definition):
+            continue
         compared = list(_compare(study, attempt, by_id, tracker))
         mentioned |= {each.run_id for each in compared if each.run_id}
         found += compared
@@ -145,6 +149,17 @@ def _nameless(study: SweepStudy, by_id: Mapping[str, RecordedTrial]) -> Iterator
                 yield Finding(text, Remedy.attempt, attempt, ids[0])
             else:
                 yield Finding(text, Remedy.again, attempt)
+
+
+def _half_drawn(study: SweepStudy, owners: Mapping[str, Owner]) -> Iterator[Finding]:
+    """Configurations that lack parameters of the space: they ran with the defaults of these."""
+    for attempt in study.attempts():
+        if attempt.state not in (*DONE, TrialState.RUNNING):
+            continue
+        for name in undrawn(attempt, study.definition):
+            text = f"{_name(attempt)}: its parameter {name} was never drawn"
+            remedy = Remedy.none if _is_owned(study, attempt, owners) else Remedy.redraw
+            yield Finding(text, remedy, attempt)
 
 
 def _name(attempt: FrozenTrial) -> str:
@@ -315,7 +330,7 @@ def _run_problems(
         yield Finding(f"{run.name}: {text} (run {run.run_id})", remedy, attempt, run.run_id)
 
 
-def _is_owned(study: SweepStudy, attempt: FrozenTrial, owners: dict[str, Owner]) -> bool:
+def _is_owned(study: SweepStudy, attempt: FrozenTrial, owners: Mapping[str, Owner]) -> bool:
     searched = study.definition is not None
     work = work_of(attempt.number) if searched else trajectory_of(attempt)
     return work in owners

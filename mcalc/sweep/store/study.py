@@ -27,6 +27,7 @@ from mcalc.sweep.store.definition import (
     SHARED,
     check_same_definition,
 )
+from mcalc.sweep.store.draft import draw
 from mcalc.sweep.store.entry import ended, identity_of
 from mcalc.sweep.store.parameters import Parameters, is_within
 from mcalc.sweep.store.readable import rename_study, with_sound_attributes
@@ -385,8 +386,9 @@ class SweepStudy:
 
     def ask(self, search: Search) -> tuple[int, Values]:
         """Draw the next configuration: its number in the study, and its values."""
-        asked = self.study.ask(fixed_distributions=distributions(search))
-        return asked.number, dict(asked.params)
+        drawn = draw(self.study, self._id, self.storage.optuna, distributions(search))
+        number = self._number_of(drawn)
+        return number, dict(self._trial(number).params)
 
     def describe(self, number: int, trial: PlannedTrial) -> None:
         """Record what a drawn configuration is."""
