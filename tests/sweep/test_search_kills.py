@@ -106,6 +106,64 @@ def test_wherever_a_worker_is_killed_as_it_draws_the_same_is_drawn(
     assert number > 3, "it was killed at each of several writes"
 
 
+def _until_the_pruner(folder: Path, words: Sequence[str], instant: Instant, place: str) -> None:
+    """Run a sweep that dies as its pruner has said yes for the second time, or is to be asked."""
+    report, yes, value = SweepStudy.report, [0], [0]
+    store = optuna.storages.RDBStorage.set_trial_intermediate_value
+
+    def reported(*arguments: Any) -> bool:
+        answer = report(*arguments)
+        yes[0] += answer
+        if place == "answered" and yes[0] == 2:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return answer
+
+    def stored(*arguments: Any) -> None:
+        store(*arguments)
+        value[0] += yes[0] == 1
+        if place == "asked" and value[0] == 2:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    SweepStudy.report = reported  # type: ignore[method-assign]
+    optuna.storages.RDBStorage.set_trial_intermediate_value = stored  # type: ignore[method-assign]
+    console.quiet = True
+    sweep(folder, *words, instant=instant)
+
+
+@pytest.mark.parametrize(
+    ("pruner", "place"),
+    most_are_whole(
+        [
+            ("median", "answered"),
+            ("hyperband", "answered"),
+            ("median", "asked"),
+            ("hyperband", "asked"),
+            ("patient", "answered"),
+            ("{_target_: optuna.pruners.SuccessiveHalvingPruner}", "answered"),
+        ],
+        2,
+    ),
+)
+def test_a_configuration_that_is_resumed_is_pruned_where_it_would_have_been(
+    tmp_path: Path, sweeps: Path, pruner: str, place: str
+) -> None:
+    sweeps.joinpath("mine.yaml").write_text(
+        f"{SPACE}\nsampler: random\npruner: {pruner}\nbudget: {{trials: 9}}\n"
+    )
+    undisturbed, disturbed = tmp_path / "undisturbed", tmp_path / "disturbed"
+    instant = Instant(tmp_path / "log", evaluations=8)
+    sweep(undisturbed, "sweep=mine", instant=instant)
+    worker = fork(_until_the_pruner, disturbed, ["sweep=mine"], instant, place)
+    worker.join(120)
+    assert worker.exitcode == -signal.SIGKILL
+    # once more, as whoever resumes it may be killed too
+    worker = fork(_until_the_pruner, disturbed, ["sweep=mine"], instant, place)
+    worker.join(120)
+    sweep(disturbed, "sweep=mine", instant=instant)
+    assert recorded(disturbed) == recorded(undisturbed)
+    assert checked(disturbed).differences == []
+
+
 def half_drawn(folder: Path, **drawn: float) -> int:
     """An entry as versions before left it, whose worker was killed as it drew."""
     study = study_of(folder)
