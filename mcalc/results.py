@@ -162,6 +162,8 @@ class RecordedTrial:
     """None where only the run itself was read."""
     ended: str = ""
     """When its run was closed: `2026-11-27 06:51 UTC`; empty where that is not known."""
+    since: int = 0
+    """From when on it counts of its name: as it began or was asked for again, ms since 1970."""
 
     @property
     def key(self) -> str:

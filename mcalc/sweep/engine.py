@@ -201,10 +201,14 @@ class _SweepRun:
             void_given_up(self.study)
             return
         close_outdated(self.context, self.plan.trials)
+        if not self.plan.base.rerun:
+            self._take_over(runs)
+        # of what was taken over too
         keys = {trial.name: trial.key for trial in self.plan.trials}
-        let_count(self.study, self.context.tracker, keys)
-        if self.plan.base.rerun:
-            return
+        let_count(self.study, self.context.tracker, keys, runs)
+
+    def _take_over(self, runs: Sequence[RecordedTrial]) -> None:
+        """Keep planned trials that are finished in MLflow, and of which Optuna does not know it."""
         newest = self.study.newest()
         finished = {
             run.key: run

@@ -1,5 +1,6 @@
 from .best_network import BestNetwork as BestNetwork
 from .counting import count_again as count_again
+from .counting import reported as reported
 from .files import NETWORK_FILE as NETWORK_FILE
 from .files import NETWORK_GONE_FILE as NETWORK_GONE_FILE
 from .files import SAMPLES_FILE as SAMPLES_FILE

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from mlflow.entities import Run
 
-from mcalc.results import ASKED_AGAIN_TAG
+from mcalc.results import ASKED_AGAIN_TAG, RecordedTrial
 
 if TYPE_CHECKING:
     from mcalc.tracking.tracker import Tracker
@@ -31,12 +31,18 @@ def count_again(tracker: Tracker, run_id: str) -> None:
 
 def newest_first(runs: Iterable[Run]) -> list[Run]:
     """Runs in the order in which they count, those that began last or were asked for last first."""
-    return sorted(runs, key=_since, reverse=True)
+    return sorted(runs, key=since, reverse=True)
 
 
-def _since(run: Run) -> int:
-    """Milliseconds since 1970."""
-    since = int(run.info.start_time or 0)
+def reported(runs: Iterable[RecordedTrial]) -> dict[str, RecordedTrial]:
+    """By name, which of a sweep's runs a report shows; `runs` in the order in which they began."""
+    counted = [run for run in runs if run.state == "finished" and not run.superseded]
+    return {run.name: run for run in sorted(counted, key=lambda run: run.since)}
+
+
+def since(run: Run) -> int:
+    """From when on a run counts of its name, in milliseconds since 1970."""
+    counted = int(run.info.start_time or 0)
     with suppress(ValueError):  # a tag that somebody wrote by hand
-        since = max(since, int(run.data.tags.get(ASKED_AGAIN_TAG, since)))
-    return since
+        counted = max(counted, int(run.data.tags.get(ASKED_AGAIN_TAG, counted)))
+    return counted

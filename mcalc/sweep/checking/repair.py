@@ -40,7 +40,8 @@ def repair(
             _mend(study, tracker, finding)
             done.add(subject)
         yield finding.text, finding.remedy
-    let_count(study, tracker, counting)
+    parent = study.parent()
+    let_count(study, tracker, counting, tracker.runs_of(parent) if parent else ())
 
 
 def repair_single_runs(
