@@ -1,4 +1,5 @@
 from .best_network import BestNetwork as BestNetwork
+from .counting import call_run as call_run
 from .counting import count_again as count_again
 from .counting import reported as reported
 from .files import NETWORK_FILE as NETWORK_FILE

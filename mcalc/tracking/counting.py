@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from mlflow.entities import Run
 
-from mcalc.results import ASKED_AGAIN_TAG, RecordedTrial
+from mcalc.results import ASKED_AGAIN_TAG, RECORDED_AS_TAG, RecordedTrial
 
 if TYPE_CHECKING:
     from mcalc.tracking.tracker import Tracker
@@ -27,6 +27,20 @@ def count_again(tracker: Tracker, run_id: str) -> None:
             return
     if run := tracker.run(run_id):
         tracker.client.set_tag(run.run_id, ASKED_AGAIN_TAG, now)
+
+
+def call_run(tracker: Tracker, run_id: str, name: str) -> None:
+    """Give a run its row's name of now, for which it counts.
+
+    Nothing happens where MLflow has lost it, or a server does not have all of it yet.
+    """
+    run = tracker.run(run_id)
+    if run is None or run_id in {str(kept.info.run_id) for kept in tracker.unsent.runs()}:
+        return
+    if RECORDED_AS_TAG not in run.tags:
+        tracker.client.set_tag(run_id, RECORDED_AS_TAG, run.name)
+    tracker.client.update_run(run_id, name=name)
+    count_again(tracker, run_id)
 
 
 def newest_first(runs: Iterable[Run]) -> list[Run]:
