@@ -162,6 +162,8 @@ class RecordedTrial:
     """None where only the run itself was read."""
     ended: str = ""
     """When its run was closed: `2026-11-27 06:51 UTC`; empty where that is not known."""
+    since: int = 0
+    """From when on it counts of its name: as it began or was asked for again, ms since 1970."""
 
     @property
     def key(self) -> str:
@@ -270,6 +272,8 @@ SUPERSEDED_TAG = "mcalc.superseded_by"
 """Tag of a run that a later run of the same trial replaces."""
 ASKED_AGAIN_TAG = "mcalc.asked_again"
 """Tag of a run that counts though a later one has its name: since when, in ms since 1970."""
+RECORDED_AS_TAG = "mcalc.recorded_as"
+"""Tag of a run whose row has another name now: the name that it was recorded with."""
 FROM_RUN_TAG = "mcalc.from_run"
 """Tag of a re-run (`from_run=ID`): the run that it repeats."""
 SAME_TAG = "mcalc.same_as_from_run"

@@ -42,6 +42,7 @@ from mcalc.sweep.worker import (
     Execute,
     Rows,
     WorkerContext,
+    call_as_planned,
     close_outdated,
     have_weights,
     is_done,
@@ -54,6 +55,7 @@ from mcalc.sweep.worker import (
     void_given_up,
     warn_of_network_files,
 )
+from mcalc.tracking import call_run
 from mcalc.training import resolved
 from mcalc.trials import finish, forget_checkpoint, raise_disk_full
 
@@ -200,11 +202,17 @@ class _SweepRun:
         if self.plan.search:
             void_given_up(self.study)
             return
+        if call_as_planned(self.context, self.plan.trials) and runs:
+            runs = self.context.tracker.runs_of(self.parent)
         close_outdated(self.context, self.plan.trials)
+        if not self.plan.base.rerun:
+            self._take_over(runs)
+        # of what was taken over too
         keys = {trial.name: trial.key for trial in self.plan.trials}
-        let_count(self.study, self.context.tracker, keys)
-        if self.plan.base.rerun:
-            return
+        let_count(self.study, self.context.tracker, keys, runs)
+
+    def _take_over(self, runs: Sequence[RecordedTrial]) -> None:
+        """Keep planned trials that are finished in MLflow, and of which Optuna does not know it."""
         newest = self.study.newest()
         finished = {
             run.key: run
@@ -223,6 +231,8 @@ class _SweepRun:
             rows = Rows(self.context, self._job(lost))
             for trial in lost:
                 run = finished[trial.key]
+                if run.name != trial.name:
+                    call_run(self.context.tracker, run.run_id, trial.name)
                 outcome = Outcome(
                     trial.name, trial.key, run.state, run.run_id, run.metrics, manifest=run.manifest
                 )

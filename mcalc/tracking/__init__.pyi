@@ -1,5 +1,7 @@
 from .best_network import BestNetwork as BestNetwork
+from .counting import call_run as call_run
 from .counting import count_again as count_again
+from .counting import reported as reported
 from .files import NETWORK_FILE as NETWORK_FILE
 from .files import NETWORK_GONE_FILE as NETWORK_GONE_FILE
 from .files import SAMPLES_FILE as SAMPLES_FILE

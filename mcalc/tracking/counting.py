@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from mlflow.entities import Run
 
-from mcalc.results import ASKED_AGAIN_TAG
+from mcalc.results import ASKED_AGAIN_TAG, RECORDED_AS_TAG, RecordedTrial
 
 if TYPE_CHECKING:
     from mcalc.tracking.tracker import Tracker
@@ -29,14 +29,34 @@ def count_again(tracker: Tracker, run_id: str) -> None:
         tracker.client.set_tag(run.run_id, ASKED_AGAIN_TAG, now)
 
 
+def call_run(tracker: Tracker, run_id: str, name: str) -> None:
+    """Give a run its row's name of now, for which it counts.
+
+    Nothing happens where MLflow has lost it, or a server does not have all of it yet.
+    """
+    run = tracker.run(run_id)
+    if run is None or run_id in {str(kept.info.run_id) for kept in tracker.unsent.runs()}:
+        return
+    if RECORDED_AS_TAG not in run.tags:
+        tracker.client.set_tag(run_id, RECORDED_AS_TAG, run.name)
+    tracker.client.update_run(run_id, name=name)
+    count_again(tracker, run_id)
+
+
 def newest_first(runs: Iterable[Run]) -> list[Run]:
     """Runs in the order in which they count, those that began last or were asked for last first."""
-    return sorted(runs, key=_since, reverse=True)
+    return sorted(runs, key=since, reverse=True)
 
 
-def _since(run: Run) -> int:
-    """Milliseconds since 1970."""
-    since = int(run.info.start_time or 0)
+def reported(runs: Iterable[RecordedTrial]) -> dict[str, RecordedTrial]:
+    """By name, which of a sweep's runs a report shows; `runs` in the order in which they began."""
+    counted = [run for run in runs if run.state == "finished" and not run.superseded]
+    return {run.name: run for run in sorted(counted, key=lambda run: run.since)}
+
+
+def since(run: Run) -> int:
+    """From when on a run counts of its name, in milliseconds since 1970."""
+    counted = int(run.info.start_time or 0)
     with suppress(ValueError):  # a tag that somebody wrote by hand
-        since = max(since, int(run.data.tags.get(ASKED_AGAIN_TAG, since)))
-    return since
+        counted = max(counted, int(run.data.tags.get(ASKED_AGAIN_TAG, counted)))
+    return counted

@@ -11,7 +11,7 @@ from mlflow.entities import Run
 from mlflow.tracking import MlflowClient
 
 from mcalc.file_digest import file_sha256
-from mcalc.results import SAME_TAG, SUPERSEDED_TAG
+from mcalc.results import RECORDED_AS_TAG, SAME_TAG, SUPERSEDED_TAG
 from mcalc.tracking.files import CURVE_FILE, NETWORK_FILE, NETWORK_GONE_FILE, read_curve
 from mcalc.tracking.manifest import FILE, MANIFEST_TAG, Manifest, digest, read_manifest
 from mcalc.tracking.names import CURVE_COLUMNS, NOT_DRAWN, metric_names, plain_metrics, stand_twice
@@ -102,8 +102,11 @@ def _damaged_files(manifest: Manifest, folder: Path) -> list[str]:
 def _changed(manifest: Manifest, run: Run, tagged: str, known: str) -> list[str]:
     found = []
     # MLflow's page reads one of them, its searches the other
-    for name in sorted({str(run.info.run_name), run.data.tags.get(_NAME_TAG, manifest.name)}):
-        if name != manifest.name:
+    names = {str(run.info.run_name), run.data.tags.get(_NAME_TAG, manifest.name)}
+    # its row may have another name by now
+    renamed = len(names) == 1 and run.data.tags.get(RECORDED_AS_TAG) == manifest.name
+    for name in sorted(names):
+        if name != manifest.name and not renamed:
             found.append(f"its name is {name}, and was {manifest.name}")
     state = recorded_trial(run).state
     status = STATUS[manifest.state]

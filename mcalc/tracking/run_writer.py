@@ -20,7 +20,7 @@ from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, RunTag
 from mlflow.tracking import MlflowClient
 
 from mcalc.csv_cells import csv_text
-from mcalc.results import ASKED_AGAIN_TAG, ERROR_TAG, CurvePoint, Predictions
+from mcalc.results import ASKED_AGAIN_TAG, ERROR_TAG, RECORDED_AS_TAG, CurvePoint, Predictions
 from mcalc.tracking import manifest
 from mcalc.tracking.files import BASELINES_FILE, CROPS, MASKS, PREDICTIONS_FILE
 from mcalc.tracking.manifest import MANIFEST_TAG, Manifest, digest
@@ -307,7 +307,8 @@ def is_lasting(tag: str) -> bool:
 
     A worker that was killed while it closed the run may have left the digest of its own manifest.
     """
-    return tag.startswith("mcalc.") and tag not in (ERROR_TAG, MANIFEST_TAG, ASKED_AGAIN_TAG)
+    later = (ERROR_TAG, MANIFEST_TAG, ASKED_AGAIN_TAG, RECORDED_AS_TAG)
+    return tag.startswith("mcalc.") and tag not in later
 
 
 def entries(values: Mapping[str, float], step: int = 0) -> list[Metric]:

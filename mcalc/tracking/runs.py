@@ -11,6 +11,7 @@ from mlflow.tracking import MlflowClient
 
 from mcalc.errors import UserError
 from mcalc.results import Artifacts, RecordedTrial, check_format
+from mcalc.tracking.counting import since
 from mcalc.tracking.names import PARENT_TAG as PARENT_TAG
 from mcalc.tracking.names import all_settings, plain_metrics
 from mcalc.tracking.run_writer import STATE_TAG
@@ -91,6 +92,7 @@ def recorded_trial(run: Run, artifacts: Artifacts | None = None) -> RecordedTria
         tags=tags,
         artifacts=artifacts,
         ended=_time(run.info.end_time),
+        since=since(run),
     )
 
 

@@ -20,6 +20,7 @@ from mcalc.sweep.__main__ import main
 from mcalc.sweep.checking.compare import Report, check
 from mcalc.sweep.checking.repair import repair
 from mcalc.sweep.store import Leases, Storage, SweepStudy, storage_url, trajectory_of
+from mcalc.tracking.counting import count_again
 from mcalc.tracking.overview import unfinished_trials
 from mcalc.tracking.reader import read_trials
 from mcalc.training.checkpoint_place import checkpoint_path
@@ -335,3 +336,63 @@ def test_a_trial_that_was_begun_anew_is_told_until_it_has_a_result(
     assert [trial.name for trial in unfinished_trials(tracking, "mine")] == [NAMES[1]]
     sweep(tmp_path, *RATES)
     assert unfinished_trials(tracking, "mine") == []
+
+
+def test_a_row_that_is_edited_back_counts_after_optunas_store_was_lost(
+    tmp_path: Path, rows: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = composed(settings(tmp_path))
+    instant = Instant(tmp_path / "log", files=True)
+    for rate in (1, 5, 7, 1):
+        rows.write_text(f"rows:\n  A: {{head.weight_lr: {rate}}}\n  B: {{head.weight_lr: 3}}\n")
+        sweep(tmp_path, "sweep=mine", instant=instant)
+    for file in (tmp_path / "mlruns").glob("optuna.db*"):
+        file.unlink()
+
+    def counted() -> object:
+        (one,) = [each for each in study_of(config).current() if each.user_attrs["name"] == "A"]
+        shown = [run for run in read_trials(config.tracking, "mine") if run.name == "A"]
+        assert [run.run_id for run in shown] == [one.user_attrs["mlflow_run"]]
+        return one.user_attrs["identity"]["values"]["head.weight_lr"]
+
+    # what is lost with the store is what was asked for: by MLflow the first one counted
+    rows.write_text("rows:\n  A: {head.weight_lr: 5}\n  B: {head.weight_lr: 3}\n")
+    sweep(tmp_path, "sweep=mine", instant=instant)
+    assert counted() == 5
+    report, _ = checked(tmp_path)
+    assert report.differences == []
+    assert len(report.earlier) == 2
+    capsys.readouterr()
+    assert main(["check", f"tracking.dir={tmp_path / 'mlruns'}"]) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "is of that row before it was edited; Optuna's part of it is lost" in said
+    assert "Optuna and MLflow agree" in said
+    for rate in (7, 1, 5):
+        rows.write_text(f"rows:\n  A: {{head.weight_lr: {rate}}}\n  B: {{head.weight_lr: 3}}\n")
+        sweep(tmp_path, "sweep=mine", instant=instant)
+        assert counted() == rate
+    assert checked(tmp_path)[0].earlier == []
+    assert len((tmp_path / "log").read_text().split()) == 4
+
+
+def test_a_check_finds_that_a_report_shows_another_trial_of_a_name(
+    tmp_path: Path, rows: Path
+) -> None:
+    config = composed(settings(tmp_path))
+    for rate in (1, 5):
+        rows.write_text(f"rows:\n  A: {{head.weight_lr: {rate}}}\n")
+        sweep(tmp_path, "sweep=mine", instant=Instant(tmp_path / "log", files=True))
+    # as records of earlier versions may be: MLflow alone was told that the first one counts
+    first, last = checked(tmp_path)[1]
+    tracker = open_tracker(config)
+    count_again(tracker, first.run_id)
+    report, _ = checked(tmp_path)
+    (text,) = report.differences
+    assert text == f"A: a report shows run {first.run_id}, and Optuna has {last.run_id}"
+    assert list(repair(study_of(config), tracker, report.findings))
+    assert checked(tmp_path)[0].differences == []
+    (shown,) = read_trials(config.tracking, "mine")
+    assert shown.run_id == last.run_id
+    count_again(tracker, first.run_id)
+    sweep(tmp_path, "sweep=mine")
+    assert checked(tmp_path)[0].differences == []

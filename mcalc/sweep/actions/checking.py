@@ -65,6 +65,10 @@ def check_sweeps(config: Config, line: Line) -> int:
         console.print(f"{study.name}: {counts or 'no trials'}")
         for name in report.unfinished:
             console.print(f"  {name} was cut off: the same command resumes it")
+        for name in report.earlier:
+            console.print(
+                f"  {name} is of that row before it was edited; Optuna's part of it is lost"
+            )
         instead = "runs it anew" if study.definition is None else "draws another in its place"
         for name in report.outdated:
             console.print(

@@ -17,9 +17,9 @@ from mcalc.sweep.checking.attempt import (
     identity_problems,
     score_problems,
 )
-from mcalc.sweep.store import DONE, Leases, Owner, SweepStudy, run_ids, trajectory_of
+from mcalc.sweep.store import DONE, Leases, Owner, SweepStudy, run_ids, trajectory_of, undrawn
 from mcalc.sweep.worker import NO_OBJECTIVE, work_of
-from mcalc.tracking import Tracker
+from mcalc.tracking import Tracker, reported
 
 _STATES = {
     TrialState.COMPLETE: ("finished",),
@@ -44,8 +44,10 @@ class Remedy(Enum):
     supersede = "the run that is not Optuna's is marked as replaced"
     refile = "the run is filed under its sweep again"
     restore = "it is restored in MLflow"
+    count = "its run counts again"
     void = "the earlier entry counts no longer"
     rename = "the study gets that name again"
+    redraw = "it counts no longer: the same command draws another in its place"
     title = "its name and tags are written anew"
     single = "it is written anew from its files, and replaces this one"
     single_again = "it is marked as replaced: the same command runs it again"
@@ -75,6 +77,8 @@ class Report:
     """Trials that a stopped worker left; the same command resumes them."""
     outdated: list[str] = field(default_factory=list)
     """Those that it begins anew: a version of the code left them that computes other numbers."""
+    earlier: list[str] = field(default_factory=list)
+    """Runs of what rows were before they were edited, which Optuna's store lost: all is well."""
 
     @property
     def differences(self) -> list[str]:
@@ -101,8 +105,11 @@ def check(study: SweepStudy, tracker: Tracker, leases: Leases) -> Report:
     mentioned = set()
     by_id = {run.run_id: run for run in runs}
     found += _nameless(study, by_id)
+    found += _half_drawn(study, owners)
     for attempt in newest.values():
         mentioned |= set(run_ids(attempt))
+        if undrawn(attempt, study.definition):
+            continue
         compared = list(_compare(study, attempt, by_id, tracker))
         mentioned |= {each.run_id for each in compared if each.run_id}
         found += compared
@@ -112,14 +119,19 @@ def check(study: SweepStudy, tracker: Tracker, leases: Leases) -> Report:
         if is_open and not _is_owned(study, attempt, owners):
             numerics = attempt.user_attrs.get("identity", {}).get("numerics", NUMERICS_VERSION)
             (unfinished if numerics == NUMERICS_VERSION else outdated).append(_name(attempt))
-    earlier = {run_id for attempt in study.attempts() for run_id in run_ids(attempt)}
+    found += _not_shown(study, runs, last_of_name)
+    earlier: list[str] = []
+    attempted = {run_id for attempt in study.attempts() for run_id in run_ids(attempt)}
     for run in runs:
-        if run.run_id not in mentioned and (run.run_id not in earlier or run.state == "running"):
+        if run.run_id not in mentioned and (run.run_id not in attempted or run.state == "running"):
+            if _is_earlier(study, run, last_of_name):
+                earlier.append(f"{run.name} ({run.run_id}, {run.state})")
+                continue
             text = f"{run.name}: MLflow has a run ({run.run_id}, {run.state}) that Optuna knows not"
             remedy = Remedy.none if owners else _remedy_of_unknown(study, run, newest)
             found.append(Finding(text, remedy, run_id=run.run_id))
     counts = Counter(attempt.state.name.lower() for attempt in last_of_name.values())
-    return Report(dict(counts), found, unfinished, outdated)
+    return Report(dict(counts), found, unfinished, outdated, earlier)
 
 
 def check_single_runs(tracker: Tracker) -> list[Finding]:
@@ -147,6 +159,17 @@ def _nameless(study: SweepStudy, by_id: Mapping[str, RecordedTrial]) -> Iterator
                 yield Finding(text, Remedy.again, attempt)
 
 
+def _half_drawn(study: SweepStudy, owners: Mapping[str, Owner]) -> Iterator[Finding]:
+    """Configurations that lack parameters of the space: they ran with the defaults of these."""
+    for attempt in study.attempts():
+        if attempt.state not in (*DONE, TrialState.RUNNING):
+            continue
+        for name in undrawn(attempt, study.definition):
+            text = f"{_name(attempt)}: its parameter {name} was never drawn"
+            remedy = Remedy.none if _is_owned(study, attempt, owners) else Remedy.redraw
+            yield Finding(text, remedy, attempt)
+
+
 def _name(attempt: FrozenTrial) -> str:
     return str(attempt.user_attrs.get("name") or f"Optuna's entry {attempt.number}")
 
@@ -161,6 +184,31 @@ def _remedy_of_unknown(
     if run.state in ("finished", "pruned") and study.definition is None and not is_done:
         return Remedy.command
     return Remedy.supersede
+
+
+def _is_earlier(
+    study: SweepStudy, run: RecordedTrial, last_of_name: Mapping[str, FrozenTrial]
+) -> bool:
+    """Whether a run is of what a row was before an edit; who edits it back goes on with it."""
+    counting = last_of_name.get(run.name)
+    if counting is None or study.definition is not None or run.state == "running":
+        return False
+    return counting.user_attrs.get("key") not in (None, run.key)
+
+
+def _not_shown(
+    study: SweepStudy, runs: Sequence[RecordedTrial], last_of_name: Mapping[str, FrozenTrial]
+) -> Iterator[Finding]:
+    """Trials in place of which a report shows another one of their name."""
+    shown = reported(runs) if study.definition is None else {}
+    by_id = {run.run_id for run in runs}
+    for name, attempt in last_of_name.items():
+        ids = run_ids(attempt)
+        if attempt.state is not TrialState.COMPLETE or not ids or not by_id.issuperset(ids):
+            continue
+        if name in shown and shown[name].run_id not in ids:
+            text = f"{name}: a report shows run {shown[name].run_id}, and Optuna has {ids[0]}"
+            yield Finding(text, Remedy.count, attempt, ids[0])
 
 
 def _parent(study: SweepStudy, tracker: Tracker) -> Iterator[Finding]:
@@ -315,7 +363,7 @@ def _run_problems(
         yield Finding(f"{run.name}: {text} (run {run.run_id})", remedy, attempt, run.run_id)
 
 
-def _is_owned(study: SweepStudy, attempt: FrozenTrial, owners: dict[str, Owner]) -> bool:
+def _is_owned(study: SweepStudy, attempt: FrozenTrial, owners: Mapping[str, Owner]) -> bool:
     searched = study.definition is not None
     work = work_of(attempt.number) if searched else trajectory_of(attempt)
     return work in owners

@@ -14,7 +14,7 @@ from mcalc.sweep.checking.attempt import identity_of
 from mcalc.sweep.checking.compare import Finding, Remedy, title_of
 from mcalc.sweep.store import DEFINITION, EVALUATED, SweepStudy, run_ids
 from mcalc.sweep.worker import let_count
-from mcalc.tracking import Tracker
+from mcalc.tracking import Tracker, interrupt
 
 _REPAIRED = "nothing: its record was damaged"
 
@@ -40,7 +40,8 @@ def repair(
             _mend(study, tracker, finding)
             done.add(subject)
         yield finding.text, finding.remedy
-    let_count(study, tracker, counting)
+    parent = study.parent()
+    let_count(study, tracker, counting, tracker.runs_of(parent) if parent else ())
 
 
 def repair_single_runs(
@@ -86,6 +87,11 @@ def _mend(study: SweepStudy, tracker: Tracker, finding: Finding) -> None:
         sealed = sealed or (run.manifest if run else "")
         new = tracker.rewrite(run_id, sealed, study.parent())
         _rewrite_attempt(study, tracker, attempt, new)
+    elif attempt is not None and finding.remedy is Remedy.redraw:
+        for each in run_ids(attempt):
+            interrupt(tracker, each, finding.text)
+            tracker.supersede(each, _REPAIRED)
+        study.void(attempt.number, finding.text)
     elif attempt is not None and finding.remedy is Remedy.void:
         study.void(attempt.number, finding.text)
     elif run_id is not None and finding.remedy is Remedy.rename:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -199,7 +199,7 @@ def print_plan(plan: Plan, study: SweepStudy | None) -> None:
         _print_search(plan, study)
         return
     attempts = study.attempts() if study else []
-    newest = {a.user_attrs.get("key"): a for a in attempts}
+    newest = {str(a.user_attrs.get("key")): a for a in attempts}
     reasons = why_new(plan, attempts)
     runs = plan.trajectories()
     words = {
@@ -216,9 +216,18 @@ def print_plan(plan: Plan, study: SweepStudy | None) -> None:
         f"{finished} finished, {waiting} to run{also}"
     )
     for number, run in enumerate(runs, start=1):
-        names = " + ".join(f"{short_name(trial.name)} ({words[trial.key]})" for trial in run)
+        names = " + ".join(
+            f"{short_name(trial.name)} ({words[trial.key]}{_before(trial, newest)})"
+            for trial in run
+        )
         shared = " share one run" if len(run) > 1 else ""
         console.print(f"  run {number}: {names}{shared}")
+
+
+def _before(trial: PlannedTrial, newest: Mapping[str, FrozenTrial]) -> str:
+    """What a recorded trial is called until the command runs, where its row was renamed."""
+    recorded = newest[trial.key].user_attrs.get("name") if trial.key in newest else trial.name
+    return "" if recorded == trial.name else f", recorded as {short_name(str(recorded))}"
 
 
 def _word(attempt: FrozenTrial | None, reason: str | None) -> str:

@@ -7,12 +7,14 @@ from .definition import check_same_definition as check_same_definition
 from .definition import say_older as say_older
 from .entry import EVALUATED as EVALUATED
 from .entry import FLAT as FLAT
+from .entry import HALF_DRAWN as HALF_DRAWN
 from .entry import METRIC_NAMES as METRIC_NAMES
 from .entry import OUTDATED as OUTDATED
 from .entry import RESULTS as RESULTS
 from .entry import result as result
 from .entry import run_ids as run_ids
 from .entry import trajectory_of as trajectory_of
+from .entry import undrawn as undrawn
 from .halts import Halt as Halt
 from .halts import HaltKind as HaltKind
 from .halts import Halts as Halts

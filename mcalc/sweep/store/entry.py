@@ -28,6 +28,15 @@ METRIC_NAMES = {
 
 OUTDATED = "was cut off, and its numbers would be others now"
 """Why an attempt is closed that a stopped worker left, and that is not gone on with."""
+HALF_DRAWN = "was cut off before all of its parameters were drawn"
+"""Why a search goes on with another configuration; a draw of this version is whole or not there."""
+
+
+def undrawn(attempt: FrozenTrial, definition: Mapping[str, Any] | None) -> list[str]:
+    """Parameters of a search's space that an attempt never had; of explicit trials none."""
+    space = (definition or {}).get("space", ())
+    planned = attempt.user_attrs.get("identity", {}).get("values", {})
+    return [name for name in space if name not in attempt.params and name not in planned]
 
 
 def ended(outcome: Outcome) -> tuple[dict[str, Any], TrialState]:

@@ -9,6 +9,7 @@ after a grace period.
 A lease is acquired by inserting a row with a unique key, which every database does completely or
 not at all. It is free again when its owner releases it or has died. A process of this machine is
 looked up by number and start time; one of another machine is dead when its heartbeat has stopped.
+A copy of a record has the leases of its original's workers, who work there and not here.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError, OperationalError
 
 from mcalc.retry import UnreachableError
+from mcalc.sqlite_file import file_of
 from mcalc.sweep.store.storage import Storage
 
 HEARTBEAT_SECONDS = 10.0
@@ -50,6 +52,13 @@ _leases = sa.Table(
     sa.Column("process", sa.BigInteger, nullable=False),
     sa.Column("process_started", sa.Float(53), nullable=False),
     sa.Column("beat", sa.BigInteger, key="heartbeat", nullable=False),
+)
+# beside it: records of before have no such column
+_places = sa.Table(
+    "mcalc_lease_places",
+    _metadata,
+    sa.Column("token", sa.String(36), primary_key=True),
+    sa.Column("place", sa.String(64), nullable=False),
 )
 _INITIAL_PID_NAMESPACE = "pid:[4026531836]"
 """Linux's name of the PID namespace of a whole machine, as opposed to a container's."""
@@ -76,6 +85,7 @@ class Leases:
         self._watched: dict[str, tuple[int, float]] = {}
         self._mine: set[str] = set()
         storage.create_tables(_metadata)
+        self._place = _place_of(storage.url)
 
     @contextmanager
     def acquire(self, work: str) -> Iterator[Owner | Lease]:
@@ -119,7 +129,7 @@ class Leases:
 
     def _owners(self) -> dict[str, Owner]:
         with self.storage.engine.connect() as connection:
-            rows = connection.execute(sa.select(_leases).where(_leases.c.study == self.study)).all()
+            rows = connection.execute(_with_places(_leases.c.study == self.study)).all()
         return {row.work: _owner(row) for row in rows if not self._is_dead(row)}
 
     def _take(self, work: str) -> str | Owner:
@@ -140,18 +150,22 @@ class Leases:
             try:
                 with self.storage.engine.begin() as connection:
                     connection.execute(sa.insert(_leases).values(row))
+                    if self._place:
+                        place = {"token": token, "place": self._place}
+                        connection.execute(sa.insert(_places).values(place))
                 return token
             except IntegrityError:
                 pass  # somebody has it
             with self.storage.engine.begin() as connection:
                 found = connection.execute(
-                    sa.select(_leases).where(_leases.c.study == self.study, _leases.c.work == work)
+                    _with_places(_leases.c.study == self.study, _leases.c.work == work)
                 ).first()
                 if found is None:
                     continue  # released in between
                 if not self._is_dead(found):
                     return _owner(found)
                 connection.execute(sa.delete(_leases).where(_leases.c.token == found.token))
+                connection.execute(sa.delete(_places).where(_places.c.token == found.token))
 
     def _drop(self, work: str, token: str) -> None:
         with self.storage.engine.begin() as connection:
@@ -160,13 +174,16 @@ class Leases:
                     _leases.c.study == self.study, _leases.c.work == work, _leases.c.token == token
                 )
             )
+            connection.execute(sa.delete(_places).where(_places.c.token == token))
 
     def remove_all(self) -> None:
         """Delete every lease of the study, as it is removed."""
         self.storage.retry(self._remove_all)
 
     def _remove_all(self) -> None:
+        held = sa.select(_leases.c.token).where(_leases.c.study == self.study)
         with self.storage.engine.begin() as connection:
+            connection.execute(sa.delete(_places).where(_places.c.token.in_(held)))
             connection.execute(sa.delete(_leases).where(_leases.c.study == self.study))
 
     def heartbeat(self, token: str) -> bool:
@@ -197,6 +214,8 @@ class Leases:
 
     def _is_dead(self, row: sa.Row[tuple[object, ...]]) -> bool:
         if row.host == socket.gethostname() and row.pid_namespace == _pid_namespace():
+            if row.place and row.place != self._place:
+                return True  # it works at the record that this one is a copy of
             if row.boot == _boot():
                 return not _runs(row.process, row.process_started) or (
                     row.process == os.getpid() and row.token not in self._mine
@@ -254,6 +273,22 @@ class Lease:
                     return
             except (UnreachableError, OperationalError):
                 continue  # the worker itself reports it when it next needs the store
+
+
+def _with_places(*which: sa.ColumnElement[bool]) -> sa.Select[tuple[object, ...]]:
+    """Leases, each with the file that it was written to, where that is recorded."""
+    both = _leases.outerjoin(_places, _leases.c.token == _places.c.token)
+    return sa.select(*_leases.c, _places.c.place).select_from(both).where(*which)
+
+
+def _place_of(url: str) -> str:
+    """The file of a store as this machine tells it from its copies; empty for a server."""
+    file = file_of(url)
+    try:
+        found = file.stat() if file else None
+    except OSError:
+        return ""
+    return f"{found.st_dev}:{found.st_ino}" if found else ""
 
 
 def _owner(row: sa.Row[tuple[object, ...]]) -> Owner:

@@ -27,8 +27,10 @@ from mcalc.sweep.store.definition import (
     SHARED,
     check_same_definition,
 )
+from mcalc.sweep.store.draft import draw
 from mcalc.sweep.store.entry import ended, identity_of
 from mcalc.sweep.store.parameters import Parameters, is_within
+from mcalc.sweep.store.pruning import is_pruned
 from mcalc.sweep.store.readable import rename_study, with_sound_attributes
 from mcalc.sweep.store.samplers import distributions, pruner_of, sampler_of
 from mcalc.sweep.store.storage import Storage
@@ -345,13 +347,8 @@ class SweepStudy:
         return params, {name: known[name] for name in params}
 
     def report(self, number: int, step: int, value: float) -> bool:
-        """Add an evaluation of a running trial; True where the pruner ends it.
-
-        A step that was recorded before a worker died is kept.
-        """
-        if step not in self._trial(number).intermediate_values:
-            self.storage.optuna.set_trial_intermediate_value(self._trial_id(number), step, value)
-        return self.study.pruner.prune(self.study, self._trial(number))
+        """Add an evaluation of a running trial; True where the pruner ends it."""
+        return is_pruned(self.study, self.storage.optuna, self._trial(number), step, value)
 
     def _trial_id(self, number: int) -> int:
         return self.storage.optuna.get_trial_id_from_study_id_trial_number(self._id, number)
@@ -385,8 +382,9 @@ class SweepStudy:
 
     def ask(self, search: Search) -> tuple[int, Values]:
         """Draw the next configuration: its number in the study, and its values."""
-        asked = self.study.ask(fixed_distributions=distributions(search))
-        return asked.number, dict(asked.params)
+        drawn = draw(self.study, self._id, self.storage.optuna, distributions(search))
+        number = self._number_of(drawn)
+        return number, dict(self._trial(number).params)
 
     def describe(self, number: int, trial: PlannedTrial) -> None:
         """Record what a drawn configuration is."""

@@ -6,6 +6,7 @@ from .counting import let_count as let_count
 from .explicit import Rows as Rows
 from .explicit import close_cancelled as close_cancelled
 from .job import run_job as run_job
+from .naming import call_as_planned as call_as_planned
 from .outdated import close_outdated as close_outdated
 from .outdated import void_given_up as void_given_up
 from .overlap import overlapping as overlapping

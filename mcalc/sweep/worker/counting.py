@@ -6,16 +6,25 @@ means the trial before. It is recorded already, and does not begin again.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from optuna.trial import FrozenTrial
 
-from mcalc.sweep.store import SweepStudy, run_ids
-from mcalc.tracking import Tracker, count_again
+from mcalc.results import RecordedTrial
+from mcalc.sweep.store import DONE, SweepStudy, run_ids
+from mcalc.tracking import Tracker, count_again, reported
 
 
-def let_count(study: SweepStudy, tracker: Tracker, keys: Mapping[str, str]) -> None:
+def let_count(
+    study: SweepStudy,
+    tracker: Tracker,
+    keys: Mapping[str, str],
+    runs: Iterable[RecordedTrial] = (),
+) -> None:
     """Let the trial of this key count of each name; `keys` by name.
+
+    `runs`: those of the sweep in MLflow, where they are known: one that a report shows in place of
+    the trial's gives way, as after Optuna's store was lost and with it what was asked for.
 
     Names that are not among them, and those whose trial of this key is not recorded, stay as they
     are: what is recorded next counts.
@@ -33,10 +42,13 @@ def let_count(study: SweepStudy, tracker: Tracker, keys: Mapping[str, str]) -> N
     for name, attempt in wanted.items():
         if attempt.number != last[name].number:
             now[name] = (keys[name], last[name].number)
+    shown = reported(runs)
     # the study last: whoever is killed in between does all of it again
-    for name in known.keys() | now.keys():
-        if known.get(name) != now.get(name) and name in wanted:
-            for run_id in run_ids(wanted[name]):
+    for name, attempt in wanted.items():
+        ids = run_ids(attempt)
+        is_shown = name not in shown or shown[name].run_id in ids or attempt.state not in DONE
+        if known.get(name) != now.get(name) or not is_shown:
+            for run_id in ids:
                 count_again(tracker, run_id)
     if now != known:
         study.prefer(now)

@@ -20,9 +20,18 @@ from mcalc.data.loading import run_length
 from mcalc.errors import UserError
 from mcalc.results import CurvePoint, Outcome, TrialResult
 from mcalc.sweep.planning import Search, Values
-from mcalc.sweep.store import DEFINITION, OUTDATED, Job, Lease, SweepStudy, result
+from mcalc.sweep.store import (
+    DEFINITION,
+    HALF_DRAWN,
+    OUTDATED,
+    Job,
+    Lease,
+    SweepStudy,
+    result,
+    undrawn,
+)
 from mcalc.sweep.worker.context import LeaseListener, WorkerContext, with_retries
-from mcalc.tracking import interrupt
+from mcalc.sweep.worker.outdated import give_up
 from mcalc.training import refuse_precision
 from mcalc.trials import finish, forget_checkpoint
 
@@ -85,11 +94,15 @@ class SearchStep:
                             continue
                         known = study.attempt(each.number)
                         # its worker may have ended it since
-                        if known.state is TrialState.RUNNING:
-                            refuse_precision(self.config.trainer)
-                            study.search_with(self.search, self._evaluations)
-                            runs = dict(known.user_attrs.get("runs", {}))
-                            return known.number, dict(known.params), held, runs
+                        if known.state is not TrialState.RUNNING:
+                            continue
+                        runs = dict(known.user_attrs.get("runs", {}))
+                        if undrawn(known, study.definition):
+                            give_up(self.context, known.number, runs.values(), HALF_DRAWN)
+                            continue
+                        refuse_precision(self.config.trainer)
+                        study.search_with(self.search, self._evaluations)
+                        return known.number, dict(known.params), held, runs
                     if is_used_up(self.search, study):
                         return None
                     refuse_precision(self.config.trainer)
@@ -127,7 +140,9 @@ class _Configuration:
             _log.error(f"  {self.name} failed: {error}")
             return self._end(Outcome(self.name, "", "failed", None, {}, str(error)))
         if not {trial.key for trial in trials}.issuperset(self.runs):
-            return self._give_up()
+            # the numerics of the code or the data changed since, and its evaluations are the
+            # pruner's, which cannot be exchanged
+            return give_up(self.context, self.number, self.runs.values(), OUTDATED)
         # with one seed a configuration is a trial
         first, *others = trials
         key = digest([trial.key for trial in trials]) if others else first.key
@@ -139,20 +154,6 @@ class _Configuration:
                 if isinstance(held, Lease):
                     return self._copy(key) or self._train(trials, key)
             time.sleep(_PAUSE)
-
-    def _give_up(self) -> Outcome:
-        """Let an attempt that was cut off count no longer: its runs are of other numbers.
-
-        The numerics of the code or the data changed since. Its evaluations are the pruner's, and
-        cannot be exchanged; another configuration is drawn in its place.
-        """
-        for run_id in self.runs.values():
-            interrupt(self.context.tracker, run_id, OUTDATED)
-            self.context.tracker.supersede(run_id, f"nothing: {OUTDATED}")
-        _log.info(f"  {self.name} {OUTDATED}: another configuration takes its place")
-        outcome = self._end(Outcome(self.name, "", "failed", None, {}, OUTDATED))
-        self.context.study.void(self.number, OUTDATED)
-        return replace(outcome, state="left")
 
     def _copy(self, key: str) -> Outcome | None:
         """The outcome of another attempt at the same configuration, if one is complete."""

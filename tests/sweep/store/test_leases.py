@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 import time
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
+from mcalc.sqlite_file import url_of
 from mcalc.sweep.store import leases as module
 from mcalc.sweep.store.leases import Lease, Leases, Owner
 from mcalc.sweep.store.storage import Storage
@@ -211,3 +213,30 @@ def test_a_lease_from_before_the_machine_was_started_anew_is_free(
             connection.execute(text("update mcalc_claims set boot = 'before the power cut'"))
         with watcher.acquire("work") as held:
             assert isinstance(held, Lease)
+
+
+def test_a_copy_of_a_record_does_not_wait_for_its_originals_worker(
+    tmp_path: Path, url: str
+) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLD, url], stdout=subprocess.PIPE, text=True
+    ) as owner:
+        assert owner.stdout is not None
+        assert owner.stdout.readline() == "Lease\n"
+        copied = tmp_path / "copied"
+        copied.mkdir()
+        for file in tmp_path.glob("*.db*"):
+            shutil.copy(file, copied)
+        (database,) = copied.glob("*.db")
+        copy, original = (Leases(Storage(each, 5), "study") for each in (url_of(database), url))
+        assert copy.owners() == {}
+        with copy.acquire("work") as held:
+            assert isinstance(held, Lease)
+        with original.acquire("work") as held:
+            assert isinstance(held, Owner)
+        # a version before wrote no place
+        with original.storage.engine.begin() as connection:
+            connection.execute(text("delete from mcalc_lease_places"))
+        assert list(original.owners()) == ["work"]
+        owner.kill()
+    assert original.owners() == {}
