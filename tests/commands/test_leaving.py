@@ -140,6 +140,53 @@ def test_output_that_cannot_be_written_is_said(command: tuple[str, ...], tmp_pat
     assert line.startswith("error: what was printed could not be written (No space left")
 
 
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", ">&- 2>&-", "<&- >&- 2>&-"])
+@pytest.mark.parametrize(
+    ("command", "status", "out", "err"),
+    [
+        ("mcalc.train --help", 0, "usage: ", ""),
+        ("mcalc.train --help all", 0, "Settings of all commands", ""),
+        ("mcalc.train nope=1", 2, "", "error: unknown key 'nope'"),
+        ("mcalc.report tracking.dir=none", 2, "", "error: nothing is recorded in none"),
+    ],
+)
+def test_a_closed_stream_changes_neither_status_nor_the_other_stream(
+    closed: str, command: str, status: int, out: str, err: str, tmp_path: Path
+) -> None:
+    done = subprocess.run(
+        ["sh", "-c", f"exec {sys.executable} -m {command} {closed}"], cwd=tmp_path, text=True,
+        timeout=120, check=False, capture_output=True, env=environment(),
+    )  # fmt: skip
+    assert done.returncode == status, done.stderr
+    for stream, text, number in ((done.stdout, out, " >&-"), (done.stderr, err, "2>&-")):
+        if number in f" {closed}" or not text:
+            assert stream == ""
+        else:
+            assert text in stream
+
+
+def test_what_is_opened_later_gets_no_number_of_a_closed_stream(tmp_path: Path) -> None:
+    """A library in C that prints would write into it."""
+    program = tmp_path / "program.py"
+    program.write_text(
+        "import os\n"
+        "from pathlib import Path\n"
+        "from mcalc.leaving import run_as_program\n"
+        "def work():\n"
+        "    with Path('database').open('wb') as file:\n"
+        "        os.write(1, b'printed')\n"
+        "        os.write(2, b'printed')\n"
+        "        return file.fileno() <= 2\n"
+        "run_as_program(work)\n"
+    )
+    done = subprocess.run(
+        ["sh", "-c", f"exec {sys.executable} {program} <&- >&- 2>&-"], cwd=tmp_path,
+        timeout=120, check=False, env=environment(),
+    )  # fmt: skip
+    assert done.returncode == 0
+    assert (tmp_path / "database").read_bytes() == b""
+
+
 @whole_program
 @pytest.mark.parametrize(
     ("command", "status"),
