@@ -108,10 +108,10 @@ report: $(READY)  ## Write every table and the HTML page from what is recorded
 	$(TABLES)
 
 ui: $(READY)  ## Open MLflow on 127.0.0.1:PORT (5000) over RUNS (mlruns)
-	@$(RUN) -m mcalc.tracking.page '$(RUNS)' $(PORT)
+	@$(RUN) -m mcalc.tracking.page '$(RUNS)' '$(PORT)'
 
 dashboard: $(READY)  ## Open Optuna's dashboard on 127.0.0.1:DASHBOARD_PORT (8080) over STORAGE
-	@$(RUN) -m mcalc.sweep.dashboard '$(STORAGE)' $(DASHBOARD_PORT)
+	@$(RUN) -m mcalc.sweep.dashboard '$(STORAGE)' '$(DASHBOARD_PORT)'
 
 test: $(READY)  ## Run the tests, but for launchers, Ray, PostgreSQL and the longest
 	$(TEST) -m pytest -n auto --dist loadgroup -m 'not distributed and not whole' $(TESTS)
