@@ -326,3 +326,67 @@ def test_a_signal_in_a_callback_whose_exceptions_python_drops_ends_the_command(
     )  # fmt: skip
     assert done.returncode == status, done.stderr
     assert len(done.stderr.splitlines()) == 1
+
+
+SLOW = """
+import time
+from pathlib import Path
+
+Path("importing").touch()
+try:
+    for _ in range(100):
+        time.sleep(0.02)
+except BaseException as error:
+    Path("raised").write_text(repr(error))
+    END
+Path("imported").touch()
+"""
+IMPORTING = """
+import sys, time
+import mcalc.train
+
+def work(line):
+    IMPORT
+    time.sleep(60)
+    return 0
+
+mcalc.train.run = work
+sys.exit(mcalc.train.main(["head.weight_lr=1"]))
+"""
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 75), (signal.SIGINT, 130)])
+@pytest.mark.parametrize(
+    "end", ["raise ImportError('initialization failed') from None", "pass"], ids=["turned", "lost"]
+)
+@pytest.mark.parametrize(
+    "imports",
+    ["import slow", "try:\n        import slow\n    except ImportError:\n        pass"],
+    ids=["needed", "tried"],
+)
+def test_a_signal_waits_for_the_end_of_an_import(
+    number: signal.Signals, status: int, end: str, imports: str, tmp_path: Path
+) -> None:
+    """Modules in C turn an exception of a signal into an ImportError; some drop it."""
+    (tmp_path / "slow.py").write_text(SLOW.replace("END", end))
+    (tmp_path / "program.py").write_text(IMPORTING.replace("IMPORT", imports))
+    started = subprocess.Popen(
+        [sys.executable, "program.py"], cwd=tmp_path, env=environment(), stderr=subprocess.PIPE,
+        text=True,
+    )  # fmt: skip
+    try:
+        deadline = time.monotonic() + 60
+        while not (tmp_path / "importing").exists():
+            assert started.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        started.send_signal(number)
+        began = time.monotonic()
+        _, said = started.communicate(timeout=100)
+        assert time.monotonic() - began < 30
+    finally:
+        started.kill()
+    assert started.returncode == status, said
+    assert len(said.splitlines()) == 1
+    assert not (tmp_path / "raised").exists()
+    assert (tmp_path / "imported").exists()
