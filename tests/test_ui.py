@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import socket
+import subprocess
 import urllib.request
 from pathlib import Path
 
@@ -93,3 +94,16 @@ def words(process: psutil.Process) -> list[str]:
         return process.cmdline()
     except psutil.Error:
         return []
+
+
+@pytest.mark.parametrize("target", ["tables", "tables-matlab", "audit"])
+def test_make_says_once_that_the_data_are_not_there(target: str, tmp_path: Path) -> None:
+    done = subprocess.run(
+        # what is installed is no matter here
+        ["make", "-o", ".venv/.installed", target, f"DATA={tmp_path / 'none'}", f"RUNS={tmp_path}"],
+        cwd=ROOT, capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    assert done.returncode == 2
+    first, *others = done.stderr.splitlines()
+    assert first == f"error: DATA={tmp_path}/none is no folder: name that of a CBIS-DDSM download"
+    assert not [line for line in others if not line.startswith("make: ")]
