@@ -8,7 +8,8 @@
     network = runs.network("AL3", "mlruns")    # network.odds(images), network.classifier
 
 A trial is named as for `python -m mcalc.predict`: by its name, `SWEEP/NAME`, or the id of its
-MLflow run. Nothing is ever written. docs/predict.md has an example.
+MLflow run. Nothing is ever written but PyTorch's folder in the user's cache. docs/predict.md has an
+example.
 """
 
 from __future__ import annotations
@@ -98,6 +99,9 @@ def network(trial: str, directory: str | os.PathLike[str] = DIRECTORY) -> Traine
     """
     from dataclasses import replace
 
+    from mcalc.user_cache import keep_compiled_here
+
+    keep_compiled_here()  # before PyTorch is imported, which makes a folder
     from mcalc.predict.network import open_network
 
     return open_network(replace(Config(), tracking=_record(directory)), (), trial)
