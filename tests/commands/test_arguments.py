@@ -38,7 +38,10 @@ def refused(command: Command, *arguments: str) -> str:
         ("~backbone", "cannot be deleted"),
         ("backbone=", "no such choice (there are alexnet"),
         ("backbone@x=alexnet", "expected backbone=alexnet"),
-        ("head.weight_lr=1,,2", "'head.weight_lr=1,,2' is not understood"),
+        (
+            "head.weight_lr=1,,2",
+            "'head.weight_lr=1,,2' is not understood: between its commas a value is empty",
+        ),
         ("head.weight_lr=[1", "'head.weight_lr=[1' is not understood"),
         ("head.weight_lr='1", "is not understood: expected key=value"),
         ("head.weight_lr={a: 1}", "expected a number"),
