@@ -390,3 +390,26 @@ def test_a_signal_waits_for_the_end_of_an_import(
     assert len(said.splitlines()) == 1
     assert not (tmp_path / "raised").exists()
     assert (tmp_path / "imported").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "resumes"),
+    [
+        (["-m", "head.weight_lr=1,2"], True),
+        (["-m", "head.weight_lr=1,2", "dry_run=true"], False),
+        (["--cfg", "job"], False),
+    ],
+)
+def test_only_what_has_begun_is_said_to_resume(
+    arguments: list[str], resumes: bool, tmp_path: Path
+) -> None:
+    (tmp_path / "program.py").write_text(
+        "import sys\nimport mcalc.train\n\ndef work(line):\n    raise KeyboardInterrupt\n\n"
+        "mcalc.train.run = work\nsys.exit(mcalc.train.main(sys.argv[1:]))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "program.py", *arguments], cwd=tmp_path, env=environment(),
+        capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    assert done.returncode == 130, done.stderr
+    assert ("resumes" in done.stderr) == resumes
