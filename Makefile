@@ -52,6 +52,10 @@ endif
 MATLAB += $(if $(WEIGHTS),'backbone.weights=$(WEIGHTS)') $(ARGS)
 TABLES := $(RUN) -m mcalc.report 'tracking.dir=$(RUNS)' 'out=$(REPORT)'
 
+# each command would say so, one after another
+HAS_DATA := @test -z '$(DATA)' || test -d '$(DATA)' || { \
+	echo "error: DATA=$(DATA) is no folder: name that of a CBIS-DDSM download" >&2; exit 2; }
+
 .DEFAULT_GOAL := help
 .PHONY: help install demo sweeps audit tables tables-matlab table1 table2 table3 table4 table5 table6 \
         report ui dashboard \
@@ -82,11 +86,13 @@ sweeps: $(READY)  ## Run AL1..AL10 and GL1..GL10; finished trials are skipped
 
 # a failed trial is shown as not run in the tables; it still makes this target fail
 tables: $(READY)  ## Run both paper sweeps, print Tables 1, 2, 5, 6, write report/ with Tables 3, 4
+	$(HAS_DATA)
 	@$(ALEXNET); first=$$?; case $$first in 75|130) exit $$first;; esac; \
 	$(GOOGLENET); second=$$?; case $$second in 75|130) exit $$second;; esac; \
 	$(TABLES) && exit $$((first > second ? first : second))
 
 tables-matlab: $(READY)  ## The same on MATLAB's own AlexNet and GoogLeNet (WEIGHTS=FOLDER: docs/weights.md)
+	$(HAS_DATA)
 	@$(MATLAB); first=$$?; case $$first in 75|130) exit $$first;; esac; \
 	$(TABLES) alexnet=paper_matlab googlenet=paper_matlab && exit $$first
 
@@ -101,6 +107,7 @@ table5:  ## True and false negatives and positives
 table6:  ## Recall, precision, specificity, F-measure
 
 audit: $(READY)  ## What leakage adds: the same rows under four protocols, four seeds (DATA= for real)
+	$(HAS_DATA)
 	$(AUDIT)
 	$(TABLES) table=discipline sweep=audit
 
@@ -108,10 +115,10 @@ report: $(READY)  ## Write every table and the HTML page from what is recorded
 	$(TABLES)
 
 ui: $(READY)  ## Open MLflow on 127.0.0.1:PORT (5000) over RUNS (mlruns)
-	@$(RUN) -m mcalc.tracking.page '$(RUNS)' $(PORT)
+	@$(RUN) -m mcalc.tracking.page '$(RUNS)' '$(PORT)'
 
 dashboard: $(READY)  ## Open Optuna's dashboard on 127.0.0.1:DASHBOARD_PORT (8080) over STORAGE
-	@$(RUN) -m mcalc.sweep.dashboard '$(STORAGE)' $(DASHBOARD_PORT)
+	@$(RUN) -m mcalc.sweep.dashboard '$(STORAGE)' '$(DASHBOARD_PORT)'
 
 test: $(READY)  ## Run the tests, but for launchers, Ray, PostgreSQL and the longest
 	$(TEST) -m pytest -n auto --dist loadgroup -m 'not distributed and not whole' $(TESTS)

@@ -1,4 +1,7 @@
-"""Files that are replaced whole or not at all, and the folder of the record."""
+"""Files that are replaced whole or not at all, and the folder of the record.
+
+What stands in a file's place and is none, as a device, a pipe or `/dev/stdout`, is written into.
+"""
 
 from __future__ import annotations
 
@@ -8,9 +11,11 @@ import os
 import re
 import secrets
 import shutil
+import stat
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from errno import EISDIR
+from errno import EACCES, EINVAL, EIO, EISDIR
 from pathlib import Path
 from typing import BinaryIO, TextIO
 
@@ -36,10 +41,21 @@ def try_place(path: Path, *, folder: bool = False) -> None:
 
     Folders are made as needed. Raises OSError where they cannot.
     """
-    (path if folder else path.parent).mkdir(parents=True, exist_ok=True)
-    if not folder and path.is_dir():
+    if folder:
+        place: Path | int = path / "draft"
+    elif _is_written_into(path):
+        # not opened, which the reader of a pipe would take for all that comes
+        if not os.access(path, os.W_OK):
+            raise PermissionError(EACCES, os.strerror(EACCES), str(path))
+        return
+    else:
+        place = _place(path)
+    if isinstance(place, int):
+        return
+    place.parent.mkdir(parents=True, exist_ok=True)
+    if place.is_dir():
         raise IsADirectoryError(EISDIR, os.strerror(EISDIR), str(path))
-    draft, file = _new_draft(path / "draft" if folder else path)
+    draft, file = _new_draft(place)
     file.close()
     draft.unlink(missing_ok=True)
 
@@ -52,20 +68,71 @@ def write_binary(path: Path) -> Iterator[BinaryIO]:
     file stays as it was and nothing lies beside it; what a killed process left is removed. Folders
     are made as needed; the file's rights are those that the user's umask gives to any file.
 
+    A link stays, and the file that it leads to is replaced. A device, a pipe, or what is open here
+    already (`/dev/stdout`) gets all of it when the block has ended.
+
     Raises OSError where it cannot be written.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    remove_abandoned(path)
-    draft, file = _new_draft(path)
+    place = _place(path)
+    if isinstance(place, int) or _is_written_into(path):
+        whole = io.BytesIO()
+        yield whole
+        _write_into(path if isinstance(place, Path) else place, whole.getbuffer())
+        return
+    place.parent.mkdir(parents=True, exist_ok=True)
+    remove_abandoned(place)
+    draft, file = _new_draft(place)
     try:
         with file:
             yield file
             file.flush()
             os.fsync(file.fileno())
             # before it is closed, as nobody holds a closed draft
-            draft.replace(path)
+            draft.replace(place)
     finally:
         draft.unlink(missing_ok=True)
+
+
+def _place(path: Path) -> Path | int:
+    """Where links lead: to a file's place, or to what is open in this process, by its number."""
+    own = f"/proc/{os.getpid()}/fd"
+    seen: set[Path] = set()
+    while path.is_symlink() and path not in seen:
+        seen.add(path)
+        folder = Path(os.path.realpath(path.parent))
+        # such a link reads `pipe:[123]`; and a file behind it may have lines before ours
+        if str(folder) == own and path.name.isdecimal():
+            return int(path.name)
+        path = folder / path.readlink()
+    return path
+
+
+def _is_written_into(path: Path) -> bool:
+    """Whether something is there that no file can replace. Raises OSError for a disk."""
+    try:
+        mode = path.stat().st_mode
+    except FileNotFoundError:
+        return False
+    if stat.S_ISBLK(mode):
+        raise OSError(EINVAL, "a block device, whose content would be lost", str(path))
+    return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
+
+
+def _write_into(place: Path | int, content: memoryview) -> None:
+    """Write all of it to a device, a pipe, or an open file of this process."""
+    if isinstance(place, int):
+        # what was printed before comes before
+        for stream in filter(None, (sys.stdout, sys.stderr)):
+            stream.flush()
+        handle = os.dup(place)
+    else:
+        handle = os.open(place, os.O_WRONLY | os.O_NOCTTY)
+    with os.fdopen(handle, "wb", buffering=0) as file:
+        while content:
+            written = file.write(content)
+            if not written:  # nobody reads, and it does not wait
+                raise OSError(EIO, "it takes no more", str(place))
+            content = content[written:]
 
 
 def _new_draft(path: Path) -> tuple[Path, BinaryIO]:

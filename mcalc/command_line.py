@@ -44,7 +44,10 @@ def run_command(name: str, arguments: Sequence[str]) -> int:
             status: int = import_module(command.module).run(line)
             return status
     except KeyboardInterrupt:
-        print(f"interrupted{command.after_interrupt}", file=sys.stderr)
+        # help and a plan leave nothing that could be resumed
+        begun = not {*HELP, "dry_run=true", "--cfg"}.intersection(arguments)
+        after = command.after_interrupt if begun else ""
+        print(f"interrupted{after}", file=sys.stderr)
         raise SystemExit(130) from None
     raise AssertionError("exit_on_user_error() ends the process on an error")
 

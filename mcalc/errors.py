@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import difflib
+import os
 import signal
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
+from typing import NoReturn
 
 from mcalc.line_breaks import for_stream
 from mcalc.secret_text import hidden
@@ -105,12 +108,55 @@ def shown(value: object, longest: int = 80) -> str:
     return text if len(text) <= longest else f"{text[:longest]}..."
 
 
+def without_right(error: PermissionError) -> UserError | None:
+    """The error that this user may not read or write a file or folder; None where it names none.
+
+    `Path.exists` and its like raise it where a folder on the way may not be entered.
+    """
+    if not isinstance(error.filename, str | bytes):
+        return None
+    path = Path(os.fsdecode(error.filename))
+    closed = next((each for each in _outermost_first(path) if not _may(each, os.X_OK)), None)
+    if closed is not None:
+        what = f"{path} cannot be reached: you have no right to enter the folder {closed}"
+    elif not os.path.lexists(path):
+        what = f"{path} cannot be made: you have no right to write to the folder {path.parent}"
+    else:
+        missing = "write" if _may(path, os.R_OK) else "read"
+        what = f"{path} cannot be used: you have no right to {missing} it"
+    return UserError(
+        f"{what} ({error.strerror}); ask its owner for the right, or name another place"
+    )
+
+
+def _outermost_first(path: Path) -> Iterator[Path]:
+    """The folders on the way to a path that are there."""
+    return (each for each in reversed(path.absolute().parents) if os.path.lexists(each))
+
+
+def _may(path: Path, right: int) -> bool:
+    # by the rights that opening a file goes by
+    return os.access(path, right, effective_ids=os.access in os.supports_effective_ids)
+
+
 @contextmanager
 def exit_on_user_error() -> Iterator[None]:
-    """Print a UserError as one `error: ...` line on stderr and leave with its exit status."""
+    """Print a UserError as one `error: ...` line on stderr and leave with its exit status.
+
+    So too a PermissionError of a file or folder that no sentence was made of where it came up.
+    """
     try:
         yield
     except UserError as error:
-        kind = "" if isinstance(error, StoppedError) else "error: "
-        print(for_stream(f"{kind}{error}", sys.stderr), file=sys.stderr)
-        raise SystemExit(error.exit_status) from None
+        _leave(error)
+    except PermissionError as error:
+        found = without_right(error)
+        if found is None:  # of a process, say: not of a path that a user can mend
+            raise
+        _leave(found)
+
+
+def _leave(error: UserError) -> NoReturn:
+    kind = "" if isinstance(error, StoppedError) else "error: "
+    print(for_stream(f"{kind}{error}", sys.stderr), file=sys.stderr)
+    raise SystemExit(error.exit_status) from None

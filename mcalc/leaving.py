@@ -15,6 +15,7 @@ import sys
 import threading
 from collections.abc import Callable
 from contextlib import suppress
+from pathlib import Path
 from typing import Any, NoReturn
 
 OUTPUT_LOST = 74
@@ -30,6 +31,7 @@ def run_as_program(main: Callable[[], int]) -> NoReturn:
     nobody foresaw, and a main that runs below another program (a profiler, a debugger, a test),
     take the interpreter's own way out.
     """
+    open_closed_streams()
     try:
         status = _status(main)
     except OSError as error:
@@ -39,6 +41,27 @@ def run_as_program(main: Callable[[], int]) -> NoReturn:
     if not _is_whole_program():
         sys.exit(status)
     leave(status)
+
+
+def open_closed_streams() -> None:
+    """Give standard streams that the caller closed (`>&-`) to the null device.
+
+    Python has None for such a stream, which takes no text; and the next file that is opened, a
+    database for instance, would get its number, and with it what libraries print there.
+    """
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            handle = os.open(os.devnull, os.O_RDWR)  # the lowest number that is free
+            if handle != number:
+                os.dup2(handle, number)
+                os.close(handle)
+            os.set_inheritable(number, True)
+    for name in ("stdin", "stdout", "stderr"):
+        if getattr(sys, name) is None:
+            mode = "r" if name == "stdin" else "w"
+            setattr(sys, name, Path(os.devnull).open(mode, encoding="utf-8"))  # noqa: SIM115
 
 
 def leave(status: int) -> NoReturn:

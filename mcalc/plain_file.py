@@ -18,6 +18,11 @@ _KINDS = {
 """What stands where a file is expected, in words."""
 
 
+def kind_of(mode: int) -> str | None:
+    """What stands where a file is expected, in words, by its `st_mode`; None for a file."""
+    return None if stat.S_ISREG(mode) else _KINDS.get(stat.S_IFMT(mode), "no file")
+
+
 def open_plain(path: Path, where: str) -> int:
     """The descriptor of a file, open for reading; the caller closes it.
 
@@ -40,12 +45,9 @@ def open_plain(path: Path, where: str) -> int:
             f"{where} cannot be read ({getattr(error, 'strerror', None) or error}): give a file "
             "that you may read"
         ) from error
-    kind = stat.S_IFMT(os.fstat(number).st_mode)
-    if kind != stat.S_IFREG:
+    if kind := kind_of(os.fstat(number).st_mode):
         os.close(number)
-        raise UserError(
-            f"{where} is {_KINDS.get(kind, 'no file')}, not a file: give a file, or remove it"
-        )
+        raise UserError(f"{where} is {kind}, not a file: give a file, or remove it")
     return number
 
 

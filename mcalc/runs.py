@@ -9,7 +9,8 @@
 
 In the place of the folder stands a server's address (`tracking.uri`), where one has the record.
 A trial is named as for `python -m mcalc.predict`: by its name, `SWEEP/NAME`, or the id of its
-MLflow run. Nothing is ever written. docs/predict.md has an example.
+MLflow run. Nothing is ever written but PyTorch's folder in the user's cache. docs/predict.md has an
+example.
 """
 
 from __future__ import annotations
@@ -99,6 +100,9 @@ def network(trial: str, directory: str | os.PathLike[str] = DIRECTORY) -> Traine
     """
     from dataclasses import replace
 
+    from mcalc.user_cache import keep_compiled_here
+
+    keep_compiled_here()  # before PyTorch is imported, which makes a folder
     from mcalc.predict.network import open_network
 
     return open_network(replace(Config(), tracking=_record(directory)), (), trial)

@@ -14,6 +14,7 @@ from mcalc.command_line import run_command
 from mcalc.config import NPZ_SUFFIX, Line
 from mcalc.errors import UserError
 from mcalc.leaving import run_as_program
+from mcalc.plain_file import kind_of
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -79,8 +80,9 @@ def _check_target(target: Path, source: Path, backbone: str, *, converts: bool) 
         )
     if target.suffix.lower() != NPZ_SUFFIX:
         raise UserError(f"to={target}: expected a name that ends in {NPZ_SUFFIX}")
-    if target.is_dir() or (target.exists() and target.samefile(source)):
-        kind = "a folder" if target.is_dir() else "the file that is read"
+    if target.exists() and (not target.is_file() or target.samefile(source)):
+        # it is read again for its hash
+        kind = kind_of(target.stat().st_mode) or "the file that is read"
         raise UserError(f"to={target} is {kind}: give the name of a new file")
 
 

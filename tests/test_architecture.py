@@ -37,6 +37,7 @@ BASE = (
     "mcalc.iteration",
     "mcalc.leaving",
     "mcalc.line_breaks",
+    "mcalc.local_port",
     "mcalc.logs",
     "mcalc.network_files",
     "mcalc.plain_file",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -54,3 +55,25 @@ def test_what_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="3 names no trial"):
         runs.predictions(3, tmp_path)  # type: ignore[arg-type]
     assert len(runs.table(tmp_path)) == 1, "a path is as good as its text"
+
+
+def test_a_network_leaves_nothing_among_the_temporary_files(tmp_path: Path) -> None:
+    places = {name: tmp_path / name for name in ("temporary", "cache", "record")}
+    for each in places.values():
+        each.mkdir()
+    record(Tracker(places["record"], "mcalc"), "AL1", "k1")
+    program = (
+        "from mcalc import runs\nfrom mcalc.errors import UserError\n"
+        f"try:\n    runs.network('AL1', {str(places['record'])!r})\n"
+        "except UserError:\n    import torch._inductor.config\n    print('no network')"
+    )
+    kept = {name: value for name, value in os.environ.items() if name != "TORCHINDUCTOR_CACHE_DIR"}
+    environment = {
+        **kept, "TMPDIR": str(places["temporary"]), "XDG_CACHE_HOME": str(places["cache"])
+    }  # fmt: skip
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, check=True, capture_output=True, text=True,
+        env=environment,
+    )  # fmt: skip
+    assert done.stdout == "no network\n"
+    assert list(places["temporary"].iterdir()) == []

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import shutil
+import socket
+import subprocess
 import urllib.request
 from pathlib import Path
 
 import numpy as np
+import processes
 import psutil
 import pytest
 from matplotlib.figure import Figure
@@ -25,6 +28,33 @@ def fetch(url: str, body: object | None = None) -> bytes:
     with urllib.request.urlopen(request, timeout=10) as answer:
         content: bytes = answer.read()
     return content
+
+
+@pytest.mark.parametrize(
+    ("module", "variable"),
+    [("mcalc.tracking.page", "PORT"), ("mcalc.sweep.dashboard", "DASHBOARD_PORT")],
+)
+def test_a_port_that_is_taken_or_none_is_a_sentence(
+    module: str, variable: str, tmp_path: Path
+) -> None:
+    tracker = Tracker(tmp_path / "record", "mcalc")
+    tracker.open_trial("AL3", "key", {"head.weight_lr": 15.0}, {}, None)
+    store = tmp_path / "record" / ("mlflow.db" if variable == "DASHBOARD_PORT" else "")
+    where = f"sqlite:///{store}" if variable == "DASHBOARD_PORT" else str(store)
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        taken = str(other.getsockname()[1])
+        for port, said in (
+            (taken, f"error: port {taken} of 127.0.0.1 is taken"),
+            ("abc", f"error: {variable}='abc' is no port"),
+            ("0", f"error: {variable}='0' is no port"),
+            ("65536", f"error: {variable}='65536' is no port"),
+        ):
+            done = processes.run(module, where, port, folder=tmp_path)
+            assert done.returncode == 2
+            assert done.stdout == ""
+            (line,) = done.stderr.splitlines()
+            assert line.startswith(said)
+            assert f"{variable}=" in line
 
 
 @pytest.mark.whole
@@ -64,3 +94,16 @@ def words(process: psutil.Process) -> list[str]:
         return process.cmdline()
     except psutil.Error:
         return []
+
+
+@pytest.mark.parametrize("target", ["tables", "tables-matlab", "audit"])
+def test_make_says_once_that_the_data_are_not_there(target: str, tmp_path: Path) -> None:
+    done = subprocess.run(
+        # what is installed is no matter here
+        ["make", "-o", ".venv/.installed", target, f"DATA={tmp_path / 'none'}", f"RUNS={tmp_path}"],
+        cwd=ROOT, capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    assert done.returncode == 2
+    first, *others = done.stderr.splitlines()
+    assert first == f"error: DATA={tmp_path}/none is no folder: name that of a CBIS-DDSM download"
+    assert not [line for line in others if not line.startswith("make: ")]

@@ -101,6 +101,7 @@ def test_torchvisions_files_are_checked_too(
         (("backbone=googlenet_bvlc", "backbone.weights={onnx}", "to=new.pth"), "ends in .npz"),
         (("backbone=googlenet_bvlc", "backbone.weights={npz}", "to={npz}"), "file that is read"),
         (("backbone=googlenet_bvlc", "backbone.weights={npz}", "to={pth}/a.npz"), "cannot write"),
+        (("backbone=googlenet_bvlc", "backbone.weights={npz}", "to={pipe}"), "a pipe: give"),
         (("backbone=alexnet_bvlc", "backbone.weights={onnx}"), "not a file of BvlcAlexNet"),
         (("backbone=alexnet_bvlc", "backbone.weights={folder}"), "none of them is there"),
         (("backbone=alexnet", "backbone.weights={onnx}"), r"AlexNet reads .pth, .pt files"),
@@ -117,13 +118,15 @@ def test_mistakes_are_one_sentence_and_exit_status_2(
     monkeypatch.chdir(tmp_path)
     places = {name: str(path) for name, path in files.items()}
     places["folder"] = str(files["npz"].parent)
+    places["pipe"] = str(tmp_path / "pipe.npz")
+    os.mkfifo(places["pipe"])
     with pytest.raises(SystemExit) as ended:
         main([argument.format(**places) for argument in arguments])
     assert ended.value.code == 2
     error = capsys.readouterr().err
     assert said in error
     assert len(error.strip().splitlines()) == 1
-    assert list(tmp_path.iterdir()) == []
+    assert [each.name for each in tmp_path.iterdir()] == ["pipe.npz"]
 
 
 @pytest.mark.parametrize(

@@ -52,6 +52,11 @@ class HydraLauncher:
         self.master = master
         self.kind = str(master.hydra.launcher._target_).rsplit(".", 1)[-1]
         self.deaths = 0
+        if master.hydra.launcher.get("n_jobs") == 0:
+            raise UserError(
+                "hydra.launcher.n_jobs=0 runs nothing: give the number of jobs at once, from 1, or "
+                "-1 for as many as this machine has room for"
+            )
 
     def at_once(self, jobs: int, config: Config) -> int:
         """How many of so many jobs run at once on this machine: by its GPUs, else by its cores."""

@@ -66,6 +66,11 @@ def parse_overrides(arguments: Sequence[str], also: Iterable[str] = ()) -> list[
         try:
             override = parser.parse_override(argument)
         except (HydraException, ValueError) as error:  # ValueError: thousands of digits
+            if _EMPTY_PART.fullmatch(argument):
+                raise UserError(
+                    f"argument {_shown(argument)} is not understood: between its commas a value is "
+                    "empty; leave out a comma, or give the value (null for none)"
+                ) from error
             raise UserError(
                 f"argument {_shown(argument)} is not understood: expected key=value, as in "
                 "head.weight_lr=10"
@@ -76,6 +81,9 @@ def parse_overrides(arguments: Sequence[str], also: Iterable[str] = ()) -> list[
         overrides.append(override)
     return overrides
 
+
+_EMPTY_PART = re.compile(r"""[^\[({'"]*(?:[=,]\s*,[^\[({'"]*|,\s*)""")
+"""In what Hydra does not understand: a comma list that lacks a value."""
 
 _FORMER = {"tracking.save_network": "tracking.keep_models=all, best or none"}
 """Keys of earlier versions, and what is written in their place."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -76,7 +75,13 @@ def input_paths(text: str) -> list[str]:
 
 
 def _is_there(path: str) -> bool:
-    """Whether it exists; no for what can be no path, as many paths in one text."""
-    with suppress(OSError):
+    """Whether it exists; no for what can be no path, as many paths in one text.
+
+    Raises PermissionError where this user may not look.
+    """
+    try:
         return Path(path).expanduser().exists()
-    return False
+    except PermissionError:
+        raise
+    except OSError:
+        return False

@@ -39,6 +39,7 @@ from mcalc.predict.images import (
 from mcalc.predict.network import TrainedNetwork, open_network
 from mcalc.predict.selection import chosen_runs
 from mcalc.predict.table import BENIGN, MALIGNANT, Row, as_csv, as_json_lines, known
+from mcalc.report.formats import counted
 from mcalc.results import Predictions
 
 _Prepared = TypeVar("_Prepared")
@@ -111,12 +112,13 @@ def predict_images(config: Config, given: Collection[str], words: Mapping[str, A
     refused = sum(row.refused is not None for row in rows)
     flagged = sum(bool(row.flags) for row in rows)
     if flagged:
+        are, them = ("is", "it") if flagged == 1 else ("are", "them")
         stderr.print(
-            f"{flagged} of {len(rows)} images are unlike all that was trained on (column flags): "
-            "do not rely on what is said of them"
+            f"{flagged} of {_images(len(rows))} {are} unlike all that was trained on (column "
+            f"flags): do not rely on what is said of {them}"
         )
     if refused:
-        stderr.print(f"{refused} of {len(rows)} images could not be used (column refused)")
+        stderr.print(f"{refused} of {_images(len(rows))} could not be used (column refused)")
     if labelled:
         print_figures(ensemble.networks, labelled, rows, ensemble.validation, words)
     stderr.print(NO_DEVICE)
@@ -308,6 +310,10 @@ def _flags(networks: Sequence[TrainedNetwork], images: Sequence[InputImage]) -> 
     return tuple(found)
 
 
+def _images(number: int) -> str:
+    return counted(number, "image")
+
+
 def _draw(
     ensemble: Ensemble,
     seen: Sequence[Sequence[InputImage]],
@@ -322,7 +328,7 @@ def _draw(
     maps = joint_heat(ensemble.networks, ensemble.weights, seen)
     if folder := words["heat_maps"]:
         count = write_overlays(folder, images, maps)
-        stderr.print(f"wrote {folder}: heat maps of {count} images")
+        stderr.print(f"wrote {folder}: heat maps of {_images(count)}")
     if words["output"] != "dicom":
         return
     try:
@@ -339,7 +345,9 @@ def _draw(
         name = file_name(images[place].id)
         drawn = overlay(pixels, heat)
         write_dicom(target, name, images[place].file, drawn, rows[place], named)
-    stderr.print(f"wrote {target}: a picture and a report of each of {len(maps)} images, as DICOM")
+    stderr.print(
+        f"wrote {target}: a picture and a report of each of {_images(len(maps))}, as DICOM"
+    )
 
 
 def _write(rows: Sequence[Row], words: Mapping[str, Any], *, labelled: bool) -> None:
@@ -353,4 +361,4 @@ def _write(rows: Sequence[Row], words: Mapping[str, Any], *, labelled: bool) -> 
         return
     with refused_as(f"to={target}"), write_text(target) as file:
         file.write(text)
-    stderr.print(f"wrote {target}: {len(rows)} images")
+    stderr.print(f"wrote {target}: {_images(len(rows))}")

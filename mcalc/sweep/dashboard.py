@@ -14,6 +14,7 @@ from pathlib import Path
 from sqlalchemy.exc import ArgumentError
 
 from mcalc.errors import UserError, exit_on_user_error
+from mcalc.local_port import check_port
 from mcalc.sqlite_file import file_of
 from mcalc.sweep.store.retry import shown
 
@@ -21,9 +22,10 @@ _PROGRAM = "optuna-dashboard"
 
 
 def main() -> None:
-    """Become optuna-dashboard. Exit status 2 where there is no store."""
+    """Become optuna-dashboard. Exit status 2 where there is no store, or the port is taken."""
     store, port = sys.argv[1:]
     with exit_on_user_error():
+        check_port(port, "DASHBOARD_PORT")
         _check(store)
     print(f"open http://127.0.0.1:{port}/dashboard/", flush=True)
     sys.argv = [_PROGRAM, store, "--host", "127.0.0.1", "--port", port]

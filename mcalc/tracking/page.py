@@ -15,15 +15,18 @@ from pathlib import Path
 from mlflow.tracking import MlflowClient
 
 from mcalc.errors import UserError, exit_on_user_error, nearest
+from mcalc.local_port import check_port
 from mcalc.tracking.opening import open_existing
 from mcalc.tracking.places import DATABASE, database_of, database_uri
 from mcalc.tracking.view import KEY, write_view
 
 
 def main() -> None:
-    """Become MLflow's server. Exit status 2 where there is no record."""
+    """Become MLflow's server. Exit status 2 where there is no record, or the port is taken."""
     with exit_on_user_error():
         folder, port = Path(sys.argv[1]), sys.argv[2]
+        # MLflow would say so last, behind the address, and with status 0
+        check_port(port, "PORT")
         if not database_of(folder).exists():
             raise _nothing_in(folder)
         client = open_existing(folder)

@@ -60,9 +60,11 @@ class TrainingProgress(Listener):
         now = time.monotonic()
         if not shows_bars(console) and now - self.last > QUIET_SECONDS:
             self.last = now
+            # nothing is evaluated yet, or the trial was resumed
+            note = f"{self.note}, " if self.note else ""
             each = (now - self.began) / (iteration - self.before)
             _log.info(
-                f"  {self.title}: iteration {iteration} of at most {self.total}, {self.note}, "
+                f"  {self.title}: iteration {iteration} of at most {self.total}, {note}"
                 f"at most {format_time(each * (self.total - iteration))} left"
             )
 

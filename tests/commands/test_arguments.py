@@ -6,6 +6,7 @@ import shlex
 import string
 from pathlib import Path
 
+import processes
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -38,7 +39,10 @@ def refused(command: Command, *arguments: str) -> str:
         ("~backbone", "cannot be deleted"),
         ("backbone=", "no such choice (there are alexnet"),
         ("backbone@x=alexnet", "expected backbone=alexnet"),
-        ("head.weight_lr=1,,2", "'head.weight_lr=1,,2' is not understood"),
+        (
+            "head.weight_lr=1,,2",
+            "'head.weight_lr=1,,2' is not understood: between its commas a value is empty",
+        ),
         ("head.weight_lr=[1", "'head.weight_lr=[1' is not understood"),
         ("head.weight_lr='1", "is not understood: expected key=value"),
         ("head.weight_lr={a: 1}", "expected a number"),
@@ -249,3 +253,15 @@ def test_train_refuses_in_one_sentence(
     (line,) = printed.err.splitlines()
     assert line.startswith("error: ")
     assert said in line
+
+
+def test_a_launcher_of_no_jobs_is_refused(tmp_path: Path) -> None:
+    done = processes.run(
+        "mcalc.train", "-m", "head.weight_lr=1,2", "data=phantom", "backbone=squeezenet",
+        "backbone.weights=none", "data.phantom.lesions=24", "trainer.max_iterations=1",
+        "hydra/launcher=joblib", "hydra.launcher.n_jobs=0",
+        folder=tmp_path,
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: hydra.launcher.n_jobs=0 runs nothing: give the number")
+    assert len(done.stderr.splitlines()) == 1

@@ -140,6 +140,53 @@ def test_output_that_cannot_be_written_is_said(command: tuple[str, ...], tmp_pat
     assert line.startswith("error: what was printed could not be written (No space left")
 
 
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", ">&- 2>&-", "<&- >&- 2>&-"])
+@pytest.mark.parametrize(
+    ("command", "status", "out", "err"),
+    [
+        ("mcalc.train --help", 0, "usage: ", ""),
+        ("mcalc.train --help all", 0, "Settings of all commands", ""),
+        ("mcalc.train nope=1", 2, "", "error: unknown key 'nope'"),
+        ("mcalc.report tracking.dir=none", 2, "", "error: nothing is recorded in none"),
+    ],
+)
+def test_a_closed_stream_changes_neither_status_nor_the_other_stream(
+    closed: str, command: str, status: int, out: str, err: str, tmp_path: Path
+) -> None:
+    done = subprocess.run(
+        ["sh", "-c", f"exec {sys.executable} -m {command} {closed}"], cwd=tmp_path, text=True,
+        timeout=120, check=False, capture_output=True, env=environment(),
+    )  # fmt: skip
+    assert done.returncode == status, done.stderr
+    for stream, text, number in ((done.stdout, out, " >&-"), (done.stderr, err, "2>&-")):
+        if number in f" {closed}" or not text:
+            assert stream == ""
+        else:
+            assert text in stream
+
+
+def test_what_is_opened_later_gets_no_number_of_a_closed_stream(tmp_path: Path) -> None:
+    """A library in C that prints would write into it."""
+    program = tmp_path / "program.py"
+    program.write_text(
+        "import os\n"
+        "from pathlib import Path\n"
+        "from mcalc.leaving import run_as_program\n"
+        "def work():\n"
+        "    with Path('database').open('wb') as file:\n"
+        "        os.write(1, b'printed')\n"
+        "        os.write(2, b'printed')\n"
+        "        return file.fileno() <= 2\n"
+        "run_as_program(work)\n"
+    )
+    done = subprocess.run(
+        ["sh", "-c", f"exec {sys.executable} {program} <&- >&- 2>&-"], cwd=tmp_path,
+        timeout=120, check=False, env=environment(),
+    )  # fmt: skip
+    assert done.returncode == 0
+    assert (tmp_path / "database").read_bytes() == b""
+
+
 @whole_program
 @pytest.mark.parametrize(
     ("command", "status"),
@@ -279,3 +326,90 @@ def test_a_signal_in_a_callback_whose_exceptions_python_drops_ends_the_command(
     )  # fmt: skip
     assert done.returncode == status, done.stderr
     assert len(done.stderr.splitlines()) == 1
+
+
+SLOW = """
+import time
+from pathlib import Path
+
+Path("importing").touch()
+try:
+    for _ in range(100):
+        time.sleep(0.02)
+except BaseException as error:
+    Path("raised").write_text(repr(error))
+    END
+Path("imported").touch()
+"""
+IMPORTING = """
+import sys, time
+import mcalc.train
+
+def work(line):
+    IMPORT
+    time.sleep(60)
+    return 0
+
+mcalc.train.run = work
+sys.exit(mcalc.train.main(["head.weight_lr=1"]))
+"""
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 75), (signal.SIGINT, 130)])
+@pytest.mark.parametrize(
+    "end", ["raise ImportError('initialization failed') from None", "pass"], ids=["turned", "lost"]
+)
+@pytest.mark.parametrize(
+    "imports",
+    ["import slow", "try:\n        import slow\n    except ImportError:\n        pass"],
+    ids=["needed", "tried"],
+)
+def test_a_signal_waits_for_the_end_of_an_import(
+    number: signal.Signals, status: int, end: str, imports: str, tmp_path: Path
+) -> None:
+    """Modules in C turn an exception of a signal into an ImportError; some drop it."""
+    (tmp_path / "slow.py").write_text(SLOW.replace("END", end))
+    (tmp_path / "program.py").write_text(IMPORTING.replace("IMPORT", imports))
+    started = subprocess.Popen(
+        [sys.executable, "program.py"], cwd=tmp_path, env=environment(), stderr=subprocess.PIPE,
+        text=True,
+    )  # fmt: skip
+    try:
+        deadline = time.monotonic() + 60
+        while not (tmp_path / "importing").exists():
+            assert started.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        started.send_signal(number)
+        began = time.monotonic()
+        _, said = started.communicate(timeout=100)
+        assert time.monotonic() - began < 30
+    finally:
+        started.kill()
+    assert started.returncode == status, said
+    assert len(said.splitlines()) == 1
+    assert not (tmp_path / "raised").exists()
+    assert (tmp_path / "imported").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "resumes"),
+    [
+        (["-m", "head.weight_lr=1,2"], True),
+        (["-m", "head.weight_lr=1,2", "dry_run=true"], False),
+        (["--cfg", "job"], False),
+    ],
+)
+def test_only_what_has_begun_is_said_to_resume(
+    arguments: list[str], resumes: bool, tmp_path: Path
+) -> None:
+    (tmp_path / "program.py").write_text(
+        "import sys\nimport mcalc.train\n\ndef work(line):\n    raise KeyboardInterrupt\n\n"
+        "mcalc.train.run = work\nsys.exit(mcalc.train.main(sys.argv[1:]))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "program.py", *arguments], cwd=tmp_path, env=environment(),
+        capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    assert done.returncode == 130, done.stderr
+    assert ("resumes" in done.stderr) == resumes

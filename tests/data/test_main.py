@@ -2,7 +2,10 @@ from __future__ import annotations
 
 import csv
 import io
+import os
+import stat
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -100,6 +103,41 @@ def test_a_phantoms_split_is_written_on_request(
     before = to.read_bytes()
     main([*arguments, "protocol=patient", f"split_to={to}"])
     assert to.read_bytes() == before
+
+
+def test_a_split_goes_into_a_pipe_and_through_a_link(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["data=phantom", "data.phantom.lesions=40", f"data.cache={tmp_path / 'cache'}"]
+    pipe, link, target = (tmp_path / name for name in ("pipe", "link", "target"))
+    os.mkfifo(pipe)
+    target.write_text("old")
+    link.symlink_to(target)
+    with ThreadPoolExecutor(1) as pool:
+        read = pool.submit(pipe.read_text)
+        main([*arguments, "protocol=patient", f"split_to={pipe}"])
+        assert len(read.result().splitlines()) == 41
+    main([*arguments, "protocol=patient", f"split_to={link}"])
+    assert target.read_text() == read.result()
+    assert (pipe.is_fifo(), link.is_symlink()) == (True, True)
+    assert capsys.readouterr().out.count("wrote ") == 2
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root makes devices")
+def test_a_full_device_is_a_sentence_and_stays(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # one of our own: that of /dev is everybody's
+    full = tmp_path / "full"
+    os.mknod(full, stat.S_IFCHR | 0o666, os.makedev(1, 7))
+    arguments = ["data=phantom", "data.phantom.lesions=40", f"data.cache={tmp_path / 'cache'}"]
+    with pytest.raises(SystemExit) as ended:
+        main([*arguments, "protocol=patient", f"split_to={full}"])
+    assert ended.value.code == 2
+    said = capsys.readouterr().err
+    assert said.startswith(f"error: the split {full} cannot be written (")
+    assert len(said.splitlines()) == 1
+    assert full.is_char_device()
 
 
 def test_pixels_are_decoded_on_request(

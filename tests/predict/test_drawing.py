@@ -204,7 +204,7 @@ def test_the_map_of_several_networks_is_the_mean_of_theirs(record: Path, tmp_pat
     said = predict(
         record, both, f"input={lesion}", "output=dicom", f"to={tmp_path}", f"heat_maps={tmp_path}"
     )
-    assert "heat maps of 1 images" in said.stderr
+    assert "heat maps of 1 image\n" in said.stderr
     (report,) = tmp_path.glob("*-report.dcm")
     text = report.read_bytes().decode(errors="replace")
     assert "mean of 2 networks" in text

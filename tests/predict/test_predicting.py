@@ -138,7 +138,7 @@ def test_what_is_no_image_and_what_is_unlike_all_that_was_trained_on(
         assert row["probability"] == row["called"] == ""
     assert "every pixel has the value 7" in refused[0]["refused"]
     assert "3 of 4 images could not be used" in said.stderr
-    assert "1 of 4 images are unlike" in said.stderr
+    assert "1 of 4 images is unlike" in said.stderr
 
 
 def test_several_networks_are_an_ensemble(record: Path) -> None:

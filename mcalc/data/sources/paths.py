@@ -54,7 +54,7 @@ def _names(folder: Path) -> list[str]:
     except OSError as error:
         raise UserError(
             f"the folder {folder} cannot be listed ({error.strerror}): check that this user may "
-            "read it, or name another with data.root=PATH"
+            "read it, or name another folder"
         ) from error
 
 

@@ -15,7 +15,7 @@ from mcalc.csv_table import CsvRow, read_table
 from mcalc.data.records import Pathology, Side, Split, View
 from mcalc.data.sources.cbis_ddsm.case_csv import CSV_NAMES, MASS_CSV_NAMES
 from mcalc.data.sources.cbis_ddsm.published_counts import PUBLISHED, PUBLISHED_MASSES
-from mcalc.data.sources.paths import first_file
+from mcalc.data.sources.paths import entries, first_file
 from mcalc.errors import UserError, shown
 
 
@@ -80,6 +80,8 @@ def read_all_cases(folders: Sequence[Path]) -> tuple[Case, ...]:
     }
     missing = [NAMES[kind][split] for (kind, split), path in found.items() if path is None]
     if missing:
+        for folder in filter(Path.is_dir, folders):
+            entries(folder)  # one that may not be listed is not one without them
         raise UserError(
             f"{', '.join(missing)} not found in {places}: the four case CSVs of CBIS-DDSM, of "
             "calcifications and masses, are needed under their official names; name their folder "
