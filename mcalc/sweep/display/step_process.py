@@ -66,6 +66,8 @@ class StepProcess:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
+                # where this process finds modules, as a notebook that added a folder
+                env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
                 pass_fds=(its,),
                 # Ctrl-C is for this process, which ends the other
                 start_new_session=True,
