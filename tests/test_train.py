@@ -19,6 +19,7 @@ import pytest
 import torch
 from mlflow.tracking import MlflowClient
 from optuna.trial import TrialState
+from parameters import most_are_whole
 from small_network import SMALL_BACKBONE, SMALL_NETWORK
 from stores import begin_with_images, begin_with_tables
 
@@ -428,9 +429,9 @@ def test_imagenet_without_a_network_fails_with_the_remedy_or_falls_back_loudly(
         ("backbone.weights=w", "not one without an ending; give a file of one of these kinds"),
     ],
 )
-@pytest.mark.parametrize("several", [(), ("-m", "seed=0,1", "dry_run=true")])
+@pytest.mark.parametrize("several", most_are_whole([[], ["-m", "seed=0,1", "dry_run=true"]], 1))
 def test_what_a_trial_would_fail_of_is_no_failed_run(
-    setting: str, said: str, several: tuple[str, ...], tmp_path: Path
+    setting: str, said: str, several: list[str], tmp_path: Path
 ) -> None:
     for name in ("w", "w.txt"):
         (tmp_path / name).write_text("weights")

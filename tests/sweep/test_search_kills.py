@@ -83,7 +83,7 @@ def _until_the_write(folder: Path, words: Sequence[str], instant: Instant, numbe
     sweep(folder, *words, instant=instant)
 
 
-@pytest.mark.parametrize("sampler", most_are_whole(["qmc", "tpe", "cmaes"], 1))
+@pytest.mark.parametrize("sampler", most_are_whole(["tpe", "qmc", "cmaes"], 1))
 def test_wherever_a_worker_is_killed_as_it_draws_the_same_is_drawn(
     tmp_path: Path, sweeps: Path, sampler: str
 ) -> None:

@@ -667,7 +667,7 @@ def test_numbers_of_the_network_itself_are_frozen_or_learn_by_their_stage(
     ("network", "head"),
     [(Leaky, new_head), (Randomised, new_head), (Keyed, own_head), (Plain, unbiased)],
 )
-@pytest.mark.parametrize("freeze", ["1", "all"])
+@pytest.mark.parametrize("freeze", most_are_whole(["all", "1"], 1))
 def test_networks_of_packages_learn_what_they_learn_whole(
     network: type[nn.Module],
     head: Callable[[nn.Module, int], nn.Module],
@@ -725,7 +725,7 @@ def test_features_are_those_of_the_layers_as_they_were_made(
     assert losses[0] != losses[1]
 
 
-@pytest.mark.parametrize("damage", ["header", "exchanged"])
+@pytest.mark.parametrize("damage", most_are_whole(["header", "exchanged"], 1))
 def test_features_that_are_not_those_asked_for_are_computed_anew(
     damage: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

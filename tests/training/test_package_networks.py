@@ -142,7 +142,7 @@ class Moving(Small):
 
 
 @pytest.mark.parametrize("network", [Network.last, Network.best])
-@pytest.mark.parametrize("kind", [ByNumpy, ByPython, Moving])
+@pytest.mark.parametrize("kind", most_are_whole([ByNumpy, Moving, ByPython], 2))
 def test_trials_that_share_a_run_do_not_disturb_each_other(
     kind: type[Small], network: Network
 ) -> None:
