@@ -69,6 +69,10 @@ def run(line: Line) -> int:
             "dry_run=true shows the plan of a sweep: add -m. The settings of one trial: --cfg job"
         )
     if config.from_run is not None:
+        from mcalc.trials import require_record
+
+        # before Lightning and MLflow are imported
+        require_record(config)
         from mcalc.trials import rerun
 
         return 0 if rerun(config, given) else 1

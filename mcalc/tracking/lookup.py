@@ -19,6 +19,7 @@ from mcalc.iteration import grouped
 from mcalc.results import FROM_RUN_TAG, Artifacts, RecordedTrial
 from mcalc.tracking.counting import newest_first
 from mcalc.tracking.files import BASELINES_FILE, read_baselines, read_curve, read_predictions
+from mcalc.tracking.places import nothing_recorded
 from mcalc.tracking.reader import reading_client
 from mcalc.tracking.run_folder import run_folder
 from mcalc.tracking.runs import PARENT_TAG, RERUN, recorded_trial, search
@@ -59,10 +60,7 @@ def find_trial(tracking: TrackingConfig, word: str, setting: str = "from_run") -
     asked = f"{setting}={word}"
     client = reading_client(tracking)
     if client is None:
-        raise UserError(
-            f"{asked}: nothing is recorded in {tracking.dir}: name the folder of the "
-            "record with tracking.dir=PATH"
-        )
+        raise nothing_recorded(tracking, asked)
     experiments = [found.experiment_id for found in client.search_experiments()]
     trial = recorded_trial(_find(client, experiments, word, tracking, asked))
     kind = trial.tags.get("mcalc.kind")

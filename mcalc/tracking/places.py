@@ -43,14 +43,25 @@ def file_at(uri: str) -> Path | None:
         return None
 
 
-def refuse_nothing(tracking: TrackingConfig) -> None:
-    """Raise UserError where there is no record on this machine; a server is not asked."""
+def refuse_nothing(tracking: TrackingConfig, asked: str = "") -> None:
+    """Raise UserError, as `nothing_recorded`, where this machine has no record.
+
+    A server is not asked.
+    """
     if tracking.uri is None and not database_of(Path(tracking.dir)).exists():
-        raise nothing_recorded(tracking)
+        raise nothing_recorded(tracking, asked)
 
 
-def nothing_recorded(tracking: TrackingConfig) -> UserError:
-    """The error of a command that reads a record where there is none."""
+def nothing_recorded(tracking: TrackingConfig, asked: str = "") -> UserError:
+    """The error of a command that reads a record where there is none.
+
+    `asked`: the argument that names a trial of it, if one does.
+    """
+    if asked:
+        return UserError(
+            f"{asked}: nothing is recorded in {tracking.dir}: name the folder of the record with "
+            "tracking.dir=PATH"
+        )
     return UserError(
         f"nothing is recorded in {tracking.dir}: run `make tables`, or "
         "`python -m mcalc.train -m sweep=alexnet,googlenet`, first"

@@ -1,6 +1,7 @@
 from .disk_full import raise_disk_full as raise_disk_full
 from .places import forget_checkpoint as forget_checkpoint
 from .places import open_tracker as open_tracker
+from .places import require_record as require_record
 from .provenance import device_name as device_name
 from .provenance import memory_format as memory_format
 from .recorded_settings import refuse_other_settings as refuse_other_settings

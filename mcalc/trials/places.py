@@ -17,6 +17,13 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 
+def require_record(config: Config) -> None:
+    """Raise UserError where `from_run` names a trial of a record that is not there."""
+    from mcalc.tracking.places import refuse_nothing  # late: SQLAlchemy
+
+    refuse_nothing(config.tracking, f"from_run={config.from_run}")
+
+
 def open_tracker(config: Config) -> Tracker:
     """The record that a config names."""
     tracking = config.tracking

@@ -10,7 +10,7 @@ import logging
 from dataclasses import replace
 
 from mcalc.config import Accelerator, Config, plan_trial
-from mcalc.data import IndexedData, index_data, split_of
+from mcalc.data import index_data, split_of
 from mcalc.data.loading import check_trainable
 from mcalc.importing import large_imports
 from mcalc.models import weight_path
@@ -38,8 +38,11 @@ def run(config: Config) -> list[Outcome]:
     settings say, a weight file or a GPU is not there, or the record cannot be written.
     """
     config = resolved(config)
+    _check_settings(config)
     data = index_data(config.data)
-    _check(config, data)
+    # a split file may lack a lesion whose image turns out to be unreadable: training knows
+    if config.protocol.split_file is None:
+        check_trainable(split_of(data.index, config).split, config.augment, config.trainer)
     tracker = open_tracker(config)
     trial = plan_trial(trial_name(config), config, data.fingerprint)
     done = None if config.rerun else tracker.finished(trial.key)
@@ -57,12 +60,9 @@ def run(config: Config) -> list[Outcome]:
     return outcomes
 
 
-def _check(config: Config, data: IndexedData) -> None:
+def _check_settings(config: Config) -> None:
     """Raise UserError for what training would fail of, as far as settings and files show it."""
     weight_path(config.backbone.weights, config.backbone.name)
-    # a split file may lack a lesion whose image turns out to be unreadable: training knows
-    if config.protocol.split_file is None:
-        check_trainable(split_of(data.index, config).split, config.augment, config.trainer)
     if config.backbone.freeze not in ("0", "all"):
         with large_imports():  # late: PyTorch
             from mcalc.models import find_backbone
