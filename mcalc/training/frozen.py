@@ -197,7 +197,7 @@ def _cut(config: Config, classes: int) -> FrozenNetwork | str:
     size = built.contract.size
     grey = torch.randint(256, (2, 1, size, size), generator=torch.Generator().manual_seed(0))
     if not matches(cut, built.model, whole.channels(grey)):
-        return "its two parts do not what the whole does"
+        return "its two parts do not do what the whole does"
     return FrozenNetwork(built, whole, cut)
 
 

@@ -9,17 +9,16 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-import optuna
 import pytest
 from engine import Instant, composed, settings, start, sweep
 from processes import wait_for
+from recorded_study import checked, study_of
 
-from mcalc.config import Config, PlannedTrial, identity
-from mcalc.results import ERROR_TAG, RecordedTrial
+from mcalc.config import PlannedTrial, identity
+from mcalc.results import ERROR_TAG
 from mcalc.sweep.__main__ import main
-from mcalc.sweep.checking.compare import Report, check
 from mcalc.sweep.checking.repair import repair
-from mcalc.sweep.store import Leases, Storage, SweepStudy, storage_url, trajectory_of
+from mcalc.sweep.store import SweepStudy, trajectory_of
 from mcalc.tracking.counting import count_again
 from mcalc.tracking.overview import unfinished_trials
 from mcalc.tracking.reader import read_trials
@@ -45,24 +44,6 @@ def rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "sweeps").mkdir()
     return tmp_path / "sweeps" / "mine.yaml"
-
-
-def study_of(config: Config) -> SweepStudy:
-    """The one that is recorded."""
-    storage = Storage(storage_url(config), 5)
-    (name,) = optuna.get_all_study_names(storage.optuna)
-    found = SweepStudy.find(storage, name)
-    assert found is not None
-    return found
-
-
-def checked(folder: Path) -> tuple[Report, list[RecordedTrial]]:
-    """What a check finds, and the sweep's runs in MLflow."""
-    config = composed(settings(folder))
-    study, tracker = study_of(config), open_tracker(config)
-    parent = study.parent()
-    assert parent is not None
-    return check(study, tracker, Leases(study.storage, study.name)), tracker.runs_of(parent)
 
 
 def said_by_check(folder: Path, capsys: pytest.CaptureFixture[str]) -> str:

@@ -6,14 +6,12 @@ import re
 import signal
 from pathlib import Path
 
-import optuna
 import pytest
 from engine import Instant, composed, settings, start, sweep
+from recorded_study import checked, study_of
 
 from mcalc.config import Config
-from mcalc.results import RECORDED_AS_TAG, RecordedTrial
-from mcalc.sweep.checking.compare import Report, check
-from mcalc.sweep.store import Leases, Storage, SweepStudy, storage_url
+from mcalc.results import RECORDED_AS_TAG
 from mcalc.tracking.overview import unfinished_trials
 from mcalc.tracking.reader import read_trials
 from mcalc.trials.places import open_tracker
@@ -25,24 +23,6 @@ def rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "sweeps").mkdir()
     return tmp_path / "sweeps" / "mine.yaml"
-
-
-def study_of(config: Config) -> SweepStudy:
-    """The one that is recorded."""
-    storage = Storage(storage_url(config), 5)
-    (name,) = optuna.get_all_study_names(storage.optuna)
-    found = SweepStudy.find(storage, name)
-    assert found is not None
-    return found
-
-
-def checked(folder: Path) -> tuple[Report, list[RecordedTrial]]:
-    """What a check finds, and the sweep's runs in MLflow."""
-    config = composed(settings(folder))
-    study, tracker = study_of(config), open_tracker(config)
-    parent = study.parent()
-    assert parent is not None
-    return check(study, tracker, Leases(study.storage, study.name)), tracker.runs_of(parent)
 
 
 def write(rows: Path, **rates: int) -> None:

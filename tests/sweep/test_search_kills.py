@@ -15,14 +15,15 @@ from engine import Instant, composed, settings, start, sweep
 from optuna.trial import TrialState
 from parameters import most_are_whole
 from processes import fork, wait_for
+from recorded_study import checked, study_below
 from sqlalchemy import Engine, event
 
 from mcalc.console import console
 from mcalc.results import Outcome
 from mcalc.sweep.__main__ import main
-from mcalc.sweep.checking.compare import Remedy, Report, check
+from mcalc.sweep.checking.compare import Remedy, check
 from mcalc.sweep.checking.repair import repair
-from mcalc.sweep.store import HALF_DRAWN, Lease, Leases, Storage, SweepStudy, storage_url
+from mcalc.sweep.store import HALF_DRAWN, Lease, Leases, SweepStudy
 from mcalc.sweep.worker import work_of
 from mcalc.trials.places import open_tracker
 
@@ -39,25 +40,11 @@ def sweeps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "sweeps"
 
 
-def study_of(folder: Path) -> SweepStudy:
-    storage = Storage(storage_url(composed(settings(folder))), 5)
-    (name,) = optuna.get_all_study_names(storage.optuna)
-    found = SweepStudy.find(storage, name)
-    assert found is not None
-    return found
-
-
-def checked(folder: Path) -> Report:
-    study = study_of(folder)
-    tracker = open_tracker(composed(settings(folder)))
-    return check(study, tracker, Leases(study.storage, study.name))
-
-
 def recorded(folder: Path) -> list[tuple[object, ...]]:
     """What counts of a search: name, parameters, state, value and evaluations of each."""
     return [
         (a.user_attrs["name"], a.params, a.state, a.value, a.intermediate_values)
-        for a in study_of(folder).attempts()
+        for a in study_below(folder).attempts()
     ]
 
 
@@ -101,7 +88,7 @@ def test_wherever_a_worker_is_killed_as_it_draws_the_same_is_drawn(
         status = worker.exitcode
         sweep(folder, "sweep=mine", instant=instant)
         assert recorded(folder) == recorded(undisturbed)
-        assert checked(folder).differences == checked(folder).unfinished == []
+        assert checked(folder)[0].differences == checked(folder)[0].unfinished == []
     assert status == 0
     assert number > 3, "it was killed at each of several writes"
 
@@ -161,12 +148,12 @@ def test_a_configuration_that_is_resumed_is_pruned_where_it_would_have_been(
     worker.join(120)
     sweep(disturbed, "sweep=mine", instant=instant)
     assert recorded(disturbed) == recorded(undisturbed)
-    assert checked(disturbed).differences == []
+    assert checked(disturbed)[0].differences == []
 
 
 def half_drawn(folder: Path, **drawn: float) -> int:
     """An entry as versions before left it, whose worker was killed as it drew."""
-    study = study_of(folder)
+    study = study_below(folder)
     low_high = {"trainer.lr": (0.0001, 0.1), "head.weight_lr": (1, 9)}
     space = {
         name: optuna.distributions.FloatDistribution(*low_high[name], log=name == "trainer.lr")
@@ -188,13 +175,13 @@ def test_a_configuration_that_was_drawn_in_part_is_named_and_another_takes_its_p
     said = " ".join(capsys.readouterr().out.split())
     assert f"Optuna's entry {number}: its parameter head.weight_lr was never drawn" in said
     sweep(tmp_path, "sweep=mine", "budget.trials=4", instant=Instant(tmp_path / "log"))
-    report = checked(tmp_path)
+    report = checked(tmp_path)[0]
     assert report.differences == report.unfinished == []
     assert report.counts == {"complete": 4}
-    attempts = study_of(tmp_path).attempts()
+    attempts = study_below(tmp_path).attempts()
     assert len(attempts) == 4
     assert all(attempt.params.keys() == attempts[0].params.keys() for attempt in attempts)
-    assert study_of(tmp_path).attempt(number).state is TrialState.FAIL
+    assert study_below(tmp_path).attempt(number).state is TrialState.FAIL
     assert HALF_DRAWN in capsys.readouterr().out
     assert len((tmp_path / "log").read_text().split()) == 4
 
@@ -205,7 +192,7 @@ def test_a_configuration_that_a_living_worker_has_is_left_to_it(
     (sweeps / "mine.yaml").write_text(f"{SPACE}\nbudget: {{trials: 1}}\n")
     sweep(tmp_path, "sweep=mine", instant=Instant(tmp_path / "log"))
     number = half_drawn(tmp_path)
-    study = study_of(tmp_path)
+    study = study_below(tmp_path)
     leases = Leases(study.storage, study.name)
     with leases.acquire(work_of(number)) as held:
         assert isinstance(held, Lease)
@@ -217,8 +204,8 @@ def test_a_configuration_that_a_living_worker_has_is_left_to_it(
     # it was not the draw's end that was waited for, but its worker's
     worker.join(120)
     assert worker.exitcode == 0
-    assert study_of(tmp_path).attempt(number).user_attrs["error"] == HALF_DRAWN
-    assert checked(tmp_path).counts == {"complete": 3}
+    assert study_below(tmp_path).attempt(number).user_attrs["error"] == HALF_DRAWN
+    assert checked(tmp_path)[0].counts == {"complete": 3}
 
 
 @pytest.mark.parametrize("is_open", [False, True])
@@ -227,7 +214,7 @@ def test_a_repair_lets_what_ran_without_a_parameter_count_no_longer(
 ) -> None:
     (sweeps / "mine.yaml").write_text(f"{SPACE}\nbudget: {{trials: 2}}\n")
     sweep(tmp_path, "sweep=mine", instant=Instant(tmp_path / "log"))
-    study, tracker = study_of(tmp_path), open_tracker(composed(settings(tmp_path)))
+    study, tracker = study_below(tmp_path), open_tracker(composed(settings(tmp_path)))
     last = study.attempts()[-1]
     number = half_drawn(tmp_path, **{"trainer.lr": last.params["trainer.lr"]})
     writer = tracker.open_trial(f"#{number}", "the key", {}, {}, study.parent())
@@ -238,12 +225,12 @@ def test_a_repair_lets_what_ran_without_a_parameter_count_no_longer(
         sealed = writer.finish({"accuracy": 0.5, "reported_val_auc": 0.5}, {})
         outcome = Outcome(f"#{number}", "the key", "finished", writer.run_id, {}, manifest=sealed)
         study.end(number, replace(outcome, metrics={"accuracy": 0.5}), 0.5)
-    (finding,) = checked(tmp_path).findings
+    (finding,) = checked(tmp_path)[0].findings
     assert finding.text == f"#{number}: its parameter head.weight_lr was never drawn"
     assert list(repair(study, tracker, [finding]))
-    report = checked(tmp_path)
+    report = checked(tmp_path)[0]
     assert report.differences == report.unfinished == []
     assert report.counts == {"complete": 2}
     sweep(tmp_path, "sweep=mine", "budget.trials=3", instant=Instant(tmp_path / "log"))
-    assert checked(tmp_path).counts == {"complete": 3}
-    assert checked(tmp_path).differences == []
+    assert checked(tmp_path)[0].counts == {"complete": 3}
+    assert checked(tmp_path)[0].differences == []

@@ -6,15 +6,14 @@ import signal
 from pathlib import Path
 
 import engine
-import optuna
 import pytest
 from engine import Instant, composed, start, sweep
 from parameters import most_are_whole
+from recorded_study import study_below
 from small_record import CURVE
 
 from mcalc.sweep.__main__ import main
 from mcalc.sweep.start import run_sweep
-from mcalc.sweep.store import Storage, SweepStudy, storage_url
 from mcalc.tracking.reader import read_trials
 
 SEARCH = (
@@ -28,15 +27,6 @@ def settings(folder: Path) -> list[str]:
     return [
         "backbone=alexnet" if "squeezenet" in each else each for each in engine.settings(folder)
     ]
-
-
-def study_of(folder: Path) -> SweepStudy:
-    """The one that is recorded."""
-    storage = Storage(storage_url(composed(settings(folder))), 5)
-    (name,) = optuna.get_all_study_names(storage.optuna)
-    found = SweepStudy.find(storage, name)
-    assert found is not None
-    return found
 
 
 @pytest.mark.parametrize(
@@ -59,7 +49,7 @@ def test_every_evaluation_is_in_both_stores_however_a_run_ends(
         trial.name: {step: point.val_auc for step, point in enumerate(trial.curve, start=1)}
         for trial in read_trials(composed(settings(tmp_path)).tracking, "mine")
     }
-    attempts = study_of(tmp_path).attempts()
+    attempts = study_below(tmp_path).attempts()
     assert len(attempts) == len(curves) == 3
     for attempt in attempts:
         assert attempt.intermediate_values == curves[attempt.user_attrs["name"]]
@@ -84,7 +74,7 @@ def test_of_several_seeds_the_first_ones_evaluations_are_kept(
     first, second = sorted(
         read_trials(composed(settings(tmp_path)).tracking, "mine"), key=lambda trial: trial.name
     )
-    (attempt,) = study_of(tmp_path).attempts()
+    (attempt,) = study_below(tmp_path).attempts()
     kept = [*attempt.intermediate_values.values()]
     assert kept == [point.val_loss for point in first.curve]
     assert kept[-1] != second.curve[-1].val_loss
@@ -98,6 +88,6 @@ def test_a_run_that_was_closed_as_its_worker_was_killed_has_its_evaluations(tmp_
     assert worker.exitcode == -signal.SIGKILL
     sweep(tmp_path, *search, instant=Instant(log))
     assert log.read_text().split() == ["#0", "#1"]
-    first = study_of(tmp_path).attempts()[0]
+    first = study_below(tmp_path).attempts()[0]
     assert [*first.intermediate_values.values()] == [point.val_auc for point in CURVE]
     assert main(["check", f"tracking.dir={tmp_path / 'mlruns'}"]) == 0
