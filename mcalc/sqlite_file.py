@@ -15,9 +15,6 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from urllib.parse import quote, unquote
 
-from filelock import FileLock
-from sqlalchemy.engine import URL, make_url
-
 from mcalc.atomic_write import sync, sync_folder
 from mcalc.errors import UserError
 
@@ -43,6 +40,8 @@ class DamagedDatabaseError(UserError):
 
 def url_of(path: Path) -> str:
     """SQLAlchemy's address of a file, whatever characters its path has."""
+    from sqlalchemy.engine import URL  # late: a command that finds no record needs no address
+
     address = URL.create("sqlite", database=str(path)).render_as_string(hide_password=False)
     # MLflow takes it for a path too, and a name of 255 bytes would be one of up to 765
     return _BEYOND_ASCII.sub(lambda found: unquote(found[0]), address)
@@ -53,6 +52,8 @@ def file_of(url: str) -> Path | None:
 
     Raises sqlalchemy.exc.ArgumentError or ValueError for what is no address.
     """
+    from sqlalchemy.engine import make_url  # late, as above
+
     address = make_url(url)
     name = address.database if address.get_backend_name() == "sqlite" else None
     return Path(name) if name and name != ":memory:" and not name.startswith("file:") else None
@@ -73,6 +74,8 @@ def ensure_database(path: Path, make: Callable[[str], None], filled: str) -> Non
     """
     if path.exists() and has_rows(path, filled) and not _drafts(path):
         return
+    from filelock import FileLock  # late, as SQLAlchemy above
+
     with FileLock(path.with_name(f".{path.stem}.lock")):
         # of killed processes: a living one would hold the lock
         for draft_left in _drafts(path):

@@ -311,13 +311,21 @@ OF_TRAINING = (
     "torch", "pytorch_lightning", "torchvision", "albumentations", "sklearn", "scipy.stats",
 )  # fmt: skip
 OF_STORES = ("mlflow", "optuna", "pandas", "sqlalchemy")
+OF_IMAGES = ("numpy", "pydicom", "PIL", "imagecodecs", "cv2")
 
 
 @pytest.mark.parametrize(
     ("module", "later"),
     [
-        ("mcalc.trials.single", (*OF_TRAINING, *OF_STORES)),
-        ("mcalc.sweep.start", (*OF_TRAINING, *OF_STORES)),
+        ("mcalc.trials.single", (*OF_TRAINING, *OF_STORES, *OF_IMAGES)),
+        ("mcalc.sweep.start", (*OF_TRAINING, *OF_STORES, *OF_IMAGES)),
+        ("mcalc.data.sources.cbis_ddsm.index", OF_IMAGES),
+        ("mcalc.data.sources.cmmd", OF_IMAGES),
+        ("mcalc.data.sources.folder", OF_IMAGES),
+        ("mcalc.trials.places", (*OF_STORES, "filelock")),
+        ("mcalc.report.command", OF_STORES),
+        ("mcalc.predict.command", (*OF_STORES, *OF_TRAINING)),
+        ("mcalc.export", (*OF_STORES, *OF_TRAINING)),
         ("mcalc.sweep.opening", (*OF_TRAINING, "mlflow", "pandas")),
         ("mcalc.sweep.engine", OF_TRAINING),
         ("hydra_plugins.mcalc_sweeper", OF_TRAINING),

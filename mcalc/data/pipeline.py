@@ -21,7 +21,6 @@ from mcalc.data.splits import (
     expand,
     make_samples,
     read_split,
-    score_units,
     split,
     write_split,
 )
@@ -78,6 +77,8 @@ class PreparedData:
 
     def score(self, predictions: Predictions) -> Predictions:
         """Predictions by scoring unit, from predictions of the reported samples."""
+        from mcalc.data.splits import score_units  # late: NumPy, which a plan does without
+
         return score_units(predictions, self.samples, self.unit_score)
 
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from sqlalchemy.exc import ArgumentError
-
 from mcalc.config import TrackingConfig
 from mcalc.errors import UserError
 from mcalc.sqlite_file import file_of, url_of
@@ -37,6 +35,8 @@ def tracking_file(tracking: TrackingConfig) -> Path | None:
 
 def file_at(uri: str) -> Path | None:
     """The file of a SQLite address; None for any other, which `check_address` looks at."""
+    from sqlalchemy.exc import ArgumentError  # late: a command that finds no record needs none
+
     try:
         return file_of(uri)
     except (ArgumentError, ValueError):

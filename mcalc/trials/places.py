@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from mcalc.atomic_write import make_record_folder
 from mcalc.config import Config, PlannedTrial, after_training, how_to_look, place_of
 from mcalc.importing import large_imports
+from mcalc.tracking.places import refuse_nothing
 from mcalc.training import checkpoint_path, remove_checkpoint
 
 if TYPE_CHECKING:
@@ -19,8 +20,6 @@ _log = logging.getLogger(__name__)
 
 def require_record(config: Config) -> None:
     """Raise UserError where `from_run` names a trial of a record that is not there."""
-    from mcalc.tracking.places import refuse_nothing  # late: SQLAlchemy
-
     refuse_nothing(config.tracking, f"from_run={config.from_run}")
 
 

@@ -1,16 +1,19 @@
-"""Image files to grey pixels: DICOM, JPEG and PNG, recognised by content and not by name."""
+"""Image files to grey pixels: DICOM, JPEG and PNG, recognised by content and not by name.
+
+The libraries that read them are imported where a file is read: a plan whose headers are known reads
+none, nor does a mistake in the path.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import numpy as np
+from mcalc.data.images.file_format import raster_format
 
-from mcalc.data.images.dicom import dicom_size, dicom_spacing, read_dicom
-from mcalc.data.images.grey_scale import GreyImage, look_up
-from mcalc.data.images.raster import Raster, raster_size, read_raster
-from mcalc.data.images.unreadable import UnreadableImage
+if TYPE_CHECKING:
+    from mcalc.data.images.grey_scale import GreyImage
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +34,12 @@ def read_header(path: Path) -> ImageHeader:
     Raises UnreadableImage when the file is missing, is none of the three, is damaged in its header
     or claims more than `MAX_PIXELS`.
     """
-    if raster := _raster(path):
+    if raster := raster_format(path):
+        from mcalc.data.images.raster import raster_size
+
         return ImageHeader(*raster_size(path, raster), None)
+    from mcalc.data.images.dicom import dicom_size
+
     width, height, description = dicom_size(path)
     return ImageHeader(width, height, description or None)
 
@@ -51,7 +58,11 @@ def pixel_spacing(path: Path) -> float | None:
     NominalScannedPixelSpacing of digitised film. Rows and columns that differ give their mean.
     JPEG, PNG and CBIS-DDSM's DICOMs say nothing. Raises UnreadableImage as `read_header`.
     """
-    return None if _raster(path) else dicom_spacing(path)
+    if raster_format(path):
+        return None
+    from mcalc.data.images.dicom import dicom_spacing
+
+    return dicom_spacing(path)
 
 
 def read_image(path: Path, bits_stored: int | None = None) -> GreyImage:
@@ -75,51 +86,11 @@ def read_image(path: Path, bits_stored: int | None = None) -> GreyImage:
     BitsStored or `bits_stored`, a stream of another size or sign), or has more than `MAX_PIXELS`,
     in its header or in the compressed pixels themselves.
     """
-    raster = _raster(path)
+    raster = raster_format(path)
     if raster is None:
+        from mcalc.data.images.dicom import read_dicom
+
         return read_dicom(path, bits_stored)
-    return _stretched(read_raster(path, raster), bits_stored, path)
+    from mcalc.data.images.raster import read_raster
 
-
-def _raster(path: Path) -> Raster | None:
-    """Which raster format the file has, None for DICOM. Raises UnreadableImage for others."""
-    # reading from a pipe may never end
-    if not path.is_file() and path.exists() and not path.is_dir():
-        raise UnreadableImage(f"{path} is a pipe or device: expected a DICOM, JPEG or PNG file")
-    try:
-        with path.open("rb") as file:
-            start = file.read(132)
-    except OSError as error:
-        raise UnreadableImage(
-            f"{path} cannot be opened ({error.strerror}): expected a DICOM, JPEG or PNG file that "
-            "this user may read"
-        ) from error
-    if start[128:132] == b"DICM":
-        return None
-    if start.startswith(b"\xff\xd8\xff"):
-        return Raster.JPEG
-    if start.startswith(b"\x89PNG\r\n\x1a\n"):
-        return Raster.PNG
-    raise UnreadableImage(
-        f"{path} is {'empty' if not start else 'not an image'}: expected a DICOM (with its DICM "
-        "mark), JPEG or PNG file; download or export it again"
-    )
-
-
-def _stretched(pixels: GreyImage, bits_stored: int | None, path: Path) -> GreyImage:
-    """Values of `bits_stored` bits over the type's whole range."""
-    bits = 8 * pixels.itemsize
-    if bits_stored is None or bits_stored >= bits:
-        return pixels
-    brightest = int(pixels.max())
-    if brightest >= 2**bits_stored:
-        raise UnreadableImage(
-            f"{path} holds values up to {brightest}, which take {brightest.bit_length()} bits, "
-            f"more than data.bits_stored={bits_stored}: name a depth that all images keep to, or "
-            "null"
-        )
-    white = np.iinfo(pixels.dtype).max
-    levels = np.rint(np.arange(2**bits_stored) * (white / (2**bits_stored - 1)))
-    table = np.full(2**bits, white, dtype=pixels.dtype)
-    table[: 2**bits_stored] = levels
-    return look_up(table, pixels)
+    return read_raster(path, raster, bits_stored)

@@ -6,7 +6,6 @@ import io
 import struct
 import zlib
 from contextlib import suppress
-from enum import StrEnum
 from pathlib import Path
 from typing import BinaryIO, assert_never
 
@@ -17,21 +16,14 @@ from PIL.JpegImagePlugin import JpegImageFile
 from PIL.PngImagePlugin import PngImageFile
 
 from mcalc.data.images.codestream import Codestream, has_frame, read_codestream, with_surplus
-from mcalc.data.images.grey_scale import GreyImage
+from mcalc.data.images.file_format import Raster
+from mcalc.data.images.grey_scale import GreyImage, look_up
 from mcalc.data.images.unreadable import (
     MAX_PIXELS,
     UnreadableImage,
     refuse_damage,
     refuse_giants,
 )
-
-
-class Raster(StrEnum):
-    """A kind of file."""
-
-    JPEG = "JPEG"
-    PNG = "PNG"
-
 
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _SHOWN = frozenset({b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND"})
@@ -65,11 +57,16 @@ def raster_size(path: Path, raster: Raster) -> tuple[int, int]:
     return (height, width) if orientation in _TURNED else (width, height)
 
 
-def read_raster(path: Path, raster: Raster) -> GreyImage:
+def read_raster(path: Path, raster: Raster, bits_stored: int | None = None) -> GreyImage:
     """Grey pixels (H, W), turned as EXIF asks: uint16 for PNG's 16 bits a sample, else uint8.
 
-    Colour becomes grey by ITU-R 601 weights; transparency is left out. Raises UnreadableImage.
+    Colour becomes grey by ITU-R 601 weights; transparency is left out. `bits_stored`: bits of a
+    value where the file claims more; they fill the type's range. Raises UnreadableImage.
     """
+    return _stretched(_pixels(path, raster), bits_stored, path)
+
+
+def _pixels(path: Path, raster: Raster) -> GreyImage:
     with path.open("rb") as file:
         image, orientation, stream = _open(file, raster, path, pixels=True)
         scans = stream.scans if stream else 1
@@ -92,6 +89,25 @@ def read_raster(path: Path, raster: Raster) -> GreyImage:
                 case other:
                     assert_never(other)
             return _turned(grey, orientation)
+
+
+def _stretched(pixels: GreyImage, bits_stored: int | None, path: Path) -> GreyImage:
+    """Values of `bits_stored` bits over the type's whole range."""
+    bits = 8 * pixels.itemsize
+    if bits_stored is None or bits_stored >= bits:
+        return pixels
+    brightest = int(pixels.max())
+    if brightest >= 2**bits_stored:
+        raise UnreadableImage(
+            f"{path} holds values up to {brightest}, which take {brightest.bit_length()} bits, "
+            f"more than data.bits_stored={bits_stored}: name a depth that all images keep to, or "
+            "null"
+        )
+    white = np.iinfo(pixels.dtype).max
+    levels = np.rint(np.arange(2**bits_stored) * (white / (2**bits_stored - 1)))
+    table = np.full(2**bits, white, dtype=pixels.dtype)
+    table[: 2**bits_stored] = levels
+    return look_up(table, pixels)
 
 
 def _grey(image: ImageFile) -> GreyImage:

@@ -17,16 +17,19 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mcalc.config import DataConfig, Region
 from mcalc.csv_table import read_table
 from mcalc.data.images import UnreadableImage
-from mcalc.data.images.dicom_tags import Tags, read_tags
 from mcalc.data.records import Defect, DefectKind, Index, Lesion, Pathology, Side, View
 from mcalc.data.sources.paths import checked_root, data_folders, entries, image_files, subfolders
 from mcalc.data.sources.registry import Source
 from mcalc.errors import UserError
 from mcalc.iteration import Progress, grouped, with_progress
+
+if TYPE_CHECKING:
+    from mcalc.data.images.dicom_tags import Tags
 
 TABLE = "CMMD_clinicaldata_revision"
 """How the clinical table's name begins."""
@@ -200,6 +203,8 @@ def _images_by_side(
 
 def _side_and_view(path: Path) -> tuple[Side | None, View | None]:
     """Raises UnreadableImage."""
+    from mcalc.data.images.dicom_tags import read_tags  # late: pydicom
+
     tags = read_tags(path, _TAGS)
     text = tags.text("ImageLaterality") or tags.text("Laterality")
     return _SIDES.get(text.upper()), _view(tags)

@@ -17,11 +17,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
 from pathlib import Path
-
-import numpy as np
-import numpy.typing as npt
+from typing import TYPE_CHECKING
 
 from mcalc.data.images import ReadHeader, UnreadableImage, read_header, read_image
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
 
 RINGING = 0.1
 """How far, as a share of the range, JPEG's artefacts move a mask's pixels from its two values."""
@@ -186,7 +188,7 @@ def has_two_values(pixels: npt.NDArray[np.uint8 | np.uint16], lossy: bool = Fals
     """Whether an image, shape (H, W), is a mask: at most two values, or near them if `lossy`."""
     low, high = int(pixels.min()), int(pixels.max())
     if not lossy:
-        return bool(np.all((pixels == low) | (pixels == high)))
+        return bool(((pixels == low) | (pixels == high)).all())
     reach = (high - low) * RINGING
     near = (pixels <= low + reach) | (pixels >= high - reach)
-    return bool(np.mean(near) >= 1 - RINGING_SHARE)
+    return bool(near.mean() >= 1 - RINGING_SHARE)
