@@ -414,6 +414,7 @@ def test_imagenet_without_a_network_fails_with_the_remedy_or_falls_back_loudly(
     message = refused(train())
     assert "backbone.weights=PATH" in message
     assert "backbone.on_missing_weights=random" in message
+    assert not [*(tmp_path / "mlruns").glob("artifacts/*")], "a failed run"
     printed = ended_well(train("backbone.on_missing_weights=random"))
     assert "warning: " in printed
     (trial,) = read_trials(TrackingConfig(dir=str(tmp_path / "mlruns")))

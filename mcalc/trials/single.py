@@ -35,7 +35,7 @@ def run(config: Config) -> list[Outcome]:
     and is raised again.
 
     Raises UserError where nothing can be run at all: the data cannot be opened or split as the
-    settings say, a weight file or a GPU is not there, or the record cannot be written.
+    settings say, weights or a GPU are not there, or the record cannot be written.
     """
     config = resolved(config)
     _check_settings(config)
@@ -52,9 +52,11 @@ def run(config: Config) -> list[Outcome]:
         return [replace(done, name=trial.name, state="skipped")]
     # late: PyTorch, torchvision and Lightning
     with large_imports():
+        from mcalc.models.backbones import require_weights
         from mcalc.training import TrainingProgress
         from mcalc.trials.runner import run_trials
 
+    require_weights(config.backbone)
     outcomes = finish(run_trials([trial], data, tracker, [TrainingProgress(trial.name)]))
     say_where(config, outcomes[0].run_id)
     return outcomes
