@@ -70,6 +70,8 @@ def imported(tmp_path: Path, *command: str) -> set[str]:
         ["mcalc.predict", "input=nowhere"],
         ["mcalc.predict", "run=mine", "input=nowhere"],
         ["mcalc.export", "run=mine", "to=mine.onnx"],
+        ["mcalc.sweep", "list"],
+        ["mcalc.sweep", "show", "alexnet"],
     ],
     ids=" ".join,
 )

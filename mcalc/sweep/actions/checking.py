@@ -16,6 +16,7 @@ from mcalc.sweep.store import (
     Leases,
     Storage,
     SweepStudy,
+    check_exists,
     database_file,
     exists,
     remove_unreadable_rows,
@@ -49,6 +50,8 @@ def check_sweeps(config: Config, line: Line) -> int:
         status = max(int(lacks), _check_single_runs(tracker, copies))
         _say_where(config, status, mends=mends)
         return status
+    # opening a record that is not there would make one
+    check_exists(config)
     tracker = open_tracker(config)
     if unread or _wrong_rows(tracker, copies):
         console.print("the rest is compared once repair=true has mended this", style="red")

@@ -7,9 +7,9 @@ from rich.table import Table
 from mcalc.config import Config, Line, after_training, place_of
 from mcalc.console import console
 from mcalc.errors import UserError
-from mcalc.sweep.actions.opening import check_exists, open_sweeps
+from mcalc.sweep.actions.opening import open_sweeps
 from mcalc.sweep.display import summarise
-from mcalc.sweep.store import Halts, shown, storage_url
+from mcalc.sweep.store import Halts, check_exists, shown, storage_url
 
 
 def list_sweeps(config: Config, line: Line) -> int:

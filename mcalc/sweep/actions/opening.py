@@ -3,22 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import optuna
 
 from mcalc.config import Config
 from mcalc.errors import UserError, nearest
-from mcalc.sweep.store import Storage, SweepStudy, exists, storage_url
-
-
-def check_exists(config: Config) -> None:
-    """Raise UserError where the settings name no store. A server is not asked."""
-    if not exists(config):
-        raise UserError(
-            f"no sweep is recorded in {Path(config.tracking.dir).resolve()}: name the record's "
-            "folder with tracking.dir=PATH, or the store with storage=URL"
-        )
+from mcalc.sweep.store import Storage, SweepStudy, check_exists, storage_url
 
 
 def open_sweeps(config: Config, names: Sequence[str]) -> tuple[Storage, list[SweepStudy]]:

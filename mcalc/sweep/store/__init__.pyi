@@ -23,6 +23,8 @@ from .jobs import Jobs as Jobs
 from .leases import Lease as Lease
 from .leases import Leases as Leases
 from .leases import Owner as Owner
+from .places import check_exists as check_exists
+from .places import exists as exists
 from .readable import remove_unreadable_rows as remove_unreadable_rows
 from .readable import unreadable_rows as unreadable_rows
 from .reasons import why_new as why_new
@@ -30,7 +32,6 @@ from .retry import shown as shown
 from .samplers import rehearse as rehearse
 from .storage import Storage as Storage
 from .storage import database_file as database_file
-from .storage import exists as exists
 from .storage import storage_url as storage_url
 from .study import DONE as DONE
 from .study import SweepStudy as SweepStudy

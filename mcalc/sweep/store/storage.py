@@ -22,11 +22,11 @@ from mcalc.errors import UserError, without_password
 from mcalc.retry import Retry
 from mcalc.sqlite_file import LOCK_SECONDS, ensure_database, file_of, url_of
 from mcalc.sqlite_template import Template
+from mcalc.sweep.store.places import DATABASE
 from mcalc.sweep.store.retry import database_retry, shown
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
-DATABASE = "optuna.db"
 _CONNECT_SECONDS = 10
 """Longest time of one attempt to reach a server: a firewall may drop it silently."""
 _TRIES = 4
@@ -48,11 +48,6 @@ def database_file(config: Config) -> Path | None:
     url = storage_url(config)
     _address(url)
     return file_of(url)
-
-
-def exists(config: Config) -> bool:
-    """Whether there is a store that can be read without creating one."""
-    return bool(config.storage) or (Path(config.tracking.dir) / DATABASE).exists()
 
 
 class Storage:
