@@ -62,6 +62,8 @@ class Instant:
     """By name, how many where it is another number."""
     files: bool = False
     """Whether a finished trial has its predictions and curve, as the report reads them."""
+    baselines: bool = False
+    """Whether a finished trial has a score of one that looks at no image: that of the trial."""
 
     def __call__(
         self,
@@ -128,6 +130,8 @@ class Instant:
             "reported_val_accuracy": accuracy,
             "reported_val_loss": 1 - accuracy,
         }
+        if self.baselines:
+            metrics["size_auc"] = accuracy
         if self.files:
             for point in CURVE:
                 writer.point(point)

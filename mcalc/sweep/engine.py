@@ -7,6 +7,7 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from mcalc.allocator import give_back_memory
@@ -55,7 +56,7 @@ from mcalc.sweep.worker import (
     void_given_up,
     warn_of_network_files,
 )
-from mcalc.tracking import call_run
+from mcalc.tracking import baselines_of, call_run
 from mcalc.training import resolved
 from mcalc.trials import finish, forget_checkpoint, raise_disk_full
 
@@ -116,6 +117,8 @@ class _SweepRun:
         self.context.halts.check()
         warn_of_network_files(plan.base)
         refuse_another_machine(plan.base, self.context.leases)
+        self.was_summed_up = False
+        """Whether a command before this one ran all of it, as far as its trials were known."""
         self.parent = self._open_parent()
         total = plan.search.trials if plan.search else len(plan.trials)
         if not plan.search:
@@ -166,7 +169,9 @@ class _SweepRun:
                 if isinstance(held, Lease):
                     tags = {"mcalc.description": self.plan.description}
                     known = self.study.parent()
-                    if known and tracker.run(known) is None:
+                    before = tracker.run(known) if known else None
+                    self.was_summed_up = before is not None and before.state == "finished"
+                    if before is None:
                         known = None  # MLflow's store was deleted
                     elif known and tracker.is_deleted(known):
                         tracker.restore(known)
@@ -191,8 +196,11 @@ class _SweepRun:
         with suppress(UserError):
             self.note.update(last=True)
             summary = summarise(self.study)
-            figures = {**summary.metrics, **mean_baselines(self.outcomes.values())}
-            self.context.tracker.close_sweep(
+            outcomes, tracker = self.outcomes.values(), self.context.tracker
+            figures = dict(summary.metrics)
+            if not self.was_summed_up or any(o.state == "finished" for o in outcomes):
+                figures |= mean_baselines(self.study, outcomes, partial(baselines_of, tracker))
+            tracker.close_sweep(
                 self.parent, figures, {"summary.json": summary.as_json()}, complete=complete
             )
 

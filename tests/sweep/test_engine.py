@@ -10,7 +10,9 @@ import threading
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import optuna
@@ -19,6 +21,7 @@ from engine import Instant, composed, score, settings, start, sweep
 from optuna.trial import TrialState
 from parameters import most_are_whole
 from processes import wait_for
+from small_record import CURVE
 
 from mcalc.config import Config
 from mcalc.config.arguments import as_typed
@@ -134,6 +137,34 @@ def test_wherever_a_worker_is_killed_no_trial_is_lost_or_repeated(
     # and once more: nothing is left to do
     sweep(tmp_path, RATES)
     assert begun(tmp_path)[2:] == again
+
+
+def test_what_is_kept_of_a_killed_worker_has_its_evaluations_in_the_study(tmp_path: Path) -> None:
+    worker = start(tmp_path, RATES, instant=Instant(tmp_path / "log", "recorded", files=True))
+    worker.join(60)
+    assert worker.exitcode == -signal.SIGKILL
+    sweep(tmp_path, RATES)
+    (first,) = [a for a in study_of(tmp_path).attempts() if a.user_attrs["name"] == NAMES[0]]
+    accuracies = [point.val_accuracy for point in CURVE]
+    assert first.intermediate_values == dict(enumerate(accuracies, start=1))
+    each_once(tmp_path)
+
+
+@pytest.mark.parametrize("place", most_are_whole(["recorded", "began"], 1))
+def test_scores_without_an_image_of_a_resumed_sweep_are_of_all_its_trials(
+    tmp_path: Path, place: str
+) -> None:
+    instant = Instant(tmp_path / "log", baselines=True)
+    worker = start(tmp_path, RATES, instant=replace(instant, kill_at=place, kill_name=NAMES[3]))
+    worker.join(60)
+    assert worker.exitcode == -signal.SIGKILL
+    sweep(tmp_path, RATES, instant=instant)
+    study = study_of(tmp_path)
+    mean = fmean(score(attempt.user_attrs["key"]) for attempt in study.attempts())
+    parent = open_tracker(composed(settings(tmp_path))).run(study.parent() or "")
+    assert parent is not None
+    assert parent.metrics["size_auc"] == mean
+    assert len(study.attempts()) == len(NAMES)
 
 
 def test_a_checkpoint_that_a_kill_left_of_a_recorded_run_is_removed(tmp_path: Path) -> None:

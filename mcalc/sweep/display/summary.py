@@ -8,7 +8,7 @@ import re
 import statistics
 import warnings
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,7 +19,7 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from mcalc.iteration import grouped
 from mcalc.results import VALIDATION_AUC, Outcome
-from mcalc.sweep.store import SweepStudy, best_of, result, trajectory_of
+from mcalc.sweep.store import SweepStudy, best_of, result, run_ids, trajectory_of
 from mcalc.tracking.names import is_baseline
 
 _FEWEST = 4
@@ -95,15 +95,36 @@ def _numerics(attempt: FrozenTrial) -> str:
     return str(attempt.user_attrs.get("identity", {}).get("numerics", "not recorded"))
 
 
-def mean_baselines(outcomes: Iterable[Outcome]) -> dict[str, float]:
-    """Scores without an image, the mean over trials that were run now."""
+def mean_baselines(
+    study: SweepStudy,
+    outcomes: Iterable[Outcome],
+    read: Callable[[str], Mapping[str, float]],
+) -> dict[str, float]:
+    """Scores without an image, the mean over the complete trials that count.
+
+    Args:
+        study: the sweep.
+        outcomes: of this command.
+        read: those that a run has, by its id, for the trials that it did not run.
+    """
+    now = {each.key: each.metrics for each in outcomes if any(map(is_baseline, each.metrics))}
     found: dict[str, list[float]] = {}
-    for outcome in outcomes:
-        for name, value in outcome.metrics.items():
+    for attempt in study.current():
+        if attempt.state is not TrialState.COMPLETE:
+            continue
+        key = str(attempt.user_attrs.get("key"))
+        for name, value in (now.get(key) or _mean(map(read, run_ids(attempt)))).items():
             if is_baseline(name) and math.isfinite(value):
                 found.setdefault(name, []).append(value)
     # of equal numbers the mean may differ in the last bit
     return {n: v[0] if len(set(v)) == 1 else statistics.fmean(v) for n, v in found.items()}
+
+
+def _mean(seeds: Iterable[Mapping[str, float]]) -> dict[str, float]:
+    """Of a configuration the mean over its seeds, of what all of them have."""
+    several = list(seeds)
+    names = set.intersection(*map(set, several)) if several else set()
+    return {name: statistics.fmean(each[name] for each in several) for name in names}
 
 
 def _best_by(study: SweepStudy, best: FrozenTrial | None) -> str:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import csv
 import logging
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -109,9 +111,18 @@ class Rows:
         """Report a trial to the study that is finished or pruned in MLflow."""
         number = self._begin(outcome.key, before)
         self.context.study.set(number, {"mlflow_run": outcome.run_id})
-        self.context.study.end(number, outcome, outcome.metrics.get("accuracy"))
+        curve: Sequence[CurvePoint] = ()
+        with suppress(OSError, ValueError, KeyError, TypeError, csv.Error):  # `check` tells of it
+            curve = self.context.tracker.curve_of(str(outcome.run_id))
+        accuracy = outcome.metrics.get("accuracy")
+        self.context.study.end(number, outcome, accuracy, _evaluations(curve))
         _log.info(f"  {outcome.name} was finished when its worker was stopped: kept")
         return replace(outcome, state="skipped")
+
+
+def _evaluations(curve: Sequence[CurvePoint]) -> dict[int, float]:
+    """What the study keeps of an explicit trial's evaluations, by their numbers from 1."""
+    return dict(enumerate((float(getattr(point, EVALUATED)) for point in curve), start=1))
 
 
 def close_cancelled(study: SweepStudy, name: str, number: int, why: str) -> None:
@@ -147,8 +158,7 @@ class _AttemptListener(LeaseListener):
         self._keep(trial.key, curve)
 
     def _keep(self, key: str, curve: Sequence[CurvePoint]) -> None:
-        figures = (float(getattr(point, EVALUATED)) for point in curve)
-        self._evaluations[key] = dict(enumerate(figures, start=1))
+        self._evaluations[key] = _evaluations(curve)
 
     def opened(self, trial: PlannedTrial, run_id: str) -> None:
         """Note the MLflow run of an attempt."""
