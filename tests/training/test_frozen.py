@@ -354,6 +354,7 @@ def flipped(content: bytes, place: int) -> bytes:
             lambda _: b"\x93NUMPY",
             lambda _: b"",
             lambda _: b"nonsense" * 40,
+            lambda _: b"PK\x05\x06" + bytes(18),  # an archive of no arrays
         ],
         2,
     ),
