@@ -1,7 +1,8 @@
 """Grad-CAM: where on an image a network finds what raises the log odds of malignant.
 
 R. R. Selvaraju et al., "Grad-CAM", ICCV 2017, by captum's `LayerGradCam`, on the network's last
-feature maps: the last ones of more than one position below its head, before they are pooled.
+feature maps: the last ones of more than one position below its head, before they are pooled. Of a
+network of tokens these are the maps that its tokens are cut from.
 
 A map shows what the network's answer depends on, at the width of its last maps (7 to 14 positions
 across), and no more. Whether that is the lesion is another question: `mcalc.attribution.controls`
@@ -10,7 +11,6 @@ has maps that know nothing of the trained network or of the image, to be looked 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
@@ -31,6 +31,8 @@ _POOLS = (
     nn.Dropout2d, nn.Identity,
 )  # fmt: skip
 """Layers that only make maps smaller or pass them on."""
+_DIMENSIONS = 4
+"""Of maps: images, channels, height, width."""
 _MARK = "mcalc_last_maps"
 """Name of the layer that is put behind the last maps, in a copy of the network's steps."""
 
@@ -46,7 +48,7 @@ def heat_maps(
 
     Args:
         network: on any device; it is as before afterwards, mode and gradients included.
-        images: grey 0..255, prepared as in training; shape (n, H, W).
+        images: grey 0..255, prepared as in training, square; shape (n, H, W).
         batch: images at a time.
 
     Returns:
@@ -115,6 +117,7 @@ def _last_maps(network: SavedNetwork, size: tuple[int, int]) -> tuple[nn.Module,
 
 def _last_step(graph: fx.GraphModule, head: str) -> fx.Node | None:
     above: set[fx.Node] = set()
+    maps = _maps(graph)
     last = None
     for node in graph.graph.nodes:
         if node.target == head or any(each in above for each in node.all_input_nodes):
@@ -122,9 +125,35 @@ def _last_step(graph: fx.GraphModule, head: str) -> fx.Node | None:
             continue
         if node.op in ("placeholder", "output", "get_attr") or _only_passes_on(node, graph):
             continue
-        if _is_map(getattr(node.meta.get("tensor_meta"), "shape", ())):
+        if node in maps and _is_map(_shape(node)):
             last = node
     return last
+
+
+def _maps(graph: fx.GraphModule) -> set[fx.Node]:
+    """What layers of maps take and give, and what is computed of that in four dimensions.
+
+    Four dimensions alone say little: attention has them too (images, heads, tokens, tokens).
+    """
+    maps: set[fx.Node] = set()
+    for node in graph.graph.nodes:
+        if _is_of_maps(node, graph):
+            maps.update((node, *node.all_input_nodes))
+    for node in graph.graph.nodes:
+        if len(_shape(node)) == _DIMENSIONS and not maps.isdisjoint(node.all_input_nodes):
+            maps.add(node)
+    return maps
+
+
+def _is_of_maps(node: fx.Node, graph: fx.GraphModule) -> bool:
+    """Whether a step is one of PyTorch's two-dimensional ones, as Conv2d or avg_pool2d."""
+    if node.op == "call_module":
+        return type(graph.get_submodule(str(node.target))).__name__.endswith("2d")
+    return str(getattr(node.target, "__name__", node.target)).endswith("2d")
+
+
+def _shape(node: fx.Node) -> Sequence[int]:
+    return getattr(node.meta.get("tensor_meta"), "shape", ())
 
 
 def _only_passes_on(node: fx.Node, graph: fx.GraphModule) -> bool:
@@ -153,14 +182,17 @@ def _last_layer(network: SavedNetwork, channels: Tensor) -> nn.Module:
             hook.remove()
     layers = [layer for layer, _ in called]
     below = called[: layers.index(head)] if head in layers else called
-    for layer, shape in reversed(below):
+    # from tokens (images, tokens, channels) on, four dimensions may be those of attention
+    tokens = (place for place, (_, shape) in enumerate(below) if len(shape) == _DIMENSIONS - 1)
+    for layer, shape in reversed(below[: next(tokens, None)]):
         if _is_map(shape) and not isinstance(layer, _POOLS) and layers.count(layer) == 1:
             return layer
     raise _no_maps(network)
 
 
 def _is_map(shape: Sequence[int]) -> bool:
-    return len(shape) == 4 and math.prod(shape[2:]) > 1
+    """Whether maps have this shape: they are square, as images are, with channels before."""
+    return len(shape) == _DIMENSIONS and shape[2] == shape[3] > 1
 
 
 def _no_maps(network: SavedNetwork) -> NoHeatMapsError:

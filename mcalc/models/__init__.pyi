@@ -19,3 +19,4 @@ from .trained import filled as filled
 from .trained import is_whole as is_whole
 from .trained import load_trained as load_trained
 from .weight_path import weight_path as weight_path
+from .weights import WeightsUnavailableError as WeightsUnavailableError

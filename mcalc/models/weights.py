@@ -281,8 +281,12 @@ def _fitting(
     optional: Collection[str],
 ) -> dict[str, Entry]:
     """The entries that fill the network. Raises UserError where they do not, before any is read."""
+    # the positions of Swin's windows are whole numbers in the network too
+    whole = {
+        file_keys[key] for key, own in model.state_dict().items() if not own.is_floating_point()
+    }
     for key, entry in entries.items():
-        if not entry.floating and not key.endswith(_BATCH_COUNTER):
+        if not entry.floating and key not in whole and not key.endswith(_BATCH_COUNTER):
             raise _quantised(path, plain(key), entry.dtype)
     kept = {key: entry for key, entry in entries.items() if key.split(".")[0] not in optional}
     _require_fit(model, path, {key: entry.shape for key, entry in kept.items()}, file_keys)

@@ -12,12 +12,19 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from mcalc.config import Config, Precision, contents_of
+from mcalc.config import BackboneConfig, Config, MissingWeights, Precision, contents_of
 from mcalc.data.images import InputRange
 from mcalc.data.splits import class_count
 from mcalc.data.splits.units import log_odds
 from mcalc.errors import UserError
-from mcalc.models import Built, Learner, is_whole, load_trained
+from mcalc.models import (
+    RANDOM,
+    Built,
+    Learner,
+    WeightsUnavailableError,
+    is_whole,
+    load_trained,
+)
 from mcalc.results import Predictions, RecordedTrial
 from mcalc.tracking import (
     NETWORK_FILE,
@@ -33,6 +40,9 @@ from mcalc.tracking import (
 from mcalc.training import Setup, refuse_precision, setup_of
 from mcalc.trials.inputs import INPUTS_FILE
 from mcalc.trials.recorded_settings import recorded_config
+
+_ORIGIN = "mcalc.weights"
+"""Tag that says where the weights came from that the trial began with."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,9 +115,17 @@ def open_network(present: Config, given: Collection[str], word: str) -> TrainedN
                 "rerun=true"
             )
         frozen = config.backbone.freeze
-        if frozen == "all" or (frozen != "0" and not is_whole(file, config.backbone)):
-            _check_weights(config, trial)
-        built = load_trained(file, config.backbone, classes, config.seed)
+        backbone = config.backbone
+        if frozen == "all" or (frozen != "0" and not is_whole(file, backbone)):
+            backbone = _weights_below(config, trial)
+        try:
+            built = load_trained(file, backbone, classes, config.seed)
+        except WeightsUnavailableError as error:
+            raise UserError(
+                f"{trial.name} was trained above frozen weights, {trial.tags.get(_ORIGIN)}, which "
+                f"cannot be had now ({error.__cause__ or error}): let them be downloaded, or put a "
+                "copy of their file where PyTorch keeps downloads (TORCH_HOME)"
+            ) from error
         validation = read_validation(folder)
         inputs = _read_inputs(folder / INPUTS_FILE)
         trained_on = read_trained_on(folder)
@@ -149,7 +167,24 @@ def assembled(
     )
 
 
-def _check_weights(config: Config, trial: RecordedTrial) -> None:
+def _weights_below(config: Config, trial: RecordedTrial) -> BackboneConfig:
+    """Settings that give what is frozen the weights that the trial had.
+
+    Where a download failed, and random weights were allowed instead, those are drawn again, though
+    the download may be here now. Where it did not fail, nothing else stands in for it.
+
+    Raises UserError where a file is another one now.
+    """
+    origin, backbone = trial.tags.get(_ORIGIN), config.backbone
+    if origin == RANDOM:
+        backbone = replace(backbone, weights="none")
+    elif origin is not None:
+        backbone = replace(backbone, on_missing_weights=MissingWeights.error)
+    _check_file(config, trial)
+    return backbone
+
+
+def _check_file(config: Config, trial: RecordedTrial) -> None:
     """Raise UserError where the file below a frozen head is another than the trial's."""
     recorded = json.loads(trial.tags.get("mcalc.identity", "{}")).get("files", {})
     was, now = (side.get("backbone.weights") for side in (recorded, contents_of(config)))

@@ -17,6 +17,7 @@ from .frozen import FrozenNetworks as FrozenNetworks
 from .frozen import cycle_of as cycle_of
 from .listener import Listener as Listener
 from .progress import TrainingProgress as TrainingProgress
+from .trajectory import as_begun as as_begun
 from .trajectory import run_trajectory as run_trajectory
 from .validation import Checkpointing as Checkpointing
 from .validation import DivergedError as DivergedError

@@ -40,8 +40,10 @@ FORMAT = 3
 """Raised when features change for the same images and network, or their file does."""
 _END = struct.Struct("<20sI")
 """Behind the rows: the name of the file, which says of what they are, and their CRC-32."""
-_DAMAGED = (OSError, ValueError, EOFError, SyntaxError, TokenError, TypeError, struct.error)
-"""What reading a damaged file raises; NumPy reads the header as Python's code."""
+_DAMAGED = (
+    AttributeError, EOFError, OSError, SyntaxError, TokenError, TypeError, ValueError, struct.error,
+)  # fmt: skip
+"""What reading a damaged file raises; NumPy reads headers as Python's code, zips as arrays."""
 _IN_MEMORY = 2**30
 """Bytes up to which a file is read whole: single rows of a mapped one cost more."""
 _log = logging.getLogger(__name__)

@@ -93,7 +93,7 @@ class FrozenNetwork:
         passes = _passes(crops, config.trainer)
         images = passes[0].crops.images
         size = images.shape[-1]
-        setup = setup_of(config.trainer, placement.cores)
+        setup = placement.setup or setup_of(config.trainer, placement.cores)
         seen: list[object] = [
             *(setup.device, setup.threads, config.trainer.channels_last is True),
             *(draws_of(config.augment), crops.seed, crops.split_seed),

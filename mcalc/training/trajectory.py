@@ -12,11 +12,13 @@ from __future__ import annotations
 import logging
 import signal
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import replace
 from functools import partial
 
 import pytorch_lightning as pl
 import torch
+from torch import nn
 
 from mcalc.allocator import keep_freed_memory
 from mcalc.config import PlannedTrial, TrainerConfig
@@ -109,6 +111,28 @@ def run_trajectory(
         # in the last iteration: its results are recorded, and nothing else begins
         raise schedule.stop
     return schedule.results
+
+
+def as_begun(
+    placement: Placement, settings: TrainerConfig, file: CheckpointFile, model: nn.Module
+) -> Placement:
+    """The placement with the CPU threads of the run that will be resumed, if one will be.
+
+    What is computed before training, as features, has its last bits by them.
+
+    Args:
+        placement: of this run.
+        settings: of the trial.
+        file: the run's checkpoint.
+        model: its network.
+    """
+    setup = placement.setup or setup_of(settings, placement.cores)
+    with suppress(ValueError):  # it will be said that it is not used
+        begun = file.load(most_bytes(model))
+        if begun and settings.threads is None:
+            resumed = replace(setup, threads=begun.setup.threads)
+            setup = resumed if resumed == begun.setup else setup
+    return replace(placement, setup=setup)
 
 
 def _tell(listeners: Sequence[Listener], text: str) -> None:

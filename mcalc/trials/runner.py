@@ -25,6 +25,7 @@ from mcalc.training import (
     FrozenNetworks,
     Listener,
     Placement,
+    as_begun,
     checkpoint_path,
     cycle_of,
     run_trajectory,
@@ -154,7 +155,8 @@ def _train(
     classifier: Classifier | None = None
     if frozen:
         with counting(console, "computing features") as progress:
-            features = frozen.features(config, crops, placement, progress, recorder.noted)
+            begun = as_begun(placement, config.trainer, checkpoint, built.model)
+            features = frozen.features(config, crops, begun, progress, recorder.noted)
         if features:
             classifier, crops = frozen.upper(config), features
         else:

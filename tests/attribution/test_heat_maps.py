@@ -148,6 +148,55 @@ class Flat(nn.Module):
         return self.fc(x.flatten(1))
 
 
+class Tokens(nn.Module):
+    """Attention over patches, as in a ViT: its weights have four dimensions and are no maps."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, 12, 32, stride=32)
+        self.mixed = nn.Linear(12, 36)
+        self.softmax = nn.Softmax(dim=-1)
+        self.norm = nn.LayerNorm(12)
+        self.fc = nn.Linear(12, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.above(self.conv(x))
+
+    def above(self, maps: Tensor) -> Tensor:
+        """Logits of maps (B, 12, 3, 3)."""
+        tokens = self.norm(maps.flatten(2).transpose(1, 2))
+        parts = self.mixed(tokens).reshape(tokens.shape[0], 9, 3, 2, 6).permute(2, 0, 3, 1, 4)
+        query, key, value = parts.unbind(0)  # (B, 2, 9, 6)
+        attention = self.softmax(query @ key.transpose(-2, -1))  # (B, 2, 9, 9)
+        joined = (attention @ value).transpose(1, 2).reshape(tokens.shape)
+        return self.fc((tokens + joined).mean(1))
+
+
+class BranchingTokens(Tokens):
+    """The same for torch.fx to fail at."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x / 2 if x.mean() > 1e9 else x)
+
+
+class LastNormalised(nn.Module):
+    """Normalises its pooled maps with channels last, as ConvNeXt: (B, 1, 1, C) is no map."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, 8, 5, stride=4)
+        self.average = nn.AdaptiveAvgPool2d(1)
+        self.norm = nn.LayerNorm(8)
+        self.fc = nn.Linear(8, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.above(self.conv(x).relu())
+
+    def above(self, maps: Tensor) -> Tensor:
+        last = self.norm(self.average(maps).permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+        return self.fc(last.flatten(1))
+
+
 def of_module(model: nn.Module) -> SavedNetwork:
     contract = BACKBONES["squeezenet"].contract
     return SavedNetwork(model, "fc", contract, (r"conv\.", r"fc\."))
@@ -159,6 +208,19 @@ def test_a_network_that_cannot_be_traced_has_the_maps_of_its_last_layer() -> Non
     x = network.channels(torch.from_numpy(images)[:, None])
     maps = network.model.conv(x)
     expected = weighted(maps, network.model.fc(maps.mean(dim=(2, 3))))
+    np.testing.assert_allclose(heat_maps(network, images), upsampled(expected, SIZE), atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", [Tokens, BranchingTokens, LastNormalised])
+def test_what_has_four_dimensions_and_is_no_map_is_not_taken_for_one(
+    kind: type[Tokens | LastNormalised],
+) -> None:
+    torch.manual_seed(2)
+    network, images = of_module(kind().eval()), images_of(2)
+    maps = network.model.conv(network.channels(torch.from_numpy(images)[:, None]))
+    if kind is LastNormalised:
+        maps = maps.relu()  # the last ones are behind it
+    expected = weighted(maps, network.model.above(maps))
     np.testing.assert_allclose(heat_maps(network, images), upsampled(expected, SIZE), atol=1e-5)
 
 

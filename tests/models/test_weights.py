@@ -374,6 +374,32 @@ def test_quantised_weights_are_refused(tmp_path: Path, suffix: str) -> None:
         load_file(Tiny(), path, npz_key=file_name)
 
 
+class Indexed(Tiny):
+    """Has whole numbers of its own, as the positions of Swin's windows are."""
+
+    positions: torch.Tensor
+    mask: torch.Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("positions", torch.arange(6).view(2, 3))
+        self.register_buffer("mask", torch.tensor([True, False]))
+
+
+def test_whole_numbers_that_the_network_has_too_are_read(tmp_path: Path) -> None:
+    source, read = Indexed(), Indexed()
+    source.positions.add_(7)
+    source.mask.logical_not_()
+    torch.save(source.state_dict(), tmp_path / "w.pth")
+    load_file(read, tmp_path / "w.pth")
+    assert equal(source, read)
+    torch.save(
+        source.state_dict() | {"conv.weight": torch.ones(4, 3, 3, 3).int()}, tmp_path / "q.pth"
+    )
+    with pytest.raises(UserError, match=r"conv\.weight is int32"):
+        load_file(read, tmp_path / "q.pth")
+
+
 @pytest.mark.parametrize(
     ("content", "held"),
     [

@@ -41,8 +41,10 @@ from mcalc.training import (
     FrozenNetworks,
     Listener,
     Placement,
+    as_begun,
     cycle_of,
     run_trajectory,
+    setup_of,
 )
 
 TRAINED, HELD_OUT = 24, 12
@@ -250,6 +252,37 @@ def test_a_head_that_was_cut_off_resumes_with_the_same_numbers(
         assert torch.equal(tensor, whole_weights[name])
 
 
+def test_features_are_computed_as_the_run_was_that_is_continued(tmp_path: Path) -> None:
+    """Last bits depend on CPU threads, of which a resumed run keeps what it began with."""
+    config = config_of("squeezenet", "all", tmp_path)
+    config = replace(config, trainer=replace(config.trainer, threads=None))
+    network = FrozenNetworks().find(config, 2, refuse)
+    assert network is not None
+
+    def threads(placement: Placement) -> int:
+        network.features(config, crops_of(config), placement, lambda *_: None, refuse)
+        return torch.get_num_threads()
+
+    one, two = Placement(cores=1), Placement(cores=2)
+    assert [threads(one), threads(two)] == [1, 2]
+    assert threads(replace(two, setup=setup_of(config.trainer, 1))) == 1, "as from_run keeps it"
+
+    def begun(settings: TrainerConfig) -> Placement:
+        return as_begun(two, settings, file, network.built.model)
+
+    file = CheckpointFile(tmp_path / "checkpoint.pt")
+    assert threads(begun(config.trainer)) == 2, "there is nothing to resume"
+    data = network.features(config, crops_of(config), one, lambda *_: None, refuse)
+    assert data is not None
+    trial, cut = plan_trial("trial", config, "data"), [_Cut(10)]
+    with pytest.raises(PreemptedError):
+        run_trajectory(network.upper(config), data, [trial], cut, Checkpointing(file, 0.0), one)
+    assert threads(begun(config.trainer)) == 1
+    assert begun(replace(config.trainer, threads=2)).setup == setup_of(config.trainer, 2)
+    file.path.write_bytes(b"damaged")
+    assert threads(begun(config.trainer)) == 2
+
+
 @pytest.mark.whole
 @pytest.mark.parametrize(("backbone", "stages"), [("googlenet_bvlc", 7), ("alexnet_bvlc", 3)])
 def test_above_frozen_stages_all_learns_and_a_resumed_run_has_the_same_bits(
@@ -354,6 +387,7 @@ def flipped(content: bytes, place: int) -> bytes:
             lambda _: b"\x93NUMPY",
             lambda _: b"",
             lambda _: b"nonsense" * 40,
+            lambda _: b"PK\x05\x06" + bytes(18),  # an archive of no arrays
         ],
         2,
     ),
