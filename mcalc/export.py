@@ -11,7 +11,6 @@ from mcalc.command_line import run_command
 from mcalc.config import Line, Precision, Region
 from mcalc.errors import UserError
 from mcalc.leaving import run_as_program
-from mcalc.tracking.places import refuse_nothing
 
 ONNX_SUFFIX = ".onnx"
 
@@ -41,6 +40,9 @@ def run(line: Line) -> int:
     if target is not None and target.suffix.lower() != ONNX_SUFFIX:
         raise UserError(f"to={target}: expected a name that ends in {ONNX_SUFFIX}")
     config = line.config()
+    # late: SQLAlchemy
+    from mcalc.tracking.places import refuse_nothing
+
     refuse_nothing(config.tracking)
     given = {override.partition("=")[0] for override in line.overrides}
     # late: PyTorch and MLflow
