@@ -15,7 +15,7 @@ import stat
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from errno import EACCES, EINVAL, EIO, EISDIR
+from errno import EACCES, EINVAL, EIO, EISDIR, ENOTDIR
 from pathlib import Path
 from typing import BinaryIO, TextIO
 
@@ -208,10 +208,28 @@ def make_record_folder(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise UserError(
-            f"the record folder {folder} cannot be made ({error.strerror}): name a writable one "
-            "with tracking.dir=PATH"
-        ) from error
+        raise _no_record_folder(folder, error.strerror) from error
+
+
+def check_record_folder(folder: Path) -> None:
+    """Raise UserError as `make_record_folder`, and where it is not writable; makes nothing."""
+    there = folder.absolute()
+    while not os.path.lexists(there):
+        there = there.parent
+    if not there.is_dir():
+        reason = os.strerror(ENOTDIR)
+    elif not os.access(there, os.W_OK | os.X_OK):
+        reason = os.strerror(EACCES)
+    else:
+        return
+    raise _no_record_folder(folder, reason)
+
+
+def _no_record_folder(folder: Path, reason: str | None) -> UserError:
+    return UserError(
+        f"the record folder {folder} cannot be made ({reason}): name a writable one "
+        "with tracking.dir=PATH"
+    )
 
 
 def sync(path: Path) -> None:

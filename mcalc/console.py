@@ -15,7 +15,15 @@ from rich.text import Text
 from mcalc.line_breaks import wrapped
 
 
-class _Console(Console):
+class PlainConsole(Console):
+    """Rich's console, whose process ends as `leaving` says where the reader has gone."""
+
+    def on_broken_pipe(self) -> None:
+        """Raise the error again, for `leaving` to end with: rich's status, 1, is a verdict here."""
+        raise
+
+
+class _Console(PlainConsole):
     """A console that breaks lines between words on a terminal, and nowhere in a file or a pipe.
 
     A word longer than a line, as a path, stays whole, so that it can be copied.

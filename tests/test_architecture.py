@@ -144,8 +144,8 @@ RULES: dict[str, tuple[str, ...]] = {
         "mcalc.sweep.checking", "mcalc.sweep.display", "mcalc.sweep.store", "mcalc.sweep.worker",
     ),
     "mcalc.sweep": (
-        "mcalc.command_line", "mcalc.config", "mcalc.data", "mcalc.training", "mcalc.trials",
-        "mcalc.tracking",
+        "mcalc.command_line", "mcalc.config", "mcalc.data", "mcalc.evaluation", "mcalc.training",
+        "mcalc.trials", "mcalc.tracking",
     ),
     "mcalc.runs": (
         "mcalc.config", "mcalc.evaluation", "mcalc.predict", "mcalc.tracking", "mcalc.trials",

@@ -426,6 +426,8 @@ def test_imagenet_without_a_network_fails_with_the_remedy_or_falls_back_loudly(
     ("setting", "said"),
     [
         ("backbone.freeze=77", "freeze=77: small has 1 stage below its head"),
+        ("metrics=[auk]", "metrics='auk' is unknown"),
+        ("trainer.batch_size=90", "trainer.batch_size=90 is more than the "),
         ("backbone.weights=w.txt", "not .txt; give a file of one of these kinds"),
         ("backbone.weights=w", "not one without an ending; give a file of one of these kinds"),
     ],

@@ -7,12 +7,11 @@ from collections.abc import Collection, Sequence
 from dataclasses import astuple, fields, replace
 from pathlib import Path
 
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from mcalc.config import DataConfig, Line, Region, WithoutCallback
-from mcalc.console import counting, stderr
+from mcalc.console import PlainConsole, counting, stderr
 from mcalc.data.completeness import check_completeness, completeness
 from mcalc.data.images import (
     LesionDigests,
@@ -48,7 +47,7 @@ def run(line: Line) -> int:
     Raises UserError where a setting is wrong, the data cannot be indexed, less of it is there than
     `data.min_completeness` asks for, or the split cannot be written.
     """
-    console = Console()
+    console = PlainConsole()
     if line.words["check_split"] is not None:
         return _check_split(line, console)
     if given := [word for word in _OF_CHECK_SPLIT if line.words[word] is not None]:
@@ -79,7 +78,7 @@ def run(line: Line) -> int:
     return 0
 
 
-def _print_whole(console: Console, text: str) -> None:
+def _print_whole(console: PlainConsole, text: str) -> None:
     """Print text with paths: a terminal breaks it between words alone, so that they can be copied.
 
     Rich itself would break a path that is longer than a line.
@@ -88,7 +87,7 @@ def _print_whole(console: Console, text: str) -> None:
     console.print(escape(shown), soft_wrap=True)
 
 
-def _check_split(line: Line, console: Console) -> int:
+def _check_split(line: Line, console: PlainConsole) -> int:
     """Check somebody's split, with the pixels of the data set where `data.root` is given."""
     if line.words["split_to"] is not None or line.words["pixels"]:
         other = "pixels=true" if line.words["pixels"] else "split_to=FILE"
@@ -120,7 +119,11 @@ def _decode(index: Index, digests: Sequence[LesionDigests], data: DataConfig) ->
 
 
 def print_check(
-    index: Index, console: Console, ledger: Path, data: DataConfig, met: Collection[Defect] | None
+    index: Index,
+    console: PlainConsole,
+    ledger: Path,
+    data: DataConfig,
+    met: Collection[Defect] | None,
 ) -> None:
     """Print counts, files on disk, what the settings make of them, and the ledger's summary.
 
@@ -169,7 +172,9 @@ def _counts_table(index: Index) -> Table:
     return table
 
 
-def _print_files(index: Index, console: Console, region: Region, met: Collection[Defect]) -> None:
+def _print_files(
+    index: Index, console: PlainConsole, region: Region, met: Collection[Defect]
+) -> None:
     total = len(index.lesions)
     for name, attribute in (("crops", "crop"), ("masks", "mask"), ("full images", "full")):
         there = sum(getattr(lesion, attribute) is not None for lesion in index.lesions)
@@ -180,7 +185,7 @@ def _print_files(index: Index, console: Console, region: Region, met: Collection
     )
 
 
-def _print_labels(index: Index, console: Console, rule: WithoutCallback) -> None:
+def _print_labels(index: Index, console: PlainConsole, rule: WithoutCallback) -> None:
     """What data.benign_without_callback does to the numbers, where there are such lesions."""
     found = count(index.lesions)
     without, benign, malignant = found.benign_without_callback, found.benign, found.malignant

@@ -8,7 +8,7 @@ in the setting `metrics`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -72,6 +72,12 @@ METRICS = (
 def find_metric(name: str) -> Metric:
     """The metric of that name, built in or a package's. Raises UserError as `plugins.find`."""
     return find("metrics", name, {metric.name: metric for metric in METRICS}, Metric, "metrics")
+
+
+def check_metrics(names: Iterable[str]) -> None:
+    """Raise UserError as `find_metric`: before training, which asks for them at its very end."""
+    for name in names:
+        find_metric(name)
 
 
 def all_scores(

@@ -70,6 +70,7 @@ def run_sweep(
         for plan in plans:
             _refuse_from_run(plan)
             _refuse_unranked(plan)
+            _refuse_unknown_metrics(plan)
             check_weight_files(plan, compose)
             check_stages(plan, compose)
         planning = compose([word for word in arguments if word.startswith("dry_run=")]).dry_run
@@ -125,3 +126,13 @@ def _refuse_unranked(plan: Plan) -> None:
                 "that is reported, by which none may be chosen: add protocol.validation=0.15, or "
                 "keep all or none"
             )
+
+
+def _refuse_unknown_metrics(plan: Plan) -> None:
+    """Raise UserError, as `check_metrics`, before trials train that none of them could score."""
+    configs = (plan.base, *(trial.config for trial in plan.trials))
+    if names := sorted({name for config in configs for name in config.metrics}):
+        # late: scipy, as most plans name none
+        from mcalc.evaluation.scores import check_metrics
+
+        check_metrics(names)

@@ -74,3 +74,8 @@ def _check_settings(config: Config) -> None:
     if config.trainer.accelerator is Accelerator.gpu:
         uses_gpu(config.trainer)
     refuse_precision(config.trainer)
+    if config.metrics:
+        # late: scipy, as most trials name none
+        from mcalc.evaluation.scores import check_metrics
+
+        check_metrics(config.metrics)

@@ -58,6 +58,8 @@ def imported(tmp_path: Path, *command: str) -> set[str]:
         ["mcalc.sweep", "list", "tracking.dri=x"],
         ["mcalc.paper", "--help"],
         ["mcalc.paper", "data.csv_dri=x"],
+        ["mcalc.export", "--help"],
+        ["mcalc.export", "too=x"],
         ["mcalc.report", "--help"],
         ["mcalc.report", "tabel=1"],
         ["mcalc.report", "tracking.dir=nowhere"],

@@ -191,7 +191,12 @@ def test_what_is_opened_later_gets_no_number_of_a_closed_stream(tmp_path: Path) 
 @whole_program
 @pytest.mark.parametrize(
     ("command", "status"),
-    [(("mcalc.train", "--help"), 0), (("mcalc.train", "--help", "all"), 0), (SETTINGS, 141)],
+    [
+        (("mcalc.train", "--help"), 0),
+        (("mcalc.train", "--help", "all"), 0),
+        (SETTINGS, 141),
+        (("mcalc.data", "data.phantom.lesions=8"), 141),
+    ],
 )
 def test_a_reader_that_goes_away_is_no_error(
     command: tuple[str, ...], status: int, tmp_path: Path

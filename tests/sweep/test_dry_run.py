@@ -316,3 +316,26 @@ def test_stages_that_a_network_does_not_have_are_said_before_anything_runs(
     with pytest.raises(UserError, match=r"freeze=99: squeezenet has 9 stages below its head"):
         run_sweep([*freeze, f"tracking.dir={runs}", f"dry_run={dry}"], compose_config)
     assert not runs.exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["trainer.batch_size=30"], "trainer.batch_size=30 is more than the "),
+        (["metrics=[auk]"], "metrics='auk' is unknown"),
+        (["tracking.dir={}/file/runs"], "record folder {}/file/runs cannot be made"),
+        (["tracking.dir={}/link"], "record folder {}/link cannot be made"),
+    ],
+    ids=lambda each: str(each[0] if isinstance(each, list) else "").partition("=")[0],
+)
+def test_a_plan_ends_with_the_error_that_its_run_gives(
+    tmp_path: Path, cache: Path, capsys: pytest.CaptureFixture[str], words: list[str], said: str
+) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "link").symlink_to("nothing/../file")
+    arguments = [*SETTINGS, f"data.cache={cache}", "data.phantom.lesions=24", "dry_run=true"]
+    here = [word.format(tmp_path) for word in words]
+    with pytest.raises(UserError, match=re.escape(said.format(tmp_path))):
+        run_sweep([*arguments, f"tracking.dir={tmp_path / 'runs'}", *here], compose_config)
+    assert "the same command runs it" not in capsys.readouterr().out
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["file", "link"]

@@ -9,7 +9,7 @@ from datetime import datetime
 
 from mcalc.config import Config, DataConfig, KeepModels, PlannedTrial, Precision, TrackingConfig
 from mcalc.data import IndexedData, split_of
-from mcalc.data.loading import run_length
+from mcalc.data.loading import check_trainable, run_length
 from mcalc.data.splits import Split
 from mcalc.sweep.display.step_times import (
     MeasuredStep,
@@ -99,7 +99,7 @@ class Estimator:
 
         A network whose step fails has no time and no disk in it.
 
-        Raises UserError for a config that cannot be split or has no such network.
+        Raises UserError for a config that cannot be split or trained on, or has no such network.
         """
         known: set[str] = set()
         used: list[MeasuredStep] = []
@@ -114,6 +114,8 @@ class Estimator:
             if name not in self._splits:
                 self._splits[name] = split_of(self._data(config.data).index, config).split
             split = self._splits[name]
+            # a step of a batch that no epoch fills may take more memory than there is
+            check_trainable(split, config.augment, config.trainer)
             length = run_length(len(split.train), config.trainer)
             iterations += length.iterations
             try:

@@ -6,9 +6,11 @@ import logging
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
+from pathlib import Path
 
 from optuna.trial import FrozenTrial, TrialState
 
+from mcalc.atomic_write import check_record_folder
 from mcalc.config import (
     Config,
     DataConfig,
@@ -47,7 +49,8 @@ def dry_run(
 
     `measured`: measures a training step of a config, where its speed is not known.
 
-    Raises UserError at the end where no server has the weights that it names.
+    Raises UserError at the end where no server has the weights that it names, and where no record
+    can be written.
     """
     if study is not None:
         check_same_definition(plan, study.facts(), study.attempts())
@@ -65,6 +68,7 @@ def dry_run(
     _print_estimate(found, "about" if unknown else "at most")
     if unknown:
         console.print(f"what is searched may make it more: {', '.join(unknown)}")
+    check_record_folder(Path(plan.base.tracking.dir))
     if found.recorded < found.runs:  # else networks of this kind have trained here
         _refuse_missing_weights(plan, compose, found.weights_known)
     console.print(
