@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from hydra.core.override_parser.types import Glob, IntervalSweep, Override, QuotedString
+from hydra.core.override_parser.types import Glob, IntervalSweep, Override
 
 from mcalc.config import (
     AUTO,
@@ -34,6 +34,7 @@ from mcalc.config.swept import check_count, swept_count
 from mcalc.errors import UserError
 from mcalc.iteration import grouped
 from mcalc.secret_text import ADDRESSES, argument_shown
+from mcalc.sweep.planning.first_row import allowed
 from mcalc.sweep.planning.search_space import (
     Choices,
     Interval,
@@ -50,7 +51,7 @@ from mcalc.sweep.planning.sweep_file import (
     load,
     product,
 )
-from mcalc.sweep.planning.values import check_choice, override_of
+from mcalc.sweep.planning.values import check_choice, override_of, unquoted
 
 Compose = Callable[[Sequence[str]], Config]
 """Overrides to the config that they give."""
@@ -156,8 +157,11 @@ class _Planner:
                     f"{title} varies {key}: a sweep has one record; give it a single value on the "
                     "command line"
                 )
+        rows = _times(file.rows, product(times)) if times else file.rows
+        if file.seeds:
+            rows = _times(rows, product({"seed": list(file.seeds)}))
         # the command line has the last word
-        fixed = (*file.overrides, *self.given)
+        fixed = allowed((*file.overrides, *self.given), rows.values(), self.compose)
         composed = self.compose(fixed)
         base = self.resolve(composed)
         varied = file.varied | set(times)
@@ -173,7 +177,7 @@ class _Planner:
         data = self.fingerprint(base.data)
         plan = Plan(
             title=title,
-            sweep=self._identity(title, file, composed, shared, varied, data),
+            sweep=self._identity(title, file, rows, fixed, shared, varied, data),
             description=file.description,
             fixed=fixed,
             shared=shared,
@@ -188,16 +192,14 @@ class _Planner:
             _refuse_automatic(title, file.search)
             search = replace(file.search, seeds=file.seeds)
             return replace(plan, search=_budgeted(title, search, base.budget))
-        rows = _times(file.rows, product(times)) if times else file.rows
-        if file.seeds:
-            rows = _times(rows, product({"seed": list(file.seeds)}))
         return replace(plan, trials=tuple(self._trials(title, fixed, rows)))
 
     def _identity(
         self,
         title: str,
         file: SweepFile,
-        composed: Config,
+        rows: Mapping[str, Values],
+        fixed: tuple[str, ...],
         shared: dict[str, Any],
         varied: set[str],
         data: str,
@@ -206,9 +208,13 @@ class _Planner:
 
         The hash is of what was said, `auto` included: the same on machines of every kind.
         """
-        if self.name or _shared(self.resolve(self.compose(file.overrides)), varied) == shared:
+        own = allowed(file.overrides, rows.values(), self.compose)
+        if self.name or _shared(self.resolve(self.compose(own)), varied) == shared:
             return title
-        return f"{title}-{digest([data, settings_as_said(composed)], 8)}"
+        said = settings_as_said(self.compose(fixed))
+        if fixed != (*file.overrides, *self.given):
+            said = {key: value for key, value in said.items() if not _varies(key, varied)}
+        return f"{title}-{digest([data, said], 8)}"
 
     def _trials(
         self, title: str, fixed: Sequence[str], rows: Mapping[str, Values]
@@ -350,7 +356,7 @@ def _values_of(override: Override) -> list[Any]:
             raise UserError(f"{_line(override)}: glob() chooses files of a group, as backbone")
         values: list[Any] = swept.filter(list(choices(key)))
     else:
-        values = [_element(value) for value in override.sweep_iterator()]
+        values = [unquoted(value) for value in override.sweep_iterator()]
     if not values:
         raise UserError(f"{_line(override)}: matches nothing")
     if len({str(value) for value in values}) < len(values):
@@ -370,19 +376,13 @@ def _range_of(override: Override) -> Range:
     return replace(parsed, log="log" in swept.tags)
 
 
-def _element(value: Any) -> Any:
-    if isinstance(value, list):
-        return [_element(each) for each in value]
-    return value.text if isinstance(value, QuotedString) else value
-
-
 def _names(override: Override) -> list[str]:
     if not override.is_sweep_override():
         return [name] if (name := _text(override)) else []
     swept = override.value()
     if isinstance(swept, Glob):
         return swept.filter(sorted(available()))
-    return [str(_element(name)) for name in override.sweep_iterator()]
+    return [str(unquoted(name)) for name in override.sweep_iterator()]
 
 
 def _line(override: Override) -> str:

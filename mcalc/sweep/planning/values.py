@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from hydra.core.override_parser.types import QuotedString
+
 from mcalc.config import settled
 from mcalc.config.compose import GROUPS, choices
 from mcalc.errors import UserError, nearest, shown
@@ -45,6 +47,13 @@ def override_value(value: Any) -> str:
         return f"[{', '.join(override_value(each) for each in value)}]"
     escaped = str(value).replace("\\", "\\\\").replace("'", "\\'")
     return f"'{escaped}'"
+
+
+def unquoted(value: Any) -> Any:
+    """A value as Hydra's parser gives it, with plain text in the place of its quoted strings."""
+    if isinstance(value, list):
+        return [unquoted(each) for each in value]
+    return value.text if isinstance(value, QuotedString) else value
 
 
 def format_value(value: Any) -> str:

@@ -204,6 +204,18 @@ def test_what_cannot_be_planned_is_said(arguments: list[str], said: str) -> None
         plans(*arguments)
 
 
+def test_a_value_that_every_row_needs_may_stand_in_the_rows() -> None:
+    (plan,) = plans("data.region=full", "data.unit=patient,breast")
+    units = [trial.config.data.unit for trial in plan.trials]
+    assert units == ["patient", "breast"]
+    (other,) = plans("data.region=full", "data.unit=breast,patient,image")
+    assert other.sweep == plan.sweep, "which row is the first makes no other sweep"
+    (faster,) = plans("data.region=full", "data.unit=breast,patient", "trainer.lr=0.1")
+    assert faster.sweep != plan.sweep
+    with pytest.raises(UserError, match="lesions cannot be told apart"):
+        plans("data.region=full", "seed=1,2")
+
+
 def test_a_folder_of_weights_may_be_moved(tmp_path: Path) -> None:
     def planned(folder: Path) -> Plan:
         (plan,) = plans("sweep=paper_matlab", "trainer.l2=2e-4", f"backbone.weights={folder}")
