@@ -226,8 +226,9 @@ def check_record_folder(folder: Path) -> None:
 
 
 def _no_record_folder(folder: Path, reason: str | None) -> UserError:
+    what = "written into" if folder.is_dir() else "made"
     return UserError(
-        f"the record folder {folder} cannot be made ({reason}): name a writable one "
+        f"the record folder {folder} cannot be {what} ({reason}): name a writable one "
         "with tracking.dir=PATH"
     )
 

@@ -21,6 +21,7 @@ from mcalc.errors import UserError
 LOCK_SECONDS = 60.0
 """How long a process waits for another's write."""
 _HEADER_BYTES = 100
+_WITHOUT_RIGHT = (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM, sqlite3.SQLITE_READONLY)
 _BESIDE = ("-wal", "-shm", "-journal")
 """Ends of the names of the files that SQLite keeps beside a database."""
 _BEYOND_ASCII = re.compile(r"(%[89A-F][0-9A-F])+")
@@ -134,9 +135,10 @@ def _explained(path: Path) -> Iterator[None]:
     except sqlite3.DatabaseError as error:
         if _kind(error) in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
             raise DamagedDatabaseError(path, _why_damaged(path, error)) from error
-        if _kind(error) in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM):
+        if _kind(error) in _WITHOUT_RIGHT:
             raise UserError(
-                f"{path} cannot be opened ({error}): its folder has to be writable too"
+                f"{path} cannot be opened ({error}): this user has to be allowed to write it, and "
+                "into its folder"
             ) from error
         raise
 

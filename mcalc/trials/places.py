@@ -6,7 +6,7 @@ import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mcalc.atomic_write import make_record_folder
+from mcalc.atomic_write import check_record_folder, make_record_folder
 from mcalc.config import Config, PlannedTrial, after_training, how_to_look, place_of
 from mcalc.importing import large_imports
 from mcalc.tracking.places import refuse_nothing
@@ -28,6 +28,7 @@ def open_tracker(config: Config) -> Tracker:
     tracking = config.tracking
     # a folder that cannot be made is said before MLflow is imported, which takes seconds
     make_record_folder(Path(tracking.dir))
+    check_record_folder(Path(tracking.dir))
     with large_imports():
         from mcalc.tracking import Tracker
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import errno
 import multiprocessing
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import processes
 import pytest
+from engine import Instant, sweep
 from parameters import most_are_whole
 from rights import bound_by_rights
 
@@ -46,7 +48,6 @@ def folder(tmp_path: Path) -> Iterator[Path]:
             (("sweep", "list", "tracking.dir={}/record"), "record/optuna.db", "enter"),
             (("sweep", "check", "alexnet", "tracking.dir={}/record"), "record/optuna.db", "enter"),
             (("sweep", "space", "tracking.dir={}/record"), "record/mlflow.db", "enter"),
-            (("train", *PHANTOM, "tracking.dir={}/record"), "record/mlflow.db", "enter"),
             (("train", "from_run=AL3", "tracking.dir={}/record"), "record/mlflow.db", "enter"),
             (
                 (
@@ -110,6 +111,38 @@ def test_a_folder_that_may_not_be_listed_is_not_one_without_the_files(folder: Pa
     assert done.stderr.startswith(
         f"error: the folder {folder}/locked cannot be listed (Permission denied): "
     )
+
+
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A folder whose record may be read alone, as one on a share or of a colleague."""
+    folder = tmp_path_factory.mktemp("kept")
+    sweep(folder, "head.weight_lr=1,2", "name=mine", instant=Instant(folder / "log"))
+    places = [folder / "mlruns", *(folder / "mlruns").rglob("*")]
+    for place in places:
+        place.chmod(0o555 if place.is_dir() else 0o444)
+    yield folder
+    for place in places:
+        place.chmod(0o700)
+
+
+@pytest.mark.parametrize(
+    "words",
+    most_are_whole(
+        ["sweep check", "train", "train -m head.weight_lr=1,2 name=mine"],
+        1,
+    ),
+)
+def test_a_record_that_may_not_be_written_is_not_waited_for(words: str, kept: Path) -> None:
+    module, *arguments = words.split()
+    if module == "train":
+        arguments += PHANTOM
+    done = processes.run(f"mcalc.{module}", *arguments, folder=kept, before=bound_by_rights)
+    assert done.returncode == 2, done.stdout + done.stderr
+    (said,) = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
+    assert "Traceback" not in done.stderr
+    assert "mlruns" in said
+    assert re.search("allowed to write it|written into .Permission denied", said), said
 
 
 def status_of(path: str, what: str) -> None:
