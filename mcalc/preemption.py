@@ -130,11 +130,13 @@ def _imports(frame: FrameType | None) -> bool:
 
 def _look_soon() -> None:
     signal.signal(signal.SIGALRM, _look)
-    signal.setitimer(signal.ITIMER_REAL, _SOON_SECONDS)
+    # again and again: an alarm just before the process sleeps is seen by Python after the sleep
+    signal.setitimer(signal.ITIMER_REAL, _SOON_SECONDS, _SOON_SECONDS)
 
 
 def _look(_number: int, frame: FrameType | None) -> None:
     """Handle what waits, one at a time as each may raise; look again while modules are imported."""
+    signal.setitimer(signal.ITIMER_REAL, 0)
     first = min(_waiting.values(), default=time.monotonic())
     if _imports(frame) and time.monotonic() - first < _PATIENCE_SECONDS:
         _look_soon()
