@@ -167,6 +167,7 @@ def settings(folder: Path) -> list[str]:
         f"tracking.dir={folder / 'mlruns'}",
         f"data.cache={folder / 'cache'}",
         "data.phantom.lesions=8",
+        "trainer.batch_size=4",
         "backbone=squeezenet",
         "backbone.weights=none",
     ]
