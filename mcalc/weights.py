@@ -14,6 +14,7 @@ from mcalc.command_line import run_command
 from mcalc.config import NPZ_SUFFIX, Line
 from mcalc.errors import UserError
 from mcalc.leaving import run_as_program
+from mcalc.models import weight_path
 from mcalc.plain_file import kind_of
 
 if TYPE_CHECKING:
@@ -33,11 +34,6 @@ def run(line: Line) -> int:
     Raises UserError where it names no file, for a file as training does, and where the new file
     cannot be written.
     """
-    # late: PyTorch
-    from mcalc.models import find_backbone, weight_path
-    from mcalc.models.published_weights import digests
-    from mcalc.models.weights import load_file
-
     config = line.config().backbone
     path = weight_path(config.weights, config.name)
     target: Path | None = line.words["to"]
@@ -46,9 +42,19 @@ def run(line: Line) -> int:
             "backbone.weights=PATH names the file to read, as in backbone=alexnet_bvlc "
             "backbone.weights=bvlc_alexnet.caffemodel to=alexnet_bvlc.npz"
         )
-    entry = find_backbone(config.name)
     if target is not None:
-        _check_target(target, path, config.name, converts=entry.npz_key is not None)
+        _check_target(target, path)
+    # late: PyTorch
+    from mcalc.models import find_backbone
+    from mcalc.models.published_weights import digests
+    from mcalc.models.weights import load_file
+
+    entry = find_backbone(config.name)
+    if target is not None and entry.npz_key is None:
+        raise UserError(
+            f"to={target}: backbone={config.name} reads no {NPZ_SUFFIX} files, so none is written: "
+            "omit to="
+        )
     model = entry.build()
     loaded = load_file(model, path, npz_key=entry.npz_key, optional=entry.optional)
     key = entry.npz_key or str
@@ -71,13 +77,8 @@ def run(line: Line) -> int:
     return 0
 
 
-def _check_target(target: Path, source: Path, backbone: str, *, converts: bool) -> None:
+def _check_target(target: Path, source: Path) -> None:
     """Raise UserError for a place that nothing is written to, before the source is read."""
-    if not converts:
-        raise UserError(
-            f"to={target}: backbone={backbone} reads no {NPZ_SUFFIX} files, so none is written: "
-            "omit to="
-        )
     if target.suffix.lower() != NPZ_SUFFIX:
         raise UserError(f"to={target}: expected a name that ends in {NPZ_SUFFIX}")
     if target.exists() and (not target.is_file() or target.samefile(source)):

@@ -1,3 +1,5 @@
+from .addresses import no_storage as no_storage
+from .addresses import no_tracking as no_tracking
 from .arguments import read_line as read_line
 from .assign import convert as convert
 from .assign import read as read

@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Collection, Sequence
 from dataclasses import astuple, fields, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.markup import escape
 from rich.table import Table
@@ -13,21 +14,15 @@ from rich.table import Table
 from mcalc.config import DataConfig, Line, Region, WithoutCallback
 from mcalc.console import PlainConsole, counting, stderr
 from mcalc.data.completeness import check_completeness, completeness
-from mcalc.data.images import (
-    LesionDigests,
-    digests_of_candidates,
-    file_digests,
-    prepare_images,
-    with_duplicates,
-)
 from mcalc.data.ledger import count_by_kind, write_ledger
-from mcalc.data.pipeline import export_split
 from mcalc.data.records import Counts, Defect, DefectKind, Index, Lesion, Split, count
 from mcalc.data.sources import open_source
-from mcalc.data.splits.checking import Columns, check_split
 from mcalc.errors import UserError
 from mcalc.line_breaks import wrapped
 from mcalc.secret_text import argument_shown
+
+if TYPE_CHECKING:
+    from mcalc.data.images import LesionDigests
 
 IMAGE_WIDTH = 227
 """Pixels across what pixels=true prepares: AlexNet's, whose trials then find it in the cache."""
@@ -58,6 +53,9 @@ def run(line: Line) -> int:
     cache = Path(data.cache).expanduser()
     with counting(stderr, "indexing") as progress:
         index = open_source(data, progress)
+    # late: NumPy, OpenCV and pydicom, without which most mistakes are answered
+    from mcalc.data.images import digests_of_candidates, file_digests, with_duplicates
+
     with counting(stderr, "hashing files") as progress:
         hashing = file_digests if line.words["pixels"] else digests_of_candidates
         digests = hashing(index.lesions, data.region, cache, progress)
@@ -69,6 +67,8 @@ def run(line: Line) -> int:
     print_check(index, console, ledger, data, met)
     check_completeness(index, data.min_completeness, met or (), data.region)
     if line.words["split_to"] is not None:
+        from mcalc.data.pipeline import export_split
+
         _print_whole(console, export_split(config, line.words["split_to"]))
     given = [each for each in line.overrides if each.startswith(("data=", "data."))]
     arguments = " ".join(shlex.quote(argument_shown(each)) for each in given)
@@ -105,6 +105,8 @@ def _check_split(line: Line, console: PlainConsole) -> int:
             with counting(stderr, "indexing") as progress:
                 return open_source(data, progress).lesions
 
+    from mcalc.data.splits.checking import Columns, check_split
+
     with counting(stderr, "decoding") as progress:
         columns = Columns(**{word: line.words[word] for word in _OF_CHECK_SPLIT})
         return check_split(line.words["check_split"], columns, console, lesions, progress)
@@ -112,6 +114,8 @@ def _check_split(line: Line, console: PlainConsole) -> int:
 
 def _decode(index: Index, digests: Sequence[LesionDigests], data: DataConfig) -> tuple[Defect, ...]:
     """Defects met when every image is prepared as for training, paths relative to the root."""
+    from mcalc.data.images import prepare_images
+
     cache = Path(data.cache).expanduser()
     with counting(stderr, "decoding") as progress:
         met = prepare_images(index.lesions, digests, IMAGE_WIDTH, data, cache, progress).defects

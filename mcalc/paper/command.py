@@ -7,8 +7,6 @@ from pathlib import Path
 
 from mcalc.config import Line
 from mcalc.data.sources.cbis_ddsm import read_all_cases
-from mcalc.report.audit import audit
-from mcalc.report.printing import print_table, printed_width
 
 _WITHOUT_CASES = (
     "next: `python -m mcalc.paper data.csv_dir=PATH`, with the four case CSVs of CBIS-DDSM, adds "
@@ -30,6 +28,10 @@ def run(line: Line) -> int:
     elif data.root:
         root = Path(data.root).expanduser()
         cases = read_all_cases([root, root / "csv"])
+    # late: scipy
+    from mcalc.report.audit import audit
+    from mcalc.report.printing import print_table, printed_width
+
     for table in audit(cases).values():
         print_table(table)
     after = _AFTER if cases else _WITHOUT_CASES

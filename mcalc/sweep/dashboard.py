@@ -11,12 +11,9 @@ import sys
 from importlib.metadata import entry_points
 from pathlib import Path
 
-from sqlalchemy.exc import ArgumentError
-
-from mcalc.errors import UserError, exit_on_user_error
+from mcalc.errors import UserError, exit_on_user_error, without_password
 from mcalc.local_port import check_port
 from mcalc.sqlite_file import file_of
-from mcalc.sweep.store.retry import shown
 
 _PROGRAM = "optuna-dashboard"
 
@@ -35,12 +32,15 @@ def main() -> None:
 
 def _check(store: str) -> None:
     """Raise UserError for a file that is not there; a server is asked by optuna-dashboard."""
+    # late: a port that is taken is said without
+    from sqlalchemy.exc import ArgumentError
+
     try:
         file = file_of(store)
     except (ArgumentError, ValueError) as error:
         raise UserError(
-            f"STORAGE={shown(store)} is not an address of a store: expected sqlite:///FILE or "
-            "postgresql+psycopg://USER@HOST/NAME"
+            f"STORAGE={without_password(store)} is not an address of a store: expected "
+            "sqlite:///FILE or postgresql+psycopg://USER@HOST/NAME"
         ) from error
     if file is None or file.is_file():
         return

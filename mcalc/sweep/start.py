@@ -12,7 +12,14 @@ from mcalc.importing import large_imports
 from mcalc.logs import log_to_console
 from mcalc.results import Outcome
 from mcalc.sweep.display import StepProcess
-from mcalc.sweep.planning import Compose, Plan, check_stages, check_weight_files, make_plans
+from mcalc.sweep.planning import (
+    Compose,
+    Plan,
+    check_named_weight_files,
+    check_stages,
+    check_weight_files,
+    make_plans,
+)
 from mcalc.training import resolved
 
 if TYPE_CHECKING:
@@ -66,6 +73,7 @@ def run_sweep(
     with StepProcess() as steps:
         if _PLANNED in arguments:
             steps.start()
+        check_named_weight_files(arguments)
         plans = make_plans(arguments, compose, resolved, lambda each: data()(each).fingerprint)
         for plan in plans:
             _refuse_from_run(plan)

@@ -11,14 +11,14 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-
-from mlflow.tracking import MlflowClient
+from typing import TYPE_CHECKING
 
 from mcalc.errors import UserError, exit_on_user_error, nearest
 from mcalc.local_port import check_port
-from mcalc.tracking.opening import open_existing
 from mcalc.tracking.places import DATABASE, database_of, database_uri
-from mcalc.tracking.view import KEY, write_view
+
+if TYPE_CHECKING:
+    from mlflow.tracking import MlflowClient
 
 
 def main() -> None:
@@ -29,6 +29,10 @@ def main() -> None:
         check_port(port, "PORT")
         if not database_of(folder).exists():
             raise _nothing_in(folder)
+        # late: MLflow
+        from mcalc.tracking.opening import open_existing
+        from mcalc.tracking.view import KEY, write_view
+
         client = open_existing(folder)
         experiment = _newest_experiment(client)
         if experiment is None:

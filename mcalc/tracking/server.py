@@ -25,6 +25,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, InterfaceError, OperationalError
 from urllib3.exceptions import HTTPError
 
+from mcalc.config import no_tracking
 from mcalc.errors import UserError, without_password
 from mcalc.retry import Retry, UnreachableError
 
@@ -38,8 +39,6 @@ LOCAL_TAG = "mcalc.local_run"
 """Tag of a run on a server: the run on a worker's machine that it was sent from."""
 SERVER_TAG = "mcalc.server_run"
 """Tag of a run on a worker's machine: the run on the server that it continues."""
-_DATABASES = ("sqlite", "postgresql", "mysql", "mssql")
-"""What MLflow can use as a store beside a server, by SQLAlchemy's names."""
 _CUT_OFF = (http.ConnectionError, http.RetryError, http.ChunkedEncodingError, HTTPError)
 """Errors of a connection that could not be made, or ended too early."""
 _AWAY = (429, 500, 502, 503, 504)
@@ -62,22 +61,13 @@ def is_served(uri: str) -> bool:
 
 
 def check_address(uri: str) -> None:
-    """Raise UserError for what is not an address of a tracking server or a database."""
-    if re.fullmatch(r"https?://[^/?#\s]+\S*", uri):
+    """Raise UserError for an address, begun as a setting's must be, that goes on as none does."""
+    if is_served(uri):
         return
     try:
-        address = make_url(uri)
-        if address.get_backend_name() in _DATABASES:
-            return
-    except (ArgumentError, ValueError):
-        pass
-    bare = re.fullmatch(r"[\w.-]+:\d{1,5}(/\S*)?", uri)
-    meant = f"; did you mean http://{uri}?" if bare else ""
-    raise UserError(
-        f"tracking.uri={without_password(uri)} is not an address of a tracking server: expected "
-        "http://HOST:PORT, or a database as postgresql+psycopg://USER@HOST/NAME or sqlite:///FILE "
-        f"(a folder is named with tracking.dir=PATH){meant}"
-    )
+        make_url(uri)
+    except (ArgumentError, ValueError) as error:
+        raise no_tracking(uri) from error
 
 
 def server_retry(uri: str, wait: float) -> Retry:

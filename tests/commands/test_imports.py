@@ -9,11 +9,13 @@ from pathlib import Path
 
 import processes
 import pytest
+from parameters import most_are_whole
 
 from mcalc.iteration import usable_cores
 
 HEAVY = {
-    "torch", "pytorch_lightning", "mlflow", "optuna", "sqlalchemy", "numpy", "cv2", "PIL", "pydicom"
+    "torch", "pytorch_lightning", "mlflow", "optuna", "sqlalchemy", "numpy", "scipy", "cv2", "PIL",
+    "pydicom",
 }  # fmt: skip
 """NumPy alone, or SQLAlchemy, is half of what such an answer may take."""
 _PROGRAM = """
@@ -81,6 +83,39 @@ def test_help_and_mistakes_import_nothing_heavy(command: list[str], tmp_path: Pa
     found = imported(tmp_path, *command)
     assert "mcalc" in found
     assert found & HEAVY == set()
+
+
+@pytest.mark.parametrize(
+    "command",
+    most_are_whole(
+        [
+            ["mcalc.train", "-m", "head.weight_lr=1,2", "storage=mysql://host/name"],
+            ["mcalc.train", "-m", "head.weight_lr=1,2", "tracking.uri=host:5000"],
+            ["mcalc.train", "-m", "head.weight_lr=1,2", "backbone.weights=nowhere.pth"],
+            ["mcalc.train", "-m", "backbone.weights=imagenet,nowhere.pth"],
+            ["mcalc.train", "tracking.uri=host:5000"],
+            ["mcalc.report", "tracking.uri=host:5000"],
+            ["mcalc.data", "data=cbis_ddsm"],
+            ["mcalc.data", "data=folder", "data.root=nowhere"],
+            ["mcalc.paper", "data.csv_dir=nowhere"],
+            ["mcalc.weights"],
+            ["mcalc.weights", "backbone.weights=nowhere.pth"],
+            ["mcalc.weights", "backbone.weights=nowhere.pth", "to=nowhere.txt"],
+            ["mcalc.sweep", "pause"],
+            ["mcalc.tracking.page", "nowhere", "5000"],
+            ["mcalc.sweep.dashboard", "sqlite:///nowhere/optuna.db", "many"],
+        ],
+        3,
+    ),
+    ids=" ".join,
+)
+def test_mistakes_in_what_a_command_opens_import_nothing_heavy(
+    command: list[str], tmp_path: Path
+) -> None:
+    found = imported(tmp_path, *command)
+    assert "mcalc" in found
+    assert found & HEAVY == set()
+    assert not (tmp_path / "mlruns").exists()
 
 
 @pytest.mark.whole

@@ -792,7 +792,8 @@ def test_the_check_finds_small_differences_doubles_and_broken_seeds(
     ("argument", "said"),
     [
         ("storage=nonsense", "is not an address of a database"),
-        ("storage=nosuchdb://host/x", "no driver for it is installed"),
+        ("storage=nosuchdb://host/x", "is not an address of a database"),
+        ("storage=sqlite+nosuch:///x.db", "no driver for it is installed"),
     ],
 )
 def test_a_store_that_is_none_is_said(tmp_path: Path, argument: str, said: str) -> None:

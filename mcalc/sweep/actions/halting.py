@@ -8,7 +8,6 @@ from optuna.trial import FrozenTrial
 
 from mcalc.config import Config, Line
 from mcalc.console import console
-from mcalc.errors import UserError
 from mcalc.sweep.actions.opening import open_sweeps
 from mcalc.sweep.store import (
     DEFINITION,
@@ -69,10 +68,6 @@ def resume(config: Config, line: Line) -> int:
 
 
 def _named(config: Config, line: Line) -> Iterator[tuple[Storage, SweepStudy, Halts]]:
-    if not line.names:
-        raise UserError(
-            f"{line.action} needs the name of a sweep: `python -m mcalc.sweep list` has them"
-        )
     storage, studies = open_sweeps(config, line.names)
     for study in studies:
         halts = Halts(storage, study.name)

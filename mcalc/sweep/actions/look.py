@@ -6,7 +6,6 @@ from rich.table import Table
 
 from mcalc.config import Config, Line, after_training, place_of
 from mcalc.console import console
-from mcalc.errors import UserError
 from mcalc.sweep.actions.opening import open_sweeps
 from mcalc.sweep.display import summarise
 from mcalc.sweep.store import Halts, check_exists, shown, storage_url
@@ -30,8 +29,6 @@ def list_sweeps(config: Config, line: Line) -> int:
 
 def show(config: Config, line: Line) -> int:
     """The figures of the sweeps named."""
-    if not line.names:
-        raise UserError("show needs the name of a sweep: `python -m mcalc.sweep list` has them")
     _, studies = open_sweeps(config, line.names)
     for study in studies:
         summary = summarise(study)

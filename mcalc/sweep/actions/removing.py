@@ -40,8 +40,6 @@ def remove(config: Config, line: Line) -> int:
 
     Killed halfway, the same command finishes it: the study, which names all else, goes last.
     """
-    if not line.names:
-        raise UserError("remove needs the name of a sweep: `python -m mcalc.sweep list` has them")
     storage, studies = open_sweeps(config, line.names)
     removal = Removal(open_tracker(config))
     for study in studies:

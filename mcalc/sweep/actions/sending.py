@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from mcalc.config import Config, Line, after_training
 from mcalc.console import console
-from mcalc.errors import UserError
 from mcalc.tracking.places import refuse_nothing
 from mcalc.trials import open_tracker
 
 
 def send(config: Config, line: Line) -> int:
     """Send every run that is kept on this machine. Given again, nothing is sent twice."""
-    if line.names:
-        raise UserError(f"send takes no name ({line.names[0]!r}): it sends all that is kept")
     # opening a record that is not there would make one
     refuse_nothing(config.tracking)
     tracker = open_tracker(config)

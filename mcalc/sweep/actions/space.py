@@ -14,7 +14,6 @@ from rich.table import Table
 from mcalc.config import Config, Line
 from mcalc.console import console
 from mcalc.disk_usage import sized_files
-from mcalc.errors import UserError
 from mcalc.sweep.store import DONE, Storage, SweepStudy, exists, storage_url, trajectory_of
 from mcalc.tracking import NETWORK_FILE, RunSpace, read_space, read_unsent
 
@@ -35,8 +34,6 @@ class Use:
 
 def show_space(config: Config, line: Line) -> int:
     """Print a table of what takes room, the largest first. Deletes nothing."""
-    if line.names:
-        raise UserError(f"space takes no name ({line.names[0]!r}): it looks at the whole record")
     total: dict[Use, list[int]] = defaultdict(list)
     for use, size in (*_in_record(config), *_in_cache(Path(config.data.cache))):
         total[use].append(size)

@@ -17,4 +17,5 @@ from .values import format_value as format_value
 from .values import override_of as override_of
 from .values import override_value as override_value
 from .weights import backbones_of as backbones_of
+from .weights import check_named_weight_files as check_named_weight_files
 from .weights import check_weight_files as check_weight_files

@@ -120,7 +120,7 @@ def make_plans(
             raise UserError(
                 f"name={name} with {len(sweeps)} sweeps: a name is one sweep's; give it to one"
             )
-        lists = {key: _values_of(override) for key, override in varied.items()}
+        lists = {key: values_of(override) for key, override in varied.items()}
         return [planner.of_file(load(sweep), lists) for sweep in sweeps]
     if not varied:
         raise UserError(
@@ -131,7 +131,7 @@ def make_plans(
         space = {key: _range_of(override) for key, override in varied.items()}
         file = SweepFile(title, "search on the command line", (), search=Search(space))
         return [planner.of_file(file, {})]
-    lists = {key: _values_of(override) for key, override in varied.items()}
+    lists = {key: values_of(override) for key, override in varied.items()}
     return [planner.of_file(SweepFile(title, "product of comma lists", (), grid=lists), {})]
 
 
@@ -342,7 +342,7 @@ def _times(rows: Mapping[str, Values], more: Mapping[str, Values]) -> dict[str, 
     }
 
 
-def _values_of(override: Override) -> list[Any]:
+def values_of(override: Override) -> list[Any]:
     """The values that `a,b`, choice(), range() or glob() gives a key."""
     key = override.get_key_element()
     if override.is_interval_sweep():
@@ -368,7 +368,7 @@ def _range_of(override: Override) -> Range:
     key = override.get_key_element()
     swept = override.value()
     if not isinstance(swept, IntervalSweep):
-        return parse_range("the command line", key, _values_of(override))
+        return parse_range("the command line", key, values_of(override))
     assert swept.start is not None
     assert swept.end is not None
     parsed = parse_range("the command line", key, {"low": swept.start, "high": swept.end})

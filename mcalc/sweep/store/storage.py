@@ -16,7 +16,7 @@ from sqlalchemy import Engine, MetaData, create_engine, exc
 from sqlalchemy.engine import URL, make_url
 
 from mcalc.atomic_write import make_record_folder
-from mcalc.config import Config
+from mcalc.config import Config, no_storage
 from mcalc.connections import close_at_exit
 from mcalc.errors import UserError, without_password
 from mcalc.retry import Retry
@@ -117,10 +117,7 @@ def _address(url: str) -> URL:
     try:
         address = make_url(url)
     except (exc.ArgumentError, ValueError) as error:
-        raise UserError(
-            f"storage={without_password(url)} is not an address of a database: expected "
-            "postgresql+psycopg://USER@HOST/NAME or sqlite:///FILE"
-        ) from error
+        raise no_storage(url) from error
     if "@" in (address.host or ""):
         # else the rest of the password would be asked for as a host, and shown as one
         raise UserError(
