@@ -19,6 +19,7 @@ from hydra.errors import HydraException, MissingConfigException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from mcalc.config.addresses import check_storage, check_tracking
 from mcalc.config.assign import KINDS
 from mcalc.config.paths import entries, key_paths
 from mcalc.config.schema import Config
@@ -216,6 +217,11 @@ def to_config(composed: DictConfig) -> Config:
         else:
             config = OmegaConf.to_object(composed)
     assert isinstance(config, Config)
+    # not in the schema: a record may name what was never opened, as of a single trial's `storage`
+    if config.storage is not None:
+        check_storage(config.storage)
+    if config.tracking.uri is not None:
+        check_tracking(config.tracking.uri)
     return config
 
 

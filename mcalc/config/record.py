@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from mcalc.config.addresses import check_tracking
 from mcalc.config.choices import KeepModels
 from mcalc.config.rules import Section, setting
 
@@ -27,11 +26,6 @@ class TrackingConfig(Section, prefix="tracking."):
     checkpoint_minutes: float = setting(5.0, low=0)
     """Minutes between two checkpoints of a training run, from which a killed one resumes; 0 for
     none. A checkpoint takes three times the network's size at most and is deleted at the end."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.uri is not None:
-            check_tracking(self.uri)
 
 
 @dataclass

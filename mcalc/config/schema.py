@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from mcalc.config.addresses import check_storage
 from mcalc.config.data import DataConfig
 from mcalc.config.network import BackboneConfig, HeadConfig
 from mcalc.config.record import BudgetConfig, TrackingConfig
@@ -68,8 +67,3 @@ class Config(Section):
     """The end of a search."""
     job: str | None = setting(None, numeric=False, hidden=True)
     """Token of a job, in letters and digits; set by the sweep engine alone."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.storage is not None:
-            check_storage(self.storage)

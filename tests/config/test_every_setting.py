@@ -39,8 +39,6 @@ OTHER: dict[str, Any] = {
     "protocol.folds": 7,
     "protocol.held_out": 0.4,
     "protocol.validation": 0.2,
-    "storage": "sqlite:///elsewhere.db",
-    "tracking.uri": "http://elsewhere",
     "trainer.momentum": 0.5,
 }
 
