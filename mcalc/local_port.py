@@ -8,6 +8,7 @@ from errno import EADDRINUSE
 from mcalc.errors import UserError, shown
 
 _HIGHEST = 65_535
+_DIGITS = len(str(_HIGHEST))
 
 
 def check_port(text: str, variable: str) -> None:
@@ -15,7 +16,9 @@ def check_port(text: str, variable: str) -> None:
 
     `variable`: that of `make` which names it, as PORT.
     """
-    if not (text.isascii() and text.isdecimal() and 0 < int(text[:6]) <= _HIGHEST):
+    if not (
+        text.isascii() and text.isdecimal() and len(text) <= _DIGITS and 0 < int(text) <= _HIGHEST
+    ):
         raise UserError(
             f"{variable}={shown(text)} is no port: expected a whole number from 1 to {_HIGHEST}, "
             f"as {variable}=5050"

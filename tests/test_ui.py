@@ -48,6 +48,7 @@ def test_a_port_that_is_taken_or_none_is_a_sentence(
             ("abc", f"error: {variable}='abc' is no port"),
             ("0", f"error: {variable}='0' is no port"),
             ("65536", f"error: {variable}='65536' is no port"),
+            ("0005000000", f"error: {variable}='0005000000' is no port"),
         ):
             done = processes.run(module, where, port, folder=tmp_path)
             assert done.returncode == 2

@@ -71,10 +71,8 @@ def run(line: Line) -> int:
 
         _print_whole(console, export_split(config, line.words["split_to"]))
     given = [each for each in line.overrides if each.startswith(("data=", "data."))]
-    arguments = " ".join(shlex.quote(argument_shown(each)) for each in given)
-    _print_whole(
-        console, f"next: `python -m mcalc.train -m sweep=alexnet dry_run=true {arguments}`"
-    )
+    arguments = "".join(f" {shlex.quote(argument_shown(each))}" for each in given)
+    _print_whole(console, f"next: `python -m mcalc.train -m sweep=alexnet dry_run=true{arguments}`")
     return 0
 
 

@@ -11,6 +11,7 @@ import pytest
 from engine import Instant, sweep
 
 from mcalc.config import COMMANDS
+from mcalc.data.__main__ import main as data
 from mcalc.paper.__main__ import main as paper
 from mcalc.sweep.__main__ import main as look
 from mcalc.weights import main as weights
@@ -44,6 +45,18 @@ def test_sweeps(tmp_path: Path, said: Said) -> None:
     for words in (["list"], ["show", "mine"], ["check"]):
         assert look([*words, place]) == 0
         assert shlex.split(said()) == ["python", "-m", "mcalc.report", place]
+
+
+@pytest.mark.parametrize("words", [[], ["data.phantom.lesions=24"]])
+def test_a_data_set_is_trained_on(
+    words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: Said
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "conf" / "data").mkdir(parents=True)
+    few = "source: phantom\nphantom: {lesions: 16}\n"
+    (tmp_path / "conf" / "data" / "phantom.yaml").write_text(few)
+    assert data(words) == 0
+    assert said() == " ".join(["python -m mcalc.train -m sweep=alexnet dry_run=true", *words])
 
 
 def test_the_audit_of_the_paper(said: Said) -> None:

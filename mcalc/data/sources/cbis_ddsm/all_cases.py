@@ -70,8 +70,8 @@ def read_all_cases(folders: Sequence[Path]) -> tuple[Case, ...]:
     places = " and ".join(map(str, folders))
     if not any(folder.is_dir() for folder in folders):
         raise UserError(
-            f"{places} is no folder: name the one that holds the four case CSVs of CBIS-DDSM with "
-            "data.csv_dir=PATH"
+            f"{folders[0]} is no folder: name the one that holds the four case CSVs of CBIS-DDSM "
+            "with data.csv_dir=PATH"
         )
     found = {
         (kind, split): first_file(folders, name)

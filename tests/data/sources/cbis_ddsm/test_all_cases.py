@@ -71,7 +71,7 @@ def test_a_missing_file_is_named(folder: Path, gone: list[str]) -> None:
 
 def test_no_such_folder(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"nowhere is no folder: .*data\.csv_dir=PATH"):
-        read_all_cases([tmp_path / "nowhere"])
+        read_all_cases([tmp_path / "nowhere", tmp_path / "nowhere" / "csv"])
 
 
 @pytest.mark.parametrize(
