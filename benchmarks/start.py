@@ -73,6 +73,18 @@ def cases(folder: Path, turn: int) -> dict[str, Case]:
         "a mistyped key": Case([*train, "head.wieght_lr=1"], HYDRA, status=2),
         "a sweep's mistake": Case([*train, *plan, "trainer.lr=1,-1"], HYDRA, status=2),
         "a sweep that is not there": Case([*train, "-m", "sweep=alexnte"], HYDRA, status=2),
+        "a data set that is not there": Case(
+            [*train, "data=cbis_ddsm", "data.root=nowhere"], HYDRA, status=2
+        ),
+        "weights that are not there": Case(
+            [*train, "-m", "head.weight_lr=1,2", "backbone.weights=nowhere.pth"], HYDRA, status=2
+        ),
+        "a store that is none": Case(
+            [*train, "-m", "head.weight_lr=1,2", "storage=host:5432"], HYDRA, status=2
+        ),
+        "a record that is not there": Case(
+            ["-m", "mcalc.report", f"tracking.dir={folder / 'nowhere'}"], HYDRA, status=2
+        ),
         "dry_run of sweep=alexnet": Case([*train, *plan, "dry_run=true"], HYDRA),
         # no speed was recorded there, and no step measured
         "the first dry_run": Case(
