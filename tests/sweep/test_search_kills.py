@@ -121,8 +121,10 @@ def _until_the_pruner(folder: Path, words: Sequence[str], instant: Instant, plac
     ("pruner", "place"),
     most_are_whole(
         [
-            ("median", "answered"),
+            # never at the first evaluation, so that one before the last is asked about again
+            ("{_target_: optuna.pruners.MedianPruner, n_warmup_steps: 3}", "answered"),
             ("hyperband", "answered"),
+            ("median", "answered"),
             ("median", "asked"),
             ("hyperband", "asked"),
             ("patient", "answered"),
