@@ -23,7 +23,7 @@ from mcalc.results import Outcome
 from mcalc.sweep.__main__ import main
 from mcalc.sweep.checking.compare import Remedy, check
 from mcalc.sweep.checking.repair import repair
-from mcalc.sweep.store import HALF_DRAWN, Lease, Leases, SweepStudy
+from mcalc.sweep.store import HALF_DRAWN, Lease, Leases, SweepStudy, result
 from mcalc.sweep.worker import work_of
 from mcalc.trials.places import open_tracker
 
@@ -41,11 +41,14 @@ def sweeps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def recorded(folder: Path) -> list[tuple[object, ...]]:
-    """What counts of a search: name, parameters, state, value and evaluations of each."""
+    """What counts of a search: name, parameters, state, value, evaluations and length of each."""
     return [
-        (a.user_attrs["name"], a.params, a.state, a.value, a.intermediate_values)
+        (
+            a.user_attrs["name"], a.params, a.state, a.value, a.intermediate_values,
+            result(a).get("iterations"),
+        )
         for a in study_below(folder).attempts()
-    ]
+    ]  # fmt: skip
 
 
 def _until_the_write(folder: Path, words: Sequence[str], instant: Instant, number: int) -> None:
