@@ -52,6 +52,10 @@ endif
 MATLAB += $(if $(WEIGHTS),'backbone.weights=$(WEIGHTS)') $(ARGS)
 TABLES := $(RUN) -m mcalc.report 'tracking.dir=$(RUNS)' 'out=$(REPORT)'
 
+# nothing is recorded after a mistake in ARGS, say, which what follows would say again; a trial
+# that failed is recorded
+NO_MISTAKE := test $$first != 2 || test -e '$(RUNS)/mlflow.db' || exit 2
+
 # each command would say so, one after another
 HAS_DATA := @test -z '$(DATA)' || test -d '$(DATA)' || { \
 	echo "error: DATA=$(DATA) is no folder: name that of a CBIS-DDSM download" >&2; exit 2; }
@@ -87,13 +91,13 @@ sweeps: $(READY)  ## Run AL1..AL10 and GL1..GL10; finished trials are skipped
 # a failed trial is shown as not run in the tables; it still makes this target fail
 tables: $(READY)  ## Run both paper sweeps, print Tables 1, 2, 5, 6, write report/ with Tables 3, 4
 	$(HAS_DATA)
-	@$(ALEXNET); first=$$?; case $$first in 75|130) exit $$first;; esac; \
+	@$(ALEXNET); first=$$?; case $$first in 75|130) exit $$first;; esac; $(NO_MISTAKE); \
 	$(GOOGLENET); second=$$?; case $$second in 75|130) exit $$second;; esac; \
 	$(TABLES) && exit $$((first > second ? first : second))
 
 tables-matlab: $(READY)  ## The same on MATLAB's own AlexNet and GoogLeNet (WEIGHTS=FOLDER: docs/weights.md)
 	$(HAS_DATA)
-	@$(MATLAB); first=$$?; case $$first in 75|130) exit $$first;; esac; \
+	@$(MATLAB); first=$$?; case $$first in 75|130) exit $$first;; esac; $(NO_MISTAKE); \
 	$(TABLES) alexnet=paper_matlab googlenet=paper_matlab && exit $$first
 
 table1 table2 table3 table4 table5 table6: table%: $(READY)

@@ -108,3 +108,16 @@ def test_make_says_once_that_the_data_are_not_there(target: str, tmp_path: Path)
     first, *others = done.stderr.splitlines()
     assert first == f"error: DATA={tmp_path}/none is no folder: name that of a CBIS-DDSM download"
     assert not [line for line in others if not line.startswith("make")]
+
+
+@pytest.mark.parametrize("target", ["tables", "tables-matlab"])
+def test_make_says_a_mistake_once(target: str, tmp_path: Path) -> None:
+    # each of three commands said it, the last that nothing is recorded: run `make tables`
+    done = subprocess.run(
+        ["make", "-o", ".venv/.installed", target, "ARGS=seeds=1", f"RUNS={tmp_path}"],
+        cwd=ROOT, capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    assert done.returncode == 2
+    first, *others = done.stderr.splitlines()
+    assert first.startswith("error: unknown key 'seeds'; did you mean 'seed'?")
+    assert not [line for line in others if not line.startswith("make")]

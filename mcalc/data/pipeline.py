@@ -44,6 +44,10 @@ class IndexedData:
     fingerprint: str
     """What the data is, whatever its place and the rows' order."""
 
+    def described(self, settings: DataConfig) -> str:
+        """The data in a line, as a run says it, before any image is opened."""
+        return _describe(self.index.description, settings, self.index.lesions)
+
 
 @dataclass(frozen=True)
 class SplitSamples:

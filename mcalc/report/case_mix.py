@@ -19,6 +19,7 @@ from mcalc.results import Predictions, RecordedTrial
 
 LEAST = 10
 """Units that a stratum needs to be shown; the CSV file has every stratum."""
+NONE_SHOWN = f"No part has {LEAST}: all are in the CSV file."
 IN_THE_CSV = f"Parts of fewer than {LEAST}, and each network by itself, are in the CSV file."
 BENIGN_CLASSES = ("BENIGN", "BENIGN_WITHOUT_CALLBACK")
 _NETWORKS = "networks, mean"
@@ -77,7 +78,7 @@ def case_mix_table(trials: Sequence[RecordedTrial]) -> Table | None:
             "With BI-RADS: descriptors and the BI-RADS assessment.",
             "By class of benign lesions: all malignant ones against the benign ones of one class. "
             "Lesions that were benign without a callback are the easiest to tell.",
-            IN_THE_CSV,
+            NONE_SHOWN if len(hidden) == len(rows) else IN_THE_CSV,
             "Many parts are looked at: that one differs is no finding by itself.",
         ),
         hidden=frozenset(hidden),

@@ -15,7 +15,7 @@ from scipy.stats import binomtest, ttest_rel
 from sklearn.metrics import brier_score_loss, roc_auc_score
 
 from mcalc.evaluation import Choice, ladder_figure
-from mcalc.report import comparisons
+from mcalc.report import case_mix, comparisons
 from mcalc.report.baselines import baselines_table
 from mcalc.report.case_mix import case_mix_table
 from mcalc.report.cautions import cautions, provenance
@@ -243,6 +243,17 @@ def test_tables_1_and_5_and_the_baselines_show_both_classes_of_benign_lesions(tr
     assert rates["specificity_without_callback"] == f"{np.mean(said[easy] <= 0.5):.4f}"
     row = cells(baselines_table([one]), scorer="networks, mean of 1")
     assert [row["benign"], row["without_callback"]] == [f"{e:.3f}" for e in expected]
+
+
+def test_a_table_without_a_part_to_show_says_why(trial, monkeypatch) -> None:
+    table = case_mix_table([made(trial, "AL1", 1)])
+    assert case_mix.IN_THE_CSV in table.notes
+    assert case_mix.NONE_SHOWN not in table.notes
+    monkeypatch.setattr(case_mix, "LEAST", N + 1)
+    table = case_mix_table([made(trial, "AL1", 1)])
+    assert table.for_people().rows == ()
+    assert case_mix.NONE_SHOWN in table.notes
+    assert case_mix.IN_THE_CSV not in table.notes
 
 
 def test_a_record_without_lesions_has_no_case_mix(trial) -> None:

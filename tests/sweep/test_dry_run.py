@@ -89,6 +89,37 @@ def test_a_rerun_is_planned_as_it_runs(tmp_path: Path, capsys: pytest.CaptureFix
     assert "nothing to run" not in again
 
 
+def test_a_plan_says_what_data_it_looks_at(
+    tmp_path: Path, cache: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # a root without data= is where phantoms are written, and looks like a download that is read
+    words = [
+        *SMALL_NETWORK, *RATES, "data.phantom.lesions=24", f"data.cache={cache}", "name=mine",
+        f"data.root={tmp_path / 'CBIS-DDSM'}", f"tracking.dir={tmp_path / 'runs'}", "dry_run=true",
+    ]  # fmt: skip
+    said = "data: phantom (synthetic; difficulty 0.5, seed 2020): 24 lesions of 11 patients, 17 "
+    run_sweep(words, compose_config)
+    assert capsys.readouterr().out.count(said) == 1
+    run_sweep([*words, "data.unit=lesion,patient"], compose_config)
+    of_two = capsys.readouterr().out
+    assert of_two.count(said) == 2
+    assert of_two.count("7 malignant, scored by patient\n") == 1
+
+
+def test_a_budget_of_explicit_trials_is_said_to_limit_nothing(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    words = [*SMALL_NETWORK, *RATES, "data.phantom.lesions=24", "trainer.max_iterations=5"]
+    sweep(tmp_path, *words, "budget.trials=1", "budget.hours=0.5", "dry_run=true")
+    assert (
+        "budget.trials=1, budget.hours=0.5 limits a search alone: all 2 trials of this sweep run"
+    ) in caplog.text
+    caplog.clear()
+    search = ["head.weight_lr=interval(1,20)", "budget.trials=1", "dry_run=true"]
+    sweep(tmp_path, *words[:-3], *search)
+    assert "limits a search alone" not in caplog.text
+
+
 FROZEN = (["backbone.freeze=all"], ["backbone.freeze=1", "augment.enabled=false"])
 
 

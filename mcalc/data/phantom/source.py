@@ -49,4 +49,4 @@ def _read(data: DataConfig, progress: Progress | None) -> Index:
     return replace(index, description=description, notes=(_SYNTHETIC, *index.notes))
 
 
-SOURCE = Source("phantom", "the phantom's folder", _read, needs_root=False)
+SOURCE = Source("phantom", "the phantom's folder", _read, needs_root=False, reads_labels=False)

@@ -248,4 +248,4 @@ def _lesions(
     return lesions
 
 
-SOURCE = Source("cmmd", "the folder of a CMMD download", read_cmmd)
+SOURCE = Source("cmmd", "the folder of a CMMD download", read_cmmd, reads_labels=False)

@@ -51,7 +51,7 @@ _SPLITS = {"train": Split.TRAIN, "training": Split.TRAIN, "test": Split.TEST}
 _OPTIONAL = ("side", "view", "image", "split", "finding")
 
 EXAMPLES = 3
-"""Mistakes of a CSV that a message names before it says how many more there are."""
+"""Mistakes of a CSV, or folders, that a message names before it says how many more there are."""
 
 _Word = TypeVar("_Word", bound=StrEnum)
 
@@ -162,7 +162,10 @@ def _from_class_folders(root: Path, ledger: list[Defect]) -> tuple[list[Lesion],
         else:
             strangers.append(path.name)
     if strangers or not classes:
-        here = f"has the folder(s) {', '.join(strangers)}" if strangers else "has no class folder"
+        # of a download with thousands of folders the message stays a sentence
+        more = f" and {len(strangers) - EXAMPLES} more" if len(strangers) > EXAMPLES else ""
+        named = ", ".join(strangers[:EXAMPLES])
+        here = f"has the folder(s) {named}{more}" if strangers else "has no class folder"
         raise UserError(
             f"data.root={root} {here}: expected one folder a class, called "
             f"{' or '.join(CLASSES)} (any case), or a CSV named by data.labels=PATH with columns "

@@ -38,6 +38,8 @@ class Source:
     """Indexes the data that the settings name, without decoding images. Raises UserError."""
     needs_root: bool = True
     """Whether data.root must be set; a source that makes its data itself does not need it."""
+    reads_labels: bool = True
+    """Whether it reads data.labels; one that does not refuses a CSV that nobody would look at."""
 
 
 def open_source(data: DataConfig, progress: Progress | None = None) -> Index:
@@ -45,12 +47,18 @@ def open_source(data: DataConfig, progress: Progress | None = None) -> Index:
 
     Patients whose ids are nearly equal are added to the source's ledger and notes. `progress` is
     called with (done, total). Raises UserError for a source that is not known, for
-    one that needs data.root without it, and as the source's `read` does.
+    one that needs data.root without it or does not read the data.labels that are set, and as the
+    source's `read` does.
     """
     source = find_source(data.source)
     if source.needs_root and not data.root:
         raise UserError(
             f"data={source.name} needs data.root=PATH: {source.what}. Without one, use data=phantom"
+        )
+    if data.labels and not source.reads_labels:
+        raise UserError(
+            f"data.labels={data.labels} is not read with data={source.name}, which has labels of "
+            "its own: take data=folder data.root=PATH for images that the CSV labels, or omit it"
         )
     return with_alike_patients(source.read(data, progress))
 

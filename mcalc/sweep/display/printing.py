@@ -55,6 +55,7 @@ def dry_run(
     if study is not None:
         check_same_definition(plan, study.facts(), study.attempts())
     print_plan(plan, study)
+    _print_data(plan, data)
     _print_settings(plan)
     estimator = Estimator(data, measured)
     if plan.search:
@@ -179,6 +180,15 @@ def _refuse_missing_weights(plan: Plan, compose: Compose, known: Collection[str]
             require_weights(backbone, ask_server=False)
 
 
+def _print_data(plan: Plan, data: Callable[[DataConfig], IndexedData]) -> None:
+    """What is looked at: phantoms, where nobody named anything else."""
+    configs = [plan.base] if plan.search else [trial.config for trial in plan.trials]
+    distinct = {repr(config.data): config.data for config in configs}
+    lines = (data(settings).described(settings) for settings in distinct.values())
+    for line in dict.fromkeys(lines):
+        console.print(f"data: {line}")
+
+
 def _print_settings(plan: Plan) -> None:
     """What all trials have that is not the default, and of each what sets it apart."""
     known = entries()
@@ -219,6 +229,12 @@ def print_plan(plan: Plan, study: SweepStudy | None) -> None:
         f"{_titled(plan)}: {len(plan.trials)} trials in {len(runs)} training runs; "
         f"{finished} finished, {waiting} to run{also}"
     )
+    given = {"trials": plan.base.budget.trials, "hours": plan.base.budget.hours}
+    if unused := [f"budget.{name}={value:g}" for name, value in given.items() if value is not None]:
+        _log.warning(
+            f"  warning: {', '.join(unused)} limits a search alone: all {len(plan.trials)} trials "
+            "of this sweep run"
+        )
     for number, run in enumerate(runs, start=1):
         names = " + ".join(
             f"{short_name(trial.name)} ({words[trial.key]}{_before(trial, newest)})"

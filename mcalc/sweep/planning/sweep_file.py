@@ -96,6 +96,9 @@ def load(name: str) -> SweepFile:
     """
     files = available()
     if name not in files:
+        for other in (folder / f"{name}.yml" for folder in folders()):
+            if other.is_file():
+                raise UserError(f"sweep={name}: {other} is not read: rename it to {name}.yaml")
         raise UserError(
             f"sweep={name}: no such sweep{nearest(name, files)} (there are "
             f"{', '.join(sorted(files)) or 'none'}; a sweep is a file of sweeps/)"

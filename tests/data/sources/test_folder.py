@@ -94,6 +94,15 @@ def test_folders_of_no_known_class_are_refused_with_the_list(tmp_path: Path) -> 
     assert "data.labels=PATH" in message
 
 
+def test_of_many_folders_of_no_class_a_few_are_named(tmp_path: Path) -> None:
+    for number in range(300):
+        (tmp_path / f"Calc-Training_P_{number:05}_LEFT_CC").mkdir()
+    with pytest.raises(UserError) as caught:
+        open_source(_data(tmp_path))
+    assert "Calc-Training_P_00002_LEFT_CC and 297 more: expected" in str(caught.value)
+    assert str(caught.value).count("Calc-Training") == 3
+
+
 @pytest.mark.parametrize("made", ["another folder", "empty class"])
 def test_a_folder_without_images_is_a_mistake(tmp_path: Path, made: str) -> None:
     (tmp_path / "benign").mkdir()

@@ -31,6 +31,14 @@ def test_a_source_that_needs_a_root_says_so(name: str) -> None:
         open_source(DataConfig(source=name))
 
 
+@pytest.mark.parametrize("name", [name for name in BUILT_IN if name != "folder"])
+def test_a_source_with_labels_of_its_own_refuses_a_csv_of_others(name: str, tmp_path: Path) -> None:
+    data = DataConfig(source=name, root=str(tmp_path / "root"), labels="labels.csv")
+    with pytest.raises(UserError, match=rf"labels\.csv is not read with data={name}.*data=folder"):
+        open_source(data)
+    assert not (tmp_path / "root").exists()
+
+
 def test_a_download_is_read_where_its_settings_say(
     tmp_path: Path, case_csv: Callable[..., Any], dicom: Callable[..., Path], grey: Any
 ) -> None:

@@ -119,6 +119,12 @@ def test_an_unknown_sweep_names_the_nearest() -> None:
         load("alexnot")
 
 
+def test_a_file_of_another_ending_is_not_said_to_be_absent(own: Path) -> None:
+    (own / "mine.yml").write_text("grid: {head.weight_lr: [1, 2]}")
+    with pytest.raises(UserError, match=r"mine\.yml is not read: rename it to mine\.yaml"):
+        load("mine")
+
+
 CASES = Path(__file__).parent / "cases"
 
 

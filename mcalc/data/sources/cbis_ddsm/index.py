@@ -118,5 +118,8 @@ def _read(data: DataConfig, progress: Progress | None) -> Index:
 
 
 SOURCE = Source(
-    "cbis_ddsm", "the folder of a CBIS-DDSM download (Kaggle, NBIA, series or legacy layout)", _read
+    "cbis_ddsm",
+    "the folder of a CBIS-DDSM download (Kaggle, NBIA, series or legacy layout)",
+    _read,
+    reads_labels=False,
 )
