@@ -22,7 +22,7 @@ from servers import served, tracking_server
 from small_record import CURVE, PREDICTIONS, record
 from sweep_processes import SMALL
 
-from mcalc.config import TrackingConfig
+from mcalc.config import PlannedTrial, TrackingConfig
 from mcalc.errors import UserError
 from mcalc.retry import UnreachableError
 from mcalc.sweep.__main__ import main as sweep_command
@@ -307,6 +307,24 @@ def test_a_trial_on_a_server_is_run_again_and_compared(server: str, tmp_path: Pa
     changed = processes.run("mcalc.train", "from_run=mine", *there, folder=tmp_path)
     assert changed.returncode == 1, changed.stdout + changed.stderr
     assert "accuracy" in changed.stdout
+
+
+def test_a_record_that_was_sent_later_is_checked_by_either_id(
+    server: str, road: Road, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def at(instant: engine.Instant, trial: PlannedTrial, place: str) -> None:
+        if place == "began":
+            road.close()  # the first is open there then, the second never begins there
+
+    monkeypatch.setattr(engine.Instant, "_at", at)
+    there = [f"tracking.uri={road.address}", "tracking.experiment=either", "storage_wait=0.5"]
+    instant = engine.Instant(tmp_path / "log", files=True)
+    engine.sweep(tmp_path, *there, "head.weight_lr=1,2", "name=either", instant=instant)
+    road.open()
+    words = [*there, f"tracking.dir={tmp_path / 'mlruns'}"]
+    assert sweep_command(["send", *words]) == 0
+    assert set(on_server(server, "either")) == {"either", "head.weight_lr=1", "head.weight_lr=2"}
+    assert sweep_command(["check", *words]) == 0
 
 
 def test_scores_without_an_image_are_not_fetched_trial_by_trial(
