@@ -198,6 +198,12 @@ class RecordedTrial:
         return found if isinstance(found, int) else None
 
     @property
+    def ids(self) -> tuple[str, ...]:
+        """By which a study may know it: a server that was away gives a run another id than ours."""
+        others = (self.tags[tag] for tag in (LOCAL_TAG, SERVER_TAG) if tag in self.tags)
+        return (self.run_id, *others)
+
+    @property
     def superseded(self) -> bool:
         """Whether a later run of the same trial replaces it."""
         return SUPERSEDED_TAG in self.tags
@@ -276,5 +282,9 @@ RECORDED_AS_TAG = "mcalc.recorded_as"
 """Tag of a run whose row has another name now: the name that it was recorded with."""
 FROM_RUN_TAG = "mcalc.from_run"
 """Tag of a re-run (`from_run=ID`): the run that it repeats."""
+LOCAL_TAG = "mcalc.local_run"
+"""Tag of a run on a server: the run on a worker's machine that it was sent from."""
+SERVER_TAG = "mcalc.server_run"
+"""Tag of a run on a worker's machine: the run on the server that it continues."""
 SAME_TAG = "mcalc.same_as_from_run"
 """Tag of a finished re-run: `true` where all its numbers are those of the run it repeats."""

@@ -7,7 +7,6 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from functools import partial
 from typing import Any
 
 from mcalc.allocator import give_back_memory
@@ -56,7 +55,7 @@ from mcalc.sweep.worker import (
     void_given_up,
     warn_of_network_files,
 )
-from mcalc.tracking import baselines_of, call_run
+from mcalc.tracking import SweepBaselines, call_run
 from mcalc.training import resolved
 from mcalc.trials import finish, forget_checkpoint, raise_disk_full
 
@@ -199,7 +198,8 @@ class _SweepRun:
             outcomes, tracker = self.outcomes.values(), self.context.tracker
             figures = dict(summary.metrics)
             if not self.was_summed_up or any(o.state == "finished" for o in outcomes):
-                figures |= mean_baselines(self.study, outcomes, partial(baselines_of, tracker))
+                recorded = SweepBaselines(tracker, self.parent)
+                figures |= mean_baselines(self.study, outcomes, recorded.of)
             tracker.close_sweep(
                 self.parent, figures, {"summary.json": summary.as_json()}, complete=complete
             )

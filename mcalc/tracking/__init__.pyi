@@ -36,5 +36,5 @@ from .speeds import NETWORK_BYTES_TAG as NETWORK_BYTES_TAG
 from .speeds import Speed as Speed
 from .speeds import read_speeds as read_speeds
 from .speeds import what_is_frozen as what_is_frozen
-from .sweep_baselines import baselines_of as baselines_of
+from .sweep_baselines import SweepBaselines as SweepBaselines
 from .tracker import Tracker as Tracker

@@ -21,12 +21,19 @@ if TYPE_CHECKING:
 def count_again(tracker: Tracker, run_id: str) -> None:
     """Let a run count from now on; nothing happens where MLflow has lost it."""
     now = str(int(time.time() * 1000))
-    for kept in tracker.unsent.runs():
-        if run_id == kept.info.run_id:
-            tracker.unsent.tag(run_id, ASKED_AGAIN_TAG, now)  # it is sent with its tags
-            return
-    if run := tracker.run(run_id):
+    run = tracker.run(run_id)
+    if run is None:
+        return
+    # a study may know a kept run by the id that it has on the server, where it began
+    if _is_kept(tracker, run):
+        tracker.unsent.tag(run.run_id, ASKED_AGAIN_TAG, now)  # it is sent with its tags
+    else:
         tracker.client.set_tag(run.run_id, ASKED_AGAIN_TAG, now)
+
+
+def _is_kept(tracker: Tracker, run: RecordedTrial) -> bool:
+    """Whether a server does not have all of a run, which is kept on this machine."""
+    return run.run_id in {str(kept.info.run_id) for kept in tracker.unsent.runs()}
 
 
 def call_run(tracker: Tracker, run_id: str, name: str) -> None:
@@ -35,7 +42,7 @@ def call_run(tracker: Tracker, run_id: str, name: str) -> None:
     Nothing happens where MLflow has lost it, or a server does not have all of it yet.
     """
     run = tracker.run(run_id)
-    if run is None or run_id in {str(kept.info.run_id) for kept in tracker.unsent.runs()}:
+    if run is None or _is_kept(tracker, run):
         return
     if RECORDED_AS_TAG not in run.tags:
         tracker.client.set_tag(run_id, RECORDED_AS_TAG, run.name)

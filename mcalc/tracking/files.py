@@ -67,9 +67,16 @@ def read_trained_on(folder: Path) -> dict[str, str]:
 def read_baselines(folder: Path) -> dict[str, float]:
     """The baselines in a folder of a run's files; empty where they are among its metrics."""
     try:
-        known = json.loads((folder / BASELINES_FILE).read_bytes())
-        return {str(name): float(value) for name, value in known.items()}
-    except (OSError, ValueError, AttributeError, TypeError):
+        return baselines_in((folder / BASELINES_FILE).read_bytes())
+    except OSError:
+        return {}
+
+
+def baselines_in(text: str | bytes) -> dict[str, float]:
+    """The baselines in the text of their file or tag; empty where it cannot be read."""
+    try:
+        return {str(name): float(value) for name, value in json.loads(text).items()}
+    except (ValueError, AttributeError, TypeError):
         return {}
 
 

@@ -11,13 +11,12 @@ from mlflow.entities import Run
 from mlflow.tracking import MlflowClient
 
 from mcalc.file_digest import file_sha256
-from mcalc.results import RECORDED_AS_TAG, SAME_TAG, SUPERSEDED_TAG
+from mcalc.results import LOCAL_TAG, RECORDED_AS_TAG, SAME_TAG, SERVER_TAG, SUPERSEDED_TAG
 from mcalc.tracking.files import CURVE_FILE, NETWORK_FILE, NETWORK_GONE_FILE, read_curve
 from mcalc.tracking.manifest import FILE, MANIFEST_TAG, Manifest, digest, read_manifest
 from mcalc.tracking.names import CURVE_COLUMNS, NOT_DRAWN, metric_names, plain_metrics, stand_twice
 from mcalc.tracking.run_writer import STATUS, is_lasting
 from mcalc.tracking.runs import recorded_trial
-from mcalc.tracking.server import LOCAL_TAG, SERVER_TAG
 
 _LATER = (MANIFEST_TAG, SUPERSEDED_TAG, SAME_TAG, LOCAL_TAG, SERVER_TAG, "mcalc.sent")
 """Tags that a closed run may get."""

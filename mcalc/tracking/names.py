@@ -21,6 +21,9 @@ RESULT, CURVE, BASELINE = "result/", "training/", "without_image/"
 _SECTIONS = (RESULT, CURVE, BASELINE)
 _WITHOUT_IMAGE = ("majority_", "size_", "descriptors_")
 """How the names of baselines begin (`mcalc.evaluation.baselines`)."""
+BASELINES_TAG = "mcalc.baselines"
+"""Those of a sweep's trial, as JSON: MLflow gives the tags of many runs at once, but files one by
+one."""
 SETTINGS_TAG = "mcalc.settings"
 """Begin of the tags with the settings, as JSON, that are no parameters in MLflow. A long one is cut
 into `mcalc.settings`, `mcalc.settings.2` and so on."""

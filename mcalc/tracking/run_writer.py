@@ -25,6 +25,7 @@ from mcalc.tracking import manifest
 from mcalc.tracking.files import BASELINES_FILE, CROPS, MASKS, PREDICTIONS_FILE
 from mcalc.tracking.manifest import MANIFEST_TAG, Manifest, digest
 from mcalc.tracking.names import (
+    BASELINES_TAG,
     CURVE,
     CURVE_COLUMNS,
     NOT_DRAWN,
@@ -116,14 +117,15 @@ class RunWriter:
     def finish(self, metrics: Mapping[str, float], tags: Mapping[str, str]) -> str:
         """Write the final metrics, but for those that are nan or infinite, and close the run.
 
-        Baselines of a sweep's trial become a file: as figures they are the sweep's own. Returns the
-        digest of its manifest.
+        Baselines of a sweep's trial become a file, and a tag: as figures they are the sweep's own.
+        Returns the digest of its manifest.
         """
         if PARENT_TAG in self._opening.tags:
             baselines = {n: v for n, v in metrics.items() if is_baseline(n) and np.isfinite(v)}
             metrics = {n: v for n, v in metrics.items() if not is_baseline(n)}
             if baselines:
                 self.text(json.dumps(baselines, indent=1), BASELINES_FILE)
+                tags = {**tags, BASELINES_TAG: json.dumps(baselines)}
         return self._close(metrics, tags, "finished")
 
     def prune(self, metrics: Mapping[str, float], tags: Mapping[str, str]) -> str:

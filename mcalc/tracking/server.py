@@ -27,6 +27,7 @@ from urllib3.exceptions import HTTPError
 
 from mcalc.config import no_tracking
 from mcalc.errors import UserError, without_password
+from mcalc.results import SERVER_TAG
 from mcalc.retry import Retry, UnreachableError
 
 # MLflow would try for minutes by itself, without a word
@@ -35,10 +36,6 @@ os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "60")
 # two lines for each run that ends, in the middle of a sweep's own
 os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
 
-LOCAL_TAG = "mcalc.local_run"
-"""Tag of a run on a server: the run on a worker's machine that it was sent from."""
-SERVER_TAG = "mcalc.server_run"
-"""Tag of a run on a worker's machine: the run on the server that it continues."""
 _CUT_OFF = (http.ConnectionError, http.RetryError, http.ChunkedEncodingError, HTTPError)
 """Errors of a connection that could not be made, or ended too early."""
 _AWAY = (429, 500, 502, 503, 504)

@@ -20,8 +20,10 @@ from mcalc.errors import UserError
 from mcalc.results import (
     ERROR_TAG,
     FROM_RUN_TAG,
+    LOCAL_TAG,
     RECORD_FORMAT,
     SAME_TAG,
+    SERVER_TAG,
     SUPERSEDED_TAG,
     CurvePoint,
     Outcome,
@@ -46,7 +48,7 @@ from mcalc.tracking.opening import open_record
 from mcalc.tracking.rows import WrongRow, mend_rows, wrong_rows
 from mcalc.tracking.run_writer import PARAMS, Opening, RunWriter, data_set, entries
 from mcalc.tracking.runs import FORMAT_TAG, PARENT_TAG, RERUN, recorded_trial, search
-from mcalc.tracking.server import LOCAL_TAG, SERVER_TAG, ServerClient
+from mcalc.tracking.server import ServerClient
 from mcalc.tracking.stored_files import files_of, run_files
 from mcalc.tracking.unsent import Unsent
 

@@ -10,12 +10,11 @@ from mlflow.entities import Metric, Param, Run, RunTag
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
-from mcalc.results import SUPERSEDED_TAG
+from mcalc.results import LOCAL_TAG, SERVER_TAG, SUPERSEDED_TAG
 from mcalc.tracking.opening import UNSENT, open_unsent
 from mcalc.tracking.places import database_of
 from mcalc.tracking.run_writer import BATCH, PARAMS
 from mcalc.tracking.runs import PARENT_TAG, search
-from mcalc.tracking.server import LOCAL_TAG, SERVER_TAG
 
 SENT_TAG = "mcalc.sent"
 """Tag of a run on this machine: the run on the server that holds all of it."""

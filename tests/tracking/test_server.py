@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from statistics import fmean
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
@@ -21,11 +22,12 @@ from servers import served, tracking_server
 from small_record import CURVE, PREDICTIONS, record
 from sweep_processes import SMALL
 
-from mcalc.config import TrackingConfig
+from mcalc.config import PlannedTrial, TrackingConfig
 from mcalc.errors import UserError
 from mcalc.retry import UnreachableError
 from mcalc.sweep.__main__ import main as sweep_command
 from mcalc.tracking import run_writer
+from mcalc.tracking.names import BASELINES_TAG
 from mcalc.tracking.reader import read_trials
 from mcalc.tracking.tracker import Tracker
 
@@ -305,6 +307,60 @@ def test_a_trial_on_a_server_is_run_again_and_compared(server: str, tmp_path: Pa
     changed = processes.run("mcalc.train", "from_run=mine", *there, folder=tmp_path)
     assert changed.returncode == 1, changed.stdout + changed.stderr
     assert "accuracy" in changed.stdout
+
+
+def test_a_record_that_was_sent_later_is_checked_by_either_id(
+    server: str, road: Road, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def at(instant: engine.Instant, trial: PlannedTrial, place: str) -> None:
+        if place == "began":
+            road.close()  # the first is open there then, the second never begins there
+
+    monkeypatch.setattr(engine.Instant, "_at", at)
+    there = [f"tracking.uri={road.address}", "tracking.experiment=either", "storage_wait=0.5"]
+    instant = engine.Instant(tmp_path / "log", files=True)
+    engine.sweep(tmp_path, *there, "head.weight_lr=1,2", "name=either", instant=instant)
+    road.open()
+    words = [*there, f"tracking.dir={tmp_path / 'mlruns'}"]
+    assert sweep_command(["send", *words]) == 0
+    assert set(on_server(server, "either")) == {"either", "head.weight_lr=1", "head.weight_lr=2"}
+    assert sweep_command(["check", *words]) == 0
+
+
+def test_scores_without_an_image_are_not_fetched_trial_by_trial(
+    server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fetched: list[str] = []
+
+    def fetch(client: MlflowClient, run_id: str, path: str, place: str | None = None) -> str:
+        fetched.append(run_id)
+        return download(client, run_id, path, place)
+
+    download = MlflowClient.download_artifacts
+    monkeypatch.setattr(MlflowClient, "download_artifacts", fetch)
+    there = [f"tracking.uri={server}", "tracking.experiment=means", "name=means"]
+    instant = engine.Instant(tmp_path / "log", baselines=True)
+    engine.sweep(tmp_path, *there, "head.weight_lr=1,2", instant=instant)
+    engine.sweep(tmp_path, *there, "head.weight_lr=1,2,3", instant=instant)
+    recorded = on_server(server, "means")
+    mean = fmean(
+        metrics["result/accuracy"] for name, (_, metrics) in recorded.items() if name != "means"
+    )
+    assert recorded["means"][1]["without_image/size_auc"] == mean
+    assert not fetched
+    # as an earlier version recorded them
+    client = MlflowClient(tracking_uri=server)
+    experiment = client.get_experiment_by_name("means")
+    for run in client.search_runs([experiment.experiment_id]):
+        if BASELINES_TAG in run.data.tags:
+            client.delete_tag(run.info.run_id, BASELINES_TAG)
+    engine.sweep(tmp_path, *there, "head.weight_lr=1,2,3,4", instant=instant)
+    recorded = on_server(server, "means")
+    mean = fmean(
+        metrics["result/accuracy"] for name, (_, metrics) in recorded.items() if name != "means"
+    )
+    assert recorded["means"][1]["without_image/size_auc"] == mean
+    assert len(fetched) == 3
 
 
 def test_a_sweep_on_a_server_is_removed(

@@ -103,10 +103,11 @@ def check(study: SweepStudy, tracker: Tracker, leases: Leases) -> Report:
     unfinished: list[str] = []
     outdated: list[str] = []
     mentioned = set()
-    by_id = {run.run_id: run for run in runs}
+    by_id = {each: run for run in runs for each in run.ids}
     found += _nameless(study, by_id)
     found += _half_drawn(study, owners)
     for attempt in newest.values():
+        mentioned |= {by_id[each].run_id for each in run_ids(attempt) if each in by_id}
         mentioned |= set(run_ids(attempt))
         if undrawn(attempt, study.definition):
             continue
@@ -311,7 +312,7 @@ def _compare(
             remedy = Remedy.attempt if searched else Remedy.adopt
             for text in identity_problems(study, attempt, run):
                 yield Finding(f"{_name(attempt)}: {text}", remedy, attempt, run_id)
-            curve = tracker.curve_of(run_id) if searched else ()
+            curve = tracker.curve_of(run.run_id) if searched else ()
             for text in attempt_problems(study, attempt, run, curve):
                 yield Finding(f"{_name(attempt)}: {text}", Remedy.attempt, attempt, run_id)
 

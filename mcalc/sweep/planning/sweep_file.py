@@ -91,8 +91,8 @@ def load(name: str) -> SweepFile:
     """Read a sweep file by its name.
 
     Raises UserError: no such file (with the nearest name), not YAML, an unknown or missing key, a
-    row that sets an unknown key or nothing, an empty grid or space, more than a million trials, a
-    budget of nothing.
+    name that is not the file's, a row that sets an unknown key or nothing, an empty grid or space,
+    more than a million trials, a budget of nothing.
     """
     files = available()
     if name not in files:
@@ -125,6 +125,12 @@ def load(name: str) -> SweepFile:
     keys = [item.partition("=")[0].strip() for item in overrides]
     if twice := next((key for key in keys if keys.count(key) > 1), None):
         raise UserError(f"{where}: `overrides` give {shown(twice)} twice: keep one")
+    called = content.get("name")
+    if called is not None and str(called) != name:
+        raise UserError(
+            f"{where}: `name` is {shown(called)}, but a sweep is known by its file's name: remove "
+            "that line, and rename the file or give name=NAME with the command"
+        )
     description = content.get("description")
     if isinstance(description, dict | list):
         raise UserError(f"{where}: `description` must be text")

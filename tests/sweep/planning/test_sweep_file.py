@@ -83,6 +83,11 @@ SPACE = "space: {head.weight_lr: {low: 1, high: 2}}"
         ("rows: {A: {seed: 1}}\nseeds: 3", "`seeds` must be a list"),
         ("rows: {A: {head.bias_lr: 1}}\nseeds: [1, 1]", "different whole numbers"),
         ("rows: {A: {seed: 1}}\nsampler: tpe", "belongs to a search"),
+        (
+            "name: other\nrows: {A: {seed: 1}}",
+            "`name` is 'other', but a sweep is known by its file",
+        ),
+        ("name: [mine]\nrows: {A: {seed: 1}}", "a sweep is known by its file's name: remove that"),
         ("space: {}", "at least one key"),
         ("space: {head.weight_lr: {low: 3}}", "low and high"),
         ("space: {head.weight_lr: {low: 3, high: 1}}", "is empty: low 3 must be below high 1"),
@@ -112,6 +117,12 @@ def test_a_wrong_file_is_one_clear_sentence(own: Path, text: str, said: str) -> 
         load("mine")
     assert "sweeps/mine.yaml" in str(raised.value)
     assert said in str(raised.value)
+
+
+@pytest.mark.parametrize("name", ["mine", "2020", "010"])
+def test_a_file_may_say_its_own_name(own: Path, name: str) -> None:
+    (own / f"{name}.yaml").write_text(f"name: {name}\nrows: {{A: {{seed: 1}}}}")
+    assert load(name).name == name
 
 
 def test_an_unknown_sweep_names_the_nearest() -> None:
