@@ -257,7 +257,7 @@ class _SweepRun:
             return []
         known = {run_id for a in self.study.attempts() for run_id in run_ids(a)}
         for run in runs:
-            if run.state == "running" and run.run_id not in known:
+            if run.state == "running" and known.isdisjoint(run.ids):
                 self.context.tracker.abandon(run.run_id)
         return runs
 

@@ -37,4 +37,6 @@ from .speeds import Speed as Speed
 from .speeds import read_speeds as read_speeds
 from .speeds import what_is_frozen as what_is_frozen
 from .sweep_baselines import SweepBaselines as SweepBaselines
+from .sweep_runs import mark_without_study as mark_without_study
+from .sweep_runs import sweeps_of as sweeps_of
 from .tracker import Tracker as Tracker

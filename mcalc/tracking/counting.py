@@ -19,21 +19,11 @@ if TYPE_CHECKING:
 
 
 def count_again(tracker: Tracker, run_id: str) -> None:
-    """Let a run count from now on; nothing happens where MLflow has lost it."""
-    now = str(int(time.time() * 1000))
-    run = tracker.run(run_id)
-    if run is None:
-        return
-    # a study may know a kept run by the id that it has on the server, where it began
-    if _is_kept(tracker, run):
-        tracker.unsent.tag(run.run_id, ASKED_AGAIN_TAG, now)  # it is sent with its tags
-    else:
-        tracker.client.set_tag(run.run_id, ASKED_AGAIN_TAG, now)
+    """Let a run count from now on; nothing happens where MLflow has lost it.
 
-
-def _is_kept(tracker: Tracker, run: RecordedTrial) -> bool:
-    """Whether a server does not have all of a run, which is kept on this machine."""
-    return run.run_id in {str(kept.info.run_id) for kept in tracker.unsent.runs()}
+    One that a server does not have whole is sent with its tags.
+    """
+    tracker.tag(run_id, ASKED_AGAIN_TAG, str(int(time.time() * 1000)))
 
 
 def call_run(tracker: Tracker, run_id: str, name: str) -> None:
@@ -42,11 +32,11 @@ def call_run(tracker: Tracker, run_id: str, name: str) -> None:
     Nothing happens where MLflow has lost it, or a server does not have all of it yet.
     """
     run = tracker.run(run_id)
-    if run is None or _is_kept(tracker, run):
+    if run is None or tracker.unsent.record_of(run.run_id):
         return
     if RECORDED_AS_TAG not in run.tags:
-        tracker.client.set_tag(run_id, RECORDED_AS_TAG, run.name)
-    tracker.client.update_run(run_id, name=name)
+        tracker.client.set_tag(run.run_id, RECORDED_AS_TAG, run.name)
+    tracker.client.update_run(run.run_id, name=name)
     count_again(tracker, run_id)
 
 

@@ -16,7 +16,7 @@ from uuid import NAMESPACE_OID, uuid5
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, RunTag
+from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunTag
 from mlflow.tracking import MlflowClient
 
 from mcalc.csv_cells import csv_text
@@ -67,6 +67,11 @@ class Opening:
     name: str
     params: Mapping[str, str]
     tags: Mapping[str, str]
+
+    def batches(self) -> list[list[Param]]:
+        """MLflow's entries of parameters, in batches that it takes."""
+        entered = [Param(name, value) for name, value in self.params.items()]
+        return [entered[start : start + PARAMS] for start in range(0, len(entered), PARAMS)]
 
 
 class RunWriter:

@@ -30,7 +30,8 @@ class SweepBaselines:
     @cached_property
     def _tags(self) -> dict[str, str]:
         runs = self._tracker.runs_of(self._parent)
-        return {run.run_id: run.tags[BASELINES_TAG] for run in runs if BASELINES_TAG in run.tags}
+        tags = ((run.ids, run.tags.get(BASELINES_TAG)) for run in runs)
+        return {each: tag for ids, tag in tags if tag is not None for each in ids}
 
     def of(self, run_id: str) -> dict[str, float]:
         """Those of a run; none where they are not to be had."""

@@ -7,11 +7,10 @@ Everything of a trial is written in a few batches: one by one, 600 values take t
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
-from mlflow.entities import LifecycleStage, Param, Run
+from mlflow.entities import LifecycleStage, Run
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
@@ -46,7 +45,7 @@ from mcalc.tracking.names import (
 )
 from mcalc.tracking.opening import open_record
 from mcalc.tracking.rows import WrongRow, mend_rows, wrong_rows
-from mcalc.tracking.run_writer import PARAMS, Opening, RunWriter, data_set, entries
+from mcalc.tracking.run_writer import Opening, RunWriter, data_set, entries
 from mcalc.tracking.runs import FORMAT_TAG, PARENT_TAG, RERUN, recorded_trial, search
 from mcalc.tracking.server import ServerClient
 from mcalc.tracking.stored_files import files_of, run_files
@@ -60,21 +59,6 @@ _ORIGIN = {
 """Tags of every run."""
 
 _NOTE_TAG = "mlflow.note.content"
-_WITHOUT_STUDY_TAG = "mcalc.without_study"
-"""Of a sweep's own run: that its study is lost is known."""
-
-
-@dataclass(frozen=True)
-class SweepRuns:
-    """A sweep as MLflow has it."""
-
-    name: str
-    parent: str
-    """Its MLflow run."""
-    finished: int
-    """Trials that have finished."""
-    without_study: bool
-    """Whether it is known that Optuna's part of it is lost."""
 
 
 class Tracker:
@@ -189,23 +173,6 @@ class Tracker:
         found = [recorded_trial(run) for run in runs if PARENT_TAG not in run.data.tags]
         return [run for run in found if run.manifest and not run.superseded]
 
-    def sweeps(self) -> list[SweepRuns]:
-        """The recorded sweeps, the newest first."""
-        found = []
-        for parent in self._search({"mcalc.kind": "sweep"}):
-            run_id, tags = str(parent.info.run_id), parent.data.tags
-            runs = self._search({PARENT_TAG: run_id}, state="FINISHED")
-            found.append(
-                SweepRuns(
-                    tags.get("mcalc.sweep_id", ""), run_id, len(runs), _WITHOUT_STUDY_TAG in tags
-                )
-            )
-        return found
-
-    def mark_without_study(self, parent: str) -> None:
-        """Keep with a sweep that its study is lost, and that this is known."""
-        self.client.set_tag(parent, _WITHOUT_STUDY_TAG, "true")
-
     def wrong_rows(self) -> list[WrongRow]:
         """Values that MLflow cannot read, or not as the record has it; none of a server's."""
         return wrong_rows(self.directory) if self.directory else []
@@ -233,13 +200,15 @@ class Tracker:
 
     def curve_of(self, run_id: str) -> tuple[CurvePoint, ...]:
         """The curve in the files of a closed run; none where it has none."""
-        with files_of(self.client, run_id, self.directory, [CURVE_FILE]) as folder:
+        client, directory = self._record_of(run_id)
+        with files_of(client, run_id, directory, [CURVE_FILE]) as folder:
             return read_curve(folder) if folder else ()
 
     def predictions_of(self, run_id: str) -> Predictions | None:
         """The predictions in the files of a finished run; None where they are gone."""
+        client, directory = self._record_of(run_id)
         try:
-            with files_of(self.client, run_id, self.directory, [PREDICTIONS_FILE]) as folder:
+            with files_of(client, run_id, directory, [PREDICTIONS_FILE]) as folder:
                 return read_predictions(folder) if folder else None
         except OSError:
             return None
@@ -269,7 +238,7 @@ class Tracker:
         tags = {**_ORIGIN, **manifest.tags, **filed, MANIFEST_TAG: sealed}
         opening = Opening(manifest.name, manifest.params, tags)
         new = self._create_run(opening.name, opening.tags)
-        for batch in _batches(opening):
+        for batch in opening.batches():
             self.client.log_batch(new, params=batch)
         opened = recorded_trial(self.client.get_run(new))
         if source := opened.params.get("data.source"):
@@ -284,9 +253,14 @@ class Tracker:
 
     def inspect(self, run_id: str, sealed: str = "") -> Inspection:
         """What of a closed run is no longer as it was; `sealed` is its digest from elsewhere."""
-        run = self.client.get_run(run_id)
-        with run_files(self.client, run, self.directory) as folder:
-            return inspect(self.client, run, folder, sealed)
+        client, directory = self._record_of(run_id)
+        run = client.get_run(run_id)
+        with run_files(client, run, directory) as folder:
+            return inspect(client, run, folder, sealed)
+
+    def _record_of(self, run_id: str) -> tuple[MlflowClient, Path | None]:
+        """The client of the record that has a run, and its folder; none of a server."""
+        return self.unsent.record_of(run_id) or (self.client, self.directory)
 
     def open_trial(
         self,
@@ -325,7 +299,7 @@ class Tracker:
             for run in self._search(own, state="RUNNING"):
                 self.client.set_terminated(run.info.run_id, "KILLED")
         new = self._create_run(opening.name, opening.tags)
-        for batch in _batches(opening):
+        for batch in opening.batches():
             self.client.log_batch(new, params=batch)
         return RunWriter(self.client, new, opening, folder=self._place(new))
 
@@ -352,7 +326,7 @@ class Tracker:
         except UnreachableError:
             pass  # the points that it has are written once more when it is back
         if isinstance(self.client, ServerClient):
-            self.client.opened(run_id, opening.name, dict(opening.tags), _batches(opening))
+            self.client.opened(run_id, opening.name, dict(opening.tags), opening.batches())
         self.client.update_run(run_id, status="RUNNING")
         if opening.tags.get(ERROR_TAG):  # of an earlier attempt
             self.client.set_tag(run_id, ERROR_TAG, "")
@@ -360,6 +334,9 @@ class Tracker:
 
     def abandon(self, run_id: str) -> None:
         """Close a run that a killed worker opened and that no study knows."""
+        if self.unsent.record_of(run_id):
+            self.unsent.abandon(run_id)
+            return
         self.client.set_tag(run_id, SUPERSEDED_TAG, "nothing: its worker was killed as it began")
         self.client.set_terminated(run_id, "KILLED")
 
@@ -369,7 +346,13 @@ class Tracker:
 
     def supersede(self, run_id: str, by: str) -> None:
         """Mark a finished run as replaced by a later one of the same trial (rerun=true)."""
-        self.client.set_tag(run_id, SUPERSEDED_TAG, by)
+        self.tag(run_id, SUPERSEDED_TAG, by)
+
+    def tag(self, run_id: str, name: str, text: str) -> None:
+        """Set a tag of a run, named by any of its ids; nothing happens where MLflow has lost it."""
+        if run := self.run(run_id):
+            client, _ = self._record_of(run.run_id)
+            client.set_tag(run.run_id, name, text)
 
     def best_network(self, parent: str) -> BestNetwork:
         """Keeps the best network alone of the sweep whose run is `parent`."""
@@ -387,12 +370,6 @@ class Tracker:
                 "tracking.uri=http://HOST:PORT"
             )
         return self.unsent.send(cast(MlflowClient, self.client.waiting), self.experiment_id)
-
-
-def _batches(opening: Opening) -> list[list[Param]]:
-    """MLflow's entries of parameters, in batches that it takes."""
-    entered = [Param(name, value) for name, value in opening.params.items()]
-    return [entered[start : start + PARAMS] for start in range(0, len(entered), PARAMS)]
 
 
 def _is_finished(run: Run, parent: str | None) -> bool:

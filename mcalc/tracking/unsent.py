@@ -54,6 +54,13 @@ class Unsent:
         except MlflowException:
             return None
 
+    def record_of(self, run_id: str) -> tuple[MlflowClient, Path] | None:
+        """The client and the folder that have a run which is not sent; None of any other."""
+        record = self._record()
+        if record and any(run_id == run.info.run_id for run in self.runs()):
+            return record[0], self.place
+        return None
+
     def abandon(self, run_id: str) -> None:
         """Close a run that a killed worker left, and that is not to be sent."""
         record = self._record()
@@ -62,12 +69,6 @@ class Unsent:
         client.set_tag(run_id, SUPERSEDED_TAG, "nothing: its worker was killed")
         client.set_tag(run_id, SENT_TAG, "nothing")
         client.set_terminated(run_id, "KILLED")
-
-    def tag(self, run_id: str, name: str, text: str) -> None:
-        """Set a tag of a run that is not sent."""
-        record = self._record()
-        assert record is not None
-        record[0].set_tag(run_id, name, text)
 
     def send(self, server: MlflowClient, experiment: str) -> Iterator[tuple[str, str]]:
         """Send every run that has ended; gives name and id on the server of each.

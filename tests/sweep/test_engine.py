@@ -39,6 +39,7 @@ from mcalc.sweep.store.study import SweepStudy
 from mcalc.sweep.worker.context import WorkerContext
 from mcalc.sweep.worker.job import run_job
 from mcalc.sweep.worker.search import work_of
+from mcalc.tracking.sweep_runs import sweeps_of
 from mcalc.training.checkpoint_place import checkpoint_path
 from mcalc.trials.places import open_tracker
 from mcalc.trials.turns import finish
@@ -324,7 +325,7 @@ def test_a_sweep_of_any_name_goes_on_and_is_read(tmp_path: Path, name: str) -> N
     sweep(tmp_path, *arguments)
     assert begun(tmp_path) == NAMES[:2]
     tracker = open_tracker(composed(settings(tmp_path)))
-    assert [(each.name, each.finished) for each in tracker.sweeps()] == [(name, 2)]
+    assert [(each.name, each.finished) for each in sweeps_of(tracker)] == [(name, 2)]
     assert checked(tmp_path).differences == []
 
 

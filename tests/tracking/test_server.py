@@ -24,9 +24,11 @@ from sweep_processes import SMALL
 
 from mcalc.config import PlannedTrial, TrackingConfig
 from mcalc.errors import UserError
+from mcalc.results import SUPERSEDED_TAG
 from mcalc.retry import UnreachableError
 from mcalc.sweep.__main__ import main as sweep_command
 from mcalc.tracking import run_writer
+from mcalc.tracking.files import CURVE_FILE
 from mcalc.tracking.names import BASELINES_TAG
 from mcalc.tracking.reader import read_trials
 from mcalc.tracking.tracker import Tracker
@@ -309,22 +311,62 @@ def test_a_trial_on_a_server_is_run_again_and_compared(server: str, tmp_path: Pa
     assert "accuracy" in changed.stdout
 
 
-def test_a_record_that_was_sent_later_is_checked_by_either_id(
-    server: str, road: Road, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("steps", "begun"),
+    [
+        ("check more check send check more check again check", 3 + 3),
+        ("again check send check more check", 2 + 2 + 1),
+    ],
+)
+def test_a_sweep_goes_on_and_is_checked_before_and_after_what_was_kept_is_sent(
+    steps: str,
+    begun: int,
+    server: str,
+    road: Road,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
+    """A study knows a kept trial by the id that it had first: on the server, or on this machine."""
+
     def at(instant: engine.Instant, trial: PlannedTrial, place: str) -> None:
         if place == "began":
             road.close()  # the first is open there then, the second never begins there
 
-    monkeypatch.setattr(engine.Instant, "_at", at)
-    there = [f"tracking.uri={road.address}", "tracking.experiment=either", "storage_wait=0.5"]
-    instant = engine.Instant(tmp_path / "log", files=True)
-    engine.sweep(tmp_path, *there, "head.weight_lr=1,2", "name=either", instant=instant)
-    road.open()
+    experiment = f"either {begun}"
+    there = [
+        f"tracking.uri={road.address}",
+        f"tracking.experiment={experiment}",
+        "storage_wait=0.5",
+    ]
     words = [*there, f"tracking.dir={tmp_path / 'mlruns'}"]
-    assert sweep_command(["send", *words]) == 0
-    assert set(on_server(server, "either")) == {"either", "head.weight_lr=1", "head.weight_lr=2"}
-    assert sweep_command(["check", *words]) == 0
+    log = tmp_path / "log"
+
+    def sweep(*asked: str) -> None:
+        instant = engine.Instant(log, files=True)
+        engine.sweep(tmp_path, *there, *asked, "name=either", instant=instant)
+
+    with monkeypatch.context() as away:
+        away.setattr(engine.Instant, "_at", at)
+        sweep("head.weight_lr=1,2")
+    road.open()
+    rates = "1,2"
+    for what in steps.split():
+        if what in ("check", "send"):
+            capsys.readouterr()
+            assert sweep_command([what, *words]) == 0, capsys.readouterr()
+            continue
+        rates = "1,2,3" if what == "more" else rates
+        sweep(f"head.weight_lr={rates}", *(["rerun=true"] if what == "again" else []))
+    assert len(log.read_text().splitlines()) == begun
+    client = MlflowClient(tracking_uri=server)
+    found = client.get_experiment_by_name(experiment)
+    trials = client.search_runs([found.experiment_id], "tags.`mcalc.kind` = 'trial'")
+    counting = [each for each in trials if SUPERSEDED_TAG not in each.data.tags]
+    names = sorted((each.info.run_name, each.info.status) for each in counting)
+    assert names == [(f"head.weight_lr={rate}", "FINISHED") for rate in (1, 2, 3)]
+    for trial in counting:
+        assert {each.path for each in client.list_artifacts(trial.info.run_id)} >= {CURVE_FILE}
 
 
 def test_scores_without_an_image_are_not_fetched_trial_by_trial(

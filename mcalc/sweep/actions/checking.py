@@ -22,7 +22,7 @@ from mcalc.sweep.store import (
     remove_unreadable_rows,
     unreadable_rows,
 )
-from mcalc.tracking import Tracker, tracking_file
+from mcalc.tracking import Tracker, mark_without_study, sweeps_of, tracking_file
 from mcalc.trials import open_tracker
 
 _ROUNDS = 4
@@ -130,7 +130,7 @@ def _lacks_sweeps(studies: Sequence[SweepStudy], tracker: Tracker, *, mends: boo
     """
     known = {study.name for study in studies}
     lacking = False
-    for sweep in tracker.sweeps():
+    for sweep in sweeps_of(tracker):
         if sweep.name in known or not sweep.finished:
             continue
         text = f"{sweep.name}: MLflow has {sweep.finished} finished runs of this sweep, and Optuna"
@@ -144,7 +144,7 @@ def _lacks_sweeps(studies: Sequence[SweepStudy], tracker: Tracker, *, mends: boo
             style="yellow" if mends else "red",
         )
         if mends:
-            tracker.mark_without_study(sweep.parent)
+            mark_without_study(tracker, sweep.parent)
         lacking = lacking or not mends
     return lacking
 

@@ -124,7 +124,8 @@ def check(study: SweepStudy, tracker: Tracker, leases: Leases) -> Report:
     earlier: list[str] = []
     attempted = {run_id for attempt in study.attempts() for run_id in run_ids(attempt)}
     for run in runs:
-        if run.run_id not in mentioned and (run.run_id not in attempted or run.state == "running"):
+        named = not attempted.isdisjoint(run.ids)
+        if run.run_id not in mentioned and (not named or run.state == "running"):
             if _is_earlier(study, run, last_of_name):
                 earlier.append(f"{run.name} ({run.run_id}, {run.state})")
                 continue
@@ -202,12 +203,12 @@ def _not_shown(
 ) -> Iterator[Finding]:
     """Trials in place of which a report shows another one of their name."""
     shown = reported(runs) if study.definition is None else {}
-    by_id = {run.run_id for run in runs}
+    by_id = {each for run in runs for each in run.ids}
     for name, attempt in last_of_name.items():
         ids = run_ids(attempt)
         if attempt.state is not TrialState.COMPLETE or not ids or not by_id.issuperset(ids):
             continue
-        if name in shown and shown[name].run_id not in ids:
+        if name in shown and set(shown[name].ids).isdisjoint(ids):
             text = f"{name}: a report shows run {shown[name].run_id}, and Optuna has {ids[0]}"
             yield Finding(text, Remedy.count, attempt, ids[0])
 
@@ -251,7 +252,7 @@ def _doubles(study: SweepStudy, runs: Sequence[RecordedTrial]) -> Iterator[Findi
     for key, number in finished.items():
         if number > 1:
             text = f"{names[key]}: MLflow has {number} finished runs of it"
-            others = [run.run_id for run in runs if run.key == key and run.run_id not in ours]
+            others = [r.run_id for r in runs if r.key == key and ours.isdisjoint(r.ids)]
             for run_id in others[: number - 1]:
                 yield Finding(text, Remedy.supersede, None, run_id)
             if not others:
