@@ -56,10 +56,10 @@ class Unsent:
 
     def record_of(self, run_id: str) -> tuple[MlflowClient, Path] | None:
         """The client and the folder that have a run which is not sent; None of any other."""
-        record = self._record()
-        if record and any(run_id == run.info.run_id for run in self.runs()):
-            return record[0], self.place
-        return None
+        record, run = self._record(), self.run(run_id)
+        if record is None or run is None or SENT_TAG in run.data.tags:
+            return None
+        return record[0], self.place
 
     def abandon(self, run_id: str) -> None:
         """Close a run that a killed worker left, and that is not to be sent."""
