@@ -1,3 +1,4 @@
+from .addresses import check_tracking as check_tracking
 from .addresses import no_storage as no_storage
 from .addresses import no_tracking as no_tracking
 from .arguments import read_line as read_line

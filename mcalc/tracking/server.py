@@ -25,7 +25,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, InterfaceError, OperationalError
 from urllib3.exceptions import HTTPError
 
-from mcalc.config import no_tracking
+from mcalc.config import check_tracking, no_tracking
 from mcalc.errors import UserError, without_password
 from mcalc.results import SERVER_TAG
 from mcalc.retry import Retry, UnreachableError
@@ -58,7 +58,8 @@ def is_served(uri: str) -> bool:
 
 
 def check_address(uri: str) -> None:
-    """Raise UserError for an address, begun as a setting's must be, that goes on as none does."""
+    """Raise UserError for what is not an address of a tracking server or a database."""
+    check_tracking(uri)  # of a notebook too, which composes no settings
     if is_served(uri):
         return
     try:
