@@ -98,7 +98,9 @@ def _run_sweep(line: Line) -> None:
     import hydra
 
     from mcalc.config.compose import CONF_DIR, config_errors, register_schema
+    from mcalc.sweep.planning import check_named_files
 
+    check_named_files(line.overrides)
     # errors reach `run_command` whole instead of being printed by Hydra
     os.environ["HYDRA_FULL_ERROR"] = "1"
     register_schema()

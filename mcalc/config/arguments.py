@@ -14,6 +14,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from hydra.core.override_parser.types import Override, QuotedString
+
+from mcalc.config.addresses import check_storage, check_tracking
 from mcalc.config.commands import Command, Line, Word
 from mcalc.config.compose import compose_config, parse_overrides
 from mcalc.config.paths import entries
@@ -21,12 +24,16 @@ from mcalc.errors import UserError, nearest, shown
 from mcalc.line_breaks import for_stream
 from mcalc.secret_text import argument_shown
 
+_ADDRESSES = {"storage": check_storage, "tracking.uri": check_tracking}
+"""Settings that are looked at before anything is composed."""
+
 
 def read_line(command: Command, arguments: Sequence[str]) -> Line:
     """Take the arguments of a command apart.
 
     Of a setting that is given twice the last counts, which is printed to stderr. Raises UserError
-    for an unknown flag, key or name, and for a word without a value, with a wrong one, or twice.
+    for an unknown flag, key or name, for a word without a value, with a wrong one, or twice, and
+    for an address of a store or server that is none.
     """
     flags, rest = _flags(command, arguments)
     settings: dict[str, str] = {}
@@ -52,7 +59,8 @@ def read_line(command: Command, arguments: Sequence[str]) -> Line:
         else:
             _set(settings, key, argument)
     overrides = tuple(as_typed(argument) for argument in settings.values())
-    parse_overrides(overrides, also=command.words)
+    for override in parse_overrides(overrides, also=command.words):
+        _check_address(override)
     return Line(
         partial(compose_config, overrides),
         overrides,
@@ -61,6 +69,17 @@ def read_line(command: Command, arguments: Sequence[str]) -> Line:
         tuple(names[1:]),
         flags,
     )
+
+
+def _check_address(override: Override) -> None:
+    """Raise UserError where one is given that is none; Hydra composes for as long as it imports."""
+    check = _ADDRESSES.get(override.key_or_group)
+    if check is None or override.is_sweep_override():
+        return
+    value = override.value()
+    address = value.text if isinstance(value, QuotedString) else value
+    if isinstance(address, str) and "${" not in address:
+        check(address)
 
 
 def _flags(command: Command, arguments: Sequence[str]) -> tuple[frozenset[str], list[str]]:

@@ -15,7 +15,6 @@ from mcalc.sweep.display import StepProcess
 from mcalc.sweep.planning import (
     Compose,
     Plan,
-    check_named_weight_files,
     check_stages,
     check_weight_files,
     make_plans,
@@ -73,7 +72,6 @@ def run_sweep(
     with StepProcess() as steps:
         if _PLANNED in arguments:
             steps.start()
-        check_named_weight_files(arguments)
         plans = make_plans(arguments, compose, resolved, lambda each: data()(each).fingerprint)
         for plan in plans:
             _refuse_from_run(plan)

@@ -5,6 +5,7 @@ from .components import label as label
 from .costliest import Corners as Corners
 from .costliest import corners as corners
 from .launcher_choice import chosen as chosen
+from .named_files import check_named_files as check_named_files
 from .plan import Compose as Compose
 from .plan import Plan as Plan
 from .plan import make_plans as make_plans
@@ -17,5 +18,4 @@ from .values import format_value as format_value
 from .values import override_of as override_of
 from .values import override_value as override_value
 from .weights import backbones_of as backbones_of
-from .weights import check_named_weight_files as check_named_weight_files
 from .weights import check_weight_files as check_weight_files

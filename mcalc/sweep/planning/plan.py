@@ -107,7 +107,7 @@ def make_plans(
     Raises UserError for anything in the arguments or the files that is not allowed.
     """
     overrides = parse_overrides(arguments)
-    sweeps = [name for o in overrides if o.key_or_group == "sweep" for name in _names(o)]
+    sweeps = [name for o in overrides if o.key_or_group == "sweep" for name in sweep_names(o)]
     name = next((_text(o) for o in overrides if o.key_or_group == "name"), None)
     own = [o for o in overrides if o.key_or_group not in _OWN and not o.is_hydra_override()]
     given = [str(o.input_line) for o in own if not o.is_sweep_override()]
@@ -376,7 +376,8 @@ def _range_of(override: Override) -> Range:
     return replace(parsed, log="log" in swept.tags)
 
 
-def _names(override: Override) -> list[str]:
+def sweep_names(override: Override) -> list[str]:
+    """The sweeps that `sweep=` names; none where it has no value."""
     if not override.is_sweep_override():
         return [name] if (name := _text(override)) else []
     swept = override.value()

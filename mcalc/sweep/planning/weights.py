@@ -2,34 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
-from mcalc.config import WEIGHT_SUFFIXES, BackboneConfig
-from mcalc.config.compose import parse_overrides
+from mcalc.config import BackboneConfig
 from mcalc.models import weight_path
-from mcalc.sweep.planning.plan import Compose, Plan, values_of
+from mcalc.sweep.planning.plan import Compose, Plan
 from mcalc.sweep.planning.search_space import Choices
-from mcalc.sweep.planning.values import override_of, unquoted
-
-_KEY = "backbone.weights"
-
-
-def check_named_weight_files(arguments: Sequence[str]) -> None:
-    """Raise UserError, as `weight_path`, for a weight file of the command line that is not there.
-
-    A plan, which needs to know the data, is made after minutes where they are indexed first.
-    """
-    for override in parse_overrides(arguments):
-        if override.get_key_element() != _KEY or override.is_interval_sweep():
-            continue
-        given = (
-            values_of(override) if override.is_sweep_override() else [unquoted(override.value())]
-        )
-        for weights in map(str, given):
-            if Path(weights).suffix.lower() in WEIGHT_SUFFIXES:
-                weight_path(weights, "")
+from mcalc.sweep.planning.values import override_of
 
 
 def check_weight_files(plan: Plan, compose: Compose) -> None:
@@ -52,7 +32,7 @@ def backbones_of(plan: Plan, compose: Compose) -> list[BackboneConfig]:
 
 def _searched(plan: Plan, compose: Compose) -> Iterator[BackboneConfig]:
     assert plan.search is not None
-    groups, weights = (plan.search.space.get(key) for key in ("backbone", _KEY))
+    groups, weights = (plan.search.space.get(key) for key in ("backbone", "backbone.weights"))
     bases = [plan.base.backbone]
     if isinstance(groups, Choices):
         overrides = [override_of("backbone", choice) for choice in groups.values]
