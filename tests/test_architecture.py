@@ -150,7 +150,9 @@ RULES: dict[str, tuple[str, ...]] = {
     "mcalc.runs": (
         "mcalc.config", "mcalc.evaluation", "mcalc.predict", "mcalc.tracking", "mcalc.trials",
     ),
-    "mcalc.train": ("mcalc.command_line", "mcalc.config", "mcalc.trials"),
+    "mcalc.train": (
+        "mcalc.command_line", "mcalc.config", "mcalc.sweep.planning", "mcalc.trials",
+    ),
     "mcalc.weights": ("mcalc.command_line", "mcalc.config", "mcalc.models"),
     "hydra_plugins.mcalc_conf_folder": ("mcalc.config",),
     "hydra_plugins.mcalc_ray_launcher": (),
