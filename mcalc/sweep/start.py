@@ -12,13 +12,7 @@ from mcalc.importing import large_imports
 from mcalc.logs import log_to_console
 from mcalc.results import Outcome
 from mcalc.sweep.display import StepProcess
-from mcalc.sweep.planning import (
-    Compose,
-    Plan,
-    check_stages,
-    check_weight_files,
-    make_plans,
-)
+from mcalc.sweep.planning import Compose, Plan, check_stages, check_weight_files, make_plans
 from mcalc.training import resolved
 
 if TYPE_CHECKING:

@@ -87,24 +87,30 @@ def available() -> dict[str, Path]:
     return found
 
 
+def find(name: str) -> Path:
+    """The sweep file of this name, unread. Raises UserError, with the nearest name, for none."""
+    files = available()
+    if name in files:
+        return files[name]
+    for other in (folder / f"{name}.yml" for folder in folders()):
+        if other.is_file():
+            raise UserError(f"sweep={name}: {other} is not read: rename it to {name}.yaml")
+    raise UserError(
+        f"sweep={name}: no such sweep{nearest(name, files)} (there are "
+        f"{', '.join(sorted(files)) or 'none'}; a sweep is a file of sweeps/)"
+    )
+
+
 def load(name: str) -> SweepFile:
     """Read a sweep file by its name.
 
-    Raises UserError: no such file (with the nearest name), not YAML, an unknown or missing key, a
-    name that is not the file's, a row that sets an unknown key or nothing, an empty grid or space,
-    more than a million trials, a budget of nothing.
+    Raises UserError: no such file, as `find`, not YAML, an unknown or missing key, a name that is
+    not the file's, a row that sets an unknown key or nothing, an empty grid or space, more than a
+    million trials, a budget of nothing.
     """
-    files = available()
-    if name not in files:
-        for other in (folder / f"{name}.yml" for folder in folders()):
-            if other.is_file():
-                raise UserError(f"sweep={name}: {other} is not read: rename it to {name}.yaml")
-        raise UserError(
-            f"sweep={name}: no such sweep{nearest(name, files)} (there are "
-            f"{', '.join(sorted(files)) or 'none'}; a sweep is a file of sweeps/)"
-        )
-    where = f"sweeps/{files[name].name}"
-    content = _read(files[name], where)
+    path = find(name)
+    where = f"sweeps/{path.name}"
+    content = _read(path, where)
     for key in content:
         if key not in _KEYS:
             refuse_hydra(where, "the file", key)
