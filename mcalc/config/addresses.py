@@ -1,6 +1,6 @@
 """Addresses of a store and of a tracking server, checked before what opens them is imported.
 
-SQLAlchemy and MLflow, which take seconds to import, find what is wrong behind the beginning.
+Only how they begin is looked at. SQLAlchemy and MLflow check the rest when they open them.
 """
 
 from __future__ import annotations

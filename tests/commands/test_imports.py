@@ -26,6 +26,26 @@ runpy.run_module(module, run_name="__main__")
 """
 
 
+OPENING = [
+    ["mcalc.train", "-m", "head.weight_lr=1,2", "storage=mysql://host/name"],
+    ["mcalc.train", "-m", "head.weight_lr=1,2", "tracking.uri=host:5000"],
+    ["mcalc.train", "-m", "head.weight_lr=1,2", "backbone.weights=nowhere.pth"],
+    ["mcalc.train", "-m", "backbone.weights=imagenet,nowhere.pth"],
+    ["mcalc.train", "tracking.uri=host:5000"],
+    ["mcalc.report", "tracking.uri=host:5000"],
+    ["mcalc.data", "data=cbis_ddsm"],
+    ["mcalc.data", "data=folder", "data.root=nowhere"],
+    ["mcalc.paper", "data.csv_dir=nowhere"],
+    ["mcalc.weights"],
+    ["mcalc.weights", "backbone.weights=nowhere.pth"],
+    ["mcalc.weights", "backbone.weights=nowhere.pth", "to=nowhere.txt"],
+    ["mcalc.sweep", "pause"],
+    ["mcalc.tracking.page", "nowhere", "5000"],
+    ["mcalc.sweep.dashboard", "sqlite:///nowhere/optuna.db", "many"],
+]
+"""Mistakes in what a command is about to open."""
+
+
 def imported(tmp_path: Path, *command: str) -> set[str]:
     """Top-level packages that a command has imported when it ends."""
     place = tmp_path / "modules.json"
@@ -76,42 +96,11 @@ def imported(tmp_path: Path, *command: str) -> set[str]:
         ["mcalc.export", "run=mine", "to=mine.onnx"],
         ["mcalc.sweep", "list"],
         ["mcalc.sweep", "show", "alexnet"],
+        *most_are_whole(OPENING, 3),
     ],
     ids=" ".join,
 )
 def test_help_and_mistakes_import_nothing_heavy(command: list[str], tmp_path: Path) -> None:
-    found = imported(tmp_path, *command)
-    assert "mcalc" in found
-    assert found & HEAVY == set()
-
-
-@pytest.mark.parametrize(
-    "command",
-    most_are_whole(
-        [
-            ["mcalc.train", "-m", "head.weight_lr=1,2", "storage=mysql://host/name"],
-            ["mcalc.train", "-m", "head.weight_lr=1,2", "tracking.uri=host:5000"],
-            ["mcalc.train", "-m", "head.weight_lr=1,2", "backbone.weights=nowhere.pth"],
-            ["mcalc.train", "-m", "backbone.weights=imagenet,nowhere.pth"],
-            ["mcalc.train", "tracking.uri=host:5000"],
-            ["mcalc.report", "tracking.uri=host:5000"],
-            ["mcalc.data", "data=cbis_ddsm"],
-            ["mcalc.data", "data=folder", "data.root=nowhere"],
-            ["mcalc.paper", "data.csv_dir=nowhere"],
-            ["mcalc.weights"],
-            ["mcalc.weights", "backbone.weights=nowhere.pth"],
-            ["mcalc.weights", "backbone.weights=nowhere.pth", "to=nowhere.txt"],
-            ["mcalc.sweep", "pause"],
-            ["mcalc.tracking.page", "nowhere", "5000"],
-            ["mcalc.sweep.dashboard", "sqlite:///nowhere/optuna.db", "many"],
-        ],
-        3,
-    ),
-    ids=" ".join,
-)
-def test_mistakes_in_what_a_command_opens_import_nothing_heavy(
-    command: list[str], tmp_path: Path
-) -> None:
     found = imported(tmp_path, *command)
     assert "mcalc" in found
     assert found & HEAVY == set()

@@ -294,6 +294,17 @@ def test_a_signal_while_libraries_are_imported_ends_with_its_status(
     assert "Traceback" not in said
 
 
+def ends_by_its_own_signal(folder: Path, program: str, number: int, status: int) -> None:
+    """Run a program that is given the number of the signal that it sends itself."""
+    (folder / "program.py").write_text(program)
+    done = subprocess.run(
+        [sys.executable, "program.py", str(int(number))], cwd=folder, env=environment(),
+        capture_output=True, text=True, timeout=100, check=False,
+    )  # fmt: skip
+    assert done.returncode == status, done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
 DROPPING = """
 import os, sys, time, weakref
 import mcalc.train
@@ -325,13 +336,7 @@ def test_a_signal_in_a_callback_whose_exceptions_python_drops_ends_the_command(
     number: signal.Signals, status: int, tmp_path: Path
 ) -> None:
     """Importing a library calls such callbacks throughout."""
-    (tmp_path / "program.py").write_text(DROPPING)
-    done = subprocess.run(
-        [sys.executable, "program.py", str(int(number))], cwd=tmp_path, env=environment(),
-        capture_output=True, text=True, timeout=120, check=False,
-    )  # fmt: skip
-    assert done.returncode == status, done.stderr
-    assert len(done.stderr.splitlines()) == 1
+    ends_by_its_own_signal(tmp_path, DROPPING, number, status)
 
 
 SLOW = """
@@ -420,13 +425,7 @@ def test_a_signal_whose_import_ends_as_the_process_goes_to_sleep_does_not_wait_f
     number: signal.Signals, status: int, tmp_path: Path
 ) -> None:
     (tmp_path / "signalled.py").write_text(f"import os\nos.kill(os.getpid(), {int(number)})\n")
-    (tmp_path / "program.py").write_text(LATE)
-    done = subprocess.run(
-        [sys.executable, "program.py"], cwd=tmp_path, env=environment(), stderr=subprocess.PIPE,
-        text=True, timeout=100, check=False,
-    )  # fmt: skip
-    assert done.returncode == status, done.stderr
-    assert len(done.stderr.splitlines()) == 1
+    ends_by_its_own_signal(tmp_path, LATE, number, status)
 
 
 @pytest.mark.parametrize(

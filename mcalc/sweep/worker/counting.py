@@ -46,8 +46,8 @@ def let_count(
     # the study last: whoever is killed in between does all of it again
     for name, attempt in wanted.items():
         ids = run_ids(attempt)
-        known_by = shown[name].ids if name in shown else ids
-        is_shown = not set(known_by).isdisjoint(ids) or attempt.state not in DONE
+        is_other = name in shown and set(shown[name].ids).isdisjoint(ids)
+        is_shown = not is_other or attempt.state not in DONE
         if known.get(name) != now.get(name) or not is_shown:
             for run_id in ids:
                 count_again(tracker, run_id)
